@@ -1,0 +1,107 @@
+"""The contract with the server: one method an endpoint, JSON in, nouns out. It knows paths, not retries."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from airvid.errors import UnavailableError, UsageError
+from airvid.http import Answer, Wire, parse_json
+from airvid.tasks import Model, Task, error_text
+
+# A command without a --timeout gives up on an unreachable or failing server after about a minute (contract §3).
+PATIENCE = 60.0
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The account's tasks, newest first (at most the server's page), and the server's clock where it told."""
+
+    tasks: list[Task]
+    server_time: float | None
+
+
+class Api:
+    """The hosted API. Every method raises the errors of `http.refusal` and UnavailableError."""
+
+    def __init__(self, wire: Wire) -> None:
+        self.wire = wire
+
+    async def models(self, patience: float = PATIENCE) -> list[Model]:
+        """The video models, in the server's order."""
+        return await self.wire.get("/models", _models, patience=patience)
+
+    async def create(self, body: dict[str, Any]) -> Task:
+        """Submit one clip. Sent once.
+
+        Raises: UnavailableError with `sent` where its fate is unknown, a 2xx without an id among them.
+        """
+        answer = await self.wire.post("/video/generations", body)
+        task = Task.parse(answer.data)
+        if task is None:
+            raise UnavailableError(
+                f"the server answered a create without a task id: {answer.message}", request_id=answer.request_id
+            )
+        return task
+
+    async def task(self, task_id: str, patience: float = PATIENCE) -> Task:
+        """One reading of a task."""
+        return await self.wire.get(_path(task_id), lambda answer: _task(answer, task_id), patience=patience)
+
+    async def tasks(self, patience: float = PATIENCE) -> Listing:
+        """The account's recent tasks, one entry an id."""
+        return await self.wire.get("/video/tasks", _listing, patience=patience)
+
+    async def delete(self, task_id: str, patience: float = PATIENCE) -> None:
+        """Remove a history entry; one that is gone is no error."""
+        await self.wire.get(_path(task_id), lambda _: True, patience=patience, method="DELETE")
+
+    async def stream(self, task_id: str, silence: float) -> AsyncGenerator[dict[str, Any], None]:
+        """The payloads of a task's event stream, often partial, until it ends; the end says nothing of the state."""
+        async with aclosing(self.wire.events(_path(task_id) + "/stream", silence)) as events:
+            async for name, data in events:
+                payload = parse_json(data)
+                if isinstance(payload, dict) and isinstance(payload.get("data"), dict) and "status" not in payload:
+                    name, payload = str(payload.get("event") or name), payload["data"]
+                if not isinstance(payload, dict):
+                    continue  # `[DONE]`, keep-alives in data, or noise
+                if name == "error" or (error_text(payload.get("error")) and "status" not in payload):
+                    raise UnavailableError(f"the stream reports: {error_text(payload) or 'an error'}")
+                yield payload
+
+
+def _path(task_id: str) -> str:
+    # Dots alone would climb the path; everything else is quoted.
+    if not task_id.strip(".") or not task_id.isprintable():
+        raise UsageError(f"not a task id: {task_id!r}", hint="airvid list")
+    return f"/video/tasks/{quote(task_id, safe='')}"
+
+
+def _models(answer: Answer) -> list[Model] | None:
+    entries = answer.data.get("data") if isinstance(answer.data, dict) else answer.data
+    if not isinstance(entries, list):
+        return None
+    found = {model.id: model for entry in reversed(entries) if (model := Model.parse(entry))}
+    return list(reversed(found.values()))
+
+
+def _listing(answer: Answer) -> Listing | None:
+    entries = answer.data.get("data") if isinstance(answer.data, dict) else answer.data
+    if not isinstance(entries, list):
+        return None
+    found = {task.task_id: task for entry in reversed(entries) if (task := Task.parse(entry))}
+    as_listed = [*found.values()][::-1]
+    return Listing(sorted(as_listed, key=lambda task: -(task.created or 0)), answer.server_time)
+
+
+def _task(answer: Answer, task_id: str) -> Task | None:
+    """A task has an id or a status; an answer with neither is an error in a 200."""
+    data = answer.data
+    if isinstance(data, dict) and isinstance(data.get("data"), dict) and "status" not in data:
+        data = data["data"]
+    if not isinstance(data, dict) or not (data.get("task_id") or data.get("status")):
+        return None
+    return Task.parse(data, task_id)

@@ -1,0 +1,1 @@
+"""The stories: one file and one async run() a command, to be read from top to bottom."""

@@ -1,0 +1,60 @@
+"""airvid auth: the API key, from hidden input to a file that only its owner can read (contract §10)."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+from airvid.config import sound_key
+from airvid.errors import AuthError, UsageError
+from airvid.http import masked
+from airvid.session import Session
+
+
+@dataclass
+class Options:
+    no_verify: bool = False
+
+
+async def login(session: Session, options: Options) -> None:
+    if session.is_sandbox:
+        raise UsageError("the sandbox needs no key", hint="airvid auth login, without --sandbox")
+    if sys.stdin.isatty():
+        key = session.out.ask_hidden("API key: ")
+    else:
+        key = sys.stdin.buffer.read(65_536).decode("utf-8", "replace")
+    if not key.strip():
+        raise UsageError("no key was given", hint="airvid auth login < FILE reads it from a file")
+    key = sound_key(key, "what was given")
+    if not key.startswith(("sk-air-", "airf_oat_", "afk-")):
+        session.out.warn("this does not look like one of the provider's keys (sk-air-…); it is tried all the same")
+    if not options.no_verify:
+        await session.api(key=key).tasks()
+    session.settings.set("api-key", key)
+    session.out.note(
+        f"key {masked(key)} stored in {session.settings.path}" + ("" if options.no_verify else "; the API accepts it")
+    )
+    found = session.settings.key()
+    if found and found.source != str(session.settings.path):
+        session.out.warn(f"{found.source} is set in the environment, and goes before the stored key")
+
+
+async def logout(session: Session) -> None:
+    removed = session.settings.unset("api-key")
+    session.out.note(f"key removed from {session.settings.path}" if removed else "no key was stored")
+    found = session.settings.key()
+    if found:
+        session.out.warn(f"{found.source} still holds a key")
+
+
+async def status(session: Session) -> None:
+    if session.is_sandbox:
+        session.out.record({"source": "sandbox", "key": None}, ["sandbox", "needs no key"])
+        return
+    found = session.settings.key()
+    if found is None:
+        raise AuthError("no API key", hint="airvid auth login, or set AIRVID_API_KEY")
+    shown = masked(found.value)
+    session.out.record(
+        {"source": found.source, "key": shown, "base_url": session.base_url.value}, [shown, found.source]
+    )

@@ -1,0 +1,167 @@
+"""airvid create: from a prompt to a task, and with --wait to a clip (contract §5).
+
+plan: read the wish, ask for the models, complain about all that is wrong at once
+→ intent into the journal → one POST → id into the journal and told → follow → save
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from airvid import clock
+from airvid.api import Listing
+from airvid.commands import finish, plan
+from airvid.commands.plan import Options, Plan
+from airvid.errors import AirvidError, LimitedError, UnknownFateError, WaitTimeoutError, settle
+from airvid.output import money
+from airvid.progress import Progress
+from airvid.session import Session
+from airvid.submit import UNKNOWN_FATE_HINT, Submitter
+from airvid.tasks import Entry, Sighting, Task
+
+__all__ = ["Options", "run"]
+
+
+async def run(session: Session, options: Options) -> None:
+    checked, listing = await plan.make(session, options)
+    if options.dry_run:
+        session.out.plan(checked.body, checked.count, checked.total_cents)
+        return
+    plan.claim(checked)
+    budgets = {
+        period: limit for period in ("day", "month") if (limit := session.settings.get(f"budget.{period}")) is not None
+    }
+    entries = session.journal.intend(
+        base_url=session.service,
+        request=checked.body,
+        targets=checked.targets(),
+        estimate_cents=checked.cents,
+        budgets=budgets,
+    )
+    clips = _Run(session, options, checked, entries)
+    try:
+        await clips.play(listing)
+    except asyncio.CancelledError:
+        clips.tell_how_to_go_on()
+        raise
+    finally:
+        clips.withdraw_unsent()
+
+
+class _Run:
+    """The clips of one create, from POST to file."""
+
+    def __init__(self, session: Session, options: Options, plan: Plan, entries: list[Entry]) -> None:
+        self._session = session
+        self._options = options
+        self._plan = plan
+        self._entries = entries
+        self._tasks: dict[int, Task] = {}
+        self._ended: set[int] = set()
+        self._submitter = Submitter(
+            session.api(),
+            session.journal,
+            wait_for_slot=bool(options.wait),
+            note=session.out.note,
+            warn=session.out.warn,
+        )
+
+    async def play(self, listing: Listing | None) -> None:
+        """Submit one after the other, follow side by side. Raises: what the clips came to."""
+        if listing:
+            self._submitter.learn(listing)
+        outcomes: list[AirvidError | None] = []
+        try:
+            async with asyncio.timeout(self._plan.timeout if self._options.wait else None):
+                with self._session.progress() as progress:
+                    async with asyncio.TaskGroup() as group:
+                        await self._submit_all(group, progress, outcomes)
+        except TimeoutError:
+            outcomes += [self._timed_out(n) for n in range(len(self._entries)) if n not in self._ended]
+        settle(outcomes)
+
+    async def _submit_all(
+        self, group: asyncio.TaskGroup, progress: Progress, outcomes: list[AirvidError | None]
+    ) -> None:
+        for index, entry in enumerate(self._entries):
+            try:
+                task, known = await self._submitter.submit(entry, self._plan.body)
+            except AirvidError as error:
+                outcomes.append(error)
+                return  # what refused this one will not take the next
+            self._entries[index], self._tasks[index] = known, task
+            if not self._options.wait:
+                self._session.out.submitted(Sighting(task, known))
+                outcomes.append(None)
+                continue
+            self._session.out.note(f"task {task.task_id} submitted, {self._price(task)}")
+            group.create_task(self._finish(index, progress, outcomes))
+
+    def _price(self, task: Task) -> str:
+        cents = task.cost_cents if task.cost_cents is not None else self._plan.cents
+        return f"estimated at {money(cents)}" if cents is not None else "its price is unknown"
+
+    async def _finish(self, index: int, progress: Progress, outcomes: list[AirvidError | None]) -> None:
+        """Follow one task to its end, and save it. One clip's failure never stops the others."""
+        session, task, entry, began = self._session, self._tasks[index], self._entries[index], clock.elapsed()
+        row = progress.row(task.task_id[:8])
+        seen = Sighting(task, entry)
+        try:
+            task = self._tasks[index] = await finish.follow_to_end(session, task, row, entry=entry, is_fresh=True)
+            seen = Sighting(task, entry)
+            error = finish.verdict(task)
+            if error is None and self._plan.name is not None:
+                seen = await finish.save(
+                    session,
+                    task,
+                    row,
+                    self._plan.name,
+                    entry=entry,
+                    force=bool(self._options.force),
+                    fields=self._plan.fields(index + 1, task.task_id),
+                )
+        except AirvidError as raised:
+            error = raised
+            error.task_id = error.task_id or task.task_id
+            error.hint = error.hint or self._how_to_go_on(task.task_id)
+        row.end(finish.last_word(seen, clock.elapsed() - began))
+        self._ended.add(index)
+        if seen.output != "-":
+            session.out.finished(seen)
+        if self._options.open and seen.output:
+            finish.open_clip(session, seen.output)
+        outcomes.append(error)
+
+    def _timed_out(self, index: int) -> AirvidError:
+        """What --timeout means for one clip: the task goes on, nobody knows, or there is none."""
+        entry = self._session.journal.entry(self._entries[index].id) or self._entries[index]
+        task = self._tasks.get(index)
+        if entry.fate in ("sent", "unknown"):
+            return UnknownFateError(
+                "the time was up before it was known whether a task was made", hint=UNKNOWN_FATE_HINT
+            )
+        if not entry.task_id:
+            return LimitedError("the time was up before a task could be made")
+        self._session.out.finished(Sighting(task, entry))
+        return WaitTimeoutError(
+            f"the time was up; the task goes on ({entry.state})",
+            task_id=entry.task_id,
+            hint=self._how_to_go_on(entry.task_id),
+        )
+
+    def _how_to_go_on(self, task_id: str) -> str:
+        verb = ["airvid", *(["--sandbox"] if self._session.is_sandbox else []), "watch", task_id]
+        return finish.command(*verb, *(["-o", self._options.output] if self._options.output else []))
+
+    def tell_how_to_go_on(self) -> None:
+        """After an interruption: the one command for each clip that goes on without us."""
+        for index, entry in enumerate(self._entries):
+            entry = self._session.journal.entry(entry.id) or entry
+            if entry.fate in ("sent", "unknown"):
+                self._session.out.warn(f"whether a task was made is unknown; {UNKNOWN_FATE_HINT}")
+            elif entry.task_id and index not in self._ended and self._options.wait:
+                self._session.out.note(f"the task goes on; to pick it up: {self._how_to_go_on(entry.task_id)}")
+
+    def withdraw_unsent(self) -> None:
+        """Intents that never left hold no budget."""
+        self._session.journal.withdraw(self._entries)

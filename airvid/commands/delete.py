@@ -1,0 +1,77 @@
+"""airvid delete: remove history entries; media and running jobs are not touched (contract §7)."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+
+from airvid import clock
+from airvid.commands import ids
+from airvid.config import seconds
+from airvid.errors import AirvidError, NotFoundError, UsageError, settle
+from airvid.session import Session
+from airvid.tasks import STATUSES, canonical_status
+
+
+@dataclass
+class Options:
+    ids: list[str] = field(default_factory=list)
+    all: bool = False
+    status: list[str] = field(default_factory=list)
+    older_than: str | None = None
+    yes: bool = False
+
+
+async def run(session: Session, options: Options) -> None:
+    selects = options.all or bool(options.status) or options.older_than is not None
+    if not options.ids and not selects:
+        raise UsageError("nothing to delete is named", hint="airvid delete ID, or --all, --status, --older-than")
+    if options.ids and selects:
+        raise UsageError("task ids and --all, --status or --older-than contradict each other")
+    may_ask = sys.stdin.isatty() and session.out.stderr.isatty() and "-" not in options.ids
+    if not options.yes and not may_ask:
+        raise UsageError("deleting without being asked needs -y", hint="airvid delete -y …")
+    errors: list[AirvidError] = []
+    if options.ids:
+        found, errors = await ids.resolve(session, ids.given(options.ids))
+    else:
+        found = await _selected(session, options)
+    if not found:
+        settle(errors)
+        session.out.note("nothing to delete")
+        return
+    if not options.yes and not session.out.confirm(
+        f"Delete {len(found)} history {'entry' if len(found) == 1 else 'entries'}? "
+        "Stored media and running jobs are not touched. [y/N] "
+    ):
+        raise AirvidError("nothing was deleted")
+
+    async def remove(task_id: str) -> None:
+        try:
+            await session.api().delete(task_id)
+        except NotFoundError:
+            pass  # gone already is what was wanted
+        session.out.record({"task_id": task_id, "deleted": True}, [task_id])
+
+    outcomes = await ids.side_by_side(found, remove)
+    session.out.note("only the history was removed: stored media and running jobs are not touched")
+    settle([*errors, *outcomes])
+
+
+async def _selected(session: Session, options: Options) -> list[str]:
+    """The tasks that --all, --status and --older-than leave."""
+    statuses = {canonical_status(each) for each in options.status}
+    if unknown := statuses - set(STATUSES):
+        raise UsageError(f"--status {', '.join(sorted(unknown))} is not one of {', '.join(STATUSES)}")
+    before = None
+    if options.older_than is not None:
+        try:
+            before = clock.now() - seconds(options.older_than)
+        except ValueError as error:
+            raise UsageError(f"--older-than {options.older_than!r} is not {error}") from None
+    return [
+        task.task_id
+        for task in (await session.api().tasks()).tasks
+        if (not statuses or task.status in statuses)
+        and (before is None or (task.created is not None and task.created < before))
+    ]

@@ -1,0 +1,95 @@
+"""airvid download: save results (contract §8)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from airvid import clock, naming
+from airvid.commands import finish, ids, status
+from airvid.errors import AirvidError, FileError, UsageError, WaitTimeoutError, settle
+from airvid.naming import DEFAULT_NAME, Naming
+from airvid.progress import Progress
+from airvid.session import Session
+from airvid.tasks import COMPLETED, Sighting
+
+
+@dataclass
+class Options:
+    ids: list[str] = field(default_factory=list)
+    output: str | None = None
+    force: bool = False
+    skip_existing: bool = False
+    all: bool = False
+    jobs: int | None = None
+    open: bool = False
+
+
+async def run(session: Session, options: Options) -> None:
+    if options.all and options.ids:
+        raise UsageError("task ids and --all contradict each other")
+    if not options.all and not options.ids:
+        raise UsageError("no task id", hint="airvid download last, or --all")
+    if options.force and options.skip_existing:
+        raise UsageError("--force and --skip-existing contradict each other")
+    jobs = options.jobs or session.settings.get("jobs") or 4
+    if jobs < 1:
+        raise UsageError("--jobs is at least 1")
+    errors: list[AirvidError] = []
+    if options.all:
+        found = await _not_yet_saved(session)
+        if not found:
+            session.out.note("nothing to download")
+            return
+    else:
+        found, errors = await ids.resolve(session, ids.given(options.ids))
+    name = Naming.parse(options.output or DEFAULT_NAME, len(found))
+    if name.template is None and session.out.is_terminal:
+        raise UsageError("-o - would write the clip's bytes onto the terminal", hint="-o FILE, or a pipe")
+    if name.template is None and session.out.as_json:
+        raise UsageError("-o - and --json both want standard output")
+    numbers = {task_id: n for n, task_id in enumerate(found, 1)}
+    with session.progress() as progress:
+
+        async def one(task_id: str) -> None:
+            await _download(session, options, name, task_id, numbers[task_id], progress)
+
+        outcomes = await ids.side_by_side(found, one, limit=jobs)
+    settle([*errors, *outcomes])
+
+
+async def _not_yet_saved(session: Session) -> list[str]:
+    """Every completed task of the list that no file is known of."""
+    saved = session.journal.saved_ids(session.service)
+    tasks = (await session.api().tasks()).tasks
+    return [task.task_id for task in tasks if task.status == COMPLETED and task.task_id not in saved]
+
+
+async def _download(session: Session, options: Options, name: Naming, task_id: str, n: int, progress: Progress) -> None:
+    """One clip onto the disk. Raises: what the task or the file came to."""
+    began = clock.elapsed()
+    task = await status.read(session, task_id)
+    session.journal.note_task(session.service, task)
+    if (error := finish.verdict(task)) is not None:
+        raise error
+    if task.status != COMPLETED:
+        raise WaitTimeoutError(
+            f"the task is {task.status}: there is no clip yet",
+            hint=finish.command("airvid", "watch", task_id, "-o", options.output or DEFAULT_NAME),
+        )
+    entry = session.journal.by_task(session.service, [task_id]).get(task_id)
+    fields = naming.of_task(task, entry.prompt if entry else None, clock.now(), n)
+    row = progress.row(task_id[:8])
+    try:
+        seen = await finish.save(session, task, row, name, entry=entry, fields=fields, force=options.force)
+    except FileError:
+        if name.template is None or not options.skip_existing or not (path := name.path(fields)).is_file():
+            row.end("not saved")
+            raise
+        row.end(f"{path} is there already")
+        seen = Sighting(task, entry, str(path), path.stat().st_size)
+    else:
+        row.end(finish.last_word(seen, clock.elapsed() - began))
+    if seen.output != "-":
+        session.out.finished(seen)
+    if options.open and seen.output:
+        finish.open_clip(session, seen.output)

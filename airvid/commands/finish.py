@@ -1,0 +1,120 @@
+"""The end that create, watch and download share: from a running task to its last word, and to its file."""
+
+from __future__ import annotations
+
+import shlex
+import tempfile
+from contextlib import aclosing
+from pathlib import Path
+
+from airvid import clock, naming, system, transfer
+from airvid.errors import AirvidError, ExpiredError, NotFoundError, TaskFailedError, UnavailableError
+from airvid.follow import Trouble, follow
+from airvid.naming import Naming
+from airvid.output import length, moment, size
+from airvid.progress import Row
+from airvid.session import Session
+from airvid.tasks import COMPLETED, EXPIRED, FAILED, Entry, Sighting, Task
+
+
+async def follow_to_end(session: Session, task: Task, row: Row, *, entry: Entry | None, is_fresh: bool = False) -> Task:
+    """The task as it ended, whatever its state. The journal learns each change of state, the row everything."""
+    status = ""
+    async with aclosing(follow(session.api(), task, is_fresh=is_fresh)) as sightings:
+        async for seen in sightings:
+            if isinstance(seen, Trouble):
+                row.trouble(seen.what)
+                continue
+            if seen != task and seen.status != status:
+                session.out.changed(Sighting(seen, entry))
+            task, status = seen, seen.status
+            row.task(task)
+            session.journal.note_task(session.service, task)
+    return task
+
+
+def verdict(task: Task) -> AirvidError | None:
+    """The error that a task which ended stands for; None for a clip that can be had."""
+    why = f": {task.error}" if task.error else ""
+    if task.status == FAILED:
+        return TaskFailedError(f"the task failed{why}; it is not charged", task_id=task.task_id)
+    if task.status == EXPIRED:
+        when = f" on {moment(task.expires_at)}" if task.expires_at is not None else ""
+        return ExpiredError(f"the task expired{when}{why}", task_id=task.task_id)
+    if task.status == COMPLETED and not task.result_url:
+        return UnavailableError(
+            "the task is completed, but the server gives no URL for its clip",
+            task_id=task.task_id,
+            hint=f"airvid download {task.task_id}",
+        )
+    return None
+
+
+async def save(
+    session: Session, task: Task, row: Row, name: Naming, *, entry: Entry | None, fields: dict[str, str], force: bool
+) -> Sighting:
+    """Bring a completed task's clip to where `name` says: a file, or standard output.
+
+    Raises: ExpiredError for a dead link past its time, UnavailableError for one before it, FileError.
+    """
+    if name.template is not None:
+        path = name.path(fields)
+        naming.check(path, force=force)
+        await _fetch(session, task, path, row, force=force)
+        count = path.stat().st_size
+        session.journal.note_saved(session.service, task.task_id, path, count)
+        return Sighting(task, entry, str(path), count)
+    with tempfile.TemporaryDirectory(prefix="airvid-") as folder:
+        path = Path(folder) / "clip.mp4"
+        await _fetch(session, task, path, row, force=force)
+        # Checked whole before its first byte goes out: a reader never gets half a clip with exit 0.
+        with path.open("rb") as file:
+            while chunk := file.read(1 << 20):
+                session.out.raw(chunk)
+    return Sighting(task, entry, "-")
+
+
+async def _fetch(session: Session, task: Task, path: Path, row: Row, *, force: bool) -> None:
+    """The file at `path`; a link that is dead or leads to no video is read afresh once (contract 8.3)."""
+    try:
+        await _receive(session, task, path, row, force=force)
+    except (transfer.DeadLinkError, transfer.NotVideoError):
+        try:
+            fresh = await session.api().task(task.task_id)
+        except NotFoundError:
+            fresh = task
+        if (ended := verdict(fresh)) is not None:
+            raise ended from None
+        try:
+            await _receive(session, fresh, path, row, force=force)
+        except transfer.DeadLinkError as error:
+            if fresh.expires_at is not None and clock.now() >= fresh.expires_at:
+                raise ExpiredError(f"the clip expired on {moment(fresh.expires_at)}", task_id=task.task_id) from None
+            raise UnavailableError(
+                error.message, task_id=task.task_id, hint=f"airvid download {task.task_id}"
+            ) from None
+
+
+async def _receive(session: Session, task: Task, path: Path, row: Row, *, force: bool) -> None:
+    assert task.result_url
+    async with aclosing(transfer.save(session.api().wire, task.result_url, path, force=force)) as steps:
+        async for received in steps:
+            row.bytes(received.done, received.total)
+
+
+def last_word(seen: Sighting, seconds: float) -> str:
+    """The final line on a clip: file, size, time."""
+    if seen.bytes is not None:
+        return f"saved {seen.output} ({size(seen.bytes)}) after {length(seconds)}"
+    return f"{seen.status} after {length(seconds)}"
+
+
+def open_clip(session: Session, path: str) -> None:
+    """Show a clip in the desktop's player, where there is one."""
+    if not system.open_file(Path(path)):
+        session.out.warn(f"there is no desktop here to open {path} on")
+
+
+def command(*words: str) -> str:
+    """A command line that can be pasted."""
+    return " ".join(shlex.quote(word) for word in words)

@@ -1,0 +1,78 @@
+"""airvid list: recent tasks, filtered and paged on our side; with --local the journal (contract §7)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from airvid import clock
+from airvid.config import seconds
+from airvid.errors import UsageError
+from airvid.session import Session
+from airvid.tasks import STATUSES, Sighting, canonical_status
+
+FATES = ("intended", "waiting", "sent", "unknown", "refused")
+
+
+@dataclass
+class Options:
+    status: list[str] = field(default_factory=list)
+    model: str | None = None
+    since: str | None = None
+    limit: int = 30
+    page: int = 1
+    ids: bool = False
+    local: bool = False
+    search: str | None = None
+
+
+async def run(session: Session, options: Options) -> None:
+    allowed = (*STATUSES, *FATES) if options.local else STATUSES
+    statuses = [canonical_status(each) for each in options.status]
+    for each, status in zip(options.status, statuses, strict=True):
+        if status not in allowed:
+            raise UsageError(f"--status {each!r} is not one of {', '.join(allowed)}")
+    if options.limit < 1 or options.page < 1:
+        raise UsageError("--limit and --page are at least 1")
+    if options.search is not None and not options.local:
+        raise UsageError("--search looks through the journal's prompts", hint="airvid list --local --search TEXT")
+    since = None if options.since is None else moment(options.since, clock.now())
+    offset = (options.page - 1) * options.limit
+    if options.local:
+        entries = session.journal.entries(
+            search=options.search, since=since, states=statuses, model=options.model, limit=options.limit, offset=offset
+        )
+        _tell(session, options, [Sighting(None, entry) for entry in entries])
+        return
+    listing = await session.api().tasks()
+    for task in listing.tasks:
+        session.journal.note_task(session.service, task)
+    tasks = [
+        task
+        for task in listing.tasks
+        if (not statuses or task.status in statuses)
+        and (options.model is None or task.model == options.model)
+        and (since is None or (task.created is not None and task.created >= since))
+    ][offset : offset + options.limit]
+    known = session.journal.by_task(session.service, (task.task_id for task in tasks))
+    _tell(session, options, [Sighting(task, known.get(task.task_id)) for task in tasks])
+
+
+def _tell(session: Session, options: Options, found: list[Sighting]) -> None:
+    if options.ids:
+        session.out.ids(seen.task_id for seen in found if seen.task_id)
+        return
+    session.out.tasks(found, as_array=True, with_progress=not options.local)
+    if not found:
+        session.out.note("no tasks" + (" like that" if options.status or options.since or options.search else ""))
+
+
+def moment(given: str, now: float) -> float:
+    """`30m`, `2h`, `3d` before now, or a local date or time, as Unix seconds. Raises: UsageError."""
+    if re.fullmatch(r"\s*\d+(\.\d+)?\s*[smhd]\s*", given.lower()):
+        return now - seconds(given)
+    try:
+        return datetime.fromisoformat(given.strip()).timestamp()
+    except (ValueError, OverflowError, OSError):
+        raise UsageError(f"{given!r} is no time: 30m, 2h, 3d, 2026-11-20 or 2026-11-20T14:00") from None

@@ -1,0 +1,77 @@
+"""airvid models: the video models, what each can do and what it costs (contract §4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from airvid import request
+from airvid.config import checked
+from airvid.errors import NotFoundError, UsageError
+from airvid.session import Session
+from airvid.tasks import MODES, Model
+
+
+@dataclass
+class Options:
+    names: list[str] = field(default_factory=list)
+    mode: str | None = None
+    aspect_ratio: str | None = None
+    quality: str | None = None
+    duration: int | None = None
+    max_price: str | None = None
+    sort: str = "price"
+
+
+async def run(session: Session, options: Options) -> None:
+    max_price = None if options.max_price is None else checked("max-cost", options.max_price, "--max-price")
+    if options.sort not in ("price", "name"):
+        raise UsageError(f"--sort {options.sort!r} is not one of price, name")
+    if options.mode is not None and options.mode not in MODES:
+        raise UsageError(f"--mode {options.mode!r} is not one of {', '.join(MODES)}")
+    models = await session.api(need_key=False).models()
+    if options.names:
+        found = [_named(models, name) for name in options.names]
+        if session.out.as_json:
+            session.out.models(found, options.duration)
+        else:
+            for model in found:
+                session.out.model(model, options.duration)
+        return
+    fitting = [model for model in models if _fits(model, options, max_price)]
+    session.out.models(sorted(fitting, key=lambda model: _order(model, options)), options.duration)
+    if not fitting:
+        session.out.note("no video model fits" if models else "the server lists no video models")
+
+
+def _named(models: list[Model], name: str) -> Model:
+    for model in models:
+        if model.id == name:
+            return model
+    near = request.nearest(name, [model.id for model in models])
+    told = f"; did you mean {', '.join(near)}?" if near else ""
+    raise NotFoundError(f"there is no video model {name!r}{told}", hint="airvid models")
+
+
+def _fits(model: Model, options: Options, max_price: float | None) -> bool:
+    """Whether the model can do all that is asked; where its caps are silent, it may."""
+    caps = model.caps
+    for asked, allowed in (
+        (options.mode, caps.modes),
+        (options.aspect_ratio, caps.aspect_ratios),
+        (options.quality, caps.qualities),
+    ):
+        if asked is not None and allowed and request.spelling(asked, allowed) is None:
+            return False
+    seconds = options.duration
+    if seconds is not None and (
+        (caps.min_seconds is not None and seconds < caps.min_seconds)
+        or (caps.max_seconds is not None and seconds > caps.max_seconds)
+    ):
+        return False
+    cents = model.cents(seconds)
+    return max_price is None or (cents is not None and cents <= max_price * 100 + 1e-6)
+
+
+def _order(model: Model, options: Options) -> tuple[bool, float, str]:
+    cents = model.cents(options.duration)
+    return (False, 0.0, model.id) if options.sort == "name" else (cents is None, cents or 0.0, model.id)

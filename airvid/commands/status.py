@@ -1,0 +1,66 @@
+"""airvid status: one reading of each task (contract §6)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from airvid import clock, follow
+from airvid.commands import finish, ids
+from airvid.errors import AirvidError, NotFoundError, UsageError, WaitTimeoutError, settle
+from airvid.session import Session
+from airvid.tasks import COMPLETED, EXPIRED, FAILED, Sighting, Task
+
+
+@dataclass
+class Options:
+    ids: list[str] = field(default_factory=list)
+    exit_status: bool = False
+
+
+async def run(session: Session, options: Options) -> None:
+    names = ids.given(options.ids)
+    if not names:
+        raise UsageError("no task id", hint="airvid status last")
+    found, errors = await ids.resolve(session, names)
+    tasks: dict[str, Task] = {}
+
+    async def one(task_id: str) -> None:
+        tasks[task_id] = await read(session, task_id)
+
+    outcomes = [*errors, *await ids.side_by_side(found, one)]
+    for task in tasks.values():
+        session.journal.note_task(session.service, task)
+    entries = session.journal.by_task(session.service, tasks)
+    session.out.tasks(
+        [Sighting(tasks[each], entries.get(each)) for each in found if each in tasks],
+        as_array=False,
+        with_progress=True,
+    )
+    if options.exit_status:
+        outcomes = [*(each for each in outcomes if each), *(_verdict(task) for task in tasks.values())]
+    settle(outcomes)
+
+
+async def read(session: Session, task_id: str) -> Task:
+    """One reading; a task that this machine made moments ago may not be known to the server's other half yet."""
+    entry = session.journal.by_task(session.service, [task_id]).get(task_id)
+    while True:
+        try:
+            return await session.api().task(task_id)
+        except NotFoundError:
+            if not entry or clock.now() - entry.intended_at > follow.FRESH_SECONDS:
+                if entry and entry.expires_at is not None and clock.now() >= entry.expires_at:
+                    return Task(task_id, EXPIRED, {"task_id": task_id, "status": EXPIRED}, expires_at=entry.expires_at)
+                raise
+            await clock.sleep(1.0)
+
+
+def _verdict(task: Task) -> AirvidError | None:
+    """With --exit-status the task answers: 0 completed, 5 failed, 6 expired, 10 still running."""
+    if task.status in (FAILED, EXPIRED):
+        return finish.verdict(task)
+    if task.status == COMPLETED:
+        return None
+    return WaitTimeoutError(
+        f"the task is {task.status}", task_id=task.task_id, hint=finish.command("airvid", "watch", task.task_id)
+    )

@@ -1,0 +1,161 @@
+"""airvid watch: follow tasks live until they end, and with -o save each clip as it does (contract §6)."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from airvid import clock, naming
+from airvid.commands import finish, ids
+from airvid.config import seconds
+from airvid.errors import AirvidError, UsageError, WaitTimeoutError, settle
+from airvid.naming import Naming
+from airvid.progress import Progress
+from airvid.session import Session
+from airvid.tasks import FAILED, QUEUED, Entry, Sighting, Task
+
+
+@dataclass
+class Options:
+    ids: list[str] = field(default_factory=list)
+    output: str | None = None
+    timeout: str | None = None
+    fail_fast: bool = False
+    force: bool = False
+    open: bool = False
+
+
+async def run(session: Session, options: Options) -> None:
+    limit = _limit(options)
+    errors: list[AirvidError] = []
+    if options.ids:
+        found, errors = await ids.resolve(session, ids.given(options.ids))
+    else:
+        found = await _running(session)
+        if not found:
+            session.out.note("nothing is running")
+            return
+    name = Naming.parse(options.output, len(found)) if options.output and found else None
+    if name and name.template is None and session.out.is_terminal:
+        raise UsageError("-o - would write the clip's bytes onto the terminal", hint="-o FILE, or a pipe")
+    watch = _Watch(session, options, name, found)
+    try:
+        settle([*errors, *await watch.play(limit)])
+    except asyncio.CancelledError:
+        watch.tell_how_to_go_on()
+        raise
+
+
+def _limit(options: Options) -> float | None:
+    try:
+        return None if options.timeout is None else seconds(options.timeout)
+    except ValueError as error:
+        raise UsageError(f"--timeout {options.timeout!r} is not {error}") from None
+
+
+async def _running(session: Session) -> list[str]:
+    """All that run: what the server lists, and what the journal last knew to be under way."""
+    listed = {task.task_id: task for task in (await session.api().tasks()).tasks}
+    for task in listed.values():
+        session.journal.note_task(session.service, task)
+    ours = [str(entry.task_id) for entry in session.journal.running(session.service)]
+    return list(dict.fromkeys([*ours, *(each for each, task in listed.items() if not task.is_terminal)]))
+
+
+class _Watch:
+    """Several tasks, followed side by side."""
+
+    def __init__(self, session: Session, options: Options, name: Naming | None, found: list[str]) -> None:
+        self._session = session
+        self._options = options
+        self._name = name
+        self._entries = session.journal.by_task(session.service, found)
+        self._tasks = {each: _as_known(each, self._entries.get(each)) for each in found}
+        self._outcomes: dict[str, AirvidError | None] = {}
+
+    async def play(self, limit: float | None) -> list[AirvidError | None]:
+        """What each task came to."""
+        try:
+            async with asyncio.timeout(limit):
+                with self._session.progress() as progress:
+                    await self._follow_all(progress)
+        except TimeoutError:
+            pass
+        left = [each for each in self._tasks if each not in self._outcomes]
+        if any(error and error.exit_code == 5 for error in self._outcomes.values()) and self._options.fail_fast:
+            left = []  # stopped on purpose: the failure is the answer
+        return [*self._outcomes.values(), *(self._timed_out(each) for each in left)]
+
+    async def _follow_all(self, progress: Progress) -> None:
+        running = {asyncio.ensure_future(self._one(each, n, progress)) for n, each in enumerate(self._tasks, 1)}
+        try:
+            while running:
+                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                if any(task.result() == FAILED for task in done) and self._options.fail_fast:
+                    return
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+
+    async def _one(self, task_id: str, n: int, progress: Progress) -> str:
+        """Follow one task to its end, and save it; its status."""
+        session, entry, began = self._session, self._entries.get(task_id), clock.elapsed()
+        row = progress.row(task_id[:8])
+        seen = Sighting(self._tasks[task_id], entry)
+        try:
+            task = await finish.follow_to_end(
+                session, self._tasks[task_id], row, entry=entry, is_fresh=_is_fresh(entry)
+            )
+            self._tasks[task_id], seen = task, Sighting(task, entry)
+            error = finish.verdict(task)
+            if error is None and self._name is not None:
+                prompt = entry.prompt if entry else None
+                seen = await finish.save(
+                    session,
+                    task,
+                    row,
+                    self._name,
+                    entry=entry,
+                    force=self._options.force,
+                    fields=naming.of_task(task, prompt, clock.now(), n),
+                )
+                session.out.changed(seen)
+        except AirvidError as raised:
+            error = raised
+            error.task_id = error.task_id or task_id
+        row.end(finish.last_word(seen, clock.elapsed() - began))
+        if seen.task and seen.task.is_terminal and seen.output != "-":
+            session.out.ended(seen)
+        if self._options.open and seen.output:
+            finish.open_clip(session, seen.output)
+        self._outcomes[task_id] = error
+        return seen.status
+
+    def _timed_out(self, task_id: str) -> AirvidError:
+        return WaitTimeoutError(
+            f"the time was up; the task goes on ({self._tasks[task_id].status})",
+            task_id=task_id,
+            hint=self._how_to_go_on([task_id]),
+        )
+
+    def _how_to_go_on(self, task_ids: list[str]) -> str:
+        verb = ["airvid", *(["--sandbox"] if self._session.is_sandbox else []), "watch", *task_ids]
+        return finish.command(*verb, *(["-o", self._options.output] if self._options.output else []))
+
+    def tell_how_to_go_on(self) -> None:
+        left = [each for each in self._tasks if each not in self._outcomes]
+        if left:
+            self._session.out.note(f"the tasks go on; to pick them up: {self._how_to_go_on(left)}")
+
+
+def _as_known(task_id: str, entry: Entry | None) -> Task:
+    """The task as far as it is known before its first reading."""
+    raw = {"status": (entry and entry.status) or QUEUED, "expires_at": entry and entry.expires_at}
+    task = Task.parse(raw, task_id)
+    assert task
+    return task
+
+
+def _is_fresh(entry: Entry | None) -> bool:
+    return entry is not None and clock.now() - entry.intended_at < 60

@@ -1,0 +1,291 @@
+"""Where settings and the key come from: option, environment, config file, default, in this order (contract 1.3).
+
+The config file is TOML in the user's config folder, mode 0600. Its keys are the options' long names.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from airvid import system
+from airvid.errors import AuthError, FileError, UsageError
+from airvid.tasks import MODES
+
+DEFAULT_BASE_URL = "https://api.airforce/v1"
+SANDBOX_KEY = "sk-air-sandbox"
+_KEY_VARIABLES = ("AIRVID_API_KEY", "AIRFORCE_API_KEY")
+_BASE_URL_VARIABLES = ("AIRVID_BASE_URL", "AIRFORCE_BASE_URL")
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def folder(kind: str) -> Path:
+    """The user's `config`, `data` or `cache` folder of airvid; `XDG_*` is honoured on every system."""
+    home = os.environ.get(f"XDG_{kind.upper()}_HOME", "")
+    if os.path.isabs(home):
+        return Path(home) / "airvid"
+    import platformdirs
+
+    return Path(
+        {
+            "config": platformdirs.user_config_path,
+            "data": platformdirs.user_data_path,
+            "cache": platformdirs.user_cache_path,
+        }[kind]("airvid", appauthor=False)
+    )
+
+
+def seconds(value: object) -> float:
+    """A length of time: seconds, or a number with s, m, h or d. Raises: ValueError."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*", str(value).lower())
+    if isinstance(value, bool) or not found or not math.isfinite(float(found[1])):
+        raise ValueError("a length of time: seconds, or 90s, 10m, 2h, 1d")
+    return float(found[1]) * _UNITS[found[2]]
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("text that is not empty")
+    return value.strip()
+
+
+def _whole(least: int) -> Callable[[object], int]:
+    def parse(value: object) -> int:
+        if isinstance(value, bool) or not re.fullmatch(r"\s*[+-]?\d{1,18}\s*", str(value)) or int(str(value)) < least:
+            raise ValueError(f"a whole number of at least {least}" if least > -(10**17) else "a whole number")
+        return int(str(value))
+
+    return parse
+
+
+def money(value: object) -> float:
+    """US dollars. Raises: ValueError."""
+    try:
+        found = float(str(value).strip().removeprefix("$"))
+    except ValueError:
+        found = math.nan
+    if isinstance(value, bool) or not math.isfinite(found) or found < 0:
+        raise ValueError("an amount in US dollars, such as 2.50")
+    return found
+
+
+def switch(value: object) -> bool:
+    """A yes or no. Raises: ValueError."""
+    word = str(value).strip().lower()
+    if word not in ("true", "yes", "on", "1", "false", "no", "off", "0"):
+        raise ValueError("true or false")
+    return word in ("true", "yes", "on", "1")
+
+
+def _mode(value: object) -> str:
+    if value not in MODES:
+        raise ValueError(f"one of {', '.join(MODES)}")
+    return str(value)
+
+
+def normal_base_url(value: object) -> str:
+    """The API's base as `scheme://host[:port]/…/v1`, however it was written. Raises: ValueError."""
+    given = str(value).strip().rstrip("/")
+    try:
+        parts = urlsplit(given if "://" in given else f"https://{given}")
+        usable = bool(parts.scheme in ("http", "https") and parts.hostname and parts.port != 0)
+    except ValueError:
+        usable = False
+    if not usable or parts.username or parts.query or parts.fragment or not given.isprintable() or " " in given:
+        raise ValueError("a web address such as https://host/v1")
+    path = parts.path.rstrip("/")
+    return f"{parts.scheme}://{parts.netloc}{path if path.endswith('/v1') else path + '/v1'}"
+
+
+# Every setting, and what it may be. An option of the same name on the command line goes before it.
+SETTINGS: dict[str, Callable[[object], Any]] = {
+    "base-url": normal_base_url,
+    "model": _text,
+    "mode": _mode,
+    "duration": _whole(1),
+    "aspect-ratio": _text,
+    "quality": _text,
+    "seed": _whole(-(10**18)),
+    "sound": switch,
+    "count": _whole(1),
+    "max-cost": money,
+    "wait": switch,
+    "output": _text,
+    "timeout": seconds,
+    "force": switch,
+    "open": switch,
+    "jobs": _whole(1),
+    "budget.day": money,
+    "budget.month": money,
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting as it stands: its value, and where that comes from."""
+
+    name: str
+    value: Any
+    source: str
+
+
+class Settings:
+    """Environment and config file, read when first asked for."""
+
+    def __init__(self, environment: Mapping[str, str] | None = None, path: Path | None = None) -> None:
+        self._environment = os.environ if environment is None else environment
+        self.path = path or folder("config") / "config.toml"
+        self._read: dict[str, Any] | None = None
+
+    def get(self, name: str) -> Any:
+        """The value of a setting, checked; None where it is not set. Raises: UsageError, FileError."""
+        found = self.find(name)
+        return found.value if found else None
+
+    def find(self, name: str) -> Setting | None:
+        variables = _BASE_URL_VARIABLES if name == "base-url" else (variable(name),)
+        for each in variables:
+            if given := self._environment.get(each, "").strip():
+                return Setting(name, _checked(name, given, each), each)
+        value = self.file.get(name)
+        if value is None:
+            return None
+        return Setting(name, _checked(name, value, f"{self.path}: {name}"), str(self.path))
+
+    @property
+    def file(self) -> dict[str, Any]:
+        """What the config file says, tables flattened to `a.b`, `_` read as `-`. Raises: FileError."""
+        if self._read is None:
+            self._read = _flat(self._parse())
+        return self._read
+
+    def _parse(self) -> dict[str, Any]:
+        try:
+            return tomllib.loads(self.path.read_bytes().decode("utf-8-sig"))
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise FileError(
+                f"the config file {self.path} is broken: {error}",
+                hint="mend that line, or move the file away; airvid config path shows where it is",
+            ) from None
+        except OSError as error:
+            raise FileError(f"the config file {self.path} cannot be read: {error.strerror}") from None
+
+    @property
+    def unknown(self) -> list[str]:
+        """Keys in the config file that mean nothing to this version."""
+        return sorted(set(self.file) - SETTINGS.keys() - {"api-key"})
+
+    def key(self) -> Setting | None:
+        """The API key and where it comes from. Raises: AuthError for one that no header can carry."""
+        for each in _KEY_VARIABLES:
+            if given := self._environment.get(each, "").strip():
+                return Setting("api-key", sound_key(given, each), each)
+        stored = self.file.get("api-key")
+        if isinstance(stored, str) and stored.strip():
+            return Setting("api-key", sound_key(stored.strip(), str(self.path)), str(self.path))
+        return None
+
+    def is_sandbox(self) -> bool:
+        given = self._environment.get("AIRVID_SANDBOX", "").strip()
+        return bool(given) and bool(_checked("AIRVID_SANDBOX", given, "AIRVID_SANDBOX", switch))
+
+    def has_loose_mode(self) -> bool:
+        """Whether others can read a config file that holds the key."""
+        try:
+            return system.others_can_read(self.path) and "api-key" in self.file
+        except OSError:
+            return False
+
+    def set(self, name: str, value: object) -> None:
+        """Store one setting (or `api-key`), everything else in the file as it was. Raises: FileError."""
+        self._edit(name, value)
+
+    def unset(self, name: str) -> bool:
+        """Remove one setting; False where it was not there. Raises: FileError."""
+        if name not in self.file:
+            return False
+        self._edit(name, None)
+        return True
+
+    def _edit(self, name: str, value: object) -> None:
+        import tomlkit
+
+        self._parse()  # names line and column of a broken file, in tomllib's words
+        document = tomlkit.parse(self.path.read_bytes().decode("utf-8-sig") if self.path.exists() else "")
+        *tables, last = name.split(".")
+        place: Any = document
+        for table in tables:
+            if table not in place:
+                place[table] = tomlkit.table()
+            place = place[table]
+        spelled = next((key for key in place if key.replace("_", "-") == last), last)
+        if value is None:
+            del place[spelled]
+        else:
+            place[spelled] = value
+        try:
+            system.write_private(self.path, tomlkit.dumps(document).encode())
+        except OSError as error:
+            raise FileError(f"the config file {self.path} cannot be written: {error.strerror}") from None
+        self._read = None
+
+
+def setting_name(given: str) -> str:
+    """The known setting that `given` names, `-` and `_` alike. Raises: UsageError with the nearest names."""
+    name = given.strip().lower().replace("_", "-")
+    if name in SETTINGS:
+        return name
+    if name == "api-key":
+        raise UsageError(
+            "the API key is not set here, so that it stays out of your shell's history", hint="airvid auth login"
+        )
+    import difflib
+
+    near = difflib.get_close_matches(name, SETTINGS, n=1)
+    also = f"; did you mean {near[0]}?" if near else ""
+    raise UsageError(f"no setting {given!r}{also} Known: {', '.join(SETTINGS)}", hint="airvid config list")
+
+
+def checked(name: str, value: object, source: str | None = None) -> Any:
+    """The value as the setting `name` takes it. Raises: UsageError that says what is allowed."""
+    return _checked(name, value, source or name)
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting: `AIRVID_ASPECT_RATIO` for `aspect-ratio`."""
+    return "AIRVID_" + name.upper().replace("-", "_").replace(".", "_")
+
+
+def sound_key(key: str, source: str) -> str:
+    """The key, stripped. Raises: AuthError, which does not show it, where it holds more than plain characters."""
+    key = key.strip()
+    if not re.fullmatch(r"[\x21-\x7e]+", key):
+        raise AuthError(f"the API key in {source} holds spaces or characters that no key has", hint="airvid auth login")
+    return key
+
+
+def _checked(name: str, value: object, source: str, parse: Callable[[object], Any] | None = None) -> Any:
+    try:
+        return (parse or SETTINGS[name])(value)
+    except ValueError as error:
+        raise UsageError(f"{source}: {str(value)[:100]!r} is not {error}") from None
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        name = prefix + key.replace("_", "-")
+        if isinstance(value, dict):
+            flat |= _flat(value, name + ".")
+        else:
+            flat[name] = value
+    return flat

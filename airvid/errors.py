@@ -1,0 +1,193 @@
+"""What can go wrong, as one tree. Each class owns its code name and exit code (contract §3).
+
+AirvidError          1   failure      anything unforeseen
+├ UsageError         2   usage        bad options, or a request the model's caps do not allow; nothing was sent
+├ AuthError          3   auth         no key, 401, 403
+├ NotFoundError      4   not_found    no such task or model
+├ TaskFailedError    5   task_failed  the task failed (not charged)
+├ ExpiredError       6   expired      the task or its result is gone
+├ PaymentError       7   payment      402, --max-cost or a budget
+├ LimitedError       8   limited      a rate or concurrency limit
+├ UnavailableError   9   unavailable  network or server failure after the retries
+│ └ UnknownFateError 9                the POST went out and nobody can say what became of it
+├ WaitTimeoutError  10   timeout      --timeout ran out; the task itself goes on
+├ FileError         11   file         a local file
+└ SeveralErrors                       several of the above, each reported on its own
+
+Interrupted (130, 143, 129) stands outside the tree: it is a BaseException, so that no `except` for failures stops it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+
+class AirvidError(Exception):
+    """A failure with a sentence for the user, and where something can be done, the very command."""
+
+    code = "failure"
+    exit_code = 1
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        request_id: str | None = None,
+        task_id: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.request_id = request_id
+        self.task_id = task_id
+
+    def record(self) -> dict[str, object]:
+        """The object that `--json` prints (contract 3.1)."""
+        record: dict[str, object] = {
+            "code": self.code,
+            "message": self.message,
+            "hint": self.hint,
+            "exit_code": self.exit_code,
+        }
+        if self.request_id:
+            record["request_id"] = self.request_id
+        if self.task_id:
+            record["task_id"] = self.task_id
+        return record
+
+
+class UsageError(AirvidError):
+    code = "usage"
+    exit_code = 2
+
+
+class AuthError(AirvidError):
+    code = "auth"
+    exit_code = 3
+
+
+class NotFoundError(AirvidError):
+    code = "not_found"
+    exit_code = 4
+
+
+class TaskFailedError(AirvidError):
+    code = "task_failed"
+    exit_code = 5
+
+
+class ExpiredError(AirvidError):
+    code = "expired"
+    exit_code = 6
+
+
+class PaymentError(AirvidError):
+    code = "payment"
+    exit_code = 7
+
+
+class LimitedError(AirvidError):
+    """Refused by a limit. `retry_after` is the server's own hint in seconds, where it gave one."""
+
+    code = "limited"
+    exit_code = 8
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        concurrency: bool = False,
+        hint: str | None = None,
+        request_id: str | None = None,
+        task_id: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint, request_id=request_id, task_id=task_id)
+        self.retry_after = retry_after
+        self.concurrency = concurrency
+
+
+class UnavailableError(AirvidError):
+    """The server or the way to it failed. `sent` is False only where it surely never saw the request."""
+
+    code = "unavailable"
+    exit_code = 9
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        sent: bool = True,
+        retry_after: float | None = None,
+        hint: str | None = None,
+        request_id: str | None = None,
+        task_id: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint, request_id=request_id, task_id=task_id)
+        self.sent = sent
+        self.retry_after = retry_after
+
+
+class UnknownFateError(UnavailableError):
+    """A POST that may or may not have made a task: `candidates` are the task ids it could have become."""
+
+    def __init__(
+        self, message: str, *, candidates: Sequence[str] = (), hint: str | None = None, request_id: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint, request_id=request_id)
+        self.candidates = list(candidates)
+
+    def record(self) -> dict[str, object]:
+        return super().record() | {"candidates": self.candidates}
+
+
+class WaitTimeoutError(AirvidError):
+    code = "timeout"
+    exit_code = 10
+
+
+class FileError(AirvidError):
+    code = "file"
+    exit_code = 11
+
+
+class SeveralErrors(AirvidError):
+    """Several failures at once. The caller says which exit code stands for all of them."""
+
+    def __init__(self, errors: Sequence[AirvidError], exit_code: int) -> None:
+        super().__init__("; ".join(error.message for error in errors))
+        self.errors = list(errors)
+        self.exit_code = exit_code
+
+
+class Interrupted(BaseException):
+    """A signal ended the program: 128 + its number (130 for Ctrl-C, 143 for TERM, 129 for HUP)."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(signal_number)
+        self.exit_code = 128 + signal_number
+
+
+# Where several complaints come at once, the first of these decides (contract §3).
+_COMPLAINT_ORDER = (UsageError.exit_code, FileError.exit_code, PaymentError.exit_code)
+
+
+def complain(complaints: Sequence[AirvidError]) -> None:
+    """Raise all complaints about a request as one, if there are any."""
+    if len(complaints) == 1:
+        raise complaints[0]
+    if complaints:
+        codes = {error.exit_code for error in complaints}
+        raise SeveralErrors(complaints, next((code for code in _COMPLAINT_ORDER if code in codes), 1))
+
+
+def settle(outcomes: Iterable[AirvidError | None]) -> None:
+    """Raise what several tasks came to: the common exit code where they agree, else 1 (contract 1.2a)."""
+    outcomes = list(outcomes)
+    errors = [error for error in outcomes if error is not None]
+    if len(outcomes) == 1 and errors:
+        raise errors[0]
+    if errors:
+        codes = {error.exit_code if error else 0 for error in outcomes}
+        raise SeveralErrors(errors, codes.pop() if len(codes) == 1 else 1)

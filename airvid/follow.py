@@ -1,0 +1,139 @@
+"""From a task id to its end: the stream first, polling where it cannot be had; nothing but the task ends it.
+
+A failed reading is never a failed task. What is yielded is the task as it is seen, and what stands in the way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from airvid import clock, retry
+from airvid.api import Api
+from airvid.errors import AirvidError, AuthError, LimitedError, NotFoundError, UnavailableError
+from airvid.tasks import COMPLETED, EXPIRED, Task
+
+# Seconds without a byte, keep-alives included, after which a stream counts as dead (contract 6.1).
+SILENCE = 30.0
+# Seconds of keep-alives alone after which one GET learns the truth.
+NEWS_SILENCE = 60.0
+POLL_FIRST, POLL_LAST = 5.0, 15.0
+# So many streams in a row without news, and polling takes over; the stream gets another try after so many seconds.
+FRUITLESS_STREAMS = 2
+STREAM_AGAIN = 120.0
+# A fresh task may be unknown to the server's other half for its first seconds.
+FRESH_SECONDS = 20.0
+# `completed` may come before the URL does.
+URL_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What keeps the task from being seen just now; it is waited out."""
+
+    what: str
+
+
+class _Reader:
+    """One task's readings: the last one, and what its failures mean."""
+
+    def __init__(self, api: Api, task: Task, is_fresh: bool) -> None:
+        self.api = api
+        self.task = task
+        self.was_seen = False
+        self._is_fresh = is_fresh
+        self._began = clock.elapsed()
+        self._missing_since: float | None = None
+        self._completed_at: float | None = None
+
+    async def read(self) -> Task | Trouble:
+        """One GET. Raises: AirvidError where waiting on would be in vain."""
+        try:
+            self.task = await self.api.task(self.task.task_id, patience=0)
+        except (UnavailableError, LimitedError) as error:
+            return Trouble(error.message)
+        except AuthError as error:
+            if not self.was_seen:
+                raise
+            return Trouble(error.message)
+        except NotFoundError as error:
+            return self._missing(error)
+        self.was_seen, self._missing_since = True, None
+        return self.task
+
+    def _missing(self, error: NotFoundError) -> Task | Trouble:
+        """A 404: too fresh to be known, expired and gone, removed, or never there."""
+        now = clock.elapsed()
+        if self.task.expires_at is not None and clock.now() >= self.task.expires_at:
+            self.task = self.task.updated({"status": EXPIRED})
+            return self.task
+        if self._missing_since is None:
+            self._missing_since = now
+        patience = FRESH_SECONDS if self._is_fresh or self.was_seen else 0.0
+        if now - self._missing_since < patience:
+            return Trouble("the server does not know the task yet")
+        raise error
+
+    @property
+    def is_done(self) -> bool:
+        """Terminal, and where completed, with its URL (or without one for long enough to say so)."""
+        if not self.task.is_terminal:
+            return False
+        if self.task.status != COMPLETED or self.task.result_url:
+            return True
+        if self._completed_at is None:
+            self._completed_at = clock.elapsed()
+        return clock.elapsed() - self._completed_at >= URL_SECONDS
+
+
+async def follow(api: Api, task: Task, *, is_fresh: bool = False) -> AsyncGenerator[Task | Trouble, None]:
+    """Yield the task at each change until it ends; the last one is whole, by GET.
+
+    `is_fresh`: it was made moments ago, so that a 404 may be early. Raises: AuthError or NotFoundError where the task
+    was never seen, NotFoundError where it is gone for good.
+    """
+    reader = _Reader(api, task, is_fresh)
+    fruitless, interval, stream_at = 0, POLL_FIRST, clock.elapsed()
+    while True:
+        if clock.elapsed() >= stream_at:
+            before = reader.task
+            async for seen in _streamed(reader):
+                yield seen
+            fruitless = 0 if reader.task != before else fruitless + 1
+            if fruitless >= FRUITLESS_STREAMS:
+                stream_at = clock.elapsed() + STREAM_AGAIN
+        seen = await reader.read()
+        yield seen
+        if reader.is_done:
+            return
+        if reader.task.status == COMPLETED:
+            pause = 1.0
+        elif clock.elapsed() < stream_at:
+            pause, interval = interval * (0.9 + 0.2 * random.random()), min(POLL_LAST, interval * 1.3)
+        else:
+            pause, interval = retry.backoff(fruitless, random.random()), POLL_FIRST
+        await clock.sleep(pause)
+
+
+async def _streamed(reader: _Reader) -> AsyncGenerator[Task | Trouble, None]:
+    """What the stream tells, until it ends or breaks or the task seems to have ended."""
+    try:
+        async with aclosing(reader.api.stream(reader.task.task_id, SILENCE)) as payloads:
+            # Keep-alives are life, not news: without any news for a while, the GET shall tell how things stand.
+            while payload := await asyncio.wait_for(anext(payloads, None), NEWS_SILENCE):
+                news = reader.task.updated(payload)
+                reader.was_seen = True
+                if news != reader.task:
+                    reader.task = news
+                    if news.is_terminal:
+                        return  # the whole record is for the GET to tell
+                    yield news
+    except TimeoutError:
+        return
+    except UnavailableError as error:
+        yield Trouble(error.message)
+    except AirvidError:
+        return  # a refusal means what the GET says it means

@@ -1,0 +1,399 @@
+"""The wire: one place that speaks HTTP, holds the key, and turns httpx's errors into ours.
+
+wire.get(path, parse)     repeated with patience until `parse` accepts the answer
+wire.post(path, body)     sent once; a failure says whether the server may have taken it
+wire.events(path)         a stream of server-sent events, with a watchdog on silence
+wire.fetch(url, headers)  bytes from any host; the key goes along to the API's own origin only
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import random
+import re
+import ssl
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import httpx
+import httpx_sse
+
+from airvid import __version__, clock, retry
+from airvid.errors import (
+    AirvidError,
+    AuthError,
+    LimitedError,
+    NotFoundError,
+    PaymentError,
+    UnavailableError,
+)
+from airvid.tasks import error_text
+
+T = TypeVar("T")
+USER_AGENT = f"airvid/{__version__} (httpx {httpx.__version__})"
+MAX_REDIRECTS = 10
+# More than any listing; an answer that goes on beyond this is no answer.
+MAX_ANSWER_BYTES = 64 << 20
+_CONCURRENCY = re.compile(
+    r"concurren|simultaneous|in parallel|too many (?:\w+ )?(?:tasks|jobs|generations)"
+    r"|(?:active|running) (?:tasks|jobs|generations)|\bslots?\b",
+    re.IGNORECASE,
+)
+_NOT_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+    httpx.InvalidURL,
+)
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """Seconds of silence allowed in each phase: connecting, reading, and waiting for a create's answer."""
+
+    connect: float = 10.0
+    read: float = 30.0
+    create: float = 120.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A whole answer: `data` is its JSON, or None where it is none."""
+
+    status: int
+    headers: Mapping[str, str]
+    text: str
+    data: Any
+
+    @property
+    def request_id(self) -> str | None:
+        return self.headers.get("x-request-id")
+
+    @property
+    def message(self) -> str:
+        return error_message(self.status, self.text, self.data)
+
+    @property
+    def server_time(self) -> float | None:
+        """The server's own clock, Unix seconds."""
+        return retry.http_date(self.headers.get("date", ""))
+
+
+@dataclass(frozen=True)
+class Body:
+    """An answer whose bytes are still to come; `url` is where the redirects ended."""
+
+    status: int
+    headers: Mapping[str, str]
+    url: str
+    chunks: AsyncIterator[bytes]
+
+
+class Wire:
+    """Connections to one API. `trace` is called with each line of `--debug`, cleaned of secrets."""
+
+    def __init__(
+        self,
+        base_url: str,
+        key: str | None,
+        *,
+        timeouts: Timeouts | None = None,
+        trace: Callable[[str], None] | None = None,
+        use_proxies: bool = True,
+    ) -> None:
+        self.base_url = base_url.rstrip("/")
+        self.timeouts = timeouts or Timeouts()
+        self._key = key
+        self._trace = trace
+        self._use_proxies = use_proxies
+        self._clients: dict[str, httpx.AsyncClient] = {}
+
+    async def aclose(self) -> None:
+        for client in self._clients.values():
+            await client.aclose()
+
+    async def get(self, path: str, parse: Callable[[Answer], T | None], *, patience: float, method: str = "GET") -> T:
+        """`parse` of the first good answer; an answer that it refuses (None) counts as a server failure.
+
+        Raises: the last failure when the next attempt would come after `patience` seconds.
+        """
+        began, attempt = clock.elapsed(), 0
+        while True:
+            try:
+                answer = await self._exchange(method, path, timeout=self.timeouts.read)
+                if answer.status // 100 != 2:
+                    raise refusal(answer)
+                if (parsed := parse(answer)) is not None:
+                    return parsed
+                raise UnavailableError(
+                    f"the server's answer makes no sense: {answer.message}", request_id=answer.request_id
+                )
+            except (UnavailableError, LimitedError) as error:
+                spent = clock.elapsed() - began
+                pause = retry.next_pause(attempt, spent, patience, error.retry_after, random.random())
+                if pause is None:
+                    raise
+            attempt += 1
+            await clock.sleep(pause)
+
+    async def post(self, path: str, body: dict[str, Any]) -> Answer:
+        """One POST, never repeated here; any 2xx answer.
+
+        Raises: UnavailableError with `sent` False where the server surely did not take it; any other UnavailableError
+        is ambiguous; everything else is the server's refusal.
+        """
+        answer = await self._exchange("POST", path, body, timeout=self.timeouts.create)
+        if answer.status // 100 != 2:
+            raise refusal(answer)
+        return answer
+
+    async def events(self, path: str, silence: float) -> AsyncGenerator[tuple[str, str], None]:
+        """Server-sent events, as name and data, until the stream ends.
+
+        Raises: UnavailableError where it cannot be had, breaks, or is silent for `silence` seconds (keep-alives count
+        as life); the server's refusal for any other status.
+        """
+        request = self._build(
+            "GET",
+            self.base_url + path,
+            self.timeouts.read,
+            headers={"Accept": "text/event-stream", "Cache-Control": "no-store"},
+        )
+        async with self._send(request) as response:
+            if response.status_code // 100 != 2:
+                raise refusal(await self._read(response))
+            assert isinstance(response.stream, httpx.AsyncByteStream)
+            response.stream = _Watched(response.stream, silence)
+            try:
+                async with aclosing(httpx_sse.EventSource(response).aiter_sse()) as events:
+                    async for event in events:
+                        yield event.event, self._scrub(event.data)
+            except httpx_sse.SSEError:
+                raise UnavailableError("the server does not stream this task's progress") from None
+
+    @asynccontextmanager
+    async def fetch(self, url: str, headers: Mapping[str, str]) -> AsyncIterator[Body]:
+        """The bytes at `url`, redirects followed; any status is the caller's to judge.
+
+        Raises: UnavailableError, also for redirects without end, to another scheme, or from https down to http.
+        """
+        for _ in range(MAX_REDIRECTS):
+            request = self._build("GET", url, self.timeouts.read, headers={"Accept-Encoding": "identity", **headers})
+            async with self._send(request) as response:
+                if response.status_code not in (301, 302, 303, 307, 308):
+                    chunks = response.aiter_raw(1 << 16)
+                    yield Body(response.status_code, response.headers, url, chunks)
+                    return
+                url = _redirected(url, response.headers.get("location", ""))
+        raise UnavailableError(f"more than {MAX_REDIRECTS} redirects on the way to the result")
+
+    async def _exchange(self, method: str, path: str, body: dict[str, Any] | None = None, *, timeout: float) -> Answer:
+        async with self._send(self._build(method, self.base_url + path, timeout, body=body)) as response:
+            return await self._read(response)
+
+    def _build(
+        self,
+        method: str,
+        url: str,
+        read_timeout: float,
+        *,
+        body: dict[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Request:
+        """Raises: UnavailableError (not sent) for a URL that no request can be made of."""
+        common = {"User-Agent": USER_AGENT, "X-Request-ID": uuid.uuid4().hex, **(headers or {})}
+        timeout = httpx.Timeout(self.timeouts.read, connect=self.timeouts.connect, read=read_timeout)
+        try:
+            if self._key and origin(url) == origin(self.base_url):
+                common["Authorization"] = f"Bearer {self._key}"
+            request = self._client(url).build_request(method, url, json=body, headers=common, timeout=timeout)
+        except (httpx.InvalidURL, ValueError) as error:
+            raise UnavailableError(f"not a usable address: {_without_query(url)} ({error})", sent=False) from None
+        self._show(f"> {method} {request.url}", request.headers, request.content)
+        return request
+
+    @asynccontextmanager
+    async def _send(self, request: httpx.Request) -> AsyncIterator[httpx.Response]:
+        """The answer's head, its body still to come; everything httpx raises inside comes out as ours."""
+        response: httpx.Response | None = None
+        try:
+            response = await self._client(str(request.url)).send(request, stream=True)
+            self._show(f"< {response.status_code} {response.reason_phrase}", response.headers, None)
+            yield response
+        except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, TimeoutError) as error:
+            self._show(f"! {type(error).__name__}: {error}", {}, None)
+            raise _unavailable(error, request.url) from error
+        finally:
+            if response is not None:
+                await response.aclose()
+
+    async def _read(self, response: httpx.Response) -> Answer:
+        """The whole answer, with our own key blotted out should the server repeat it."""
+        content = bytearray()
+        async for chunk in response.aiter_bytes():
+            content += chunk
+            if len(content) > MAX_ANSWER_BYTES:
+                raise UnavailableError("the server's answer does not end")
+        answer_text = self._scrub(content.decode("utf-8", "replace"))
+        self._show("<", {}, answer_text.encode("utf-8", "replace"))
+        headers = {name.lower(): self._scrub(value) for name, value in response.headers.items()}
+        return Answer(response.status_code, headers, answer_text, parse_json(answer_text))
+
+    def _client(self, url: str) -> httpx.AsyncClient:
+        """One client a scheme: a TLS context costs more than a request, so only https pays for one."""
+        scheme = "https" if url.lower().startswith("https") else "http"
+        if scheme not in self._clients:
+            verify = ssl.create_default_context() if scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            self._clients[scheme] = httpx.AsyncClient(verify=verify, trust_env=self._use_proxies)
+        return self._clients[scheme]
+
+    def _scrub(self, value: str) -> str:
+        return value.replace(self._key, masked(self._key)) if self._key else value
+
+    def _show(self, head: str, headers: Mapping[str, str], body: bytes | None) -> None:
+        if self._trace is None:
+            return
+        lines = [head, *(f"{head[0]} {name}: {value}" for name, value in headers.items())]
+        if body:
+            lines.append(f"{head[0]} {_redacted(body[:100_000].decode('utf-8', 'replace'))[:4000]}")
+        for line in lines:
+            self._trace(self._scrub(_redacted(line)))
+
+
+class _Watched(httpx.AsyncByteStream):
+    """A byte stream that gives up when nothing, not even a keep-alive, came for `silence` seconds."""
+
+    def __init__(self, stream: httpx.AsyncByteStream, silence: float) -> None:
+        self._stream = stream
+        self._silence = silence
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        chunks = aiter(self._stream)
+        while True:
+            async with asyncio.timeout(self._silence):
+                try:
+                    chunk = await anext(chunks)
+                except StopAsyncIteration:
+                    return
+            yield chunk
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+def parse_json(value: str) -> Any:
+    """The JSON in `value`, None where it is none. Infinities and NaN, which no JSON may hold, become null."""
+    try:
+        return json.loads(value, parse_constant=lambda _: None, parse_float=_finite)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _finite(value: str) -> float | None:
+    found = float(value)
+    return found if math.isfinite(found) else None
+
+
+def origin(url: str) -> tuple[str, str, int | None]:
+    """Scheme, host and port: what the key belongs to."""
+    parsed = httpx.URL(url)
+    return parsed.scheme, parsed.host, parsed.port or {"http": 80, "https": 443}.get(parsed.scheme)
+
+
+def masked(key: str) -> str:
+    """A key as it may be shown: `sk-air-…last4`."""
+    return f"sk-air-…{key[-4:]}" if len(key) > 12 else "sk-air-…"
+
+
+def error_message(status: int, body: str, data: Any) -> str:
+    """One sentence from any of the error shapes: JSON of four kinds, plain text, an HTML page, or nothing."""
+    if isinstance(data, dict):
+        inner = data.get("error")
+        message = error_text(data.get("message")) or error_text(inner) or error_text(data.get("detail"))
+        code = inner.get("code") if isinstance(inner, dict) else inner if data.get("message") else data.get("code")
+        if message and isinstance(code, str) and not code.isdigit() and code not in message:
+            return f"{message[:1000]} ({code[:100]})"
+        if message:
+            return message[:1000]
+    if re.match(r"\s*<(!doctype|html|\?xml)", body, re.IGNORECASE):
+        title = re.search(r"<title>\s*(.*?)\s*</title>", body[:10_000], re.IGNORECASE | re.DOTALL)
+        return f"an HTML page{f', “{title[1][:200]}”' if title else ''} (HTTP {status})"
+    return body.strip()[:1000] or f"an empty answer (HTTP {status})"
+
+
+def refusal(answer: Answer) -> AirvidError:
+    """The error that an answer outside 2xx stands for (the API's description, section 4)."""
+    status, message, request_id = answer.status, answer.message, answer.request_id
+    hint_after = retry.server_hint(answer.headers, answer.data, message, clock.now())
+    if status == 429 or (status in (400, 403, 409) and _CONCURRENCY.search(message)):
+        return LimitedError(
+            f"the server's limit: {message}",
+            retry_after=hint_after,
+            request_id=request_id,
+            concurrency=bool(_CONCURRENCY.search(message)),
+        )
+    if status == 401:
+        return AuthError(f"the API key was not accepted: {message}", hint="airvid auth login", request_id=request_id)
+    if status == 403:
+        return AuthError(f"not allowed with this key: {message}", hint="airvid auth status", request_id=request_id)
+    if status == 402:
+        return PaymentError(f"payment required: {message}", request_id=request_id)
+    if status in (404, 410):
+        return NotFoundError(f"not found: {message}", request_id=request_id)
+    if retry.is_transient(status):
+        return UnavailableError(
+            f"the server failed (HTTP {status}): {message}", retry_after=hint_after, request_id=request_id
+        )
+    if 300 <= status < 400:
+        where = answer.headers.get("location", "elsewhere")[:200]
+        return AirvidError(
+            f"the API sent us to {_without_query(where)}, and the key is not taken along",
+            hint="airvid config set base-url URL",
+            request_id=request_id,
+        )
+    return AirvidError(f"the server refused (HTTP {status}): {message}", request_id=request_id)
+
+
+def _unavailable(error: Exception, url: httpx.URL) -> UnavailableError:
+    where = f"{url.host}:{url.port}" if url.port else url.host
+    if isinstance(error, httpx.ProxyError):
+        what = f"the proxy refused the way to {where}: {error}"
+    elif isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout):
+        what = f"no connection to {where} within the time allowed"
+    elif isinstance(error, httpx.ConnectError):
+        what = f"no connection to {where}: {error}"
+    elif isinstance(error, httpx.TimeoutException | TimeoutError):
+        what = f"{where} fell silent"
+    else:
+        what = f"the connection to {where} broke: {error or type(error).__name__}"
+    return UnavailableError(what, sent=not isinstance(error, _NOT_SENT))
+
+
+def _redirected(url: str, location: str) -> str:
+    try:
+        target = str(httpx.URL(url).join(location)) if location else ""
+    except (httpx.InvalidURL, ValueError):
+        target = ""
+    if not target.lower().startswith(("http://", "https://")):
+        raise UnavailableError("the result redirects to something that is not a web address")
+    if url.lower().startswith("https:") and target.lower().startswith("http:"):
+        raise UnavailableError("the result redirects from https down to http, which is refused")
+    return target
+
+
+def _without_query(url: str) -> str:
+    return url.partition("?")[0]
+
+
+def _redacted(value: str) -> str:
+    """Text for `--debug` without bearer keys, signed query strings and base64 bodies."""
+    value = re.sub(r"(?i)(bearer )\S+", lambda found: found[1] + "[redacted]", value)
+    value = re.sub(r"(https?://[^\s\"'?]+)\?[^\s\"']*", r"\1?[redacted]", value)
+    return re.sub(r"(\"b64_json\"\s*:\s*\")[^\"]*\"?", r'\1[redacted]"', value)

@@ -1,0 +1,426 @@
+"""The ledger: SQLite in the user's data folder. The intent is in it before the POST, the id before it is told.
+
+One row is one clip that was asked for. Several processes write at once; every write that money depends on is one
+transaction, synced to disk. Money in cents, times in Unix seconds by this machine's clock unless said otherwise.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from airvid import clock, system
+from airvid.errors import FileError, PaymentError
+from airvid.tasks import EXPIRED, FAILED, Entry, Task
+
+VERSION = 1
+_SCHEMA = """
+CREATE TABLE clip (
+    id INTEGER PRIMARY KEY,
+    base_url TEXT NOT NULL,
+    fate TEXT NOT NULL,
+    intended_at REAL NOT NULL,
+    process INTEGER,
+    sent_at REAL,
+    task_id TEXT,
+    status TEXT,
+    model TEXT,
+    prompt TEXT,
+    request TEXT NOT NULL DEFAULT '{}',
+    target TEXT,
+    estimate_cents REAL,
+    cost_cents REAL,
+    created REAL,
+    expires_at REAL,
+    file TEXT,
+    bytes INTEGER,
+    saved_at REAL,
+    error TEXT,
+    candidates TEXT NOT NULL DEFAULT '[]',
+    present TEXT NOT NULL DEFAULT '[]',
+    UNIQUE (base_url, task_id)
+);
+CREATE INDEX clip_by_time ON clip (intended_at);
+CREATE INDEX clip_by_fate ON clip (base_url, fate, status);
+"""
+_BUSY_SECONDS = 10.0
+# Seconds before and after the moment a POST left (by the server's clock) within which its task can have been made.
+SENT_WINDOW = (2.0, 180.0)
+# No POST waits longer than this for its answer, waiting for a slot included.
+_LONGEST_POST = 86_400.0
+
+
+class Journal:
+    """The journal of one data folder. Raises FileError where it cannot be written."""
+
+    def __init__(self, path: Path, warn: Callable[[str], None]) -> None:
+        self.path = path
+        self._warn = warn
+        self._open: sqlite3.Connection | None = None
+
+    def close(self) -> None:
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+    # ------------------------------------------------------------------ a create, step by step
+
+    def intend(
+        self,
+        *,
+        base_url: str,
+        request: dict[str, Any],
+        targets: Sequence[str | None],
+        estimate_cents: float | None,
+        budgets: dict[str, float],
+    ) -> list[Entry]:
+        """Write down that clips are about to be asked for, one for each of `targets` (a path, or None).
+
+        `estimate_cents` is for one clip, `budgets` are USD by period, `day` and `month`. All clips fit,
+        or none is taken.
+        Raises: PaymentError where a budget would be passed; FileError where the journal cannot be written.
+        """
+        now = clock.now()
+        with self._writing() as database:
+            for period, dollars in budgets.items():
+                _hold(database, period, dollars, estimate_cents, len(targets), now)
+            return [
+                _entry(
+                    database.execute(
+                        "INSERT INTO clip (base_url, fate, intended_at, process, model, prompt, request, target,"
+                        " estimate_cents) VALUES (?, 'intended', ?, ?, ?, ?, ?, ?, ?) RETURNING *",
+                        (
+                            base_url,
+                            now,
+                            os.getpid(),
+                            request.get("model"),
+                            request.get("prompt"),
+                            json.dumps(_without_images(request)),
+                            target,
+                            estimate_cents,
+                        ),
+                    ).fetchone()
+                )
+                for target in targets
+            ]
+
+    def mark_sent(self, entry: Entry, server_time: float, present: Iterable[str]) -> Entry:
+        """The POST is about to leave. `server_time`: now by the server's clock; `present`: tasks it had before."""
+        with self._writing() as database:
+            row = database.execute(
+                "UPDATE clip SET fate = 'sent', sent_at = ?, present = ? WHERE id = ? RETURNING *",
+                (server_time, json.dumps(list(present)), entry.id),
+            ).fetchone()
+        return _entry(row)
+
+    def mark_waiting(self, entry: Entry) -> None:
+        """The POST was surely not taken, and will be repeated."""
+        with self._writing() as database:
+            database.execute(
+                "UPDATE clip SET fate = 'waiting', sent_at = NULL, present = '[]' WHERE id = ?", (entry.id,)
+            )
+
+    def mark_known(self, entry: Entry, task: Task) -> Entry:
+        """The POST made this task. The server's own answer goes before what another create inferred from its list."""
+        with self._writing() as database:
+            database.execute(
+                "UPDATE clip SET fate = 'unknown', task_id = NULL, status = NULL"
+                " WHERE base_url = ? AND task_id = ? AND id <> ?",
+                (entry.base_url, _storable(task.task_id), entry.id),
+            )
+            return _known(database, entry, task)
+
+    def adopt(self, entry: Entry, task: Task) -> Entry | None:
+        """Take a task found in the server's list for this entry's, unless another entry has it or could have it."""
+        with self._writing() as database:
+            taken = database.execute(
+                "SELECT 1 FROM clip WHERE base_url = ? AND task_id = ?", (entry.base_url, _storable(task.task_id))
+            ).fetchone()
+            rival = database.execute(
+                "SELECT 1 FROM clip WHERE base_url = ? AND id <> ? AND fate IN ('sent', 'unknown')"
+                " AND model IS ? AND prompt IS ? AND coalesce(? BETWEEN sent_at - ? AND sent_at + ?, 1)",
+                (entry.base_url, entry.id, entry.model, entry.prompt, task.created, SENT_WINDOW[0], SENT_WINDOW[1]),
+            ).fetchone()
+            return None if taken or rival else _known(database, entry, task)
+
+    def mark_refused(self, entry: Entry, why: str) -> None:
+        """The server surely did not take the POST."""
+        with self._writing() as database:
+            database.execute("UPDATE clip SET fate = 'refused', error = ? WHERE id = ?", (_storable(why), entry.id))
+
+    def mark_unknown(self, entry: Entry, why: str, candidates: Iterable[str]) -> None:
+        """Nobody can say what became of the POST."""
+        with self._writing() as database:
+            database.execute(
+                "UPDATE clip SET fate = 'unknown', error = ?, candidates = ? WHERE id = ?",
+                (_storable(why), json.dumps(list(candidates)), entry.id),
+            )
+
+    def withdraw(self, entries: Iterable[Entry]) -> None:
+        """Intents that never left: they hold no budget and no place in a queue."""
+        with self._noting() as database:
+            database.executemany(
+                "UPDATE clip SET fate = 'refused', error = 'never sent'"
+                " WHERE id = ? AND fate IN ('intended', 'waiting')",
+                [(each.id,) for each in entries],
+            )
+
+    # ------------------------------------------------------------------ what became of a task
+
+    def note_task(self, base_url: str, task: Task) -> None:
+        """Keep the server's last word on a task of ours. A journal that cannot be written never stops a paid clip."""
+        settled = task.cost_cents if task.is_terminal else None
+        with self._noting() as database:
+            database.execute(
+                "UPDATE clip SET status = ?, cost_cents = coalesce(?, cost_cents), error = coalesce(?, error),"
+                " created = coalesce(created, ?), expires_at = coalesce(expires_at, ?)"
+                " WHERE base_url = ? AND task_id = ?"
+                " AND (status IS NOT ? OR cost_cents IS NOT coalesce(?, cost_cents))",
+                (
+                    _storable(task.status),
+                    settled,
+                    _storable(task.error),
+                    task.created,
+                    task.expires_at,
+                    base_url,
+                    _storable(task.task_id),
+                    _storable(task.status),
+                    settled,
+                ),
+            )
+
+    def note_saved(self, base_url: str, task_id: str, file: Path, size: int) -> None:
+        """The clip is whole on this disk; one that this machine did not ask for gets a row of its own."""
+        now = clock.now()
+        with self._noting() as database:
+            database.execute(
+                "INSERT INTO clip (base_url, fate, intended_at, task_id, file, bytes, saved_at)"
+                " VALUES (?, 'known', ?, ?, ?, ?, ?) ON CONFLICT (base_url, task_id) DO UPDATE SET"
+                " file = excluded.file, bytes = excluded.bytes, saved_at = excluded.saved_at",
+                (base_url, now, _storable(task_id), os.path.abspath(file), size, now),
+            )
+
+    # ------------------------------------------------------------------ questions
+
+    def known_ids(self, base_url: str, task_ids: Iterable[str]) -> set[str]:
+        """Those of these ids that belong to an entry already."""
+        return set(self.by_task(base_url, task_ids))
+
+    def unsettled(self, base_url: str) -> list[tuple[Entry, set[str]]]:
+        """Entries whose POST's fate is not known and that nobody works on, with the tasks there were before it."""
+        rows = self._rows(
+            "SELECT * FROM clip WHERE base_url = ? AND fate IN ('sent', 'unknown') ORDER BY id", (base_url,)
+        )
+        return [
+            (_entry(row), set(json.loads(row["present"])))
+            for row in rows
+            if row["fate"] == "unknown" or not _is_worked_on(row)
+        ]
+
+    def entry(self, entry_id: int) -> Entry | None:
+        rows = self._ask("SELECT * FROM clip WHERE id = ?", (entry_id,))
+        return rows[0] if rows else None
+
+    def by_task(self, base_url: str, task_ids: Iterable[str]) -> dict[str, Entry]:
+        """The entries of these tasks, by task id."""
+        ids = [_storable(each) for each in task_ids]
+        found: dict[str, Entry] = {}
+        for start in range(0, len(ids), 500):
+            part = ids[start : start + 500]
+            rows = self._ask(
+                f"SELECT * FROM clip WHERE base_url = ? AND task_id IN ({','.join('?' * len(part))})", (base_url, *part)
+            )
+            found |= {str(entry.task_id): entry for entry in rows}
+        return found
+
+    def with_prefix(self, base_url: str, prefix: str) -> list[str]:
+        """Ids of known tasks that begin with `prefix`."""
+        rows = self._ask(
+            "SELECT * FROM clip WHERE base_url = ? AND substr(task_id, 1, ?) = ? LIMIT 20",
+            (base_url, len(prefix), _storable(prefix)),
+        )
+        return [str(entry.task_id) for entry in rows]
+
+    def last(self, base_url: str) -> Entry | None:
+        """The newest clip that was asked for and not refused."""
+        rows = self._ask(
+            "SELECT * FROM clip WHERE base_url = ? AND fate NOT IN ('refused', 'intended', 'waiting')"
+            " ORDER BY intended_at DESC, id DESC LIMIT 1",
+            (base_url,),
+        )
+        return rows[0] if rows else None
+
+    def running(self, base_url: str) -> list[Entry]:
+        """Tasks that had not ended when last heard of, oldest first."""
+        return self._ask(
+            "SELECT * FROM clip WHERE base_url = ? AND fate = 'known' AND coalesce(status, '') NOT IN"
+            " ('completed', 'failed', 'expired') ORDER BY intended_at, id",
+            (base_url,),
+        )
+
+    def saved_ids(self, base_url: str) -> set[str]:
+        rows = self._ask("SELECT * FROM clip WHERE base_url = ? AND saved_at IS NOT NULL", (base_url,))
+        return {str(entry.task_id) for entry in rows}
+
+    def entries(
+        self,
+        *,
+        search: str | None = None,
+        since: float | None = None,
+        states: Iterable[str] = (),
+        model: str | None = None,
+        limit: int,
+        offset: int,
+    ) -> list[Entry]:
+        """Entries newest first, filtered; `states` as `Entry.state` says them, `search` in the prompts."""
+        where, values = ["1"], list[Any]()
+        if search:
+            where.append("instr(lower(prompt), lower(?))")
+            values.append(_storable(search))
+        if since is not None:
+            where.append("intended_at >= ?")
+            values.append(since)
+        if model:
+            where.append("model = ?")
+            values.append(_storable(model))
+        if states := list(states):
+            where.append(f"iif(fate = 'known', coalesce(status, 'queued'), fate) IN ({','.join('?' * len(states))})")
+            values += states
+        return self._ask(
+            f"SELECT * FROM clip WHERE {' AND '.join(where)} ORDER BY intended_at DESC, id DESC LIMIT ? OFFSET ?",
+            (*values, limit, offset),
+        )
+
+    # ------------------------------------------------------------------ the database
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction that is on disk when the block ends. Raises: FileError."""
+        try:
+            database = self._database()
+            database.execute("BEGIN IMMEDIATE")
+            try:
+                yield database
+                database.execute("COMMIT")
+            except BaseException:
+                if database.in_transaction:
+                    database.execute("ROLLBACK")
+                raise
+        except (sqlite3.Error, OSError) as error:
+            raise FileError(
+                f"the journal {self.path} cannot be written: {error}",
+                hint="nothing is sent without it; free some space or mend its folder",
+            ) from error
+
+    @contextmanager
+    def _noting(self) -> Iterator[sqlite3.Connection]:
+        """As `_writing`, but a journal that cannot be written is only warned about."""
+        try:
+            with self._writing() as database:
+                yield database
+        except FileError as error:
+            self._warn(error.message)
+
+    def _ask(self, query: str, values: tuple[Any, ...]) -> list[Entry]:
+        return [_entry(row) for row in self._rows(query, values)]
+
+    def _rows(self, query: str, values: tuple[Any, ...]) -> list[sqlite3.Row]:
+        try:
+            return self._database().execute(query, values).fetchall() if self.path.exists() else []
+        except (sqlite3.Error, OSError) as error:
+            self._warn(f"the journal {self.path} cannot be read: {error}")
+            return []
+
+    def _database(self) -> sqlite3.Connection:
+        if self._open is None:
+            system.make_private_folder(self.path.parent)
+            self._open = self._connect()
+        return self._open
+
+    def _connect(self) -> sqlite3.Connection:
+        database = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None)
+        database.row_factory = sqlite3.Row
+        try:
+            database.execute("PRAGMA journal_mode = WAL")
+            database.execute("PRAGMA synchronous = FULL")
+            if database.execute("PRAGMA user_version").fetchone()[0] < VERSION:
+                _create(database)
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+
+def _create(database: sqlite3.Connection) -> None:
+    """Lay out an empty journal; of several processes that find it empty, one does."""
+    database.execute("BEGIN IMMEDIATE")
+    if database.execute("PRAGMA user_version").fetchone()[0] < VERSION:
+        for statement in _SCHEMA.strip().split(";\n"):
+            database.execute(statement)
+        database.execute(f"PRAGMA user_version = {VERSION}")
+    database.execute("COMMIT")
+
+
+def _hold(
+    database: sqlite3.Connection, period: str, dollars: float, estimate: float | None, count: int, now: float
+) -> None:
+    """See that `count` clips of `estimate` cents fit into a budget. Raises: PaymentError."""
+    if estimate is None:
+        raise PaymentError(
+            f"this model's price is unknown, and budget.{period} is set: nothing was sent",
+            hint="name a model with a price; airvid models",
+        )
+    begin = datetime.fromtimestamp(now).replace(hour=0, minute=0, second=0, microsecond=0)
+    if period == "month":
+        begin = begin.replace(day=1)
+    spent = database.execute(
+        "SELECT coalesce(sum(coalesce(cost_cents, estimate_cents, 0)), 0) FROM clip"
+        " WHERE intended_at >= ? AND fate <> 'refused' AND coalesce(status, '') NOT IN (?, ?)",
+        (begin.timestamp(), FAILED, EXPIRED),
+    ).fetchone()[0]
+    if spent + estimate * count > dollars * 100 + 1e-6:
+        raise PaymentError(
+            f"budget.{period} of ${dollars:g} would be passed: ${spent / 100:.2f} is spent or reserved on this machine,"
+            f" this is estimated at ${estimate * count / 100:.2f}; nothing was sent",
+            hint=f"airvid config set budget.{period} USD",
+        )
+
+
+def _known(database: sqlite3.Connection, entry: Entry, task: Task) -> Entry:
+    row = database.execute(
+        "UPDATE clip SET fate = 'known', task_id = ?, status = ?, created = ?, expires_at = ?, candidates = '[]',"
+        " present = '[]' WHERE id = ? RETURNING *",
+        (_storable(task.task_id), _storable(task.status), task.created, task.expires_at, entry.id),
+    ).fetchone()
+    return _entry(row)
+
+
+def _is_worked_on(row: sqlite3.Row) -> bool:
+    """Whether the process that sent a POST may still be waiting for its answer."""
+    age = clock.now() - row["intended_at"]
+    return row["process"] is not None and 0 <= age < _LONGEST_POST and system.is_running(row["process"])
+
+
+def _entry(row: sqlite3.Row) -> Entry:
+    values = {name: row[name] for name in Entry.__dataclass_fields__}
+    return Entry(**values | {"request": json.loads(row["request"]), "candidates": tuple(json.loads(row["candidates"]))})
+
+
+def _storable(value: str | None) -> str | None:
+    """Text as SQLite can hold it: lone surrogates, which no UTF-8 has, are replaced."""
+    return None if value is None else value.encode("utf-8", "replace").decode("utf-8")
+
+
+def _without_images(request: dict[str, Any]) -> dict[str, Any]:
+    """The request as it is remembered: a picture's megabytes give way to their number."""
+    images = [
+        {"b64_json": f"[{len(image['b64_json']) * 3 // 4} bytes]"} if "b64_json" in image else image
+        for image in request.get("input_images", ())
+    ]
+    return request | {"input_images": images} if images else request

@@ -1,0 +1,166 @@
+"""From `-o` to a path: files, folders, `-` and templates (contract 5.8). Pure but for looking at what exists."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import string
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from airvid.errors import FileError, UsageError
+from airvid.tasks import Task
+
+FIELDS = ("id", "short_id", "model", "slug", "date", "time", "n", "seed")
+DEFAULT_NAME = "{date}-{slug}-{short_id}.mp4"
+_UNIQUE = {"id", "short_id", "n"}
+# A file name holds 255 bytes on nearly every system; a value takes at most this many of them.
+_VALUE_BYTES = 100
+
+
+@dataclass(frozen=True)
+class Naming:
+    """Where clips go. `template` is a path with {fields}; None stands for standard output."""
+
+    template: str | None
+    count: int = 1
+
+    @classmethod
+    def parse(cls, output: str, count: int, *, has_seed: bool = True) -> Naming:
+        """Read `-o` for `count` clips. Raises: UsageError naming the fields that there are."""
+        if output == "-":
+            if count > 1:
+                raise UsageError(f"-o - takes one clip, not {count}", hint="-o DIRECTORY/ saves several")
+            return cls(None)
+        if not output.strip() or "\0" in output:
+            raise UsageError("-o needs the name of a file or directory, a template, or -")
+        used = _fields(output)
+        if "seed" in used and not has_seed:
+            raise UsageError("-o uses {seed}, but no seed is set", hint="--seed NUMBER")
+        is_folder = output.endswith(("/", os.sep)) or ("{" not in output and os.path.isdir(output))
+        template = os.path.join(output, DEFAULT_NAME) if is_folder else output
+        if count > 1 and not is_folder and not used & _UNIQUE:
+            stem, suffix = os.path.splitext(template)
+            template = f"{stem}-{{n}}{suffix}"
+        return cls(template, count)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the path can be told before the task has an id."""
+        return self.template is not None and not _fields(self.template) & {"id", "short_id"}
+
+    def uses(self, field: str) -> bool:
+        return self.template is not None and field in _fields(self.template)
+
+    def path(self, values: Mapping[str, str]) -> Path:
+        """The path for one clip; no value can leave the folder that the template names."""
+        assert self.template is not None
+        values = dict(values) | {"n": values.get("n", "1").zfill(len(str(self.count)))}
+        parts = string.Formatter().parse(self.template)
+        return Path("".join(text + (_harmless(values[field]) if field else "") for text, field, _, _ in parts))
+
+    @property
+    def folder(self) -> Path:
+        """The deepest folder of the template that holds no field."""
+        assert self.template is not None
+        before = self.template.partition("{")[0] if _fields(self.template) else self.path({})
+        return Path(os.path.dirname(before) or ".")
+
+
+def values(
+    *, prompt: str | None, model: str | None, at: float, n: int = 1, seed: object = None, task_id: str = ""
+) -> dict[str, str]:
+    """The fields of one clip. `at`: Unix seconds, told in local time."""
+    try:
+        moment = datetime.fromtimestamp(at)
+    except (ValueError, OverflowError, OSError):
+        moment = datetime.fromtimestamp(0)
+    return {
+        "id": task_id,
+        "short_id": task_id[:8],
+        "model": model or "model",
+        "slug": slug(prompt or ""),
+        "date": moment.strftime("%Y-%m-%d"),
+        "time": moment.strftime("%H%M%S"),
+        "n": str(n),
+        "seed": "seed" if seed is None else str(seed),
+    }
+
+
+def of_task(task: Task, prompt: str | None, at: float, n: int) -> dict[str, str]:
+    """The fields of a task that already is. `at` where the server does not tell when it was made."""
+    return values(
+        prompt=prompt or task.prompt,
+        model=task.model,
+        at=task.created or at,
+        n=n,
+        seed=task.raw.get("seed"),
+        task_id=task.task_id,
+    )
+
+
+def slug(prompt: str) -> str:
+    """A prompt as part of a file name: letters, marks and digits of every script, in lower case."""
+    folded = unicodedata.normalize("NFC", prompt[:1000]).lower()
+    kept = "".join(each if unicodedata.category(each)[0] in "LMN" else "-" for each in folded)
+    return _cut(re.sub("-+", "-", kept).strip("-"), 50).strip("-") or "clip"
+
+
+def check(path: Path, *, force: bool) -> None:
+    """See that a clip can be put at `path`. Nothing is made. Raises: FileError."""
+    try:
+        found = path.stat() if path.exists() else None
+        is_link = path.is_symlink()
+    except (OSError, ValueError) as error:
+        raise FileError(f"{path} cannot be used: {getattr(error, 'strerror', error)}") from None
+    if found and stat.S_ISDIR(found.st_mode):
+        raise FileError(f"{path} is a directory", hint=f"-o {path}{os.sep}")
+    if found and not stat.S_ISREG(found.st_mode):
+        raise FileError(f"{path} is no regular file", hint="-o - writes to standard output")
+    if (found or is_link) and not force:
+        raise FileError(f"{path} exists", hint="--force overwrites it; or give another -o")
+    check_folder(path.parent)
+
+
+def check_folder(folder: Path) -> None:
+    """See that `folder` can be written, or made. Raises: FileError."""
+    for place in (folder, *folder.parents):
+        if place.is_dir():
+            if not os.access(place, os.W_OK | os.X_OK):
+                raise FileError(f"the directory {place} is not writable")
+            return
+        if os.path.lexists(place):
+            raise FileError(f"{place} is not a directory")
+    raise FileError(f"there is no directory {folder}, and none to make it in")
+
+
+def _fields(template: str) -> set[str]:
+    try:
+        parts = [
+            (field, spec, conversion)
+            for _, field, spec, conversion in string.Formatter().parse(template)
+            if field is not None
+        ]
+    except ValueError as error:
+        raise UsageError(f"-o {template!r} is no sound template: {error}", hint="write {{ and }} for braces") from None
+    for field, spec, conversion in parts:
+        if field not in FIELDS or spec or conversion:
+            raise UsageError(
+                f"-o has no field {{{field}}}; there are {', '.join(f'{{{each}}}' for each in FIELDS)}",
+                hint="write {{ and }} for braces",
+            )
+    return {field for field, _, _ in parts}
+
+
+def _harmless(value: str) -> str:
+    """A value that is one plain piece of a file name, whoever sent it."""
+    kept = "".join(each if unicodedata.category(each)[0] in "LMN" or each in "._-" else "-" for each in value[:1000])
+    return _cut(kept, _VALUE_BYTES).lstrip(".") or "-"
+
+
+def _cut(value: str, size: int) -> str:
+    return value.encode("utf-8", "replace")[:size].decode("utf-8", "ignore")

@@ -1,0 +1,278 @@
+"""From options to a request body: what the caps allow, what it costs, which model fits. Pure but for reading pictures.
+
+A complaint is an error that is collected rather than raised, so that all of them are told at once (contract 5.4).
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from airvid.errors import AirvidError, FileError, UsageError
+from airvid.tasks import MODES, Model
+
+# Keys of the body that have an option of their own: set there, they are checked and priced.
+_OWN_OPTIONS = {
+    "model": "--model",
+    "prompt": "PROMPT",
+    "mode": "--mode",
+    "duration_seconds": "--duration",
+    "aspect_ratio": "--aspect-ratio",
+    "quality": "--quality",
+    "input_images": "--image or --reference",
+}
+# What the formats that a browser shows begin with; RIFF, HEIF and AVIF tell their kind a little further on.
+_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"BM", b"II*\0", b"MM\0*")
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the user asked for; None where nothing was said."""
+
+    prompt: str
+    model: str | None = None
+    mode: str | None = None
+    duration: int | None = None
+    aspect_ratio: str | None = None
+    quality: str | None = None
+    image: str | None = None
+    references: tuple[str, ...] = ()
+    seed: int | None = None
+    sound: bool | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def effective_mode(self) -> str:
+        """The mode that follows from the options (contract 5.2)."""
+        return self.mode or ("image" if self.image else "reference" if self.references else "text")
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        return (self.image,) if self.image else self.references
+
+    @property
+    def effective_seed(self) -> object:
+        return self.seed if self.seed is not None else self.extra.get("seed")
+
+    def seconds(self, model: Model) -> float | None:
+        """The clip's length: as asked, else the model's minimum, which is what the server takes."""
+        return self.duration if self.duration is not None else model.caps.min_seconds
+
+
+def parse_extra(pairs: Iterable[str], *, has_seed: bool, has_sound: bool) -> tuple[dict[str, Any], list[AirvidError]]:
+    """`--set KEY=VALUE` pairs as body keys, and the complaints about them."""
+    extra: dict[str, Any] = {}
+    complaints: list[AirvidError] = []
+    own = _OWN_OPTIONS | ({"seed": "--seed"} if has_seed else {}) | ({"sound": "--sound"} if has_sound else {})
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        key = key.strip()
+        if not equals or not key:
+            complaints.append(UsageError(f"--set takes KEY=VALUE, not {pair[:100]!r}"))
+        elif key in own:
+            complaints.append(UsageError(f"--set {key} is what {own[key]} is for"))
+        elif key in extra:
+            complaints.append(UsageError(f"--set {key} is given twice"))
+        elif (parsed := _value(value)) is None:
+            complaints.append(UsageError(f"--set {key}=null: null is never sent; leave the key out"))
+        else:
+            extra[key] = parsed
+    return extra, complaints
+
+
+def _value(given: str) -> Any:
+    """JSON where it parses, else the text itself; NaN and infinities, which are no JSON, stay text."""
+    try:
+        return json.loads(given, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return given
+
+
+def _refuse(word: str) -> None:
+    raise ValueError(word)
+
+
+def complaints_of(wish: Wish) -> list[AirvidError]:
+    """What is wrong with a wish whatever the model."""
+    complaints: list[AirvidError] = []
+    for what, value in (("prompt", wish.prompt), ("--set", json.dumps(wish.extra, ensure_ascii=False))):
+        if any("\ud800" <= each <= "\udfff" for each in value):
+            complaints.append(UsageError(f"the {what} is not valid UTF-8 text"))
+    if wish.duration is not None and wish.duration < 1:
+        complaints.append(UsageError(f"--duration {wish.duration}: at least 1 second"))
+    complaints += _mode_complaints(wish)
+    for image in wish.images:
+        try:
+            check_image(image)
+        except AirvidError as error:
+            complaints.append(error)
+    return complaints
+
+
+def _mode_complaints(wish: Wish) -> list[AirvidError]:
+    mode = wish.mode
+    if wish.image and wish.references:
+        return [
+            UsageError(
+                "--image and --reference contradict each other: a clip begins with a picture, or takes its "
+                "style from some"
+            )
+        ]
+    if mode is None:
+        return []
+    if mode not in MODES:
+        return [UsageError(f"--mode {mode!r} is not one of {', '.join(MODES)}")]
+    if mode == "image" and not wish.image:
+        return [UsageError("--mode image needs --image")]
+    if mode == "reference" and not wish.references:
+        return [UsageError("--mode reference needs --reference")]
+    if mode == "text" and wish.images:
+        return [UsageError("--mode text contradicts --image and --reference")]
+    return []
+
+
+def is_url(image: str) -> bool:
+    return image.lower().startswith(("http://", "https://"))
+
+
+def check_image(image: str) -> None:
+    """See that a picture is a URL, or a readable file that begins as one. Raises: FileError."""
+    if is_url(image):
+        return
+    try:
+        with Path(image).expanduser().open("rb") as file:
+            head = file.read(32)
+    except (OSError, ValueError) as error:
+        raise FileError(f"the image {image} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if not _is_image(head):
+        raise FileError(f"{image} is not an image (PNG, JPEG, WebP, GIF, BMP, TIFF, HEIC or AVIF)")
+
+
+def _is_image(head: bytes) -> bool:
+    return (
+        head.startswith(_SIGNATURES)
+        or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+        or (head[4:8] == b"ftyp" and head[8:12] in (b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1"))
+    )
+
+
+def model_complaints(wish: Wish, model: Model) -> list[AirvidError]:
+    """What the model's caps do not allow, each with what they do. A cap that is missing allows everything."""
+    caps = model.caps
+    found = []
+    for option, value, allowed in (
+        ("--mode", wish.effective_mode, caps.modes),
+        ("--aspect-ratio", wish.aspect_ratio, caps.aspect_ratios),
+        ("--quality", wish.quality, caps.qualities),
+    ):
+        if value is not None and allowed and spelling(value, allowed) is None:
+            found.append(UsageError(f"{option} {value} is not for {model.id}: it takes {', '.join(allowed)}"))
+    if wish.duration is not None:
+        low, high = caps.min_seconds, caps.max_seconds
+        if (low is not None and wish.duration < low) or (high is not None and wish.duration > high):
+            span = " to ".join(f"{each:g}" for each in (low, high) if each is not None)
+            bound = "" if low is not None and high is not None else "at least " if high is None else "at most "
+            found.append(
+                UsageError(f"--duration {wish.duration} is not for {model.id}: it takes {bound}{span} seconds")
+            )
+    return list(found)
+
+
+def spelling(value: str, allowed: Sequence[str]) -> str | None:
+    """The server's own spelling of a value, compared without regard to case; None where it is not allowed."""
+    return next((each for each in allowed if each.lower() == value.lower()), None)
+
+
+def find_model(models: Sequence[Model], name: str) -> Model:
+    """The model of exactly this name. Raises: UsageError with the nearest names."""
+    found = next((model for model in models if model.id == name), None)
+    if found:
+        return found
+    near = nearest(name, [model.id for model in models])
+    told = f"; did you mean {', '.join(near)}?" if near else ""
+    raise UsageError(f"there is no video model {name!r}{told}", hint="airvid models")
+
+
+def nearest(name: str, names: Sequence[str]) -> list[str]:
+    """Up to three names that are most like `name`."""
+    import difflib
+
+    by_lower = {each.lower(): each for each in names}
+    close = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.5)
+    inside = [lower for lower in by_lower if name.lower() in lower and lower not in close]
+    return [by_lower[lower] for lower in [*close, *inside][:3]]
+
+
+def choose_model(models: Sequence[Model], wish: Wish) -> Model:
+    """The cheapest healthy model whose caps allow the wish; unknown prices last, ties by id (contract 5.3).
+
+    Raises: UsageError that says what the models at hand do allow.
+    """
+    healthy = [model for model in models if model.is_healthy]
+    fitting = [model for model in healthy if not model_complaints(wish, model)]
+    if not fitting:
+        if not healthy:
+            raise UsageError("no video model is up at the moment", hint="airvid models")
+        raise UsageError(f"no healthy model allows all of this{_offers(healthy, wish)}", hint="airvid models")
+
+    def price(model: Model) -> tuple[bool, float, str]:
+        cents = model.cents(wish.seconds(model))
+        return cents is None, cents or 0.0, model.id
+
+    return min(fitting, key=price)
+
+
+def _offers(models: Sequence[Model], wish: Wish) -> str:
+    """What the models at hand take, for each thing that was asked."""
+    told = []
+    for name, asked, values in (
+        ("mode", wish.effective_mode, [each for model in models for each in model.caps.modes]),
+        ("aspect ratio", wish.aspect_ratio, [each for model in models for each in model.caps.aspect_ratios]),
+        ("quality", wish.quality, [each for model in models for each in model.caps.qualities]),
+    ):
+        if asked is not None and values:
+            told.append(f"{name} {asked} (there is {', '.join(sorted(set(values)))})")
+    lows = [model.caps.min_seconds for model in models if model.caps.min_seconds is not None]
+    highs = [model.caps.max_seconds for model in models if model.caps.max_seconds is not None]
+    if wish.duration is not None and lows and highs:
+        told.append(f"duration {wish.duration} (there is {min(lows):g} to {max(highs):g})")
+    return ": " + "; ".join(told) if told else ""
+
+
+def body(wish: Wish, model: Model | None) -> dict[str, Any]:
+    """The body of the POST: what was asked in the server's spelling, nothing that was not, never null.
+
+    `model` None: the caps are not to be asked (`--no-validate`). Raises: FileError for a picture that cannot be read.
+    """
+    caps = model.caps if model else None
+    asked: dict[str, Any] = {
+        "model": model.id if model else wish.model,
+        "prompt": wish.prompt,
+        "mode": _spelled(wish.effective_mode, caps.modes if caps else ()),
+        "duration_seconds": wish.duration,
+        "aspect_ratio": _spelled(wish.aspect_ratio, caps.aspect_ratios if caps else ()),
+        "quality": _spelled(wish.quality, caps.qualities if caps else ()),
+        "input_images": [_picture(image) for image in wish.images] or None,
+        "seed": wish.seed,
+        "sound": wish.sound,
+        **wish.extra,
+    }
+    return {key: value for key, value in asked.items() if value is not None}
+
+
+def _spelled(value: str | None, allowed: Sequence[str]) -> str | None:
+    return None if value is None else spelling(value, allowed) or value
+
+
+def _picture(image: str) -> dict[str, str]:
+    if is_url(image):
+        return {"url": image}
+    try:
+        content = Path(image).expanduser().read_bytes()
+    except OSError as error:
+        raise FileError(f"the image {image} cannot be read: {error.strerror}") from None
+    return {"b64_json": base64.b64encode(content).decode("ascii")}

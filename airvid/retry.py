@@ -1,0 +1,60 @@
+"""May this be repeated, and after how many seconds: pure functions of values."""
+
+from __future__ import annotations
+
+import email.utils
+import re
+from collections.abc import Mapping
+
+from airvid.tasks import number
+
+# Where an answer can be had by asking again: time-outs, limits, and whatever a server or CDN calls its own fault.
+_TRANSIENT = frozenset({408, 425, 429})
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
+_GUARANTEED = re.compile(r"guaranteed[^.]*?\bin (\d+(?:\.\d+)?) ?s", re.IGNORECASE)
+_TRY_AGAIN = re.compile(r"(?:try again|retry|wait)[^.]*?(\d+(?:\.\d+)?) ?s", re.IGNORECASE)
+
+
+def is_transient(status: int) -> bool:
+    """Whether an idempotent request that got this HTTP status may be repeated."""
+    return status in _TRANSIENT or status >= 500
+
+
+def backoff(attempt: int, jitter: float) -> float:
+    """Seconds before attempt `attempt` + 1: doubling, capped, spread by `jitter` (0 to 1) over its upper half."""
+    pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(attempt, 16))
+    return float(pause * (0.5 + 0.5 * jitter))
+
+
+def next_pause(attempt: int, spent: float, patience: float, hint: float | None, jitter: float) -> float | None:
+    """Seconds until the next attempt, or None when it would come after `patience` seconds in all.
+
+    A server's hint is a floor: coming back earlier only feeds the limit it speaks of.
+    """
+    pause = max(backoff(attempt, jitter), hint or 0.0)
+    return pause if spent + pause <= patience else None
+
+
+def server_hint(headers: Mapping[str, str], data: object, message: str, now: float) -> float | None:
+    """The server's own word on when to come back, in seconds from now, in the order of the API's description:
+    `Retry-After` (seconds or a date, against the server's own `Date`), `retry_after`, the message's words."""
+    after = headers.get("retry-after", "")
+    seconds = number(after)
+    if seconds is None and (due := http_date(after)) is not None:
+        seconds = due - (http_date(headers.get("date", "")) or now)
+    if seconds is None and isinstance(data, dict):
+        inner = data.get("error")
+        seconds = number(data.get("retry_after"))
+        if seconds is None and isinstance(inner, dict):
+            seconds = number(inner.get("retry_after"))
+    if seconds is None and (found := _GUARANTEED.search(message) or _TRY_AGAIN.search(message)):
+        seconds = number(found[1])
+    return None if seconds is None else max(0.0, seconds)
+
+
+def http_date(value: str) -> float | None:
+    """An HTTP date as Unix seconds, None where it is none."""
+    try:
+        return email.utils.parsedate_to_datetime(value).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None

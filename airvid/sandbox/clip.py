@@ -1,0 +1,190 @@
+"""Renders the sandbox's clips: real H.264 in MP4, made quickly, and marked as what they are."""
+
+from __future__ import annotations
+
+import colorsys
+import hashlib
+import re
+import tempfile
+from collections.abc import Iterator
+from fractions import Fraction
+from io import BytesIO
+from pathlib import Path
+from typing import cast
+
+import av
+from av.audio.frame import AudioFrame
+from av.filter import Graph
+from av.filter.context import FilterContext
+from av.video.frame import VideoFrame
+
+from .shape import ClipSpec
+
+FRAMES_PER_SECOND = 24
+SAMPLES_PER_SECOND = 48_000
+
+# One thread, no dates, no version strings: equal specs give equal bytes, whatever the machine's cores.
+_MP4 = {"movflags": "+faststart", "fflags": "+bitexact"}
+_AAC = {"flags": "+bitexact"}
+_X264 = {
+    "preset": "ultrafast",
+    "crf": "26",
+    "g": "48",
+    "threads": "1",
+    "flags": "+bitexact",
+    "x264-params": "colormatrix=smpte170m",  # what libswscale makes of RGB; for HD players guess another
+}
+_SCALING = "flags=bilinear+accurate_rnd+bitexact"
+_GRADIENTS = ("linear", "circular", "spiral")
+_COARSE = 8  # the backdrop is drawn this much smaller: it is soft anyway, and far quicker so
+_ZOOM = 0.15  # how much closer a given picture comes in the course of its clip
+
+_WORD = (
+    ".####  .###.  #...#  ####.  ####.  .###.  #...#",
+    "#....  #...#  ##..#  #...#  #...#  #...#  #...#",
+    "#....  #...#  ##..#  #...#  #...#  #...#  .#.#.",
+    ".###.  #####  #.#.#  #...#  ####.  #...#  ..#..",
+    "....#  #...#  #..##  #...#  #...#  #...#  .#.#.",
+    "....#  #...#  #...#  #...#  #...#  #...#  #...#",
+    "####.  #...#  #...#  ####.  ####.  .###.  #...#",
+)
+_COLUMNS, _ROWS = len(_WORD[0]), len(_WORD)
+
+Step = tuple[str, str]
+"""A filter's name and its arguments."""
+
+
+def render(spec: ClipSpec) -> bytes:
+    """The whole MP4, its index in front. Raises ValueError for a picture that cannot be decoded."""
+    pictures = _backdrop(spec) if spec.image is None else _approach(spec, read_picture(spec.image))
+    with tempfile.TemporaryDirectory(prefix="airvid-") as folder:
+        path = Path(folder, "clip.mp4")  # a file, for the index moves to the front in a second pass over it
+        with av.open(str(path), "w", format="mp4", options=_MP4) as target:
+            video = target.add_stream("libx264", FRAMES_PER_SECOND, options=_X264)
+            video.width, video.height, video.pix_fmt = spec.width, spec.height, "yuv420p"
+            audio = target.add_stream("aac", SAMPLES_PER_SECOND, options=_AAC) if spec.sound else None
+            tone = _tone(spec)
+            for _ in range(spec.seconds):
+                for _ in range(FRAMES_PER_SECOND):
+                    target.mux(video.encode(pictures.vpull()))
+                if audio:
+                    target.mux(audio.encode(cast(AudioFrame, tone.pull())))
+            target.mux(video.encode(None))
+            if audio:
+                target.mux(audio.encode(None))
+        return path.read_bytes()
+
+
+def read_picture(image: bytes) -> VideoFrame:
+    """A PNG, JPEG or WebP, decoded. Raises ValueError for anything else."""
+    kinds = {b"\x89PNG\r\n": "png_pipe", b"\xff\xd8\xff": "jpeg_pipe", b"RIFF": "webp_pipe"}
+    # Named, for FFmpeg left to guess would also take playlists, and fetch what they list.
+    kind = next((kind for start, kind in kinds.items() if image.startswith(start)), None)
+    if kind is None:
+        raise ValueError("The image is not a PNG, JPEG or WebP.")
+    try:
+        with av.open(BytesIO(image), "r", format=kind) as source:
+            return next(source.decode(video=0)).reformat(format="rgb24")
+    except (av.FFmpegError, StopIteration, IndexError) as error:
+        raise ValueError("The image cannot be decoded.") from error
+
+
+def _backdrop(spec: ClipSpec) -> Graph:
+    """Colours that turn slowly, chosen by prompt and seed, with the word across them."""
+    look = _digest(spec)
+    width, height = max(2, spec.width // _COARSE), max(2, spec.height // _COARSE)
+    hue, turn = look[0] / 256, 0.05 + look[1] / 1024
+    colours = [_colour(hue, 0.2), _colour(hue + turn, 0.5), _colour(hue - turn, 0.35)]
+    arguments = {
+        "size": f"{width}x{height}",
+        "rate": str(FRAMES_PER_SECOND),
+        "nb_colors": str(len(colours)),
+        **{f"c{place}": colour for place, colour in enumerate(colours)},
+        "x0": str(width * look[2] // 1024),
+        "y0": str(height * look[3] // 1024),
+        "x1": str(width - 1 - width * look[4] // 1024),
+        "y1": str(height - 1 - height * look[5] // 1024),
+        "speed": str(0.01 + look[6] / 10_000),
+        "type": _GRADIENTS[look[7] % len(_GRADIENTS)],
+    }
+    cell = max(1, min(spec.width * 7 // (10 * _COLUMNS), spec.height // (2 * _ROWS)))
+    left, top = (spec.width - cell * _COLUMNS) // 2, (spec.height - cell * _ROWS) // 2
+    depth = max(1, cell // 5)
+    graph = Graph()
+    return _chained(
+        graph,
+        graph.add("gradients", **arguments),
+        ("format", "yuv420p"),
+        ("scale", f"{spec.width}:{spec.height}:{_SCALING}"),
+        *_word(cell, left + depth, top + depth, "black@0.4"),
+        *_word(cell, left, top, "white"),
+        ("buffersink", ""),
+    )
+
+
+def _approach(spec: ClipSpec, picture: VideoFrame) -> Graph:
+    """The given picture, cut to cover the frame, and from there slowly closer; a small word in its corner."""
+    ratio, frames = f"{spec.width}/{spec.height}", spec.seconds * FRAMES_PER_SECOND
+    cell = max(1, min(spec.width, spec.height) // 300)
+    left, top = spec.width - cell * (_COLUMNS + 4), spec.height - cell * (_ROWS + 4)
+    graph = Graph()
+    source = graph.add_buffer(
+        width=picture.width,
+        height=picture.height,
+        format=picture.format,
+        time_base=Fraction(1, FRAMES_PER_SECOND),
+    )
+    _chained(
+        graph,
+        source,
+        ("crop", f"max(1,min(iw,ih*{ratio})):max(1,min(ih,iw/({ratio})))"),
+        ("scale", f"{spec.width}:{spec.height}:flags=bicubic+accurate_rnd+bitexact"),
+        ("format", "yuv420p"),
+        (
+            "zoompan",
+            f"zoom=1+{_ZOOM}*on/{frames}:x=(iw-iw/zoom)/2:y=(ih-ih/zoom)/2"
+            f":d={frames}:s={spec.width}x{spec.height}:fps={FRAMES_PER_SECOND}",
+        ),
+        *_word(cell, left + 1, top + 1, "black@0.4"),
+        *_word(cell, left, top, "white"),
+        ("buffersink", ""),
+    )
+    source.push(picture)
+    source.push(None)
+    return graph
+
+
+def _tone(spec: ClipSpec) -> Graph:
+    """A soft tone, its pitch chosen by prompt and seed, a second a frame."""
+    pitch = 220 * 2 ** (_digest(spec)[8] % 12 / 12)
+    graph = Graph()
+    return _chained(
+        graph,
+        graph.add("sine", frequency=f"{pitch:.2f}", sample_rate=str(SAMPLES_PER_SECOND)),
+        ("volume", "0.5"),
+        ("aformat", "sample_fmts=fltp:channel_layouts=mono"),
+        ("asetnsamples", str(SAMPLES_PER_SECOND)),
+        ("abuffersink", ""),
+    )
+
+
+def _chained(graph: Graph, source: FilterContext, *steps: Step) -> Graph:
+    graph.link_nodes(source, *(graph.add(name, arguments or None) for name, arguments in steps)).configure()
+    return graph
+
+
+def _word(cell: int, left: int, top: int, colour: str) -> Iterator[Step]:
+    """The steps that paint the word, `cell` pixels to a dot, without any font."""
+    for row, dots in enumerate(_WORD):
+        for run in re.finditer("#+", dots):
+            x, y, width = left + cell * run.start(), top + cell * row, cell * len(run[0])
+            yield "drawbox", f"{x}:{y}:{width}:{cell}:{colour}:fill"
+
+
+def _digest(spec: ClipSpec) -> bytes:
+    return hashlib.sha256(f"{spec.seed}\0{spec.prompt}".encode(errors="surrogatepass")).digest()
+
+
+def _colour(hue: float, lightness: float) -> str:
+    red, green, blue = (round(255 * part) for part in colorsys.hls_to_rgb(hue % 1, lightness, 0.6))
+    return f"0x{red:02x}{green:02x}{blue:02x}"

@@ -1,0 +1,254 @@
+"""The emulator: a stateful function of request and time. It opens no socket, never sleeps, reads no clock."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from . import storage, stream
+from .messages import (
+    Ending,
+    Fault,
+    Json,
+    Refused,
+    Request,
+    Response,
+    finished,
+    json_response,
+    refusal,
+    short_refusal,
+)
+from .models import MODELS
+from .order import read_order
+from .shape import ClipSpec
+from .state import Shelf, State, Task
+
+__all__ = ["ClipSpec", "Emulator", "Ending", "Fault", "Json", "Pace", "Request", "Response"]
+
+Outcomes = Iterable[str] | Callable[[Json], str]
+"""`completed` or `failed` for each task made, in order, then completed; or decided from the task's record."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long a task takes, in seconds; frozen into each task when it is made."""
+
+    queued: float = 0.5
+    processing: float = 3.5
+
+
+PACE = Pace()
+
+REMEMBERED = 10_000
+"""Requests kept in the record, so that a server may run for weeks."""
+
+
+class Call(NamedTuple):
+    """A request to the API whose endpoint and key are known; the owner is the key's hash."""
+
+    owner: str
+    task_id: str
+    body: bytes
+    now: float
+
+
+class Emulator:
+    """One hosted API with its storage host: hand it a request and the time, take the response.
+
+    `path` is the file that its tasks live in, shared by all processes that name it (None: memory).
+    `api` and `storage` are the addresses of its two hosts, `keys` the keys it knows (None: any),
+    `slots` the tasks a key may have at once, `outcomes` how they end, `render` what makes the clips.
+    `requests` is the record of what was received, `faults` what is still to go wrong.
+    """
+
+    def __init__(
+        self,
+        *,
+        path: Path | None = None,
+        api: str = "http://127.0.0.1:1",
+        storage: str = "http://127.0.0.1:2",
+        pace: Pace = PACE,
+        slots: int = 4,
+        keys: set[str] | None = None,
+        models: Sequence[Json] = MODELS,
+        faults: Iterable[Fault] = (),
+        outcomes: Outcomes = (),
+        render: Callable[[ClipSpec], bytes] | None = None,
+    ) -> None:
+        self.api, self.storage = api, storage
+        self.pace, self.slots, self.keys, self.models = pace, slots, keys, models
+        self.faults = list(faults)
+        self.requests: list[tuple[float, Request]] = []
+        self._outcome = outcomes if callable(outcomes) else _in_order(outcomes)
+        self._render = render
+        self._state = State(path)
+        self._shelf = Shelf(path.with_name(f"{path.name}-clips") if path else None)
+        self._lock, self._rendering = threading.Lock(), threading.Lock()
+
+    def close(self) -> None:
+        """Let go of the state file."""
+        self._state.close()
+
+    def handle(self, request: Request, now: float) -> Response:
+        """Answer a request that arrives at `now` (Unix seconds)."""
+        with self._lock:
+            self.requests.append((now, request))
+            del self.requests[:-REMEMBERED]
+            fault = self._next_fault(request)
+        if fault is None:
+            return self._answer(request, now)
+        return fault.spoil(None if fault.before else self._answer(request, now))
+
+    def _next_fault(self, request: Request) -> Fault | None:
+        for place, fault in enumerate(self.faults):
+            if not fault.meets(request):
+                continue
+            if fault.skip:
+                self.faults[place] = replace(fault, skip=fault.skip - 1)
+                return None
+            if fault.times > 1:
+                self.faults[place] = replace(fault, times=fault.times - 1)
+            else:
+                del self.faults[place]
+            return fault
+        return None
+
+    def _answer(self, request: Request, now: float) -> Response:
+        try:
+            response = self._clip(request, now) if request.storage else self._endpoint(request, now)
+        except Refused as refused:
+            response = refused.response
+        return finished(response, request.method, now)
+
+    def _endpoint(self, request: Request, now: float) -> Response:
+        """The API itself: find the endpoint, know the key, run it."""
+        method = "GET" if request.method == "HEAD" else request.method
+        here = [(verb, run, match) for verb, path, run in _ROUTES if (match := path.fullmatch(request.route))]
+        if not here:
+            raise Refused(short_refusal(404, f"Not found: {request.method} {request.route}"))
+        for verb, run, match in here:
+            if verb == method:
+                owner = self._owner(request, optional=run is Emulator._models)
+                return run(self, Call(owner, match.groupdict().get("id", ""), request.body, now))
+        raise Refused(short_refusal(405, "Method not allowed", Allow=", ".join(verb for verb, _, _ in here)))
+
+    def _owner(self, request: Request, *, optional: bool) -> str:
+        """Who is calling: the key's hash, for keys are not for keeping."""
+        header = request.headers.get("authorization")
+        if header is None and optional:
+            return ""
+        scheme, _, key = (header or "").partition(" ")
+        if scheme.lower() != "bearer" or not key:
+            raise Refused(short_refusal(401, "Missing API key: send 'Authorization: Bearer sk-air-…'"))
+        if key != "".join(key.split()) or (self.keys is not None and key not in self.keys):
+            raise Refused(refusal(401, "Invalid API key.", "invalid_api_key"))
+        return hashlib.sha256(key.encode()).hexdigest()
+
+    def _models(self, call: Call) -> Response:
+        models = [{**model, "created": int(call.now)} for model in self.models]
+        return json_response(200, {"object": "list", "data": models})
+
+    def _create(self, call: Call) -> Response:
+        order = read_order(call.body, self.models)
+        self._check_picture(order.spec)
+        for task_id in self._state.forget(call.now):
+            self._shelf.drop(task_id)
+        with self._state.writing():
+            free = self._state.busy_until(call.owner, call.now, self.slots)
+            if free is not None:
+                message = f"Concurrency limit reached: at most {self.slots} concurrent video tasks per key."
+                wait = str(max(1, math.ceil(free - call.now)))
+                raise Refused(refusal(429, message, "concurrency_limit", Retry_After=wait))
+            starts = call.now + self.pace.queued
+            ends = starts + self.pace.processing
+            outcome = self._outcome(order.record)
+            task = Task(str(uuid.uuid4()), call.owner, call.now, starts, ends, outcome, order.record)
+            self._state.add(task, order.spec)
+        shown = ("task_id", "status", "model", "created", "expires_at", "progress", "cost_cents")
+        view = self._view(task, call.now)
+        return json_response(200, {key: view[key] for key in shown})
+
+    def _check_picture(self, spec: ClipSpec) -> None:
+        """Refuse a picture that could not be rendered, before there is a task that would have to fail."""
+        if spec.image is None or self._render is not None:
+            return
+        from .clip import read_picture
+
+        try:
+            read_picture(spec.image)
+        except ValueError as error:
+            raise Refused(refusal(400, str(error), "invalid_image", "input_images")) from None
+
+    def _list(self, call: Call) -> Response:
+        tasks = [self._view(task, call.now) for task in self._state.tasks(call.owner, call.now)]
+        return json_response(200, {"data": tasks})
+
+    def _get(self, call: Call) -> Response:
+        return json_response(200, self._view(self._task(call), call.now))
+
+    def _stream(self, call: Call) -> Response:
+        task = self._task(call)
+        headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
+        return Response(200, headers, chunks=stream.chunks(task, call.now, self._result_url(task)))
+
+    def _delete(self, call: Call) -> Response:
+        self._state.unlist(call.task_id, call.owner)
+        return json_response(200, {"deleted": True})
+
+    def _task(self, call: Call) -> Task:
+        task = self._state.task(call.task_id, call.now, call.owner)
+        if task is None:  # or someone else's: the answer must not tell
+            raise Refused(refusal(404, "Task not found.", "not_found"))
+        return task
+
+    def _view(self, task: Task, now: float) -> Json:
+        return task.view(now, self._result_url(task))
+
+    def _result_url(self, task: Task) -> str:
+        return storage.link(self.storage, self._state.secret, task.id, task.expires_at)
+
+    def _clip(self, request: Request, now: float) -> Response:
+        """The storage host."""
+        task_id = storage.admit(request, self._state.secret, now)
+        task = self._state.task(task_id, now)
+        if task is None or task.status(now) != "completed":
+            raise storage.denied(404, "NoSuchKey", "The specified key does not exist.")
+        return storage.serve(self._rendered(task_id), request, task.ends)
+
+    def _rendered(self, task_id: str) -> bytes:
+        with self._rendering:  # else two downloads of one clip would both render it
+            clip = self._shelf.get(task_id)
+            if clip is None:
+                clip = self._renderer()(self._state.spec(task_id))
+                self._shelf.put(task_id, clip)
+            return clip
+
+    def _renderer(self) -> Callable[[ClipSpec], bytes]:
+        if self._render is not None:
+            return self._render
+        from .clip import render  # PyAV takes a while to load, and most calls need no picture
+
+        return render
+
+
+def _in_order(outcomes: Iterable[str]) -> Callable[[Json], str]:
+    left = iter(outcomes)
+    return lambda _: next(left, "completed")
+
+
+_TASK = r"/v1/video/tasks/(?P<id>[^/]+)"
+_ROUTES: tuple[tuple[str, re.Pattern[str], Callable[[Emulator, Call], Response]], ...] = (
+    ("GET", re.compile("/v1/models"), Emulator._models),
+    ("POST", re.compile("/v1/video/generations"), Emulator._create),
+    ("GET", re.compile("/v1/video/tasks"), Emulator._list),
+    ("GET", re.compile(_TASK), Emulator._get),
+    ("DELETE", re.compile(_TASK), Emulator._delete),
+    ("GET", re.compile(_TASK + "/stream"), Emulator._stream),
+)

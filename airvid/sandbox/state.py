@@ -1,0 +1,211 @@
+"""The emulator's memory: tasks in SQLite, their condition computed from when they were born."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sqlite3
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from .messages import Json
+from .shape import ClipSpec
+
+DAY = 86_400
+LISTED = 100
+FAILURE = "The provider could not make this clip."
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS secret (value BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS tasks (
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, owner TEXT NOT NULL, born REAL NOT NULL,
+    starts REAL NOT NULL, ends REAL NOT NULL, outcome TEXT NOT NULL, record TEXT NOT NULL,
+    listed INTEGER NOT NULL DEFAULT 1, spec TEXT NOT NULL, image BLOB
+);
+"""
+_FIELDS = "id, owner, born, starts, ends, outcome, record"
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task. Its times (Unix seconds) were settled when it was made, so nothing runs in the background."""
+
+    id: str
+    owner: str
+    born: float
+    starts: float
+    ends: float
+    outcome: str
+    record: Json
+
+    @property
+    def expires_at(self) -> int:
+        """When the task and its result expire."""
+        return int(self.born) + DAY
+
+    def status(self, now: float) -> str:
+        """The task's state at that time."""
+        if now >= self.expires_at:
+            return "expired"
+        if now >= self.ends:
+            return self.outcome
+        return "processing" if now >= self.starts else "queued"
+
+    def progress(self, now: float) -> int:
+        """Per cent; a failed task stays where it broke."""
+        if now >= self.ends:
+            return 100 if self.outcome == "completed" else 99
+        if now < self.starts:
+            return 0
+        return min(99, int(100 * (now - self.starts) / (self.ends - self.starts)))
+
+    def view(self, now: float, result_url: str) -> Json:
+        """The task as the API shows it at that time."""
+        status = self.status(now)
+        failed = self.outcome == "failed" and now >= self.ends
+        return {
+            "task_id": self.id,
+            "status": status,
+            "progress": self.progress(now),
+            "created": int(self.born),
+            "expires_at": self.expires_at,
+            **self.record,
+            "cost_cents": 0 if failed else self.record["cost_cents"],
+            "result_url": result_url if status == "completed" else None,
+            "error": FAILURE if failed else None,
+        }
+
+
+class State:
+    """The tasks of one emulator, or of all that share a file. Raises sqlite3.Error for an unusable file."""
+
+    def __init__(self, path: Path | None) -> None:
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        self._base = sqlite3.connect(path or ":memory:", timeout=30, isolation_level=None, check_same_thread=False)
+        self._lock = threading.RLock()
+        self.close = weakref.finalize(self, self._base.close)
+        self._base.execute("PRAGMA synchronous = OFF")  # a power cut may take tasks that cost nothing
+        with self.writing() as base:
+            for statement in filter(str.strip, _SCHEMA.split(";")):
+                base.execute(statement)
+            row = base.execute("SELECT value FROM secret").fetchone()
+            self.secret: bytes = row[0] if row else secrets.token_bytes(32)
+            if row is None:
+                base.execute("INSERT INTO secret VALUES (?)", (self.secret,))
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that no other thread or process can come between; an exception undoes it."""
+        with self._lock:
+            self._base.execute("BEGIN IMMEDIATE")
+            with self._base:
+                yield self._base
+
+    def busy_until(self, owner: str, now: float, slots: int) -> float | None:
+        """When the key will have a free slot; None where it has one. Within `writing` it stays true."""
+        # Unlisted tasks count, too: deleting the history entry of a running task frees no slot.
+        rows = self._rows(
+            "SELECT min(ends, born + ?) AS until FROM tasks WHERE owner = ? AND until > ? ORDER BY until",
+            (DAY, owner, now),
+        )
+        return rows[len(rows) - slots][0] if len(rows) >= slots else None
+
+    def add(self, task: Task, spec: ClipSpec) -> None:
+        """Take a task in; within `writing`."""
+        self._base.execute(
+            f"INSERT INTO tasks ({_FIELDS}, spec, image) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                *(task.id, task.owner, task.born, task.starts, task.ends, task.outcome),
+                json.dumps(task.record),
+                json.dumps(asdict(replace(spec, image=None))),
+                spec.image,
+            ),
+        )
+
+    def task(self, task_id: str, now: float, owner: str | None = None) -> Task | None:
+        """The task; with an owner only what that key may see. Two days after its birth it is gone."""
+        rows = self._rows(
+            f"SELECT {_FIELDS} FROM tasks WHERE id = ? AND born > ? AND (? IS NULL OR owner = ? AND listed)",
+            (task_id, now - 2 * DAY, owner, owner),
+        )
+        return _task(rows[0]) if rows else None
+
+    def tasks(self, owner: str, now: float) -> list[Task]:
+        """A key's newest tasks, the newest first."""
+        rows = self._rows(
+            f"SELECT {_FIELDS} FROM tasks WHERE owner = ? AND listed AND born > ? "
+            "ORDER BY born DESC, number DESC LIMIT ?",
+            (owner, now - 2 * DAY, LISTED),
+        )
+        return [_task(row) for row in rows]
+
+    def spec(self, task_id: str) -> ClipSpec:
+        """What to render for a task that exists."""
+        spec, image = self._rows("SELECT spec, image FROM tasks WHERE id = ?", (task_id,))[0]
+        return replace(ClipSpec(**json.loads(spec)), image=image)
+
+    def unlist(self, task_id: str, owner: str) -> None:
+        """Remove a task from its owner's history; its clip and its slot are not touched."""
+        with self.writing() as base:
+            base.execute("UPDATE tasks SET listed = 0 WHERE id = ? AND owner = ?", (task_id, owner))
+
+    def forget(self, now: float) -> list[str]:
+        """Drop the tasks that nobody can see any more; the ids of those dropped."""
+        with self.writing() as base:
+            gone = (now - 2 * DAY,)
+            rows = base.execute("SELECT id FROM tasks WHERE born <= ?", gone).fetchall()
+            base.execute("DELETE FROM tasks WHERE born <= ?", gone)
+        return [row[0] for row in rows]
+
+    def _rows(self, query: str, values: tuple[Any, ...]) -> list[Any]:
+        with self._lock:
+            return self._base.execute(query, values).fetchall()
+
+
+def _task(row: tuple[Any, ...]) -> Task:
+    task_id, owner, born, starts, ends, outcome, record = row
+    return Task(task_id, owner, born, starts, ends, outcome, json.loads(record))
+
+
+class Shelf:
+    """Rendered clips: files in a folder that processes share, else in memory."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._clips: dict[str, bytes] = {}
+
+    def get(self, task_id: str) -> bytes | None:
+        """The task's clip, if it was rendered."""
+        if self._folder is None:
+            return self._clips.get(task_id)
+        try:
+            return (self._folder / f"{task_id}.mp4").read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def put(self, task_id: str, clip: bytes) -> None:
+        """Keep a clip; a file appears whole or not at all."""
+        if self._folder is None:
+            self._clips[task_id] = clip
+            return
+        self._folder.mkdir(parents=True, exist_ok=True)
+        beside = self._folder / f"{task_id}.{os.getpid()}.part"
+        beside.write_bytes(clip)
+        try:
+            beside.replace(self._folder / f"{task_id}.mp4")
+        except PermissionError:  # Windows, where another process is reading the same clip from there
+            beside.unlink()
+
+    def drop(self, task_id: str) -> None:
+        """Forget a clip."""
+        if self._folder is None:
+            self._clips.pop(task_id, None)
+        else:
+            (self._folder / f"{task_id}.mp4").unlink(missing_ok=True)

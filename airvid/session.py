@@ -1,0 +1,111 @@
+"""What every story is handed: settings, output, journal and API, opened when first needed, closed at the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airvid import progress
+from airvid.config import DEFAULT_BASE_URL, SANDBOX_KEY, Setting, Settings, folder, normal_base_url
+from airvid.errors import AuthError, UsageError
+from airvid.journal import Journal
+from airvid.output import Output
+
+if TYPE_CHECKING:
+    from airvid.api import Api
+    from airvid.sandbox.server import Server
+
+# The sandbox's port changes from run to run; its tasks belong to one service all the same.
+SANDBOX = "sandbox"
+
+
+@dataclass(frozen=True)
+class Common:
+    """The options that every command takes (contract 1.1)."""
+
+    json: bool = False
+    quiet: bool = False
+    debug: bool = False
+    sandbox: bool = False
+    base_url: str | None = None
+    no_color: bool = False
+
+
+class Session:
+    """One run of the program. `service` names the API in the journal: its base URL, or the sandbox."""
+
+    def __init__(self, common: Common, out: Output) -> None:
+        self.out = out
+        self.settings = Settings()
+        self._common = common
+        self._api: Api | None = None
+        self._server: Server | None = None
+        if common.sandbox and common.base_url:
+            raise UsageError("--sandbox and --base-url contradict each other")
+        self.is_sandbox = common.sandbox or (not common.base_url and self.settings.is_sandbox())
+        data = folder("data") / SANDBOX if self.is_sandbox else folder("data")
+        self.data = data
+        self.journal = Journal(data / "journal.db", out.warn)
+
+    @property
+    def service(self) -> str:
+        return SANDBOX if self.is_sandbox else self.base_url.value
+
+    @property
+    def base_url(self) -> Setting:
+        """The API's base, and where that comes from. Raises: UsageError."""
+        if self._common.base_url:
+            try:
+                return Setting("base-url", normal_base_url(self._common.base_url), "--base-url")
+            except ValueError as error:
+                raise UsageError(f"--base-url {self._common.base_url[:100]!r} is not {error}") from None
+        return self.settings.find("base-url") or Setting("base-url", DEFAULT_BASE_URL, "default")
+
+    def key(self) -> str:
+        """The API key. Raises: AuthError where there is none."""
+        found = self.settings.key()
+        if found is None:
+            raise AuthError("no API key", hint="airvid auth login, or set AIRVID_API_KEY; --sandbox needs none")
+        return found.value  # type: ignore[no-any-return]
+
+    def api(self, *, need_key: bool = True, key: str | None = None) -> Api:
+        """The API, ready to talk. `key` goes before the stored one. Raises: AuthError, UsageError, FileError."""
+        if self._api is None:
+            from airvid.api import Api
+            from airvid.http import Wire
+
+            trace = self.out.trace if self._common.debug else None
+            if self.is_sandbox:
+                self._server = _start_sandbox(self)
+                wire = Wire(self._server.api_url, SANDBOX_KEY, trace=trace, use_proxies=False)
+            else:
+                stored = None if key else self.settings.key()
+                key = key or (self.key() if need_key else stored.value if stored else None)
+                wire = Wire(self.base_url.value, key, trace=trace)
+            self._api = Api(wire)
+        return self._api
+
+    def progress(self) -> progress.Progress:
+        return progress.choose(self.out)
+
+    async def aclose(self) -> None:
+        if self._api is not None:
+            await self._api.wire.aclose()
+        if self._server is not None:
+            self._server.close()
+        self.journal.close()
+
+
+def _start_sandbox(session: Session) -> Server:
+    from airvid import system
+    from airvid.errors import FileError
+    from airvid.sandbox.emulator import Emulator
+    from airvid.sandbox.server import Server
+
+    try:
+        system.make_private_folder(session.data)
+        server = Server(Emulator(path=session.data / "server.db"))
+        server.start()
+    except OSError as error:
+        raise FileError(f"the sandbox cannot be started: {error}") from None
+    return server

@@ -1,0 +1,178 @@
+"""One clip's POST, so that it is never paid twice and never lost (contract 5.6, 5.7).
+
+The journal holds each step before it is taken: intended → sent → known, or refused, or unknown. The POST is repeated
+only where the server surely did not take it; where nobody can say, the server's own list decides, and no guess.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import Any
+
+from airvid import clock, retry
+from airvid.api import Api, Listing
+from airvid.errors import AirvidError, FileError, LimitedError, UnavailableError, UnknownFateError
+from airvid.journal import SENT_WINDOW, Journal
+from airvid.tasks import Entry, Task
+
+# Seconds a signal gives the answer that is already on its way.
+GRACE = 5.0
+# When the list is read after a POST of unknown fate, in seconds after it: the server gets time to show a task.
+LOOKUPS = (0.5, 2.0, 4.0, 7.0, 11.0, 15.0)
+CONNECT_PATIENCE = 60.0
+UNKNOWN_FATE_HINT = "airvid list, before you create it again; airvid list --local --status unknown keeps it in view"
+
+
+class Submitter:
+    """Submits the clips of one run, one POST at a time."""
+
+    def __init__(
+        self,
+        api: Api,
+        journal: Journal,
+        *,
+        wait_for_slot: bool,
+        note: Callable[[str], None],
+        warn: Callable[[str], None],
+    ) -> None:
+        self._api = api
+        self._journal = journal
+        self._wait_for_slot = wait_for_slot
+        self._note = note
+        self._warn = warn
+        self._turn = asyncio.Lock()
+        self._present: set[str] = set()
+        self._clock_offset = 0.0
+
+    def learn(self, listing: Listing) -> None:
+        """Remember which tasks there were before, and how far the server's clock is from ours."""
+        self._present |= {task.task_id for task in listing.tasks}
+        if listing.server_time is not None:
+            self._clock_offset = listing.server_time - clock.now()
+
+    async def submit(self, entry: Entry, body: dict[str, Any]) -> tuple[Task, Entry]:
+        """The task that `entry` became, in the journal before it is returned.
+
+        Raises: UnknownFateError; the server's refusal; UnavailableError where no connection was made.
+        """
+        async with self._turn:
+            began, attempt = clock.elapsed(), 0
+            while True:
+                entry = self._journal.mark_sent(entry, clock.now() + self._clock_offset, self._present)
+                try:
+                    task = await self._post(entry, body)
+                    return task, self._remember(entry, task)
+                except LimitedError as error:
+                    self._journal.mark_waiting(entry)
+                    if not self._wait_for_slot:
+                        self._journal.mark_refused(entry, error.message)
+                        error.hint = "--wait waits for its turn"
+                        raise
+                    await self._await_turn(error)
+                    began, attempt = clock.elapsed(), 0
+                except UnavailableError as error:
+                    if error.sent:
+                        return await self._look_up(entry, body, error)
+                    self._journal.mark_waiting(entry)
+                    pause = retry.next_pause(attempt, clock.elapsed() - began, CONNECT_PATIENCE, None, random.random())
+                    if pause is None:
+                        self._journal.mark_refused(entry, error.message)
+                        raise
+                    await clock.sleep(pause)
+                except AirvidError as error:
+                    self._journal.mark_refused(entry, error.message)
+                    raise
+                attempt += 1
+
+    async def _post(self, entry: Entry, body: dict[str, Any]) -> Task:
+        """One POST. A signal while it is out waits for its answer for a moment, so that no paid id is thrown away."""
+        post = asyncio.ensure_future(self._api.create(body))
+        try:
+            return await asyncio.shield(post)
+        except asyncio.CancelledError:
+            self._note(f"waiting up to {GRACE:.0f} s for the answer of a create that is on its way")
+            await asyncio.wait({post}, timeout=GRACE)
+            self._keep_answer(entry, post)
+            raise
+
+    def _keep_answer(self, entry: Entry, post: asyncio.Future[Task]) -> None:
+        """What is known of an interrupted POST goes into the journal."""
+        if not post.done():
+            post.cancel()
+            self._journal.mark_unknown(entry, "interrupted before the server answered", ())
+        elif (error := post.exception()) is None:
+            known = self._remember(entry, post.result())
+            self._note(f"the task was made: {known.task_id}")
+        elif isinstance(error, UnavailableError) and error.sent:
+            self._journal.mark_unknown(entry, error.message, ())
+        else:
+            self._journal.mark_refused(entry, str(error))
+
+    def _remember(self, entry: Entry, task: Task) -> Entry:
+        self._present.add(task.task_id)
+        try:
+            return self._journal.mark_known(entry, task)
+        except FileError as error:
+            # Paid for: it must be told and followed all the same.
+            self._warn(f"task {task.task_id} was made, but {error.message}; keep its id")
+            return entry
+
+    async def _await_turn(self, error: LimitedError) -> None:
+        """Wait until the limit that refused us may have room again."""
+        self._note(f"waiting for a free slot: {error.message}")
+        await clock.sleep(max(error.retry_after or 0.0, 5.0 + random.random()))
+
+    async def _look_up(self, entry: Entry, body: dict[str, Any], error: UnavailableError) -> tuple[Task, Entry]:
+        """Find out in the server's list what became of an ambiguous POST. Raises: UnknownFateError."""
+        self._journal.mark_unknown(entry, error.message, ())
+        self._note(f"{error.message}; looking in the task list for what became of the create")
+        failed_at = clock.elapsed()
+        candidates: list[Task] = []
+        for moment in LOOKUPS:
+            await clock.sleep(failed_at + moment - clock.elapsed())
+            try:
+                listing = await self._api.tasks(patience=0)
+            except (UnavailableError, LimitedError):
+                continue
+            candidates = matches(listing, self._journal, entry, body, self._present)
+            if len(candidates) == 1 and (known := self._journal.adopt(entry, candidates[0])):
+                self._present.add(candidates[0].task_id)
+                self._note(f"found: the create made task {candidates[0].task_id}")
+                return candidates[0], known
+        ids = [task.task_id for task in candidates]
+        self._journal.mark_unknown(entry, error.message, ids)
+        raise UnknownFateError(
+            f"{error.message}; whether a task was made is unknown"
+            + (f": it could be any of {', '.join(ids)}" if ids else ", the task list shows none"),
+            candidates=ids,
+            request_id=error.request_id,
+            hint=UNKNOWN_FATE_HINT,
+        )
+
+
+def matches(listing: Listing, journal: Journal, entry: Entry, body: dict[str, Any], present: set[str]) -> list[Task]:
+    """The listed tasks that this entry's POST can have made: alike in all that both tell, made in its time, not there
+    before it, and nobody else's.
+    """
+    sent_at = entry.sent_at if entry.sent_at is not None else entry.intended_at
+    own = journal.known_ids(entry.base_url, (task.task_id for task in listing.tasks))
+    return [
+        task
+        for task in listing.tasks
+        if task.task_id not in present
+        and task.task_id not in own
+        and (task.created is None or sent_at - SENT_WINDOW[0] <= task.created <= sent_at + SENT_WINDOW[1])
+        and _is_like(task, body)
+    ]
+
+
+def _is_like(task: Task, body: dict[str, Any]) -> bool:
+    """Whether a task says nothing else than the request, in what it says at all."""
+    for key in ("model", "prompt", "mode", "aspect_ratio", "quality"):
+        asked, told = body.get(key), task.raw.get(key)
+        if isinstance(asked, str) and isinstance(told, str) and asked.strip().lower() != told.strip().lower():
+            return False
+    asked = body.get("duration_seconds")
+    return asked is None or task.duration_seconds is None or asked == task.duration_seconds

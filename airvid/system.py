@@ -1,0 +1,170 @@
+"""What differs between operating systems, in one place: signals, locks, modes, syncing, opening a file.
+
+POSIX is what is meant; Windows gets the nearest portable thing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import IO, Any
+
+from airvid import clock
+from airvid.errors import Interrupted
+
+IS_WINDOWS = sys.platform == "win32"
+# Ctrl-C, a polite kill, and a closed terminal. Windows knows the first two.
+_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+
+def run(story: Coroutine[Any, Any, None]) -> None:
+    """Run a story on the program's one event loop until it ends.
+
+    A first signal cancels it, so that it can close what it holds; a second one ends the process at once.
+    Raises: what the story raises; Interrupted after a signal.
+    """
+    received: list[int] = []
+
+    def interrupt(number: int) -> None:
+        received.append(number)
+        if len(received) > 1:
+            os._exit(128 + number)
+        task.cancel()
+
+    with asyncio.Runner(loop_factory=clock.loop_factory()) as runner:
+        loop = runner.get_loop()
+        task = loop.create_task(story)
+        restore = _handle(loop, interrupt)
+        try:
+            loop.run_until_complete(task)
+        except asyncio.CancelledError:
+            raise Interrupted(received[0] if received else signal.SIGINT) from None
+        finally:
+            restore()
+
+
+def _handle(loop: asyncio.AbstractEventLoop, interrupt: Callable[[int], None]) -> Callable[[], None]:
+    """Send the signals to `interrupt`; the result undoes it. An ignored signal (`nohup`) stays ignored."""
+    taken = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.getsignal(number) for number in taken}
+    for number in taken:
+        try:
+            loop.add_signal_handler(number, interrupt, number)
+        except (NotImplementedError, RuntimeError, ValueError):
+            # Windows' loop has no such handlers: wake it from the plain one.
+            signal.signal(number, lambda caught, _: loop.call_soon_threadsafe(interrupt, caught))
+
+    def restore() -> None:
+        for number, handler in before.items():
+            try:
+                loop.remove_signal_handler(number)
+            except NotImplementedError:
+                pass
+            signal.signal(number, handler)
+
+    return restore
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Replace `path` in one step by a file that only its owner can read, from its first byte on.
+
+    A link is followed, not replaced. Raises: OSError.
+    """
+    path = Path(os.path.realpath(path))
+    make_private_folder(path.parent)
+    # mkstemp opens with mode 0600.
+    descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            sync(file)
+        os.replace(beside, path)
+    except BaseException:
+        os.unlink(beside)
+        raise
+    sync_folder(path.parent)
+
+
+def make_private_folder(path: Path) -> None:
+    """A folder for the user alone, with its parents. Raises: OSError."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def others_can_read(path: Path) -> bool:
+    return not IS_WINDOWS and bool(path.stat().st_mode & 0o077)
+
+
+def sync(file: IO[bytes]) -> None:
+    """Have the file's bytes on the disk itself. Raises: OSError."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Have a rename in `folder` on the disk itself, where the system can."""
+    if IS_WINDOWS:
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        pass  # some network and FUSE file systems refuse this for folders; the rename itself is done
+    finally:
+        os.close(descriptor)
+
+
+def try_lock(file: IO[bytes]) -> bool:
+    """Take the lock on an open file without waiting; it goes with the file or the process. False: another has it."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            file.seek(0)
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def is_running(process_id: int) -> bool:
+    """Whether a process of this number exists. Windows cannot ask without harm and answers yes."""
+    if IS_WINDOWS:
+        return True
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def open_file(path: Path) -> bool:
+    """Show a file in the desktop's own program. False where there is no desktop."""
+    if sys.platform == "win32":
+        os.startfile(path)
+        return True
+    if sys.platform != "darwin" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        return False
+    opener = "open" if sys.platform == "darwin" else "xdg-open"
+    try:
+        subprocess.Popen(
+            [opener, str(path)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,315 @@
+"""The nouns: Task, Model and Caps, read tolerantly from whatever the server sends. No I/O.
+
+The server's own object is kept whole in `raw`, so that keys this version does not know survive into `--json`.
+Money is in cents and may be fractional; times are Unix seconds. Source: the API's description, sections 2 and 5.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+QUEUED, PROCESSING = "queued", "processing"
+COMPLETED, FAILED, EXPIRED = "completed", "failed", "expired"
+STATUSES = (QUEUED, PROCESSING, COMPLETED, FAILED, EXPIRED)
+TERMINAL = frozenset({COMPLETED, FAILED, EXPIRED})
+
+# What this family of APIs also says. A word that is not here counts as still running, and is shown as it is.
+_SYNONYMS = {
+    **dict.fromkeys(("pending", "submitted", "waiting", "scheduled", "created", "starting"), QUEUED),
+    **dict.fromkeys(("in_progress", "running", "started", "generating", "rendering"), PROCESSING),
+    **dict.fromkeys(("succeeded", "success", "successful", "complete", "done", "finished"), COMPLETED),
+    **dict.fromkeys(("failure", "error", "errored", "canceled", "cancelled", "rejected"), FAILED),
+}
+# A model is taken for healthy unless its live status, whose values are undocumented, says otherwise.
+_UNHEALTHY = frozenset(
+    {
+        "down",
+        "offline",
+        "degraded",
+        "unavailable",
+        "unhealthy",
+        "disabled",
+        "inactive",
+        "maintenance",
+        "outage",
+        "error",
+        "failing",
+        "failed",
+        "broken",
+        "major_outage",
+        "partial_outage",
+        "deprecated",
+        "suspended",
+        "paused",
+        "dead",
+        "critical",
+        "red",
+    }
+)
+MODES = ("text", "image", "reference")
+
+
+def number(value: object) -> float | None:
+    """A finite number from a number or a numeric string (`12`, `"12"`, `"12.5%"`), else None."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        found = float(value.strip().removesuffix("%")) if isinstance(value, str) else float(value)
+    except (ValueError, OverflowError):
+        return None
+    return found if math.isfinite(found) else None
+
+
+def text(value: object) -> str | None:
+    """A non-empty string, else None."""
+    return value if isinstance(value, str) and value.strip() else None
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(item for item in value if text(item)) if isinstance(value, list) else ()
+
+
+def error_text(value: object) -> str | None:
+    """The sentence in an error of any of the shapes the API uses: text, or an object with a message."""
+    if isinstance(value, dict):
+        return next(
+            (found for key in ("message", "detail", "error", "code") if (found := error_text(value.get(key)))), None
+        )
+    return text(value)
+
+
+def canonical_status(value: object) -> str:
+    """One of STATUSES where the word is known in any spelling, else the server's own word in lower case."""
+    word = (text(value) or "unknown").strip().lower().replace("-", "_").replace(" ", "_")
+    return _SYNONYMS.get(word, word)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One generation on the server, as last read."""
+
+    task_id: str
+    status: str
+    raw: dict[str, Any] = field(repr=False, compare=False)
+    progress: float | None = None
+    model: str | None = None
+    prompt: str | None = None
+    created: float | None = None
+    expires_at: float | None = None
+    cost_cents: float | None = None
+    result_url: str | None = None
+    error: str | None = None
+    duration_seconds: float | None = None
+
+    @classmethod
+    def parse(cls, raw: object, task_id: str | None = None) -> Task | None:
+        """The task in an answer, or None where there is none. `task_id` stands in for an id that is missing."""
+        if not isinstance(raw, dict):
+            return None
+        found = raw.get("task_id")
+        task_id = text(found) or (str(found) if isinstance(found, int) and not isinstance(found, bool) else task_id)
+        if not task_id:
+            return None
+        url = text(raw.get("result_url"))
+        progress = number(raw.get("progress"))
+        return cls(
+            task_id=task_id,
+            status=canonical_status(raw.get("status")),
+            raw=raw,
+            progress=None if progress is None else min(100.0, max(0.0, progress)),
+            model=text(raw.get("model")),
+            prompt=text(raw.get("prompt")),
+            created=number(raw.get("created")),
+            expires_at=number(raw.get("expires_at")),
+            cost_cents=number(raw.get("cost_cents")),
+            result_url=url if url and url.lower().startswith(("http://", "https://")) else None,
+            error=error_text(raw.get("error")),
+            duration_seconds=number(raw.get("duration_seconds")),
+        )
+
+    def updated(self, raw: object) -> Task:
+        """This task with the news of a partial payload; what the news leaves out or null stays."""
+        if not isinstance(raw, dict) or raw.get("task_id") not in (None, self.task_id):
+            return self
+        news = {key: value for key, value in raw.items() if value is not None}
+        return Task.parse({**self.raw, **news}, self.task_id) or self
+
+    @property
+    def is_terminal(self) -> bool:
+        return self.status in TERMINAL
+
+
+@dataclass(frozen=True)
+class Caps:
+    """What a model can do. An empty tuple or None means that the server did not say: send, and let it decide."""
+
+    modes: tuple[str, ...] = ()
+    aspect_ratios: tuple[str, ...] = ()
+    qualities: tuple[str, ...] = ()
+    min_seconds: float | None = None
+    max_seconds: float | None = None
+    cents_per_second: float | None = None
+
+
+@dataclass(frozen=True)
+class Model:
+    """One video model of the listing."""
+
+    id: str
+    caps: Caps
+    raw: dict[str, Any] = field(repr=False, compare=False)
+    status: str | None = None
+
+    @classmethod
+    def parse(cls, raw: object) -> Model | None:
+        """The model in a listing's entry; None for anything that is not a video model."""
+        if not isinstance(raw, dict) or not (model_id := text(raw.get("id"))) or not _makes_video(raw):
+            return None
+        given = raw.get("video_caps")
+        caps = given if isinstance(given, dict) else {}
+        price = number(caps.get("price_per_second_cents"))
+        return cls(
+            id=model_id,
+            raw=raw,
+            status=text(raw.get("status")),
+            caps=Caps(
+                modes=_texts(caps.get("modes")),
+                aspect_ratios=_texts(caps.get("aspect_ratios")),
+                qualities=_texts(caps.get("qualities")),
+                min_seconds=number(caps.get("min_duration_s")),
+                max_seconds=number(caps.get("max_duration_s")),
+                # 0 or missing means that nobody told, never that it is free.
+                cents_per_second=price if price and price > 0 else None,
+            ),
+        )
+
+    @property
+    def is_healthy(self) -> bool:
+        return (self.status or "").strip().lower().replace(" ", "_").replace("-", "_") not in _UNHEALTHY
+
+    def cents(self, seconds: float | None) -> float | None:
+        """The estimated price of a clip; without a length, of the shortest one. None where it is unknown."""
+        seconds = seconds if seconds is not None else self.caps.min_seconds
+        if seconds is None or self.caps.cents_per_second is None:
+            return None
+        return seconds * self.caps.cents_per_second
+
+
+def _makes_video(raw: dict[str, Any]) -> bool:
+    outputs = raw.get("output_modalities")
+    if isinstance(outputs, list) and outputs:
+        return any(isinstance(item, str) and item.lower() == "video" for item in outputs)
+    media = raw.get("media_type")
+    if isinstance(media, str) and media:
+        return media.lower() == "video"
+    return isinstance(raw.get("video_caps"), dict)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What this machine's journal knows of one clip it asked for.
+
+    `fate` is the POST's: intended, waiting (for a slot), sent, known (it has an id), refused, or unknown.
+    """
+
+    id: int
+    base_url: str
+    fate: str
+    intended_at: float
+    process: int | None = None
+    sent_at: float | None = None
+    task_id: str | None = None
+    status: str | None = None
+    model: str | None = None
+    prompt: str | None = None
+    request: dict[str, Any] = field(default_factory=dict)
+    target: str | None = None
+    estimate_cents: float | None = None
+    cost_cents: float | None = None
+    created: float | None = None
+    expires_at: float | None = None
+    file: str | None = None
+    bytes: int | None = None
+    saved_at: float | None = None
+    error: str | None = None
+    candidates: tuple[str, ...] = ()
+
+    @property
+    def state(self) -> str:
+        """One word for a table: the task's status once there is a task, else the fate of its POST."""
+        return (self.status or QUEUED) if self.fate == "known" else self.fate
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """A task as told to the user: the server's word, the journal's, and the file it was saved to, if any."""
+
+    task: Task | None
+    entry: Entry | None = None
+    output: str | None = None
+    bytes: int | None = None
+
+    @property
+    def task_id(self) -> str:
+        return (self.task and self.task.task_id) or (self.entry and self.entry.task_id) or ""
+
+    @property
+    def status(self) -> str:
+        return self.task.status if self.task else self.entry.state if self.entry else "unknown"
+
+    @property
+    def prompt(self) -> str | None:
+        return (self.entry and self.entry.prompt) or (self.task and self.task.prompt) or None
+
+    @property
+    def model(self) -> str | None:
+        return (self.task and self.task.model) or (self.entry and self.entry.model) or None
+
+    @property
+    def cost_cents(self) -> float | None:
+        if self.task and self.task.cost_cents is not None:
+            return self.task.cost_cents
+        return (
+            (self.entry.cost_cents if self.entry.cost_cents is not None else self.entry.estimate_cents)
+            if self.entry
+            else None
+        )
+
+    @property
+    def created(self) -> float | None:
+        if self.task and self.task.created is not None:
+            return self.task.created
+        return (self.entry.created or self.entry.intended_at) if self.entry else None
+
+    @property
+    def file(self) -> str | None:
+        return self.output or (self.entry.file if self.entry else None)
+
+    def record(self) -> dict[str, Any]:
+        """The API's object with every key it had, plus `airvid` with what we know (contract 2.2)."""
+        entry = self.entry
+        record: dict[str, Any] = dict(self.task.raw) if self.task else {}
+        record.setdefault("task_id", self.task_id or None)
+        if not self.task:
+            record |= {
+                "status": self.status,
+                "model": self.model,
+                "created": entry and entry.created,
+                "expires_at": entry and entry.expires_at,
+                "cost_cents": entry and entry.cost_cents,
+            }
+        record["airvid"] = {
+            "status": self.status,
+            "prompt": self.prompt,
+            "request": entry.request if entry else None,
+            "output": self.file,
+            "bytes": self.bytes if self.bytes is not None else entry and entry.bytes,
+            "estimate_cents": entry and entry.estimate_cents,
+            "intended_at": entry and entry.intended_at,
+            "saved_at": entry and entry.saved_at,
+            "fate": entry and entry.fate,
+            "candidates": list(entry.candidates) if entry else [],
+        }
+        return record
