@@ -6,6 +6,7 @@ completion load nothing of what the stories need.
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -36,7 +37,7 @@ def _common_options() -> list[Any]:
     """Fresh option objects: every command has its own, and what is said anywhere counts."""
 
     def keep(ctx: typer.Context, param: Any, value: Any) -> None:
-        if value:
+        if value not in (None, False):
             ctx.meta[f"airvid.{param.name}"] = value
 
     return [
@@ -79,20 +80,25 @@ config = typer.Typer(
 def _play(ctx: typer.Context, story: Callable[[Session], Awaitable[None]]) -> None:
     """Run a story on the program's one event loop, with what it needs opened before and closed behind it."""
     from airvid import system
+    from airvid.errors import AirvidError
     from airvid.output import Output
     from airvid.session import Common, Session
 
     common = Common(**{name: ctx.meta[f"airvid.{name}"] for name in _COMMON if f"airvid.{name}" in ctx.meta})
     out = Output(as_json=common.json, quiet=common.quiet, color=_wants_color(common.no_color))
-    session = Session(common, out)
 
     async def whole() -> None:
+        session = Session(common, out)
         try:
             await story(session)
         finally:
             await session.aclose()
 
-    system.run(whole())
+    try:
+        system.run(whole())
+    except AirvidError as error:
+        out.error(error)
+        raise typer.Exit(error.exit_code) from None
 
 
 def _wants_color(refused: bool) -> bool:
@@ -463,30 +469,38 @@ def sandbox(
 # ---------------------------------------------------------------------- from errors to exit codes
 
 
+@functools.cache
+def _tree() -> Any:
+    """The commands as Typer lays them out, once a process."""
+    return typer.main.get_command(app)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit code. Whatever goes wrong becomes a sentence here, and only here."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = app(args=arguments, prog_name="airvid", standalone_mode=False)
+        code = _tree().main(arguments, prog_name="airvid", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
-    except Exception as error:
-        if _has(error, BrokenPipeError):
-            _forget_stdout()
-            return 141
+    except BaseException as caught:
+        error = _innermost(caught)
+    # Typer's own answer to a closed pipe is SystemExit; a story's is Interrupted.
+    code = 141 if isinstance(error, BrokenPipeError | SystemExit) else getattr(error, "exit_code", None)
+    if code == 141:
+        _forget_stdout()
+    elif isinstance(error, KeyboardInterrupt | typer.Abort):
+        code = 130
+    elif isinstance(error, Exception):
         return _report(error, arguments)
-    except BaseException as ending:
-        code = getattr(ending, "exit_code", None)  # Interrupted
-        if code is None and isinstance(ending, KeyboardInterrupt):
-            code = 130
-        if code is None:
-            raise
-        return int(code)
+    return int(code or 1)
 
 
-def _has(error: BaseException, kind: type[BaseException]) -> bool:
-    """Whether an error is of a kind, or a group with one of it inside."""
-    return isinstance(error, kind) or (isinstance(error, BaseExceptionGroup) and error.subgroup(kind) is not None)
+def _innermost(error: BaseException) -> BaseException:
+    """What a group of errors was about: an interruption if there is one, else the first."""
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    leaves = [_innermost(each) for each in error.exceptions]
+    return next((leaf for leaf in leaves if not isinstance(leaf, Exception)), leaves[0])
 
 
 def _forget_stdout() -> None:

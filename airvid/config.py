@@ -56,6 +56,10 @@ def _text(value: object) -> str:
     return value.strip()
 
 
+def _path(value: object) -> str:
+    return os.path.expanduser(_text(value))
+
+
 def _whole(least: int) -> Callable[[object], int]:
     def parse(value: object) -> int:
         if isinstance(value, bool) or not re.fullmatch(r"\s*[+-]?\d{1,18}\s*", str(value)) or int(str(value)) < least:
@@ -94,14 +98,14 @@ def normal_base_url(value: object) -> str:
     """The API's base as `scheme://host[:port]/…/v1`, however it was written. Raises: ValueError."""
     given = str(value).strip().rstrip("/")
     try:
-        parts = urlsplit(given if "://" in given else f"https://{given}")
+        parts = urlsplit(given)
         usable = bool(parts.scheme in ("http", "https") and parts.hostname and parts.port != 0)
     except ValueError:
         usable = False
     if not usable or parts.username or parts.query or parts.fragment or not given.isprintable() or " " in given:
         raise ValueError("a web address such as https://host/v1")
     path = parts.path.rstrip("/")
-    return f"{parts.scheme}://{parts.netloc}{path if path.endswith('/v1') else path + '/v1'}"
+    return f"{parts.scheme}://{parts.netloc.lower()}{path if path.endswith('/v1') else path + '/v1'}"
 
 
 # Every setting, and what it may be. An option of the same name on the command line goes before it.
@@ -117,7 +121,7 @@ SETTINGS: dict[str, Callable[[object], Any]] = {
     "count": _whole(1),
     "max-cost": money,
     "wait": switch,
-    "output": _text,
+    "output": _path,
     "timeout": seconds,
     "force": switch,
     "open": switch,
@@ -171,13 +175,28 @@ class Settings:
             return tomllib.loads(self.path.read_bytes().decode("utf-8-sig"))
         except (FileNotFoundError, NotADirectoryError):
             return {}
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        except UnicodeDecodeError as error:
+            before = error.object[: error.start]
+            line, column = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
+            raise FileError(
+                f"the config file {self.path} is broken: no UTF-8 text (at line {line}, column {column})"
+            ) from None
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
             raise FileError(
                 f"the config file {self.path} is broken: {error}",
                 hint="mend that line, or move the file away; airvid config path shows where it is",
             ) from None
         except OSError as error:
             raise FileError(f"the config file {self.path} cannot be read: {error.strerror}") from None
+
+    def check(self) -> None:
+        """See that the config file is sound as a whole, also where the environment goes before it.
+
+        Raises: FileError where it is broken, UsageError for a value that its key cannot have.
+        """
+        for name, value in self.file.items():
+            if name in SETTINGS:
+                _checked(name, value, f"{self.path}: {name}")
 
     @property
     def unknown(self) -> list[str]:
@@ -194,6 +213,10 @@ class Settings:
             return Setting("api-key", sound_key(stored.strip(), str(self.path)), str(self.path))
         return None
 
+    def other_key_source(self) -> str | None:
+        """The variable whose key goes before the stored one, if there is one."""
+        return next((each for each in _KEY_VARIABLES if self._environment.get(each, "").strip()), None)
+
     def is_sandbox(self) -> bool:
         given = self._environment.get("AIRVID_SANDBOX", "").strip()
         return bool(given) and bool(_checked("AIRVID_SANDBOX", given, "AIRVID_SANDBOX", switch))
@@ -202,8 +225,8 @@ class Settings:
         """Whether others can read a config file that holds the key."""
         try:
             return system.others_can_read(self.path) and "api-key" in self.file
-        except OSError:
-            return False
+        except (OSError, FileError):
+            return False  # there is none, or it is broken: whoever needs it will say so
 
     def set(self, name: str, value: object) -> None:
         """Store one setting (or `api-key`), everything else in the file as it was. Raises: FileError."""
@@ -227,6 +250,8 @@ class Settings:
             if table not in place:
                 place[table] = tomlkit.table()
             place = place[table]
+            if not isinstance(place, dict):
+                raise FileError(f"{self.path} has a value under the name {table}, where a table [{table}] belongs")
         spelled = next((key for key in place if key.replace("_", "-") == last), last)
         if value is None:
             del place[spelled]
@@ -251,7 +276,7 @@ def setting_name(given: str) -> str:
     import difflib
 
     near = difflib.get_close_matches(name, SETTINGS, n=1)
-    also = f"; did you mean {near[0]}?" if near else ""
+    also = f"; did you mean {near[0]}?" if near else "."
     raise UsageError(f"no setting {given!r}{also} Known: {', '.join(SETTINGS)}", hint="airvid config list")
 
 

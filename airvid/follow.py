@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from airvid import clock, retry
 from airvid.api import Api
-from airvid.errors import AirvidError, AuthError, LimitedError, NotFoundError, UnavailableError
+from airvid.errors import AirvidError, LimitedError, NotFoundError, UnavailableError
 from airvid.tasks import COMPLETED, EXPIRED, Task
 
 # Seconds without a byte, keep-alives included, after which a stream counts as dead (contract 6.1).
@@ -35,6 +35,7 @@ class Trouble:
     """What keeps the task from being seen just now; it is waited out."""
 
     what: str
+    retry_after: float | None = None
 
 
 class _Reader:
@@ -43,25 +44,25 @@ class _Reader:
     def __init__(self, api: Api, task: Task, is_fresh: bool) -> None:
         self.api = api
         self.task = task
-        self.was_seen = False
-        self._is_fresh = is_fresh
-        self._began = clock.elapsed()
+        # What this machine has just made is there, whatever the first readings say.
+        self.was_seen = is_fresh
         self._missing_since: float | None = None
         self._completed_at: float | None = None
 
     async def read(self) -> Task | Trouble:
         """One GET. Raises: AirvidError where waiting on would be in vain."""
         try:
-            self.task = await self.api.task(self.task.task_id, patience=0)
+            news = await self.api.task(self.task.task_id, patience=0)
+        except NotFoundError as error:
+            return self._missing(error)
         except (UnavailableError, LimitedError) as error:
-            return Trouble(error.message)
-        except AuthError as error:
+            return Trouble(error.message, error.retry_after)
+        except AirvidError as error:
             if not self.was_seen:
                 raise
             return Trouble(error.message)
-        except NotFoundError as error:
-            return self._missing(error)
         self.was_seen, self._missing_since = True, None
+        self.task = self.task.updated(news.raw)
         return self.task
 
     def _missing(self, error: NotFoundError) -> Task | Trouble:
@@ -72,7 +73,7 @@ class _Reader:
             return self.task
         if self._missing_since is None:
             self._missing_since = now
-        patience = FRESH_SECONDS if self._is_fresh or self.was_seen else 0.0
+        patience = FRESH_SECONDS if self.was_seen else 0.0
         if now - self._missing_since < patience:
             return Trouble("the server does not know the task yet")
         raise error
@@ -92,15 +93,17 @@ class _Reader:
 async def follow(api: Api, task: Task, *, is_fresh: bool = False) -> AsyncGenerator[Task | Trouble, None]:
     """Yield the task at each change until it ends; the last one is whole, by GET.
 
-    `is_fresh`: it was made moments ago, so that a 404 may be early. Raises: AuthError or NotFoundError where the task
-    was never seen, NotFoundError where it is gone for good.
+    `is_fresh`: it was made moments ago, so that a 404 may be early. Raises: NotFoundError where the task is gone for
+    good; the server's refusal where the task was never seen.
     """
     reader = _Reader(api, task, is_fresh)
     fruitless, interval, stream_at = 0, POLL_FIRST, clock.elapsed()
     while True:
+        hint = 0.0
         if clock.elapsed() >= stream_at:
             before = reader.task
             async for seen in _streamed(reader):
+                hint = max(hint, _hint(seen))
                 yield seen
             fruitless = 0 if reader.task != before else fruitless + 1
             if fruitless >= FRUITLESS_STREAMS:
@@ -109,31 +112,41 @@ async def follow(api: Api, task: Task, *, is_fresh: bool = False) -> AsyncGenera
         yield seen
         if reader.is_done:
             return
+        hint = max(hint, _hint(seen))
         if reader.task.status == COMPLETED:
             pause = 1.0
         elif clock.elapsed() < stream_at:
-            pause, interval = interval * (0.9 + 0.2 * random.random()), min(POLL_LAST, interval * 1.3)
+            pause, interval = min(POLL_LAST, interval * (1 + 0.2 * random.random())), min(POLL_LAST, interval * 1.3)
         else:
             pause, interval = retry.backoff(fruitless, random.random()), POLL_FIRST
-        await clock.sleep(pause)
+        await clock.sleep(max(pause, hint))
+
+
+def _hint(seen: Task | Trouble) -> float:
+    """The server's word on when to come back, in seconds: a floor for the next reading."""
+    return (seen.retry_after or 0.0) if isinstance(seen, Trouble) else 0.0
 
 
 async def _streamed(reader: _Reader) -> AsyncGenerator[Task | Trouble, None]:
-    """What the stream tells, until it ends or breaks or the task seems to have ended."""
+    """What the stream tells, until it ends or breaks, the task seems to have ended, or there was no news for long."""
+    news_at = clock.elapsed()
     try:
         async with aclosing(reader.api.stream(reader.task.task_id, SILENCE)) as payloads:
-            # Keep-alives are life, not news: without any news for a while, the GET shall tell how things stand.
-            while payload := await asyncio.wait_for(anext(payloads, None), NEWS_SILENCE):
-                news = reader.task.updated(payload)
+            while (left := news_at + NEWS_SILENCE - clock.elapsed()) > 0:
+                payload = await asyncio.wait_for(anext(payloads, None), left)
+                if payload is None:
+                    return
                 reader.was_seen = True
-                if news != reader.task:
-                    reader.task = news
-                    if news.is_terminal:
-                        return  # the whole record is for the GET to tell
-                    yield news
+                news = reader.task.updated(payload)
+                if news == reader.task:
+                    continue
+                reader.task, news_at = news, clock.elapsed()
+                if news.is_terminal:
+                    return  # the whole record is for the GET to tell
+                yield news
     except TimeoutError:
         return
-    except UnavailableError as error:
-        yield Trouble(error.message)
+    except (UnavailableError, LimitedError) as error:
+        yield Trouble(error.message, error.retry_after)
     except AirvidError:
         return  # a refusal means what the GET says it means

@@ -37,6 +37,8 @@ from airvid.tasks import error_text
 T = TypeVar("T")
 USER_AGENT = f"airvid/{__version__} (httpx {httpx.__version__})"
 MAX_REDIRECTS = 10
+# A server that answers beside the point is asked again for so many seconds: it seldom gets better.
+NONSENSE_PATIENCE = 10.0
 # More than any listing; an answer that goes on beyond this is no answer.
 MAX_ANSWER_BYTES = 64 << 20
 _CONCURRENCY = re.compile(
@@ -132,6 +134,7 @@ class Wire:
                     raise refusal(answer)
                 if (parsed := parse(answer)) is not None:
                     return parsed
+                patience = min(patience, NONSENSE_PATIENCE)
                 raise UnavailableError(
                     f"the server's answer makes no sense: {answer.message}", request_id=answer.request_id
                 )
@@ -188,7 +191,7 @@ class Wire:
             request = self._build("GET", url, self.timeouts.read, headers={"Accept-Encoding": "identity", **headers})
             async with self._send(request) as response:
                 if response.status_code not in (301, 302, 303, 307, 308):
-                    chunks = response.aiter_raw(1 << 16)
+                    chunks = response.aiter_raw()
                     yield Body(response.status_code, response.headers, url, chunks)
                     return
                 url = _redirected(url, response.headers.get("location", ""))
@@ -214,6 +217,8 @@ class Wire:
             if self._key and origin(url) == origin(self.base_url):
                 common["Authorization"] = f"Bearer {self._key}"
             request = self._client(url).build_request(method, url, json=body, headers=common, timeout=timeout)
+            if not 0 < (request.url.port or 80) < 65536:
+                raise httpx.InvalidURL("no such port")
         except (httpx.InvalidURL, ValueError) as error:
             raise UnavailableError(f"not a usable address: {_without_query(url)} ({error})", sent=False) from None
         self._show(f"> {method} {request.url}", request.headers, request.content)
@@ -255,12 +260,12 @@ class Wire:
         return self._clients[scheme]
 
     def _scrub(self, value: str) -> str:
-        return value.replace(self._key, masked(self._key)) if self._key else value
+        return value.replace(self._key, "[key]") if self._key else value
 
     def _show(self, head: str, headers: Mapping[str, str], body: bytes | None) -> None:
         if self._trace is None:
             return
-        lines = [head, *(f"{head[0]} {name}: {value}" for name, value in headers.items())]
+        lines = [head, *(f"{head[0]} {name}: {_header(name, value)}" for name, value in headers.items())]
         if body:
             lines.append(f"{head[0]} {_redacted(body[:100_000].decode('utf-8', 'replace'))[:4000]}")
         for line in lines:
@@ -305,11 +310,6 @@ def origin(url: str) -> tuple[str, str, int | None]:
     """Scheme, host and port: what the key belongs to."""
     parsed = httpx.URL(url)
     return parsed.scheme, parsed.host, parsed.port or {"http": 80, "https": 443}.get(parsed.scheme)
-
-
-def masked(key: str) -> str:
-    """A key as it may be shown: `sk-air-…last4`."""
-    return f"sk-air-…{key[-4:]}" if len(key) > 12 else "sk-air-…"
 
 
 def error_message(status: int, body: str, data: Any) -> str:
@@ -392,8 +392,13 @@ def _without_query(url: str) -> str:
     return url.partition("?")[0]
 
 
+def _header(name: str, value: str) -> str:
+    """A header as `--debug` may show it; the address in a redirect may be relative, and signed all the same."""
+    return re.sub(r"\?.*", "?[redacted]", value) if name.lower() in ("location", "content-location", "link") else value
+
+
 def _redacted(value: str) -> str:
     """Text for `--debug` without bearer keys, signed query strings and base64 bodies."""
     value = re.sub(r"(?i)(bearer )\S+", lambda found: found[1] + "[redacted]", value)
-    value = re.sub(r"(https?://[^\s\"'?]+)\?[^\s\"']*", r"\1?[redacted]", value)
+    value = re.sub(r"(https?:\\?/\\?/[^\s\"'?]+)\?[^\s\"']*", r"\1?[redacted]", value)
     return re.sub(r"(\"b64_json\"\s*:\s*\")[^\"]*\"?", r'\1[redacted]"', value)

@@ -110,6 +110,13 @@ class Journal:
                 for target in targets
             ]
 
+    def check_budgets(self, budgets: dict[str, float], estimate_cents: float | None, count: int) -> None:
+        """See that `count` clips would fit; only `intend` holds their place. Raises: PaymentError, FileError."""
+        if budgets:
+            with self._writing() as database:
+                for period, dollars in budgets.items():
+                    _hold(database, period, dollars, estimate_cents, count, clock.now())
+
     def mark_sent(self, entry: Entry, server_time: float, present: Iterable[str]) -> Entry:
         """The POST is about to leave. `server_time`: now by the server's clock; `present`: tasks it had before."""
         with self._writing() as database:
@@ -164,47 +171,51 @@ class Journal:
 
     def withdraw(self, entries: Iterable[Entry]) -> None:
         """Intents that never left: they hold no budget and no place in a queue."""
-        with self._noting() as database:
-            database.executemany(
-                "UPDATE clip SET fate = 'refused', error = 'never sent'"
-                " WHERE id = ? AND fate IN ('intended', 'waiting')",
-                [(each.id,) for each in entries],
-            )
+        self._note(
+            "UPDATE clip SET fate = 'refused', error = 'never sent' WHERE id = ? AND fate IN ('intended', 'waiting')",
+            *((each.id,) for each in entries),
+        )
 
     # ------------------------------------------------------------------ what became of a task
 
     def note_task(self, base_url: str, task: Task) -> None:
         """Keep the server's last word on a task of ours. A journal that cannot be written never stops a paid clip."""
         settled = task.cost_cents if task.is_terminal else None
-        with self._noting() as database:
-            database.execute(
-                "UPDATE clip SET status = ?, cost_cents = coalesce(?, cost_cents), error = coalesce(?, error),"
-                " created = coalesce(created, ?), expires_at = coalesce(expires_at, ?)"
-                " WHERE base_url = ? AND task_id = ?"
-                " AND (status IS NOT ? OR cost_cents IS NOT coalesce(?, cost_cents))",
-                (
-                    _storable(task.status),
-                    settled,
-                    _storable(task.error),
-                    task.created,
-                    task.expires_at,
-                    base_url,
-                    _storable(task.task_id),
-                    _storable(task.status),
-                    settled,
-                ),
-            )
+        self._note(
+            "UPDATE clip SET status = ?, cost_cents = coalesce(?, cost_cents), error = coalesce(?, error),"
+            " created = coalesce(created, ?), expires_at = coalesce(expires_at, ?)"
+            " WHERE base_url = ? AND task_id = ?"
+            " AND (status IS NOT ? OR cost_cents IS NOT coalesce(?, cost_cents))",
+            (
+                _storable(task.status),
+                settled,
+                _storable(task.error),
+                task.created,
+                task.expires_at,
+                base_url,
+                _storable(task.task_id),
+                _storable(task.status),
+                settled,
+            ),
+        )
+
+    def note_deleted(self, base_url: str, task_id: str) -> None:
+        """The server has forgotten the task: it is not followed any more, unless it ended before."""
+        self._note(
+            "UPDATE clip SET status = 'deleted' WHERE base_url = ? AND task_id = ?"
+            " AND coalesce(status, '') NOT IN ('completed', 'failed', 'expired')",
+            (base_url, _storable(task_id)),
+        )
 
     def note_saved(self, base_url: str, task_id: str, file: Path, size: int) -> None:
         """The clip is whole on this disk; one that this machine did not ask for gets a row of its own."""
         now = clock.now()
-        with self._noting() as database:
-            database.execute(
-                "INSERT INTO clip (base_url, fate, intended_at, task_id, file, bytes, saved_at)"
-                " VALUES (?, 'known', ?, ?, ?, ?, ?) ON CONFLICT (base_url, task_id) DO UPDATE SET"
-                " file = excluded.file, bytes = excluded.bytes, saved_at = excluded.saved_at",
-                (base_url, now, _storable(task_id), os.path.abspath(file), size, now),
-            )
+        self._note(
+            "INSERT INTO clip (base_url, fate, intended_at, task_id, file, bytes, saved_at)"
+            " VALUES (?, 'known', ?, ?, ?, ?, ?) ON CONFLICT (base_url, task_id) DO UPDATE SET"
+            " file = excluded.file, bytes = excluded.bytes, saved_at = excluded.saved_at",
+            (base_url, now, _storable(task_id), _storable(os.path.abspath(file)), size, now),
+        )
 
     # ------------------------------------------------------------------ questions
 
@@ -260,7 +271,7 @@ class Journal:
         """Tasks that had not ended when last heard of, oldest first."""
         return self._ask(
             "SELECT * FROM clip WHERE base_url = ? AND fate = 'known' AND coalesce(status, '') NOT IN"
-            " ('completed', 'failed', 'expired') ORDER BY intended_at, id",
+            " ('completed', 'failed', 'expired', 'deleted') ORDER BY intended_at, id",
             (base_url,),
         )
 
@@ -281,8 +292,8 @@ class Journal:
         """Entries newest first, filtered; `states` as `Entry.state` says them, `search` in the prompts."""
         where, values = ["1"], list[Any]()
         if search:
-            where.append("instr(lower(prompt), lower(?))")
-            values.append(_storable(search))
+            where.append("instr(folded(prompt), ?)")
+            values.append(_storable(search.casefold()))
         if since is not None:
             where.append("intended_at >= ?")
             values.append(since)
@@ -318,12 +329,11 @@ class Journal:
                 hint="nothing is sent without it; free some space or mend its folder",
             ) from error
 
-    @contextmanager
-    def _noting(self) -> Iterator[sqlite3.Connection]:
-        """As `_writing`, but a journal that cannot be written is only warned about."""
+    def _note(self, query: str, *rows: tuple[Any, ...]) -> None:
+        """A write that no money depends on: a journal that cannot be written is only warned about."""
         try:
             with self._writing() as database:
-                yield database
+                database.executemany(query, rows)
         except FileError as error:
             self._warn(error.message)
 
@@ -346,6 +356,8 @@ class Journal:
     def _connect(self) -> sqlite3.Connection:
         database = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None)
         database.row_factory = sqlite3.Row
+        # SQLite's own lower() knows ASCII alone.
+        database.create_function("folded", 1, lambda text: text.casefold() if isinstance(text, str) else "")
         try:
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = FULL")

@@ -13,13 +13,15 @@ from datetime import datetime
 from pathlib import Path
 
 from airvid.errors import FileError, UsageError
-from airvid.tasks import Task
+from airvid.tasks import Entry, Task
 
 FIELDS = ("id", "short_id", "model", "slug", "date", "time", "n", "seed")
 DEFAULT_NAME = "{date}-{slug}-{short_id}.mp4"
 _UNIQUE = {"id", "short_id", "n"}
 # A file name holds 255 bytes on nearly every system; a value takes at most this many of them.
 _VALUE_BYTES = 100
+# What stands behind a clip's name while it is under way.
+_LONGEST_SUFFIX = ".part.json"
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Naming:
     count: int = 1
 
     @classmethod
-    def parse(cls, output: str, count: int, *, has_seed: bool = True) -> Naming:
+    def parse(cls, output: str, count: int) -> Naming:
         """Read `-o` for `count` clips. Raises: UsageError naming the fields that there are."""
         if output == "-":
             if count > 1:
@@ -39,8 +41,6 @@ class Naming:
         if not output.strip() or "\0" in output:
             raise UsageError("-o needs the name of a file or directory, a template, or -")
         used = _fields(output)
-        if "seed" in used and not has_seed:
-            raise UsageError("-o uses {seed}, but no seed is set", hint="--seed NUMBER")
         is_folder = output.endswith(("/", os.sep)) or ("{" not in output and os.path.isdir(output))
         template = os.path.join(output, DEFAULT_NAME) if is_folder else output
         if count > 1 and not is_folder and not used & _UNIQUE:
@@ -61,7 +61,10 @@ class Naming:
         assert self.template is not None
         values = dict(values) | {"n": values.get("n", "1").zfill(len(str(self.count)))}
         parts = string.Formatter().parse(self.template)
-        return Path("".join(text + (_harmless(values[field]) if field else "") for text, field, _, _ in parts))
+        try:
+            return Path("".join(text + (_harmless(values[field]) if field else "") for text, field, _, _ in parts))
+        except KeyError as error:
+            raise UsageError(f"-o uses {{{error.args[0]}}}, which this clip has not") from None
 
     @property
     def folder(self) -> Path:
@@ -87,18 +90,19 @@ def values(
         "date": moment.strftime("%Y-%m-%d"),
         "time": moment.strftime("%H%M%S"),
         "n": str(n),
-        "seed": "seed" if seed is None else str(seed),
+        **({} if seed is None else {"seed": str(seed)}),
     }
 
 
-def of_task(task: Task, prompt: str | None, at: float, n: int) -> dict[str, str]:
+def of_task(task: Task, entry: Entry | None, at: float, n: int) -> dict[str, str]:
     """The fields of a task that already is. `at` where the server does not tell when it was made."""
+    asked = entry.request if entry else {}
     return values(
-        prompt=prompt or task.prompt,
-        model=task.model,
+        prompt=(entry and entry.prompt) or task.prompt,
+        model=task.model or (entry.model if entry else None),
         at=task.created or at,
         n=n,
-        seed=task.raw.get("seed"),
+        seed=asked.get("seed", task.raw.get("seed")),
         task_id=task.task_id,
     )
 
@@ -112,6 +116,8 @@ def slug(prompt: str) -> str:
 
 def check(path: Path, *, force: bool) -> None:
     """See that a clip can be put at `path`. Nothing is made. Raises: FileError."""
+    if len(os.fsencode(path.name)) + len(_LONGEST_SUFFIX) > 255:
+        raise FileError(f"the file name {path.name[:40]}… is too long")
     try:
         found = path.stat() if path.exists() else None
         is_link = path.is_symlink()
@@ -128,13 +134,16 @@ def check(path: Path, *, force: bool) -> None:
 
 def check_folder(folder: Path) -> None:
     """See that `folder` can be written, or made. Raises: FileError."""
-    for place in (folder, *folder.parents):
-        if place.is_dir():
-            if not os.access(place, os.W_OK | os.X_OK):
-                raise FileError(f"the directory {place} is not writable")
-            return
-        if os.path.lexists(place):
-            raise FileError(f"{place} is not a directory")
+    try:
+        for place in (folder, *folder.parents):
+            if place.is_dir():
+                if not os.access(place, os.W_OK | os.X_OK):
+                    raise FileError(f"the directory {place} is not writable")
+                return
+            if os.path.lexists(place):
+                raise FileError(f"{place} is not a directory")
+    except (OSError, ValueError) as error:
+        raise FileError(f"the directory {folder} cannot be used: {getattr(error, 'strerror', error)}") from None
     raise FileError(f"there is no directory {folder}, and none to make it in")
 
 

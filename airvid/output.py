@@ -15,16 +15,20 @@ from datetime import datetime
 from typing import Any, TextIO
 
 from airvid import clock
-from airvid.errors import AirvidError, SeveralErrors
+from airvid.errors import AirvidError, Interrupted, SeveralErrors
 from airvid.tasks import COMPLETED, EXPIRED, FAILED, Model, Sighting
 
 # C0, DEL and C1 controls, line and paragraph separators, bidi overrides and isolates, halves of characters.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _UNSAFE_IN_JSON = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+# What the provider's keys look like: one that was typed in the wrong place is not repeated.
+_KEY_LIKE = re.compile(r"\b(?:sk-air-|airf_oat_|afk-)[\w.-]{8,}")
 _STYLES = {"red": "31", "yellow": "33", "green": "32", "dim": "2", "bold": "1", "cyan": "36"}
 STATUS_STYLE = {COMPLETED: "green", FAILED: "red", EXPIRED: "yellow", "unknown": "red"}
 # A sentence of an error is for reading; what goes on beyond this is not.
 _LONGEST_SENTENCE = 2000
+# The signal that a Unix tool dies of when its reader has gone (contract 2.5); Windows has none of that name.
+SIGPIPE = 13
 
 
 def plain(value: object) -> str:
@@ -42,6 +46,11 @@ def dumps(record: object, *, indent: int | None = None) -> str:
     separators = (",", ":") if indent is None else None
     whole = json.dumps(record, ensure_ascii=False, indent=indent, separators=separators, default=str)
     return _UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", whole)
+
+
+def masked(key: str) -> str:
+    """A key as it may be shown: `sk-air-…last4`."""
+    return f"sk-air-…{key[-4:]}" if len(key) > 12 else "sk-air-…"
 
 
 def money(cents: float | None) -> str:
@@ -66,7 +75,7 @@ def length(seconds: float) -> str:
 def size(count: float) -> str:
     """`5.2 MB`, in powers of ten as curl and file managers do."""
     for unit in ("B", "kB", "MB"):
-        if count < 1000:
+        if count < 999.95:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.1f} GB"
@@ -97,6 +106,8 @@ class Output:
         self.stdout = stdout or sys.stdout
         self.stderr = stderr or sys.stderr
         self.color = color
+        # The key of this run: whoever repeats it, it is never printed.
+        self.secret: str | None = None
         # While bars are live on this terminal, they print what is said above themselves.
         self.above_bars: Callable[[str], None] | None = None
         for stream in (self.stdout, self.stderr):
@@ -143,6 +154,7 @@ class Output:
                 self._talk(plain(f"hint: {each.hint}"), "cyan")
 
     def _talk(self, line: str, style: str | None) -> None:
+        line = _KEY_LIKE.sub(lambda found: masked(found[0]), self._without_secret(line))
         if self.above_bars:
             self.above_bars(line)
             return
@@ -178,15 +190,25 @@ class Output:
 
     def raw(self, chunk: bytes) -> None:
         """A clip's own bytes."""
-        self.stdout.buffer.write(chunk)
-        self.stdout.buffer.flush()
+        try:
+            self.stdout.buffer.write(chunk)
+            self.stdout.buffer.flush()
+        except BrokenPipeError:
+            raise Interrupted(SIGPIPE) from None
+
+    def _without_secret(self, line: str) -> str:
+        return line.replace(self.secret, masked(self.secret)) if self.secret else line
 
     def _say(self, line: str) -> None:
+        line = self._without_secret(line)
         if self.above_bars and self.is_terminal:
             self.above_bars(line)
             return
-        self.stdout.write(line + "\n")
-        self.stdout.flush()
+        try:
+            self.stdout.write(line + "\n")
+            self.stdout.flush()
+        except BrokenPipeError:
+            raise Interrupted(SIGPIPE) from None
 
     def submitted(self, seen: Sighting) -> None:
         """A task that was just made: its id."""
@@ -195,17 +217,18 @@ class Output:
         else:
             self.line(seen.task_id)
 
-    def finished(self, seen: Sighting) -> None:
-        """What a create that waited came to: the file, else the URL."""
+    def finished(self, seen: Sighting, *, wants_file: bool) -> None:
+        """What became of a clip: the file where one was wanted, else the URL."""
+        where = seen.output if wants_file else seen.task and seen.task.result_url
         if self.as_json:
             self.emit(seen.record())
-        elif seen.status == COMPLETED and (where := seen.output or (seen.task and seen.task.result_url)):
+        elif seen.status == COMPLETED and where:
             self.line(where)
 
-    def ended(self, seen: Sighting) -> None:
+    def ended(self, seen: Sighting, *, wants_file: bool) -> None:
         """A watched task that ended: id, state, file or URL."""
         if not self.as_json:
-            self.line(seen.task_id, seen.status, seen.output or (seen.task and seen.task.result_url) or "")
+            self.line(seen.task_id, seen.status, seen.output if wants_file else seen.task and seen.task.result_url)
 
     def changed(self, seen: Sighting) -> None:
         """A watched task's news, for those who read JSON."""
@@ -260,7 +283,11 @@ class Output:
         ]
 
     def ids(self, ids: Iterable[str]) -> None:
-        """Task ids, one a line."""
+        """Task ids, one a line; as JSON one array."""
+        ids = list(ids)
+        if self.as_json:
+            self.emit(ids)
+            return
         for task_id in ids:
             self.line(task_id)
 

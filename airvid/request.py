@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,11 +49,11 @@ class Wish:
     @property
     def effective_mode(self) -> str:
         """The mode that follows from the options (contract 5.2)."""
-        return self.mode or ("image" if self.image else "reference" if self.references else "text")
+        return self.mode or ("image" if self.image is not None else "reference" if self.references else "text")
 
     @property
     def images(self) -> tuple[str, ...]:
-        return (self.image,) if self.image else self.references
+        return (self.image,) if self.image is not None else self.references
 
     @property
     def effective_seed(self) -> object:
@@ -87,9 +88,15 @@ def parse_extra(pairs: Iterable[str], *, has_seed: bool, has_sound: bool) -> tup
 def _value(given: str) -> Any:
     """JSON where it parses, else the text itself; NaN and infinities, which are no JSON, stay text."""
     try:
-        return json.loads(given, parse_constant=_refuse)
+        return json.loads(given, parse_constant=_refuse, parse_float=_finite)
     except (ValueError, RecursionError):
         return given
+
+
+def _finite(word: str) -> float:
+    if not math.isfinite(found := float(word)):
+        _refuse(word)
+    return found
 
 
 def _refuse(word: str) -> None:
@@ -99,9 +106,17 @@ def _refuse(word: str) -> None:
 def complaints_of(wish: Wish) -> list[AirvidError]:
     """What is wrong with a wish whatever the model."""
     complaints: list[AirvidError] = []
-    for what, value in (("prompt", wish.prompt), ("--set", json.dumps(wish.extra, ensure_ascii=False))):
-        if any("\ud800" <= each <= "\udfff" for each in value):
-            complaints.append(UsageError(f"the {what} is not valid UTF-8 text"))
+    said = {
+        "the prompt": wish.prompt,
+        "--model": wish.model,
+        "--aspect-ratio": wish.aspect_ratio,
+        "--quality": wish.quality,
+        "--set": json.dumps(wish.extra, ensure_ascii=False),
+        "a picture's URL": "".join(image for image in wish.images if is_url(image)),
+    }
+    for what, value in said.items():
+        if any("\ud800" <= each <= "\udfff" for each in value or ""):
+            complaints.append(UsageError(f"{what} is not valid UTF-8 text"))
     if wish.duration is not None and wish.duration < 1:
         complaints.append(UsageError(f"--duration {wish.duration}: at least 1 second"))
     complaints += _mode_complaints(wish)
@@ -115,7 +130,7 @@ def complaints_of(wish: Wish) -> list[AirvidError]:
 
 def _mode_complaints(wish: Wish) -> list[AirvidError]:
     mode = wish.mode
-    if wish.image and wish.references:
+    if wish.image is not None and wish.references:
         return [
             UsageError(
                 "--image and --reference contradict each other: a clip begins with a picture, or takes its "
@@ -126,7 +141,7 @@ def _mode_complaints(wish: Wish) -> list[AirvidError]:
         return []
     if mode not in MODES:
         return [UsageError(f"--mode {mode!r} is not one of {', '.join(MODES)}")]
-    if mode == "image" and not wish.image:
+    if mode == "image" and wish.image is None:
         return [UsageError("--mode image needs --image")]
     if mode == "reference" and not wish.references:
         return [UsageError("--mode reference needs --reference")]
@@ -144,9 +159,12 @@ def check_image(image: str) -> None:
     if is_url(image):
         return
     try:
-        with Path(image).expanduser().open("rb") as file:
+        path = Path(image).expanduser()
+        if path.exists() and not path.is_file():
+            raise FileError(f"{image!r} is no regular file, and so no image")
+        with path.open("rb") as file:
             head = file.read(32)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise FileError(f"the image {image} cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if not _is_image(head):
         raise FileError(f"{image} is not an image (PNG, JPEG, WebP, GIF, BMP, TIFF, HEIC or AVIF)")
@@ -213,7 +231,7 @@ def choose_model(models: Sequence[Model], wish: Wish) -> Model:
     Raises: UsageError that says what the models at hand do allow.
     """
     healthy = [model for model in models if model.is_healthy]
-    fitting = [model for model in healthy if not model_complaints(wish, model)]
+    fitting = [model for model in healthy if _surely_allows(model, wish)]
     if not fitting:
         if not healthy:
             raise UsageError("no video model is up at the moment", hint="airvid models")
@@ -224,6 +242,18 @@ def choose_model(models: Sequence[Model], wish: Wish) -> Model:
         return cents is None, cents or 0.0, model.id
 
     return min(fitting, key=price)
+
+
+def _surely_allows(model: Model, wish: Wish) -> bool:
+    """Whether the caps say yes. On our own account no model is chosen that is silent about what was asked."""
+    caps = model.caps
+    silent = (
+        (wish.effective_mode != "text" and not caps.modes)
+        or (wish.aspect_ratio is not None and not caps.aspect_ratios)
+        or (wish.quality is not None and not caps.qualities)
+        or (wish.duration is not None and caps.max_seconds is None)
+    )
+    return not silent and not model_complaints(wish, model)
 
 
 def _offers(models: Sequence[Model], wish: Wish) -> str:

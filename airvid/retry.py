@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import email.utils
 import re
 from collections.abc import Mapping
@@ -55,6 +56,7 @@ def server_hint(headers: Mapping[str, str], data: object, message: str, now: flo
 def http_date(value: str) -> float | None:
     """An HTTP date as Unix seconds, None where it is none."""
     try:
-        return email.utils.parsedate_to_datetime(value).timestamp()
+        parsed = email.utils.parsedate_to_datetime(value)
+        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=datetime.UTC)).timestamp()
     except (ValueError, TypeError, OverflowError):
         return None

@@ -40,11 +40,13 @@ class Session:
         self._common = common
         self._api: Api | None = None
         self._server: Server | None = None
-        if common.sandbox and common.base_url:
+        if common.sandbox and common.base_url is not None:
             raise UsageError("--sandbox and --base-url contradict each other")
-        self.is_sandbox = common.sandbox or (not common.base_url and self.settings.is_sandbox())
+        self.is_sandbox = common.sandbox or (common.base_url is None and self.settings.is_sandbox())
         data = folder("data") / SANDBOX if self.is_sandbox else folder("data")
         self.data = data
+        if self.settings.has_loose_mode():
+            out.warn(f"others can read {self.settings.path}, which holds the API key: chmod 600 it")
         self.journal = Journal(data / "journal.db", out.warn)
 
     @property
@@ -54,7 +56,7 @@ class Session:
     @property
     def base_url(self) -> Setting:
         """The API's base, and where that comes from. Raises: UsageError."""
-        if self._common.base_url:
+        if self._common.base_url is not None:
             try:
                 return Setting("base-url", normal_base_url(self._common.base_url), "--base-url")
             except ValueError as error:
@@ -74,6 +76,7 @@ class Session:
             from airvid.api import Api
             from airvid.http import Wire
 
+            self.settings.check()
             trace = self.out.trace if self._common.debug else None
             if self.is_sandbox:
                 self._server = _start_sandbox(self)
@@ -81,6 +84,7 @@ class Session:
             else:
                 stored = None if key else self.settings.key()
                 key = key or (self.key() if need_key else stored.value if stored else None)
+                self.out.secret = key
                 wire = Wire(self.base_url.value, key, trace=trace)
             self._api = Api(wire)
         return self._api

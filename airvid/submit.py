@@ -152,6 +152,16 @@ class Submitter:
         )
 
 
+def settle_unknown(journal: Journal, service: str, listing: Listing, note: Callable[[str], None]) -> None:
+    """Give creates of unknown fate, of this or an earlier run, the one task in the list that each can have made."""
+    for entry, present in journal.unsettled(service):
+        candidates = matches(listing, journal, entry, entry.request, present)
+        if len(candidates) == 1 and journal.adopt(entry, candidates[0]):
+            note(f"found: an earlier create whose fate was unknown made task {candidates[0].task_id}")
+        elif entry.fate == "sent":
+            journal.mark_unknown(entry, "the program ended before the server answered", [])
+
+
 def matches(listing: Listing, journal: Journal, entry: Entry, body: dict[str, Any], present: set[str]) -> list[Task]:
     """The listed tasks that this entry's POST can have made: alike in all that both tell, made in its time, not there
     before it, and nobody else's.

@@ -71,12 +71,11 @@ def _texts(value: object) -> tuple[str, ...]:
     return tuple(item for item in value if text(item)) if isinstance(value, list) else ()
 
 
-def error_text(value: object) -> str | None:
+def error_text(value: object, depth: int = 3) -> str | None:
     """The sentence in an error of any of the shapes the API uses: text, or an object with a message."""
-    if isinstance(value, dict):
-        return next(
-            (found for key in ("message", "detail", "error", "code") if (found := error_text(value.get(key)))), None
-        )
+    if isinstance(value, dict) and depth:
+        inner = (error_text(value.get(key), depth - 1) for key in ("message", "detail", "error", "code"))
+        return next((found for found in inner if found), None)
     return text(value)
 
 
@@ -131,10 +130,10 @@ class Task:
 
     def updated(self, raw: object) -> Task:
         """This task with the news of a partial payload; what the news leaves out or null stays."""
-        if not isinstance(raw, dict) or raw.get("task_id") not in (None, self.task_id):
+        if not isinstance(raw, dict) or str(raw.get("task_id") or self.task_id) != self.task_id:
             return self
-        news = {key: value for key, value in raw.items() if value is not None}
-        return Task.parse({**self.raw, **news}, self.task_id) or self
+        kept = {key: value for key, value in self.raw.items() if value is not None and raw.get(key) is None}
+        return Task.parse({**raw, **kept}, self.task_id) or self
 
     @property
     def is_terminal(self) -> bool:

@@ -183,11 +183,14 @@ class _Part:
             check_mp4(self._file, self.size)
         except NotVideoError:
             self._restart()
-            self.path.unlink(missing_ok=True)
             raise
         except _CutError:
             self._restart()
             raise
+
+    def discard(self) -> None:
+        self.path.unlink(missing_ok=True)
+        self._sidecar.unlink(missing_ok=True)
 
     def publish(self, *, force: bool) -> None:
         """Sync, and give it its name in one step. Without `force` a file that has appeared there is left alone."""
@@ -226,7 +229,7 @@ def _open_part(path: Path) -> Iterator[_Part]:
             yield part
         finally:
             if not part.size:
-                part.path.unlink(missing_ok=True)
+                part.discard()
 
 
 def _open_locked(part: Path) -> IO[bytes] | None:
@@ -244,7 +247,7 @@ def _open_locked(part: Path) -> IO[bytes] | None:
 
 
 def check_mp4(file: IO[bytes], size: int) -> None:
-    """See that an MP4 is whole: `ftyp` first, a `moov`, and top-level boxes that add up to its `size` in bytes.
+    """See that an MP4 of `size` bytes is whole: `ftyp` first, a `moov`, an `mdat`, and top-level boxes that add up.
 
     Raises: NotVideoError; _CutError where it begins as one but its end is missing. Source: ISO/IEC 14496-12, 4.2.
     """
@@ -256,15 +259,16 @@ def check_mp4(file: IO[bytes], size: int) -> None:
         if at == 0 and kind != b"ftyp":
             shown = head.decode("ascii", "replace")
             raise NotVideoError(f"the result is no video: it begins with {shown!r}")
+        least = 8
         if length == 1:
-            length = int.from_bytes(head[8:16], "big")
-        if length == 0:
+            length, least = int.from_bytes(head[8:16], "big"), 16
+        elif length == 0:
             length = size - at  # the last box may say "to the end"
-        if len(head) < 8 or length < 8 or at + length > size:
+        if len(head) < 8 or length < least or at + length > size:
             raise _CutError("the video's end is missing")
         kinds.add(kind)
         at += length
-    if b"moov" not in kinds:
+    if not {b"moov", b"mdat"} <= kinds:
         raise _CutError("the video's end is missing" if kinds else "the result is empty")
 
 

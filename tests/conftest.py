@@ -111,7 +111,7 @@ class World:
         self.folder = folder
         self.clock = VirtualClock()
         self.emulator = Emulator(api=API, storage=STORAGE, pace=Pace(queued=5, processing=60), render=render_tiny)
-        self.answer: Callable[[Request], Response | None] = lambda request: None
+        self.answer: Callable[[Request], Response | None] = lambda _: None
         self._capture = capture
         self.env = keep
 

@@ -105,9 +105,7 @@ def test_equal_specs_give_equal_bytes_in_every_process(sound: bool, with_image: 
         f"print(hashlib.sha256(render({spec!r})).hexdigest())"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TZ": "Asia/Tokyo"}
-    there = subprocess.run(
-        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
-    )
+    there = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
     assert there.stdout.strip() == here
 
 
@@ -122,8 +120,7 @@ def test_a_clip_begins_with_the_given_picture_and_moves_on(codec: str, width: in
     left, top = (width - cut_width) / 2, (height - cut_height) / 2
     expected = [
         bytes(
-            given[int(top + (y + 0.5) * cut_height / 108)][int(left + (x + 0.5) * cut_width / 192)]
-            for x in range(192)
+            given[int(top + (y + 0.5) * cut_height / 108)][int(left + (x + 0.5) * cut_width / 192)] for x in range(192)
         )
         for y in range(90)  # the mark is below
     ]
@@ -139,9 +136,7 @@ def test_the_mark_on_a_given_picture_is_small() -> None:
     assert 5 <= len(marked) <= 12
 
 
-@pytest.mark.parametrize(
-    "broken", [b"", b"no picture", b"\x89PNG\r\n\x1a\nrest", b"\xff\xd8\xff\xe0", b"RIFF----WAVE"]
-)
+@pytest.mark.parametrize("broken", [b"", b"no picture", b"\x89PNG\r\n\x1a\nrest", b"\xff\xd8\xff\xe0", b"RIFF----WAVE"])
 def test_an_undecodable_picture_is_a_value_error(broken: bytes) -> None:
     with pytest.raises(ValueError, match="image"):
         render(replace(SMALL, image=broken))

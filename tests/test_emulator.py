@@ -262,17 +262,13 @@ def test_images_are_required_and_checked(api: Api, mode: str, images: Any, param
     assert (status, error["param"]) == (400, param)
 
 
-def test_an_image_reaches_the_renderer_and_an_address_changes_the_look(
-    api: Api, rendered: list[ClipSpec]
-) -> None:
+def test_an_image_reaches_the_renderer_and_an_address_changes_the_look(api: Api, rendered: list[ClipSpec]) -> None:
     picture = base64.b64encode(b"picture").decode()
     api.fetch(api.finished(mode="image", input_images=[{"b64_json": picture}])["result_url"])
     linked = api.finished(mode="image", input_images=[{"url": "https://a/b.png"}])
     assert linked["input_image_url"] == "https://a/b.png"
     api.fetch(linked["result_url"])
-    api.fetch(
-        api.finished(model="dune-lite", mode="reference", input_images=[{"b64_json": picture}])["result_url"]
-    )
+    api.fetch(api.finished(model="dune-lite", mode="reference", input_images=[{"b64_json": picture}])["result_url"])
     assert [spec.image for spec in rendered] == [b"picture", None, None]
     assert len({(spec.prompt, spec.image) for spec in rendered}) == 3
 
@@ -445,9 +441,7 @@ def test_emulators_on_one_file_share_tasks_slots_and_clips(tmp_path: Path) -> No
         listings.append(api.json("GET", "/v1/video/tasks")["data"])
     assert [task["task_id"] for task in listings[0]] == [task["task_id"] for task in listings[1]]
     assert listings[1][0]["result_url"].startswith("http://127.0.0.1:8/clips/")
-    assert [
-        api.fetch(listing[0]["result_url"]).body for api, listing in zip(apis, listings, strict=True)
-    ] == [
+    assert [api.fetch(listing[0]["result_url"]).body for api, listing in zip(apis, listings, strict=True)] == [
         CLIP,
         CLIP,
     ]

@@ -123,9 +123,7 @@ def test_bodies_come_chunked_large_and_bad(wire: HTTPConnection) -> None:
         (b"Transfer-Encoding: chunked", b"fffffffff\r\n", b"413"),
     ],
 )
-def test_broken_framing_ends_the_connection(
-    server: Server, framing: bytes, body: bytes, status: bytes
-) -> None:
+def test_broken_framing_ends_the_connection(server: Server, framing: bytes, body: bytes, status: bytes) -> None:
     answer = raw(server, b"POST /v1/video/generations HTTP/1.1\r\nHost: a\r\n" + framing + b"\r\n\r\n" + body)
     assert answer.split()[1] == status
 

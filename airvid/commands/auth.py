@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from airvid.config import sound_key
 from airvid.errors import AuthError, UsageError
-from airvid.http import masked
+from airvid.output import masked
 from airvid.session import Session
 
 
@@ -34,17 +34,15 @@ async def login(session: Session, options: Options) -> None:
     session.out.note(
         f"key {masked(key)} stored in {session.settings.path}" + ("" if options.no_verify else "; the API accepts it")
     )
-    found = session.settings.key()
-    if found and found.source != str(session.settings.path):
-        session.out.warn(f"{found.source} is set in the environment, and goes before the stored key")
+    if other := session.settings.other_key_source():
+        session.out.warn(f"{other} is set in the environment, and goes before the stored key")
 
 
 async def logout(session: Session) -> None:
     removed = session.settings.unset("api-key")
     session.out.note(f"key removed from {session.settings.path}" if removed else "no key was stored")
-    found = session.settings.key()
-    if found:
-        session.out.warn(f"{found.source} still holds a key")
+    if other := session.settings.other_key_source():
+        session.out.warn(f"{other} still holds a key")
 
 
 async def status(session: Session) -> None:

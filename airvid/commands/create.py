@@ -28,15 +28,12 @@ async def run(session: Session, options: Options) -> None:
         session.out.plan(checked.body, checked.count, checked.total_cents)
         return
     plan.claim(checked)
-    budgets = {
-        period: limit for period in ("day", "month") if (limit := session.settings.get(f"budget.{period}")) is not None
-    }
     entries = session.journal.intend(
         base_url=session.service,
         request=checked.body,
         targets=checked.targets(),
         estimate_cents=checked.cents,
-        budgets=budgets,
+        budgets=plan.budgets(session),
     )
     clips = _Run(session, options, checked, entries)
     try:
@@ -126,8 +123,8 @@ class _Run:
             error.hint = error.hint or self._how_to_go_on(task.task_id)
         row.end(finish.last_word(seen, clock.elapsed() - began))
         self._ended.add(index)
-        if seen.output != "-":
-            session.out.finished(seen)
+        if self._plan.name is None or self._plan.name.template is not None:
+            session.out.finished(seen, wants_file=self._plan.name is not None)
         if self._options.open and seen.output:
             finish.open_clip(session, seen.output)
         outcomes.append(error)
@@ -142,7 +139,7 @@ class _Run:
             )
         if not entry.task_id:
             return LimitedError("the time was up before a task could be made")
-        self._session.out.finished(Sighting(task, entry))
+        self._session.out.finished(Sighting(task, entry), wants_file=False)
         return WaitTimeoutError(
             f"the time was up; the task goes on ({entry.state})",
             task_id=entry.task_id,

@@ -51,6 +51,7 @@ async def run(session: Session, options: Options) -> None:
             await session.api().delete(task_id)
         except NotFoundError:
             pass  # gone already is what was wanted
+        session.journal.note_deleted(session.service, task_id)
         session.out.record({"task_id": task_id, "deleted": True}, [task_id])
 
     outcomes = await ids.side_by_side(found, remove)

@@ -6,11 +6,14 @@ from dataclasses import dataclass, field
 
 from airvid import clock, naming
 from airvid.commands import finish, ids, status
+from airvid.config import checked
 from airvid.errors import AirvidError, FileError, UsageError, WaitTimeoutError, settle
 from airvid.naming import DEFAULT_NAME, Naming
 from airvid.progress import Progress
 from airvid.session import Session
 from airvid.tasks import COMPLETED, Sighting
+
+SIDE_BY_SIDE = 4
 
 
 @dataclass
@@ -31,9 +34,9 @@ async def run(session: Session, options: Options) -> None:
         raise UsageError("no task id", hint="airvid download last, or --all")
     if options.force and options.skip_existing:
         raise UsageError("--force and --skip-existing contradict each other")
-    jobs = options.jobs or session.settings.get("jobs") or 4
-    if jobs < 1:
-        raise UsageError("--jobs is at least 1")
+    jobs = session.settings.get("jobs") if options.jobs is None else checked("jobs", options.jobs, "--jobs")
+    output = DEFAULT_NAME if options.output is None else options.output
+    finish.check_stdout(session, Naming.parse(output, 1))
     errors: list[AirvidError] = []
     if options.all:
         found = await _not_yet_saved(session)
@@ -42,18 +45,14 @@ async def run(session: Session, options: Options) -> None:
             return
     else:
         found, errors = await ids.resolve(session, ids.given(options.ids))
-    name = Naming.parse(options.output or DEFAULT_NAME, len(found))
-    if name.template is None and session.out.is_terminal:
-        raise UsageError("-o - would write the clip's bytes onto the terminal", hint="-o FILE, or a pipe")
-    if name.template is None and session.out.as_json:
-        raise UsageError("-o - and --json both want standard output")
+    name = Naming.parse(output, max(1, len(found)))
     numbers = {task_id: n for n, task_id in enumerate(found, 1)}
     with session.progress() as progress:
 
         async def one(task_id: str) -> None:
             await _download(session, options, name, task_id, numbers[task_id], progress)
 
-        outcomes = await ids.side_by_side(found, one, limit=jobs)
+        outcomes = await ids.side_by_side(found, one, limit=jobs or SIDE_BY_SIDE)
     settle([*errors, *outcomes])
 
 
@@ -77,7 +76,7 @@ async def _download(session: Session, options: Options, name: Naming, task_id: s
             hint=finish.command("airvid", "watch", task_id, "-o", options.output or DEFAULT_NAME),
         )
     entry = session.journal.by_task(session.service, [task_id]).get(task_id)
-    fields = naming.of_task(task, entry.prompt if entry else None, clock.now(), n)
+    fields = naming.of_task(task, entry, clock.now(), n)
     row = progress.row(task_id[:8])
     try:
         seen = await finish.save(session, task, row, name, entry=entry, fields=fields, force=options.force)
@@ -89,7 +88,7 @@ async def _download(session: Session, options: Options, name: Naming, task_id: s
         seen = Sighting(task, entry, str(path), path.stat().st_size)
     else:
         row.end(finish.last_word(seen, clock.elapsed() - began))
-    if seen.output != "-":
-        session.out.finished(seen)
+    if name.template is not None:
+        session.out.finished(seen, wants_file=True)
     if options.open and seen.output:
         finish.open_clip(session, seen.output)

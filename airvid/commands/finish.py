@@ -8,28 +8,32 @@ from contextlib import aclosing
 from pathlib import Path
 
 from airvid import clock, naming, system, transfer
-from airvid.errors import AirvidError, ExpiredError, NotFoundError, TaskFailedError, UnavailableError
+from airvid.api import Listing
+from airvid.errors import AirvidError, ExpiredError, NotFoundError, TaskFailedError, UnavailableError, UsageError
 from airvid.follow import Trouble, follow
 from airvid.naming import Naming
 from airvid.output import length, moment, size
 from airvid.progress import Row
 from airvid.session import Session
+from airvid.submit import settle_unknown
 from airvid.tasks import COMPLETED, EXPIRED, FAILED, Entry, Sighting, Task
 
 
-async def follow_to_end(session: Session, task: Task, row: Row, *, entry: Entry | None, is_fresh: bool = False) -> Task:
+async def follow_to_end(
+    session: Session, task: Task, row: Row, *, entry: Entry | None, is_fresh: bool, tell_changes: bool = False
+) -> Task:
     """The task as it ended, whatever its state. The journal learns each change of state, the row everything."""
-    status = ""
     async with aclosing(follow(session.api(), task, is_fresh=is_fresh)) as sightings:
         async for seen in sightings:
             if isinstance(seen, Trouble):
                 row.trouble(seen.what)
                 continue
-            if seen != task and seen.status != status:
+            if tell_changes and seen != task:
                 session.out.changed(Sighting(seen, entry))
-            task, status = seen, seen.status
+            if seen.status != task.status or seen.is_terminal:
+                session.journal.note_task(session.service, seen)
+            task = seen
             row.task(task)
-            session.journal.note_task(session.service, task)
     return task
 
 
@@ -85,6 +89,8 @@ async def _fetch(session: Session, task: Task, path: Path, row: Row, *, force: b
             fresh = task
         if (ended := verdict(fresh)) is not None:
             raise ended from None
+        if fresh.status != COMPLETED:
+            raise UnavailableError(f"the link is dead, and the task is {fresh.status} again") from None
         try:
             await _receive(session, fresh, path, row, force=force)
         except transfer.DeadLinkError as error:
@@ -107,6 +113,21 @@ def last_word(seen: Sighting, seconds: float) -> str:
     if seen.bytes is not None:
         return f"saved {seen.output} ({size(seen.bytes)}) after {length(seconds)}"
     return f"{seen.status} after {length(seconds)}"
+
+
+def check_stdout(session: Session, name: Naming) -> None:
+    """See that a clip's bytes may go to standard output, where they are to. Raises: UsageError."""
+    if name.template is None and session.out.is_terminal:
+        raise UsageError("-o - would write the clip's bytes onto the terminal", hint="-o FILE, or a pipe")
+    if name.template is None and session.out.as_json:
+        raise UsageError("-o - and --json both want standard output")
+
+
+def take_note(session: Session, listing: Listing) -> None:
+    """What the server's list tells the journal: how tasks stand, and what became of creates of unknown fate."""
+    for task in listing.tasks:
+        session.journal.note_task(session.service, task)
+    settle_unknown(session.journal, session.service, listing, session.out.note)
 
 
 def open_clip(session: Session, path: str) -> None:

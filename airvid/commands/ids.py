@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Awaitable, Callable, Iterable
 
+from airvid.commands import finish
 from airvid.errors import AirvidError, LimitedError, NotFoundError, UnavailableError, UsageError
 from airvid.session import Session
 
@@ -18,7 +19,7 @@ def given(arguments: Iterable[str]) -> list[str]:
     """The arguments, with those on standard input in the place of `-`, each once. Raises: UsageError."""
     found: list[str] = []
     for argument in arguments:
-        more = sys.stdin.read().split("\n") if argument == "-" else [argument]
+        more = [argument] if argument != "-" else sys.stdin.buffer.read().decode("utf-8", "replace").split("\n")
         found += [each.strip() for each in more if each.strip() or argument != "-"]
     if any(not each for each in found):
         raise UsageError("an empty task id", hint="airvid list")
@@ -59,14 +60,18 @@ async def _last(session: Session) -> str:
     entry = session.journal.last(session.service)
     if entry and entry.task_id:
         return entry.task_id
+    listing = await session.api().tasks()
     if entry:
+        finish.take_note(session, listing)
+        settled = session.journal.entry(entry.id)
+        if settled and settled.task_id:
+            return settled.task_id
         raise UnavailableError(
             "what became of the last create is unknown", hint="airvid list, before you create it again"
         )
-    newest = (await session.api().tasks()).tasks
-    if not newest:
+    if not listing.tasks:
         raise NotFoundError("there is no task yet", hint='airvid create "fox in snow"')
-    return newest[0].task_id
+    return listing.tasks[0].task_id
 
 
 async def side_by_side(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from airvid import clock
+from airvid.commands import finish
 from airvid.config import seconds
 from airvid.errors import UsageError
 from airvid.session import Session
@@ -46,8 +47,7 @@ async def run(session: Session, options: Options) -> None:
         _tell(session, options, [Sighting(None, entry) for entry in entries])
         return
     listing = await session.api().tasks()
-    for task in listing.tasks:
-        session.journal.note_task(session.service, task)
+    finish.take_note(session, listing)
     tasks = [
         task
         for task in listing.tasks

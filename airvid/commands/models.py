@@ -24,6 +24,8 @@ class Options:
 
 async def run(session: Session, options: Options) -> None:
     max_price = None if options.max_price is None else checked("max-cost", options.max_price, "--max-price")
+    if options.duration is not None:
+        checked("duration", options.duration, "--duration")
     if options.sort not in ("price", "name"):
         raise UsageError(f"--sort {options.sort!r} is not one of price, name")
     if options.mode is not None and options.mode not in MODES:

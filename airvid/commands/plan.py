@@ -11,6 +11,7 @@ from typing import Any
 
 from airvid import clock, naming, request, transfer
 from airvid.api import Listing
+from airvid.commands import finish
 from airvid.config import checked
 from airvid.errors import AirvidError, AuthError, FileError, PaymentError, UsageError, complain
 from airvid.naming import Naming
@@ -144,6 +145,8 @@ async def make(session: Session, options: Options) -> tuple[Plan, Listing | None
     plan = replace(plan, model=model, cents=cents, body={"model": model.id} if model else plan.body)
     if not checked_early:
         complaints += _target_complaints(plan, options)
+    if model:
+        complaints += _budget_complaints(session, cents, options.count or 1)
     complain(complaints)
     if model and not options.model:
         session.out.note(f"model {model.id}: the cheapest that fits")
@@ -211,11 +214,10 @@ def _naming(session: Session, options: Options, wish: Wish, complaints: list[Air
         return None
     options.wait = True
     try:
-        name = Naming.parse(options.output, options.count or 1, has_seed=wish.effective_seed is not None)
-        if name.template is None and session.out.is_terminal:
-            raise UsageError("-o - would write the clip's bytes onto the terminal", hint="-o FILE, or a pipe")
-        if name.template is None and session.out.as_json:
-            raise UsageError("-o - and --json both want standard output")
+        name = Naming.parse(options.output, options.count or 1)
+        if name.uses("seed") and wish.effective_seed is None:
+            raise UsageError("-o uses {seed}, but no seed is set", hint="--seed NUMBER")
+        finish.check_stdout(session, name)
         return name
     except AirvidError as error:
         complaints.append(error)
@@ -289,6 +291,20 @@ def _cost_complaints(options: Options, cents: float | None) -> list[AirvidError]
         return [
             PaymentError(f"the estimate of {money(total)} passes --max-cost {options.max_cost:g}; nothing was sent")
         ]
+    return []
+
+
+def budgets(session: Session) -> dict[str, float]:
+    """The budgets that are set, in USD, by period."""
+    found = {period: session.settings.get(f"budget.{period}") for period in ("day", "month")}
+    return {period: limit for period, limit in found.items() if limit is not None}
+
+
+def _budget_complaints(session: Session, cents: float | None, count: int) -> list[AirvidError]:
+    try:
+        session.journal.check_budgets(budgets(session), cents, count)
+    except AirvidError as error:
+        return [error]
     return []
 
 

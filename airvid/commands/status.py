@@ -18,10 +18,9 @@ class Options:
 
 
 async def run(session: Session, options: Options) -> None:
-    names = ids.given(options.ids)
-    if not names:
+    if not options.ids:
         raise UsageError("no task id", hint="airvid status last")
-    found, errors = await ids.resolve(session, names)
+    found, errors = await ids.resolve(session, ids.given(options.ids))
     tasks: dict[str, Task] = {}
 
     async def one(task_id: str) -> None:

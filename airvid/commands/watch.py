@@ -28,6 +28,8 @@ class Options:
 async def run(session: Session, options: Options) -> None:
     limit = _limit(options)
     errors: list[AirvidError] = []
+    if options.output is not None:
+        finish.check_stdout(session, Naming.parse(options.output, 1))
     if options.ids:
         found, errors = await ids.resolve(session, ids.given(options.ids))
     else:
@@ -35,9 +37,7 @@ async def run(session: Session, options: Options) -> None:
         if not found:
             session.out.note("nothing is running")
             return
-    name = Naming.parse(options.output, len(found)) if options.output and found else None
-    if name and name.template is None and session.out.is_terminal:
-        raise UsageError("-o - would write the clip's bytes onto the terminal", hint="-o FILE, or a pipe")
+    name = Naming.parse(options.output, max(1, len(found))) if options.output is not None else None
     watch = _Watch(session, options, name, found)
     try:
         settle([*errors, *await watch.play(limit)])
@@ -55,9 +55,9 @@ def _limit(options: Options) -> float | None:
 
 async def _running(session: Session) -> list[str]:
     """All that run: what the server lists, and what the journal last knew to be under way."""
-    listed = {task.task_id: task for task in (await session.api().tasks()).tasks}
-    for task in listed.values():
-        session.journal.note_task(session.service, task)
+    listing = await session.api().tasks()
+    listed = {task.task_id: task for task in listing.tasks}
+    finish.take_note(session, listing)
     ours = [str(entry.task_id) for entry in session.journal.running(session.service)]
     return list(dict.fromkeys([*ours, *(each for each, task in listed.items() if not task.is_terminal)]))
 
@@ -105,12 +105,11 @@ class _Watch:
         seen = Sighting(self._tasks[task_id], entry)
         try:
             task = await finish.follow_to_end(
-                session, self._tasks[task_id], row, entry=entry, is_fresh=_is_fresh(entry)
+                session, self._tasks[task_id], row, entry=entry, is_fresh=_is_fresh(entry), tell_changes=True
             )
             self._tasks[task_id], seen = task, Sighting(task, entry)
             error = finish.verdict(task)
             if error is None and self._name is not None:
-                prompt = entry.prompt if entry else None
                 seen = await finish.save(
                     session,
                     task,
@@ -118,15 +117,15 @@ class _Watch:
                     self._name,
                     entry=entry,
                     force=self._options.force,
-                    fields=naming.of_task(task, prompt, clock.now(), n),
+                    fields=naming.of_task(task, entry, clock.now(), n),
                 )
                 session.out.changed(seen)
         except AirvidError as raised:
             error = raised
             error.task_id = error.task_id or task_id
         row.end(finish.last_word(seen, clock.elapsed() - began))
-        if seen.task and seen.task.is_terminal and seen.output != "-":
-            session.out.ended(seen)
+        if seen.task and seen.task.is_terminal and (self._name is None or self._name.template is not None):
+            session.out.ended(seen, wants_file=self._name is not None)
         if self._options.open and seen.output:
             finish.open_clip(session, seen.output)
         self._outcomes[task_id] = error

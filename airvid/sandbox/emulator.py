@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from . import storage, stream
-from .messages import (
+from airvid.sandbox import storage, stream
+from airvid.sandbox.messages import (
     Ending,
     Fault,
     Json,
@@ -25,10 +25,10 @@ from .messages import (
     refusal,
     short_refusal,
 )
-from .models import MODELS
-from .order import read_order
-from .shape import ClipSpec
-from .state import Shelf, State, Task
+from airvid.sandbox.models import MODELS
+from airvid.sandbox.order import read_order
+from airvid.sandbox.shape import ClipSpec
+from airvid.sandbox.state import Shelf, State, Task
 
 __all__ = ["ClipSpec", "Emulator", "Ending", "Fault", "Json", "Pace", "Request", "Response"]
 
@@ -179,7 +179,7 @@ class Emulator:
         """Refuse a picture that could not be rendered, before there is a task that would have to fail."""
         if spec.image is None or self._render is not None:
             return
-        from .clip import read_picture
+        from airvid.sandbox.clip import read_picture
 
         try:
             read_picture(spec.image)
@@ -233,7 +233,7 @@ class Emulator:
     def _renderer(self) -> Callable[[ClipSpec], bytes]:
         if self._render is not None:
             return self._render
-        from .clip import render  # PyAV takes a while to load, and most calls need no picture
+        from airvid.sandbox.clip import render  # PyAV takes a while to load, and most calls need no picture
 
         return render
 

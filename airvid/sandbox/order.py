@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .messages import Json, Refused, refusal
-from .shape import ClipSpec, frame_size
+from airvid.sandbox.messages import Json, Refused, refusal
+from airvid.sandbox.shape import ClipSpec, frame_size
 
 LARGEST_BODY = 20 * 2**20
 LONGEST_CLIP = 60

@@ -16,8 +16,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
-from .emulator import Emulator
-from .messages import Request, Response
+from airvid.sandbox.emulator import Emulator
+from airvid.sandbox.messages import Request, Response
 
 LARGEST_BODY = 64 * 2**20
 

@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .messages import Json
-from .shape import ClipSpec
+from airvid.sandbox.messages import Json
+from airvid.sandbox.shape import ClipSpec
 
 DAY = 86_400
 LISTED = 100

@@ -9,7 +9,7 @@ from email.utils import formatdate
 from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
-from .messages import Refused, Request, Response
+from airvid.sandbox.messages import Refused, Request, Response
 
 _PATH = re.compile(r"/clips/([0-9a-f-]+)\.mp4")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from .messages import Chunk, Json
-from .state import Task
+from airvid.sandbox.messages import Chunk, Json
+from airvid.sandbox.state import Task
 
 STEP = 8
 """Per cent between two events."""

@@ -1,0 +1,113 @@
+"""The house on one page: who may import whom, which library lives where, and what each start may load."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent / "airvid"
+
+# The nouns, the errors, the clock and the operating system are for everyone; a room may use itself.
+EVERYWHERE = {"airvid", "tasks", "errors", "clock", "system"}
+INSTRUMENTS = {"follow", "transfer", "submit", "output", "progress", "journal", "config"}
+# Words flow down: a module may import those named here, and nothing else of airvid.
+MAY_IMPORT: dict[str, set[str]] = {
+    "__init__": set(),
+    "__main__": {"cli"},
+    "cli": {"commands", "session", "output"},
+    "commands": {"session", "api", "http", "request", "naming", "sandbox"} | INSTRUMENTS,
+    "session": {"api", "http", "config", "journal", "output", "progress", "sandbox"},
+    "follow": {"api", "retry"},
+    "submit": {"api", "retry", "journal"},
+    "transfer": {"http", "retry"},
+    "progress": {"output"},
+    "output": set(),
+    "journal": set(),
+    "config": set(),
+    "naming": set(),
+    "request": set(),
+    "api": {"http"},
+    "http": {"retry"},
+    "retry": set(),
+    "tasks": set(),
+    "errors": set(),
+    "clock": set(),
+    "system": set(),
+    "sandbox": set(),  # of airvid nothing but itself, or it would repeat our mistakes and agree with them
+}
+# One home for each library.
+HOME = {
+    "typer": {"cli"},
+    "httpx": {"http"},
+    "httpx_sse": {"http"},
+    "rich": {"output", "progress"},
+    "platformdirs": {"config"},
+    "tomlkit": {"config"},
+    "sqlite3": {"journal", "sandbox"},
+    "av": {"sandbox"},
+}
+LIGHT = ("httpx", "rich", "asyncio", "pydantic", "sqlite3", "platformdirs")
+MODULES = sorted(ROOT.rglob("*.py"))
+
+
+def room(path: Path) -> str:
+    """The name by which the tables call a file: its own, or its folder's."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return parts[0]
+
+
+def imports(path: Path) -> set[str]:
+    """Every module that a file imports, anywhere in it, dotted."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_words_flow_down(path: Path) -> None:
+    own = room(path)
+    rooms = {path.stem for path in ROOT.glob("*.py")} | {"commands", "sandbox"}
+    for name in imports(path):
+        if name.split(".")[0] != "airvid":
+            continue
+        target = name.split(".")[1] if name.split(".")[1] in rooms else "airvid"
+        allowed = MAY_IMPORT[own] | {own} | (EVERYWHERE if own != "sandbox" else set())
+        assert target in allowed, f"{own} imports {name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_library_has_one_home(path: Path) -> None:
+    for name in imports(path):
+        library = name.split(".")[0]
+        assert room(path) in HOME.get(library, {room(path)}), f"{path} imports {library}"
+
+
+def test_the_table_knows_every_room() -> None:
+    assert {room(path) for path in MODULES} == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_stories_do_not_print(path: Path) -> None:
+    calls = [node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)]
+    printed = [call.lineno for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"]
+    assert not printed or room(path) == "cli"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["create", "--help"], ["--version"], [], ["config", "--help"]])
+def test_help_and_version_load_nothing_heavy(arguments: list[str]) -> None:
+    script = (
+        "import sys; from airvid.cli import main; code = main(sys.argv[1:]);"
+        f"print([name for name in {LIGHT} if name in sys.modules], code, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines()[-1] == "[] 0"
+    assert done.stdout

@@ -1,0 +1,225 @@
+"""The ledger: what is written when, what may be adopted, and what a budget holds (contract 5.6-5.10)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import API, NOON
+from desk import Desk, task
+
+from airvid import clock
+from airvid.errors import PaymentError
+from airvid.journal import SENT_WINDOW
+
+DAY = 86_400.0
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    made = Desk(tmp_path / "data" / "journal.db")
+    with clock.use(made.clock):
+        yield made
+    made.close()
+
+
+# ---------------------------------------------------------------------- a create, step by step
+
+
+def test_a_create_goes_from_intent_to_task(desk: Desk) -> None:
+    (entry,) = desk.intend(targets=["/clips/fox.mp4"])
+    assert (entry.state, entry.target, entry.prompt, entry.estimate_cents) == (
+        "intended",
+        "/clips/fox.mp4",
+        "a fox",
+        10,
+    )
+    entry = desk.journal.mark_sent(entry, NOON + 5, ["old"])
+    assert (entry.state, entry.sent_at) == ("sent", NOON + 5)
+    desk.journal.mark_waiting(entry)
+    assert desk.state(entry) == "waiting"
+    entry = desk.journal.mark_known(entry, task(expires_at=NOON + DAY))
+    assert (entry.state, entry.task_id, entry.expires_at) == ("queued", "t-1", NOON + DAY)
+
+
+def test_what_is_written_is_there_for_other_processes_at_once(desk: Desk) -> None:
+    (entry,) = desk.intend()
+    assert desk.another().entry(entry.id) == entry
+
+
+def test_a_request_is_remembered_without_its_pictures(desk: Desk) -> None:
+    (entry,) = desk.intend(request={"prompt": "x", "input_images": [{"b64_json": "QUJD" * 9}, {"url": "http://h/a"}]})
+    assert entry.request["input_images"] == [{"b64_json": "[27 bytes]"}, {"url": "http://h/a"}]
+
+
+def test_only_what_was_never_sent_is_withdrawn(desk: Desk) -> None:
+    entries = [desk.intend()[0], desk.sent(), desk.known("t-1")]
+    waiting = desk.sent()
+    desk.journal.mark_waiting(waiting)
+    desk.journal.withdraw([*entries, waiting])
+    assert [desk.state(each) for each in (*entries, waiting)] == ["refused", "sent", "queued", "refused"]
+
+
+def test_a_task_belongs_to_one_entry_and_the_servers_own_answer_goes_first(desk: Desk) -> None:
+    guessed, told = desk.sent(), desk.sent(prompt="another")
+    assert desk.journal.adopt(guessed, task())
+    desk.journal.mark_known(told, task())
+    assert (desk.state(guessed), desk.state(told)) == ("unknown", "queued")
+    assert desk.journal.by_task(API, ["t-1"])["t-1"].id == told.id
+
+
+def test_the_same_id_at_two_services_is_two_tasks(desk: Desk) -> None:
+    here, there = desk.known("t-1"), desk.known("t-1", base_url="sandbox")
+    assert desk.journal.by_task(API, ["t-1"])["t-1"].id == here.id
+    assert desk.journal.by_task("sandbox", ["t-1"])["t-1"].id == there.id
+
+
+# ---------------------------------------------------------------------- adoption
+
+
+def test_a_found_task_is_adopted(desk: Desk) -> None:
+    found = desk.journal.adopt(desk.sent(), task(status="processing"))
+    assert found
+    assert (found.state, found.task_id) == ("processing", "t-1")
+
+
+def test_a_task_that_another_entry_has_is_not_adopted(desk: Desk) -> None:
+    entry = desk.sent()
+    desk.known("t-1", prompt="another")
+    assert desk.journal.adopt(entry, task()) is None
+    assert desk.state(entry) == "sent"
+
+
+@pytest.mark.parametrize(
+    ("rival", "fate", "later", "adopted"),
+    [
+        ({}, "sent", 0, False),
+        ({}, "unknown", 0, False),
+        ({}, "refused", 0, True),
+        ({}, "waiting", 0, True),
+        ({}, "known", 0, True),
+        ({"prompt": "another"}, "sent", 0, True),
+        ({"base_url": "sandbox"}, "sent", 0, True),
+        ({"request": {"model": "veo", "prompt": "a fox"}}, "sent", 0, True),
+        ({}, "sent", -SENT_WINDOW[1] - 1, True),
+        ({}, "sent", SENT_WINDOW[0] + 1, True),
+        ({}, "sent", SENT_WINDOW[0], False),
+        ({}, "sent", -SENT_WINDOW[1], False),
+    ],
+)
+def test_a_task_that_another_create_could_have_made_is_not_adopted(
+    desk: Desk, rival: dict[str, Any], fate: str, later: float, adopted: bool
+) -> None:
+    entry = desk.sent()
+    other = desk.journal.mark_sent(desk.intend(**rival)[0], NOON + later, [])
+    desk.become(other, fate)
+    assert (desk.journal.adopt(entry, task()) is not None) is adopted
+
+
+def test_where_the_task_does_not_tell_its_time_any_rival_counts(desk: Desk) -> None:
+    entry = desk.sent()
+    desk.journal.mark_sent(desk.intend()[0], NOON - DAY, [])
+    assert desk.journal.adopt(entry, task(created=None)) is None
+
+
+@pytest.mark.parametrize(("age", "is_unsettled"), [(0, False), (DAY + 1, True)])
+def test_a_post_that_a_living_process_waits_for_is_not_unsettled(desk: Desk, age: float, is_unsettled: bool) -> None:
+    entry = desk.journal.mark_sent(desk.intend()[0], NOON, ["old"])
+    desk.clock.advance(age)
+    expected = [(desk.journal.entry(entry.id), {"old"})] if is_unsettled else []
+    assert desk.journal.unsettled(API) == expected
+
+
+# ---------------------------------------------------------------------- budgets
+
+
+@pytest.mark.parametrize(
+    ("spent", "count", "dollars", "fits"),
+    [
+        ([], 1, 0.10, True),
+        ([], 1, 0.09, False),
+        ([10, 10], 1, 0.30, True),
+        ([10, 10], 2, 0.30, False),
+        ([], 3, 0.3, True),
+    ],
+)
+def test_a_budget_holds_the_sum_of_estimates(
+    desk: Desk, spent: list[float], count: int, dollars: float, fits: bool
+) -> None:
+    for cents in spent:
+        desk.intend(cents=cents)
+    if fits:
+        assert len(desk.intend(count=count, budgets={"day": dollars})) == count
+    else:
+        with pytest.raises(PaymentError, match=r"budget\.day"):
+            desk.intend(count=count, budgets={"day": dollars})
+
+
+def test_what_would_pass_a_budget_is_not_written_down(desk: Desk) -> None:
+    with pytest.raises(PaymentError):
+        desk.intend(count=3, budgets={"day": 9, "month": 0.29})
+    assert desk.journal.entries(limit=9, offset=0) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "cost", "counted"),
+    [("completed", 4, 4), ("completed", 0, 0), ("completed", None, 10), ("failed", 10, 0), ("expired", None, 0),
+     ("processing", 4, 10), ("upscaling", None, 10)],
+)  # fmt: skip
+def test_settled_costs_count_where_known_and_failures_not(
+    desk: Desk, status: str, cost: float | None, counted: float
+) -> None:
+    desk.known("t-1")
+    desk.journal.note_task(API, task(status=status, cost_cents=cost))
+    desk.intend(cents=20 - counted, budgets={"day": 0.2})
+    with pytest.raises(PaymentError):
+        desk.intend(cents=0.01, budgets={"day": 0.2})
+
+
+@pytest.mark.parametrize(
+    ("fate", "counted"), [("refused", False), ("unknown", True), ("sent", True), ("intended", True)]
+)
+def test_a_refused_create_holds_no_budget_and_an_unknown_one_does(desk: Desk, fate: str, counted: bool) -> None:
+    desk.become(desk.intend()[0], fate)
+    if counted:
+        with pytest.raises(PaymentError):
+            desk.intend(budgets={"day": 0.1})
+    else:
+        assert desk.intend(budgets={"day": 0.1})
+
+
+@pytest.mark.parametrize(
+    ("period", "then", "now", "counted"),
+    [
+        ("day", (2026, 11, 20, 0, 0), (2026, 11, 20, 23, 59), True),
+        ("day", (2026, 11, 20, 23, 59), (2026, 11, 21, 0, 0), False),
+        ("month", (2026, 11, 1, 0, 0), (2026, 11, 30, 23, 59), True),
+        ("month", (2026, 11, 30, 23, 59), (2026, 12, 1, 0, 0), False),
+    ],
+)
+def test_a_budget_begins_anew_at_local_midnight(
+    desk: Desk, period: str, then: tuple[int, ...], now: tuple[int, ...], counted: bool
+) -> None:
+    for moment, budgets in ((then, {}), (now, {period: 0.1})):
+        desk.clock.shift_wall(datetime(*moment).timestamp() - desk.clock.now())  # type: ignore[arg-type]
+        if budgets and counted:
+            with pytest.raises(PaymentError):
+                desk.intend(budgets=budgets)
+        else:
+            desk.intend(budgets=budgets)
+
+
+def test_an_unknown_price_cannot_be_held_against_a_budget(desk: Desk) -> None:
+    assert desk.intend(cents=None)
+    with pytest.raises(PaymentError, match="unknown"):
+        desk.intend(cents=None, budgets={"day": 100})
+
+
+def test_a_budget_is_kept_over_all_processes_and_services(desk: Desk) -> None:
+    desk.intend(base_url="http://elsewhere/v1")
+    other = desk.another()
+    with pytest.raises(PaymentError):
+        other.intend(base_url=API, request={}, targets=[None], estimate_cents=10, budgets={"day": 0.1})

@@ -1,0 +1,257 @@
+"""From a URL to a whole file, on the virtual clock: resumed where that is provable, else from the start (§8)."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import httpx
+import pytest
+from conftest import API, KEY, STORAGE
+from store import CLIP, HALF, LINK, OTHER, TAG, Broken, Store, begun, moved, rest, whole
+
+from airvid.errors import UnavailableError
+from airvid.http import Wire
+from airvid.transfer import DeadLinkError, Received
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path)
+
+
+# ---------------------------------------------------------------------- the good ways
+
+
+def test_a_clip_is_saved_and_nothing_is_left_beside_it(store: Store) -> None:
+    steps = store.save(whole())
+    assert store.target.read_bytes() == CLIP
+    assert store.left == {"fox.mp4"}
+    assert steps[-1] == Received(len(CLIP), len(CLIP))
+    assert [step.done for step in steps] == sorted(step.done for step in steps)
+
+
+def test_a_clip_of_unannounced_length_is_saved(store: Store) -> None:
+    steps = store.save(begun(CLIP, total=None))
+    assert (store.target.read_bytes(), steps[-1].total) == (CLIP, None)
+
+
+def test_nothing_is_under_the_final_name_before_the_end(store: Store) -> None:
+    seen: list[set[str]] = []
+    store.save(
+        httpx.Response(200, headers={"ETag": TAG}, stream=Broken(CLIP[:HALF], CLIP[HALF:], breaks=False)),
+        during=lambda: seen.append(store.left),
+    )
+    assert seen == [{"fox.mp4.part", "fox.mp4.part.json"}]
+
+
+def test_a_link_as_target_is_followed(store: Store) -> None:
+    store.target.parent.mkdir()
+    store.target.symlink_to("real.mp4")
+    store.save(whole(), force=True)
+    assert store.target.is_symlink()
+    assert store.target.with_name("real.mp4").read_bytes() == CLIP
+
+
+# ---------------------------------------------------------------------- going on
+
+
+def test_an_interrupted_run_goes_on_where_it_stopped(store: Store) -> None:
+    store.leave_part()
+    store.save(rest())
+    assert store.ranges == [(f"bytes={HALF}-", TAG)]
+    assert (store.target.read_bytes(), store.left) == (CLIP, {"fox.mp4"})
+
+
+@pytest.mark.parametrize("ending", [begun(CLIP[:HALF]), whole(CLIP[:HALF], length=len(CLIP))])
+def test_a_truncated_clip_goes_on_in_the_same_run(store: Store, ending: httpx.Response) -> None:
+    store.save(ending, rest())
+    assert store.ranges == [(None, None), (f"bytes={HALF}-", TAG)]
+    assert store.target.read_bytes() == CLIP
+
+
+@pytest.mark.parametrize("tag", ['W/"v1"', "", "v1", '"v1', None])
+def test_what_no_strong_validator_vouches_for_starts_again(store: Store, tag: str | None) -> None:
+    store.save(begun(CLIP[:HALF], tag=tag), whole())
+    assert store.ranges == [(None, None), (None, None)]
+    assert store.target.read_bytes() == CLIP
+
+
+@pytest.mark.parametrize("sidecar", [None, "", "[]", '"x"', "{}", '{"validator": 5, "total": null}', "\xff"])
+def test_a_part_without_a_sound_sidecar_starts_again(store: Store, sidecar: str | None) -> None:
+    store.leave_part(tag=None)
+    if sidecar is not None:
+        store.sidecar.write_text(sidecar, encoding="latin-1")
+    store.save(whole())
+    assert store.ranges == [(None, None)]
+    assert (store.target.read_bytes(), store.left) == (CLIP, {"fox.mp4"})
+
+
+def test_a_file_that_has_changed_is_taken_from_the_start(store: Store) -> None:
+    store.leave_part()
+    store.save(whole(OTHER, tag='"v2"'))
+    assert store.target.read_bytes() == OTHER
+
+
+@pytest.mark.parametrize(
+    "span",
+    [
+        f"bytes 0-{len(CLIP) - 1}/{len(CLIP)}",
+        f"bytes {HALF + 1}-{len(CLIP) - 1}/{len(CLIP)}",
+        f"bytes {HALF}-{len(CLIP) - 1}/{len(CLIP) + 5}",
+        f"bytes {HALF}-{len(CLIP) - 1}/*",
+        "",
+        "nonsense",
+    ],
+)
+def test_another_part_than_asked_is_thrown_away(store: Store, span: str) -> None:
+    store.leave_part()
+    store.save(rest(span=span), whole())
+    assert store.ranges[1] == (None, None)
+    assert store.target.read_bytes() == CLIP
+
+
+def test_a_part_that_nobody_asked_for_is_not_taken_for_the_whole(store: Store) -> None:
+    store.save(rest(), whole())
+    assert store.target.read_bytes() == CLIP
+
+
+def test_a_part_that_was_whole_already_is_only_renamed(store: Store) -> None:
+    store.leave_part(CLIP)
+    store.save(httpx.Response(416, headers={"Content-Range": f"bytes */{len(CLIP)}"}))
+    assert (store.target.read_bytes(), store.left) == (CLIP, {"fox.mp4"})
+
+
+@pytest.mark.parametrize("span", [f"bytes */{len(CLIP) - 7}", "bytes */*", ""])
+def test_a_part_that_the_server_cannot_go_on_with_starts_again(store: Store, span: str) -> None:
+    store.leave_part(CLIP)
+    store.save(httpx.Response(416, headers={"Content-Range": span}), whole(OTHER))
+    assert store.target.read_bytes() == OTHER
+
+
+def test_bytes_gained_renew_patience(store: Store) -> None:
+    size = len(CLIP) // 10 + 1
+    starts = range(0, len(CLIP), size)
+    down = [httpx.Response(503, headers={"Retry-After": "50"})]
+    pieces = [begun(CLIP[:size]), *(_piece(start, size) for start in starts[1:])]
+    store.save(*(each for piece in pieces for each in (*down, piece)))
+    assert store.target.read_bytes() == CLIP
+    assert store.clock.elapsed() > 300
+
+
+def _piece(start: int, size: int) -> httpx.Response:
+    headers = {"Content-Range": f"bytes {start}-{len(CLIP) - 1}/{len(CLIP)}"}
+    stream = Broken(CLIP[start : start + size], breaks=start + size < len(CLIP))
+    return httpx.Response(206, headers=headers, stream=stream)
+
+
+# ---------------------------------------------------------------------- ways that lead nowhere
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 410])
+@pytest.mark.parametrize("part", [None, CLIP[:HALF]])
+def test_a_dead_link_is_told_at_once_and_keeps_the_part(store: Store, status: int, part: bytes | None) -> None:
+    if part:
+        store.leave_part(part)
+    with pytest.raises(DeadLinkError):
+        store.save(httpx.Response(status))
+    assert (len(store.asked), store.clock.elapsed()) == (1, 0)
+    assert store.left == ({"fox.mp4.part", "fox.mp4.part.json"} if part else set())
+
+
+@pytest.mark.parametrize(
+    "answer", [httpx.Response(503), httpx.Response(429), httpx.Response(204), httpx.ConnectError("refused"), begun()]
+)
+def test_a_failing_host_is_given_up_after_about_a_minute(store: Store, answer: httpx.Response | Exception) -> None:
+    with pytest.raises(UnavailableError):
+        store.save(answer)
+    assert 30 < store.clock.elapsed() <= 75
+    assert len(store.asked) > 5
+
+
+def test_a_host_that_was_down_for_a_moment_is_waited_for(store: Store) -> None:
+    store.save(httpx.ConnectError("refused"), httpx.Response(500), httpx.ReadTimeout("late"), whole())
+    assert store.target.read_bytes() == CLIP
+
+
+def test_a_failure_without_a_byte_leaves_nothing_behind(store: Store) -> None:
+    with pytest.raises(UnavailableError):
+        store.save(begun())
+    assert store.left == set()
+
+
+# ---------------------------------------------------------------------- redirects and the key
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("where", ["http://cdn.test/a.mp4?s=1", "//cdn.test/a.mp4?s=1", "https://cdn.test/a.mp4?s=1"])
+def test_redirects_are_followed_to_any_host(store: Store, status: int, where: str) -> None:
+    store.save(moved(where, status), whole())
+    assert [each.url.host for each in store.asked] == ["storage.test", "cdn.test"]
+    assert store.target.read_bytes() == CLIP
+
+
+def test_a_relative_redirect_keeps_the_range(store: Store) -> None:
+    store.leave_part()
+    store.save(moved("/b.mp4"), rest())
+    assert str(store.asked[1].url) == f"{STORAGE}/b.mp4"
+    assert store.ranges == [(f"bytes={HALF}-", TAG)] * 2
+    assert store.target.read_bytes() == CLIP
+
+
+@pytest.mark.parametrize("where", ["", "ftp://cdn.test/a", "file:///etc/passwd", "javascript:x", "http://"])
+def test_a_redirect_to_no_web_address_is_refused(store: Store, where: str) -> None:
+    with pytest.raises(UnavailableError):
+        store.save(moved(where))
+    assert {each.url.host for each in store.asked} == {"storage.test"}
+
+
+def test_a_redirect_from_https_down_to_http_is_refused(store: Store) -> None:
+    with pytest.raises(UnavailableError, match="https down to http"):
+        store.save(moved("http://cdn.test/a.mp4"), url="https://storage.test/a.mp4")
+    assert {each.url.scheme for each in store.asked} == {"https"}
+
+
+def test_redirects_without_end_are_bounded(store: Store) -> None:
+    with pytest.raises(UnavailableError, match="redirects"):
+        store.save(moved(LINK))
+    assert len(store.asked) < 200
+
+
+@pytest.mark.parametrize(
+    ("url", "hops", "sent"),
+    [
+        (LINK, [], [False]),
+        ("http://api.test/files/a.mp4", [], [True]),
+        ("http://API.TEST:80/files/a.mp4", [], [True]),
+        ("http://api.test:8080/a.mp4", [], [False]),
+        ("https://api.test/a.mp4", [], [False]),
+        ("http://api.test.evil.test/a.mp4", [], [False]),
+        ("http://api.test@evil.test/a.mp4", [], [False]),
+        ("http://api.test/a.mp4", [LINK], [True, False]),
+        ("http://api.test/a.mp4", ["https://api.test/a.mp4"], [True, False]),
+        ("http://api.test/a.mp4", ["/b.mp4", LINK], [True, True, False]),
+    ],
+)
+def test_the_key_goes_to_the_apis_own_origin_only(store: Store, url: str, hops: list[str], sent: list[bool]) -> None:
+    store.save(*map(moved, hops), whole(), url=url)
+    assert [KEY in str(dict(each.headers)) for each in store.asked] == sent
+    assert all(
+        KEY not in str(each.url) + str(each.headers) or ours for each, ours in zip(store.asked, sent, strict=True)
+    )
+
+
+@pytest.mark.parametrize(
+    "url", ["http://", "http://127.0.0.1:99999/a", "http://h\udcff/a", "http://xn--/", "http://127.0.0.1:0/"]
+)
+def test_an_address_that_leads_nowhere_is_an_error_of_ours(url: str) -> None:
+    async def fetch() -> None:
+        wire = Wire(API, KEY, use_proxies=False)
+        try:
+            async with wire.fetch(url, {}):
+                pass
+        finally:
+            await wire.aclose()
+
+    with pytest.raises(UnavailableError):
+        asyncio.run(fetch())
