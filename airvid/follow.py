@@ -41,11 +41,11 @@ class Trouble:
 class _Reader:
     """One task's readings: the last one, and what its failures mean."""
 
-    def __init__(self, api: Api, task: Task, is_fresh: bool) -> None:
+    def __init__(self, api: Api, task: Task, is_fresh: bool, was_seen: bool) -> None:
         self.api = api
         self.task = task
-        # What this machine has just made is there, whatever the first readings say.
-        self.was_seen = is_fresh
+        self.was_seen = was_seen
+        self._is_fresh = is_fresh
         self._missing_since: float | None = None
         self._completed_at: float | None = None
 
@@ -73,7 +73,7 @@ class _Reader:
             return self.task
         if self._missing_since is None:
             self._missing_since = now
-        patience = FRESH_SECONDS if self.was_seen else 0.0
+        patience = FRESH_SECONDS if self._is_fresh or self.was_seen else 0.0
         if now - self._missing_since < patience:
             return Trouble("the server does not know the task yet")
         raise error
@@ -90,13 +90,15 @@ class _Reader:
         return clock.elapsed() - self._completed_at >= URL_SECONDS
 
 
-async def follow(api: Api, task: Task, *, is_fresh: bool = False) -> AsyncGenerator[Task | Trouble, None]:
+async def follow(
+    api: Api, task: Task, *, is_fresh: bool = False, was_seen: bool = False
+) -> AsyncGenerator[Task | Trouble, None]:
     """Yield the task at each change until it ends; the last one is whole, by GET.
 
-    `is_fresh`: it was made moments ago, so that a 404 may be early. Raises: NotFoundError where the task is gone for
+    `is_fresh`: it was made moments ago, so that a 404 may be early. `was_seen`: this very run has had word of it. Raises: NotFoundError where the task is gone for
     good; the server's refusal where the task was never seen.
     """
-    reader = _Reader(api, task, is_fresh)
+    reader = _Reader(api, task, is_fresh, was_seen)
     fruitless, interval, stream_at = 0, POLL_FIRST, clock.elapsed()
     while True:
         hint = 0.0

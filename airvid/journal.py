@@ -99,10 +99,10 @@ class Journal:
                             base_url,
                             now,
                             os.getpid(),
-                            request.get("model"),
-                            request.get("prompt"),
+                            _storable(request.get("model")),
+                            _storable(request.get("prompt")),
                             json.dumps(_without_images(request)),
-                            target,
+                            _storable(target),
                             estimate_cents,
                         ),
                     ).fetchone()

@@ -112,7 +112,7 @@ def complaints_of(wish: Wish) -> list[AirvidError]:
         "--aspect-ratio": wish.aspect_ratio,
         "--quality": wish.quality,
         "--set": json.dumps(wish.extra, ensure_ascii=False),
-        "a picture's URL": "".join(image for image in wish.images if is_url(image)),
+        "--image or --reference": "".join(image for image in wish.images if is_url(image)),
     }
     for what, value in said.items():
         if any("\ud800" <= each <= "\udfff" for each in value or ""):

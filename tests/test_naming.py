@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from airvid import naming
 from airvid.errors import FileError, UsageError
 from airvid.naming import FIELDS, Naming, slug
-from airvid.tasks import Task
+from airvid.tasks import Entry, Task
 
 few = settings(max_examples=60, deadline=None, database=None, derandomize=True)
 AT = 1_790_000_000.0
@@ -85,7 +85,7 @@ def test_an_unknown_field_is_answered_with_those_there_are() -> None:
 
 def test_a_seed_field_without_a_seed_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="seed"):
-        Naming.parse("{seed}.mp4", 1, has_seed=False)
+        Naming.parse("{seed}.mp4", 1).path(values(seed=None))
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,9 @@ def test_a_task_that_is_there_gives_its_own_values() -> None:
     task = Task.parse({"task_id": ID, "model": "m/x", "prompt": "theirs", "seed": 0, "created": None})
     assert task
     assert naming.of_task(task, None, AT, 2) == values(prompt="theirs", model="m/x", seed=0, n=2)
-    assert naming.of_task(task, "ours", AT, 2)["slug"] == "ours"
+    ours = Entry(1, "http://api.test/v1", "known", AT, prompt="ours", request={"seed": 7})
+    assert naming.of_task(task, ours, AT, 2)["slug"] == "ours"
+    assert naming.of_task(task, ours, AT, 2)["seed"] == "7"
 
 
 # ---------------------------------------------------------------------- what is there already
@@ -179,7 +181,7 @@ def test_a_place_that_is_free_or_can_be_made_is_good(tmp_path: Path) -> None:
         ("folder", "is a directory"),
         ("device", "no regular file"),
         ("file/fox.mp4", "cannot be used|is not a directory"),
-        ("x" * 300, "cannot be used"),
+        ("x" * 300, "too long"),
     ],
 )
 def test_a_place_that_takes_no_file_is_refused_even_by_force(

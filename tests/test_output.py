@@ -155,8 +155,8 @@ def test_a_moment_that_no_calendar_has_is_a_question_mark(at: float | None) -> N
     [
         lambda out: out.line(EVIL, None, 3),
         lambda out: out.tasks([seen()], as_array=True),
-        lambda out: out.finished(seen()),
-        lambda out: out.ended(seen()),
+        lambda out: out.finished(seen(), wants_file=True),
+        lambda out: out.ended(seen(), wants_file=True),
         lambda out: out.error(AirvidError(EVIL, hint=EVIL, task_id=EVIL, request_id=EVIL)),
         lambda out: out.note(EVIL),
         lambda out: out.warn(EVIL),
@@ -260,7 +260,13 @@ def test_colour_is_for_terminals_that_want_it(
     ],
 )
 def test_a_create_that_waited_prints_the_file_else_the_url(sighting: Sighting, line: str) -> None:
-    assert spoken(lambda out: out.finished(sighting))[0] == line
+    assert spoken(lambda out: out.finished(sighting, wants_file=sighting.output is not None))[0] == line
+
+
+def test_no_url_stands_where_a_file_was_wanted() -> None:
+    task = Task.parse({"task_id": "t", "status": "completed", "result_url": "http://h/x"})
+    assert spoken(lambda out: out.finished(Sighting(task), wants_file=True))[0] == ""
+    assert spoken(lambda out: out.ended(Sighting(task), wants_file=True))[0] == "t\tcompleted\t\n"
 
 
 def test_a_plan_on_a_terminal_does_not_show_a_pictures_megabytes() -> None:

@@ -180,7 +180,7 @@ def test_an_address_that_is_none_is_a_usage_error(world: World, address: str) ->
 def test_alone_it_prints_the_help(world: World) -> None:
     result = world.airvid()
     assert (result.code, result.err) == (0, "")
-    named = "models create status watch list delete download batch auth config preview help sandbox"
+    named = "models create status watch list delete download auth config sandbox"
     assert [name for name in named.split() if f"\n  {name} " not in result.out] == []
 
 

@@ -104,7 +104,9 @@ class _Run:
         row = progress.row(task.task_id[:8])
         seen = Sighting(task, entry)
         try:
-            task = self._tasks[index] = await finish.follow_to_end(session, task, row, entry=entry, is_fresh=True)
+            task = self._tasks[index] = await finish.follow_to_end(
+                session, task, row, entry=entry, is_fresh=True, was_seen=True
+            )
             seen = Sighting(task, entry)
             error = finish.verdict(task)
             if error is None and self._plan.name is not None:

@@ -20,10 +20,17 @@ from airvid.tasks import COMPLETED, EXPIRED, FAILED, Entry, Sighting, Task
 
 
 async def follow_to_end(
-    session: Session, task: Task, row: Row, *, entry: Entry | None, is_fresh: bool, tell_changes: bool = False
+    session: Session,
+    task: Task,
+    row: Row,
+    *,
+    entry: Entry | None,
+    is_fresh: bool,
+    was_seen: bool = False,
+    tell_changes: bool = False,
 ) -> Task:
     """The task as it ended, whatever its state. The journal learns each change of state, the row everything."""
-    async with aclosing(follow(session.api(), task, is_fresh=is_fresh)) as sightings:
+    async with aclosing(follow(session.api(), task, is_fresh=is_fresh, was_seen=was_seen)) as sightings:
         async for seen in sightings:
             if isinstance(seen, Trouble):
                 row.trouble(seen.what)
