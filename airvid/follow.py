@@ -95,8 +95,8 @@ async def follow(
 ) -> AsyncGenerator[Task | Trouble, None]:
     """Yield the task at each change until it ends; the last one is whole, by GET.
 
-    `is_fresh`: it was made moments ago, so that a 404 may be early. `was_seen`: this very run has had word of it. Raises: NotFoundError where the task is gone for
-    good; the server's refusal where the task was never seen.
+    `is_fresh`: it was made moments ago, so that a 404 may be early; `was_seen`: this very run has had word of it.
+    Raises: NotFoundError where the task is gone for good; the server's refusal where the task was never seen.
     """
     reader = _Reader(api, task, is_fresh, was_seen)
     fruitless, interval, stream_at = 0, POLL_FIRST, clock.elapsed()

@@ -1,0 +1,79 @@
+"""A real terminal for the program: a pseudo-terminal whose screen can be read as a person would see it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pexpect
+import pyte
+
+AIRVID = [sys.executable, "-m", "airvid"]
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    """A user's environment with nothing of this machine's settings."""
+    kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "VIRTUAL_ENV") if name in os.environ}
+    places = {f"XDG_{kind}_HOME": str(home / kind.lower()) for kind in ("CONFIG", "DATA", "CACHE")}
+    # The working copy is what runs, wherever the test is.
+    paths = os.pathsep.join([str(Path(__file__).parent.parent), kept.pop("PYTHONPATH", "")]).strip(os.pathsep)
+    return {**kept, **places, "HOME": str(home), "LANG": "C.UTF-8", "TERM": "xterm-256color", "PYTHONPATH": paths, **more}
+
+
+class Terminal:
+    """One run of the program on a terminal of so many columns and rows."""
+
+    def __init__(
+        self, arguments: Sequence[str], *, cwd: Path, env: dict[str, str], columns: int = 80, rows: int = 24
+    ) -> None:
+        self.screen = pyte.Screen(columns, rows)
+        self.stream = pyte.ByteStream(self.screen)
+        self.raw = b""
+        command = [*AIRVID, *arguments]
+        self.process = pexpect.spawn(
+            command[0], command[1:], cwd=str(cwd), env=env, dimensions=(rows, columns), timeout=30, echo=False
+        )
+
+    @property
+    def lines(self) -> list[str]:
+        return [line.rstrip() for line in self.screen.display]
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines).rstrip()
+
+    def until(self, condition: Callable[[Terminal], bool], seconds: float = 30) -> None:
+        """Read what the program shows until `condition` holds. Raises: AssertionError with the screen."""
+        end = time.monotonic() + seconds
+        while not condition(self):
+            if not self.read() and not self.process.isalive() and not condition(self):
+                raise AssertionError(f"the program ended first:\n{self.text}")
+            if time.monotonic() > end:
+                raise AssertionError(f"this did not come:\n{self.text}")
+
+    def read(self) -> bool:
+        """Take in what there is; False at the end."""
+        try:
+            chunk = self.process.read_nonblocking(65536, timeout=0.1)
+        except pexpect.TIMEOUT:
+            return True
+        except pexpect.EOF:
+            return False
+        self.raw += chunk
+        self.stream.feed(chunk)
+        return True
+
+    def end(self) -> int:
+        """Read to the end, and tell the exit code."""
+        while self.read():
+            pass
+        self.process.close()
+        status = self.process.exitstatus
+        return status if status is not None else 128 + (self.process.signalstatus or 0)
+
+    def resize(self, columns: int, rows: int = 24) -> None:
+        self.process.setwinsize(rows, columns)
+        self.screen.resize(rows, columns)
