@@ -41,7 +41,8 @@ class Api:
         """
         answer = await self.wire.post("/video/generations", body)
         task = Task.parse(answer.data)
-        if task is None:
+        # An id of another kind than the API's own says as little as none.
+        if task is None or answer.data["task_id"] != task.task_id:
             raise UnavailableError(
                 f"the server answered a create without a task id: {answer.message}", request_id=answer.request_id
             )

@@ -1,15 +1,15 @@
-"""The README's pictures, made from real runs: `python -m tests.picture`."""
+"""The README's pictures, made from real runs: `python tests/picture.py`."""
 
 from __future__ import annotations
 
+import io
 import tempfile
 from pathlib import Path
 
 from rich.console import Console
 from rich.style import Style
 from rich.text import Text
-
-from tests.terminal import Terminal, environment
+from terminal import Terminal, environment
 
 MEDIA = Path(__file__).parent.parent / ".github" / "media"
 WIDTH = 100
@@ -35,7 +35,7 @@ def drawn(terminal: Terminal) -> Text:
 
 def save(name: str, title: str, shown: list[Text]) -> None:
     """Write one picture."""
-    console = Console(record=True, width=WIDTH, file=open("/dev/null", "w"), force_terminal=True)
+    console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
     for text in shown:
         console.print(text)
     MEDIA.mkdir(parents=True, exist_ok=True)
@@ -52,7 +52,8 @@ def main() -> None:
         prompt = Text('$ airvid --sandbox create "fox in snow" --duration 8 -o fox.mp4', style="bold")
         working = drawn(terminal)
         terminal.end()
-        save("create.svg", "airvid", [prompt, working, Text("\n… and four seconds later\n", style="dim"), drawn(terminal)])
+        later = Text("\n… and some seconds later\n", style="dim")
+        save("create.svg", "airvid", [prompt, working, later, drawn(terminal)])
 
 
 if __name__ == "__main__":

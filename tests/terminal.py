@@ -20,7 +20,8 @@ def environment(home: Path, **more: str) -> dict[str, str]:
     places = {f"XDG_{kind}_HOME": str(home / kind.lower()) for kind in ("CONFIG", "DATA", "CACHE")}
     # The working copy is what runs, wherever the test is.
     paths = os.pathsep.join([str(Path(__file__).parent.parent), kept.pop("PYTHONPATH", "")]).strip(os.pathsep)
-    return {**kept, **places, "HOME": str(home), "LANG": "C.UTF-8", "TERM": "xterm-256color", "PYTHONPATH": paths, **more}
+    about = {"HOME": str(home), "LANG": "C.UTF-8", "TERM": "xterm-256color", "PYTHONPATH": paths}
+    return {**kept, **places, **about, **more}
 
 
 class Terminal:

@@ -31,7 +31,7 @@ def test_a_budget_takes_all_variations_or_none(world: World) -> None:
 def test_what_failed_or_was_refused_leaves_the_budget_alone(world: World) -> None:
     world.env.setenv("AIRVID_BUDGET_DAY", "0.20")
     outcomes = iter(["failed", "completed", "completed"])
-    world.emulator._outcome = lambda _: next(outcomes)
+    world.emulator.outcome = lambda _: next(outcomes)
     assert world.airvid(*CREATE, "--wait").code == 5
     world.emulator.faults.append(Fault(POST, json_answer(422, {}), before=True))
     assert world.airvid(*CREATE).code == 1

@@ -56,7 +56,7 @@ def test_json_holds_the_api_s_keys_and_ours(world: World) -> None:
 
 
 def test_answers_for_a_failed_task(world: World) -> None:
-    world.emulator._outcome = lambda _: "failed"
+    world.emulator.outcome = lambda _: "failed"
     result = world.airvid("create", "x", "--wait")
     assert (result.code, result.out) == (5, "")
     assert "not charged" in result.err

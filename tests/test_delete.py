@@ -15,7 +15,7 @@ MISSING = "00000000-0000-4000-8000-000000000000"
 def tasks(world: World) -> list[str]:
     """Three tasks, newest first: running; failed, an hour old; completed, two hours old."""
     outcomes = iter(["completed", "failed", "completed"])
-    world.emulator._outcome = lambda _: next(outcomes)
+    world.emulator.outcome = lambda _: next(outcomes)
     made = []
     for n in range(3):
         made.append(world.airvid("create", f"clip {n}").lines[0])

@@ -16,7 +16,7 @@ DEAD = [400, 401, 403, 404, 410]
 
 def made(world: World, *prompts: str, outcome: str = "completed") -> list[str]:
     """Tasks that ended a moment ago."""
-    world.emulator._outcome = lambda _: outcome
+    world.emulator.outcome = lambda _: outcome
     found = [world.airvid("create", prompt, "-m", "wan-2.6").lines[0] for prompt in prompts or ("fox",)]
     world.clock.advance(100)
     return found
@@ -93,7 +93,7 @@ def test_a_file_that_is_skipped_is_not_fetched(world: World) -> None:
 def test_all_takes_every_completed_task_not_yet_saved(world: World) -> None:
     first, second = made(world, "a", "b")
     made(world, "bad", outcome="failed")
-    world.emulator._outcome = lambda _: "completed"
+    world.emulator.outcome = lambda _: "completed"
     world.airvid("download", first, "-o", "first.mp4")
     world.airvid("create", "still running")
     result = world.airvid("download", "--all", "-o", "{slug}.mp4")

@@ -13,7 +13,7 @@ def tasks(world: World) -> list[str]:
     """Four tasks an hour apart, newest first: running, failed, completed and saved, completed."""
     made = []
     outcomes = iter(["completed", "completed", "failed", "completed"])
-    world.emulator._outcome = lambda _: next(outcomes)
+    world.emulator.outcome = lambda _: next(outcomes)
     for n, prompt in enumerate(("old fox", "saved FOX", "a wolf", "Füchse, new")):
         model = ["wan-2.6", "dune-lite"][n % 2]
         made.append(world.airvid("create", prompt, "-m", model, "--no-wait").lines[0])

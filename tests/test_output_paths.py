@@ -141,7 +141,7 @@ def test_standard_output_gets_the_clip_s_bytes_and_nothing_else(world: World) ->
 @pytest.mark.parametrize("trouble", ["failed", "dead link", "no video"])
 def test_standard_output_stays_empty_where_there_is_no_clip(world: World, command: str, trouble: str) -> None:
     if trouble == "failed":
-        world.emulator._outcome = lambda _: "failed"
+        world.emulator.outcome = lambda _: "failed"
     answer = Response(403) if trouble == "dead link" else Response(200, {}, b'{"error":"gone"}')
     world.emulator.faults.append(Fault("storage", answer, times=99))
     if command == "create":

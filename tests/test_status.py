@@ -12,7 +12,7 @@ MISSING = "00000000-0000-4000-8000-000000000000"
 
 def made(world: World, *prompts: str, outcome: str = "completed") -> list[str]:
     """Tasks that were created a while ago."""
-    world.emulator._outcome = lambda _: outcome
+    world.emulator.outcome = lambda _: outcome
     return [world.airvid("create", prompt, "-m", "wan-2.6").lines[0] for prompt in prompts or ("fox",)]
 
 

@@ -16,7 +16,7 @@ MISSING = "00000000-0000-4000-8000-000000000000"
 def made(world: World, *outcomes: str) -> list[str]:
     """Tasks that were just created, to end as said, in this order."""
     left = iter(outcomes)
-    world.emulator._outcome = lambda _: next(left)
+    world.emulator.outcome = lambda _: next(left)
     return [world.airvid("create", f"clip {n}", "-m", "wan-2.6").lines[0] for n in range(len(outcomes))]
 
 

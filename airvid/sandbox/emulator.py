@@ -86,7 +86,7 @@ class Emulator:
         self.pace, self.slots, self.keys, self.models = pace, slots, keys, models
         self.faults = list(faults)
         self.requests: list[tuple[float, Request]] = []
-        self._outcome = outcomes if callable(outcomes) else _in_order(outcomes)
+        self.outcome = outcomes if callable(outcomes) else _in_order(outcomes)
         self._render = render
         self._state = State(path)
         self._shelf = Shelf(path.with_name(f"{path.name}-clips") if path else None)
@@ -168,7 +168,7 @@ class Emulator:
                 raise Refused(refusal(429, message, "concurrency_limit", Retry_After=wait))
             starts = call.now + self.pace.queued
             ends = starts + self.pace.processing
-            outcome = self._outcome(order.record)
+            outcome = self.outcome(order.record)
             task = Task(str(uuid.uuid4()), call.owner, call.now, starts, ends, outcome, order.record)
             self._state.add(task, order.spec)
         shown = ("task_id", "status", "model", "created", "expires_at", "progress", "cost_cents")

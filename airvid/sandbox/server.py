@@ -29,6 +29,7 @@ class Server:
     """
 
     def __init__(self, emulator: Emulator, port: int = 0, host: str = "127.0.0.1") -> None:
+        self.emulator = emulator
         self._api = _Listener((host, port), emulator, storage=False)
         try:
             self._storage = _Listener((host, 0), emulator, storage=True)

@@ -1,0 +1,154 @@
+"""The program as a process on a real socket: in scripts, in pipes, and when it is interrupted."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import KEY, render_tiny
+from terminal import AIRVID, environment
+
+from airvid.sandbox.emulator import Emulator, Fault, Pace
+from airvid.sandbox.server import Server
+
+Run = Callable[..., subprocess.CompletedProcess[bytes]]
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A quick API on a real socket: half a second from prompt to clip."""
+    with Server(Emulator(pace=Pace(queued=0.1, processing=0.4), render=render_tiny)) as running:
+        yield running
+
+
+@pytest.fixture
+def env(tmp_path: Path, server: Server) -> dict[str, str]:
+    command = tmp_path / "bin" / "airvid"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m airvid "$@"\n')
+    command.chmod(0o755)
+    more = environment(tmp_path, AIRVID_BASE_URL=server.api_url, AIRVID_API_KEY=KEY)
+    return {**more, "PATH": f"{command.parent}{os.pathsep}{more['PATH']}"}
+
+
+@pytest.fixture
+def sh(tmp_path: Path, env: dict[str, str]) -> Run:
+    """Run a line as a script would: `sh -eu`."""
+
+    def run(script: str, **more: Any) -> subprocess.CompletedProcess[bytes]:
+        command = ["sh", "-eu", "-c", script]
+        return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, timeout=60, check=False, **more)
+
+    return run
+
+
+def posts(server: Server) -> int:
+    return sum(request.method == "POST" for _, request in server.emulator.requests)
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ('id=$(airvid create x -m wan-2.6); airvid status "$id" | cut -f1; test ${#id} = 36', None),
+        ("airvid create x --json | jq -e .task_id >/dev/null && echo good", b"good\n"),
+        ("airvid create x -o fox.mp4", b"fox.mp4\n"),
+        ("airvid create x -o - > fox.mp4; head -c 8 fox.mp4 | tail -c 4", b"ftyp"),
+        ("printf 'a\\nb\\n' | airvid create - --dry-run --json | jq -r .request.prompt", b"a\nb\n"),
+        ("airvid create x; airvid list | cut -f1 | xargs -n1 airvid status | cut -f1 | wc -l", None),
+        ("airvid create x -n 2 -o out/ && ls out | wc -l", None),
+        ("airvid create x --wait > /dev/null; airvid list --json | jq -r '.[0].status'", b"completed\n"),
+    ],
+)
+def test_a_script_can_rely_on_it(sh: Run, script: str, expected: bytes | None) -> None:
+    done = sh(script)
+    assert done.returncode == 0, done.stderr.decode()
+    assert expected is None or done.stdout == expected
+    assert b"\x1b" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [["list"], ["models"], ["--help"], ["list", "--json"], ["create", "y", "-o", "-"]]
+)
+def test_a_closed_pipe_ends_it_quietly_with_141(tmp_path: Path, env: dict[str, str], arguments: list[str]) -> None:
+    subprocess.run([*AIRVID, "-q", "create", "x"], cwd=tmp_path, env=env, stdout=subprocess.DEVNULL, check=True)
+    command = [*AIRVID, "-q", *arguments]
+    with subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        assert (process.stderr.read(), process.wait(30)) == (b"", 141)
+
+
+def test_a_failure_stops_a_script(sh: Run) -> None:
+    done = sh("airvid status 00000000-0000-4000-8000-000000000000; echo not reached")
+    assert (done.returncode, done.stdout) == (4, b"")
+
+
+@pytest.mark.parametrize("locale", ["C", "POSIX", "en_US.ISO-8859-1"])
+def test_any_locale_will_do(tmp_path: Path, env: dict[str, str], locale: str) -> None:
+    command = [*AIRVID, "create", "雪の中のキツネ", "--dry-run"]
+    more = {**env, "LC_ALL": locale, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(command, cwd=tmp_path, env=more, capture_output=True, timeout=60, check=False)
+    assert done.returncode in (0, 2), done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_stops_the_waiting_and_the_hint_goes_on(
+    tmp_path: Path, env: dict[str, str], server: Server, number: int, code: int
+) -> None:
+    server.emulator.pace = Pace(queued=0.1, processing=3)
+    command = [*AIRVID, "create", "x", "-o", "fox.mp4"]
+    with subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stderr
+        for line in process.stderr:
+            if b"processing" in line:
+                break
+        process.send_signal(number)
+        rest = process.stderr.read().decode()
+        assert process.wait(10) == code
+    assert not (tmp_path / "fox.mp4").exists()
+    told = next(line for line in rest.splitlines() if "airvid watch" in line).split("airvid ", 1)[1]
+    done = subprocess.run([*AIRVID, *told.split()], cwd=tmp_path, env=env, capture_output=True, timeout=60, check=True)
+    assert done.stdout.split()[-1] == b"fox.mp4"
+    assert posts(server) == 1
+
+
+def test_a_signal_while_the_post_is_out_waits_for_its_answer(
+    tmp_path: Path, env: dict[str, str], server: Server
+) -> None:
+    server.emulator.faults.append(Fault("POST /video/generations", delay=1.5))
+    command = [*AIRVID, "create", "x", "--wait"]
+    with subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stderr
+        while not posts(server):
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert b"waiting up to" in process.stderr.read()
+        assert process.wait(10) == 130
+    listed = subprocess.run(
+        [*AIRVID, "list", "--local", "--json"], cwd=tmp_path, env=env, capture_output=True, check=True
+    )
+    assert [entry["airvid"]["fate"] for entry in json.loads(listed.stdout)] == ["known"]
+    assert posts(server) == 1
+
+
+def test_killed_after_the_post_left_it_is_found_again(tmp_path: Path, env: dict[str, str], server: Server) -> None:
+    server.emulator.faults.append(Fault("POST /video/generations", delay=20))
+    with subprocess.Popen([*AIRVID, "create", "x"], cwd=tmp_path, env=env, stderr=subprocess.DEVNULL) as process:
+        while not posts(server):
+            assert process.poll() is None
+        process.kill()
+    done = subprocess.run(
+        [*AIRVID, "watch", "last", "-o", "fox.mp4"], cwd=tmp_path, env=env, capture_output=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert posts(server) == 1
+    assert (tmp_path / "fox.mp4").exists()
