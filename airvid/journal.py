@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -19,8 +20,9 @@ from airvid import clock, system
 from airvid.errors import FileError, PaymentError
 from airvid.tasks import EXPIRED, FAILED, Entry, Task
 
-VERSION = 1
-_SCHEMA = """
+# What each version adds to the one before it.
+_LAYOUTS = (
+    """
 CREATE TABLE clip (
     id INTEGER PRIMARY KEY,
     base_url TEXT NOT NULL,
@@ -46,14 +48,16 @@ CREATE TABLE clip (
     present TEXT NOT NULL DEFAULT '[]',
     UNIQUE (base_url, task_id)
 );
-CREATE INDEX clip_by_time ON clip (intended_at);
+CREATE INDEX clip_by_time ON clip (intended_at, fate, status, cost_cents, estimate_cents);
 CREATE INDEX clip_by_fate ON clip (base_url, fate, status);
-"""
+""",
+)
+VERSION = len(_LAYOUTS)
 _BUSY_SECONDS = 10.0
 # Seconds before and after the moment a POST left (by the server's clock) within which its task can have been made.
 SENT_WINDOW = (2.0, 180.0)
-# No POST waits longer than this for its answer, waiting for a slot included.
-_LONGEST_POST = 86_400.0
+# Where the system cannot tell whether a process lives, and for numbers that were given again: no create takes longer.
+_LONGEST_CREATE = 86_400.0
 
 
 class Journal:
@@ -88,6 +92,7 @@ class Journal:
         """
         now = clock.now()
         with self._writing() as database:
+            _reap(database, base_url)
             for period, dollars in budgets.items():
                 _hold(database, period, dollars, estimate_cents, len(targets), now)
             return [
@@ -126,12 +131,12 @@ class Journal:
             ).fetchone()
         return _entry(row)
 
-    def mark_waiting(self, entry: Entry) -> None:
-        """The POST was surely not taken, and will be repeated."""
-        with self._writing() as database:
-            database.execute(
-                "UPDATE clip SET fate = 'waiting', sent_at = NULL, present = '[]' WHERE id = ?", (entry.id,)
-            )
+    def mark_unsent(self, entry: Entry, *, in_line: bool) -> None:
+        """The POST was surely not taken, and will be repeated; `in_line`: when it is its turn for a slot."""
+        self._note(
+            "UPDATE clip SET fate = ?, sent_at = NULL, present = '[]' WHERE id = ?",
+            ("waiting" if in_line else "intended", entry.id),
+        )
 
     def mark_known(self, entry: Entry, task: Task) -> Entry:
         """The POST made this task. The server's own answer goes before what another create inferred from its list."""
@@ -158,16 +163,14 @@ class Journal:
 
     def mark_refused(self, entry: Entry, why: str) -> None:
         """The server surely did not take the POST."""
-        with self._writing() as database:
-            database.execute("UPDATE clip SET fate = 'refused', error = ? WHERE id = ?", (_storable(why), entry.id))
+        self._note("UPDATE clip SET fate = 'refused', error = ? WHERE id = ?", (_storable(why), entry.id))
 
     def mark_unknown(self, entry: Entry, why: str, candidates: Iterable[str]) -> None:
         """Nobody can say what became of the POST."""
-        with self._writing() as database:
-            database.execute(
-                "UPDATE clip SET fate = 'unknown', error = ?, candidates = ? WHERE id = ?",
-                (_storable(why), json.dumps(list(candidates)), entry.id),
-            )
+        self._note(
+            "UPDATE clip SET fate = 'unknown', error = ?, candidates = ? WHERE id = ?",
+            (_storable(why), json.dumps(list(candidates)), entry.id),
+        )
 
     def withdraw(self, entries: Iterable[Entry]) -> None:
         """Intents that never left: they hold no budget and no place in a queue."""
@@ -233,6 +236,14 @@ class Journal:
             for row in rows
             if row["fate"] == "unknown" or not _is_worked_on(row)
         ]
+
+    def ahead(self, entry: Entry) -> int:
+        """How many creates have stood in line for a slot of this API for longer, and still do."""
+        rows = self._rows(
+            "SELECT process, intended_at FROM clip WHERE base_url = ? AND fate = 'waiting' AND id < ?",
+            (entry.base_url, entry.id),
+        )
+        return sum(_is_worked_on(row) for row in rows)
 
     def entry(self, entry_id: int) -> Entry | None:
         rows = self._ask("SELECT * FROM clip WHERE id = ?", (entry_id,))
@@ -315,6 +326,11 @@ class Journal:
         """One transaction that is on disk when the block ends. Raises: FileError."""
         try:
             database = self._database()
+            if (found := database.execute("PRAGMA user_version").fetchone()[0]) > VERSION:
+                raise FileError(
+                    f"the journal {self.path} was written by a newer airvid (layout {found}; this one knows {VERSION})",
+                    hint="upgrade airvid; reading and following go on with this one",
+                )
             database.execute("BEGIN IMMEDIATE")
             try:
                 yield database
@@ -350,33 +366,66 @@ class Journal:
     def _database(self) -> sqlite3.Connection:
         if self._open is None:
             system.make_private_folder(self.path.parent)
-            self._open = self._connect()
+            try:
+                self._open = _connect(self.path)
+            except sqlite3.DatabaseError as error:
+                if not _is_corrupt(error):
+                    raise
+                self._set_aside()
+                self._open = _connect(self.path)
         return self._open
 
-    def _connect(self) -> sqlite3.Connection:
-        database = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None)
+    def _set_aside(self) -> None:
+        """Keep a broken journal under another name, and make room for a new one; of several processes, one does."""
+        with (self.path.parent / "journal.lock").open("wb") as lock:
+            while not system.try_lock(lock):
+                time.sleep(0.05)
+            try:
+                _connect(self.path).close()
+                return  # another process was quicker
+            except sqlite3.DatabaseError as error:
+                if not _is_corrupt(error):
+                    raise
+            kept = self.path.with_name(f"journal.broken-{clock.now():.0f}.db")
+            os.replace(self.path, kept)
+            for suffix in ("-wal", "-shm"):
+                self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+        self._warn(
+            f"the journal was broken; it is kept as {kept}, and a new one is begun: airvid list still shows what the "
+            "server knows of the last 24 hours"
+        )
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """The journal, laid out and readable. Raises: sqlite3.Error."""
+    database = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
+    try:
         database.row_factory = sqlite3.Row
         # SQLite's own lower() knows ASCII alone.
         database.create_function("folded", 1, lambda text: text.casefold() if isinstance(text, str) else "")
-        try:
-            database.execute("PRAGMA journal_mode = WAL")
-            database.execute("PRAGMA synchronous = FULL")
-            if database.execute("PRAGMA user_version").fetchone()[0] < VERSION:
-                _create(database)
-        except BaseException:
-            database.close()
-            raise
-        return database
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = FULL")
+        if database.execute("PRAGMA user_version").fetchone()[0] < VERSION:
+            _lay_out(database)
+        database.execute("SELECT * FROM clip ORDER BY id DESC LIMIT 1").fetchone()
+    except BaseException:
+        database.close()
+        raise
+    return database
 
 
-def _create(database: sqlite3.Connection) -> None:
-    """Lay out an empty journal; of several processes that find it empty, one does."""
+def _lay_out(database: sqlite3.Connection) -> None:
+    """Bring an empty or older journal to this version's layout; of several processes, one does."""
     database.execute("BEGIN IMMEDIATE")
-    if database.execute("PRAGMA user_version").fetchone()[0] < VERSION:
-        for statement in _SCHEMA.strip().split(";\n"):
+    for layout in _LAYOUTS[database.execute("PRAGMA user_version").fetchone()[0] :]:
+        for statement in layout.strip().split(";\n"):
             database.execute(statement)
-        database.execute(f"PRAGMA user_version = {VERSION}")
+    database.execute(f"PRAGMA user_version = {VERSION}")
     database.execute("COMMIT")
+
+
+def _is_corrupt(error: sqlite3.DatabaseError) -> bool:
+    return getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def _hold(
@@ -414,9 +463,20 @@ def _known(database: sqlite3.Connection, entry: Entry, task: Task) -> Entry:
 
 
 def _is_worked_on(row: sqlite3.Row) -> bool:
-    """Whether the process that sent a POST may still be waiting for its answer."""
+    """Whether the process that wrote an intent may still be at it."""
     age = clock.now() - row["intended_at"]
-    return row["process"] is not None and 0 <= age < _LONGEST_POST and system.is_running(row["process"])
+    return row["process"] is not None and age < _LONGEST_CREATE and system.is_running(row["process"])
+
+
+def _reap(database: sqlite3.Connection, base_url: str) -> None:
+    """Intents of processes that died before they sent anything hold no budget any more."""
+    rows = database.execute(
+        "SELECT id, process, intended_at FROM clip WHERE base_url = ? AND fate IN ('intended', 'waiting')", (base_url,)
+    ).fetchall()
+    database.executemany(
+        "UPDATE clip SET fate = 'refused', error = 'never sent' WHERE id = ?",
+        [(row["id"],) for row in rows if not _is_worked_on(row)],
+    )
 
 
 def _entry(row: sqlite3.Row) -> Entry:

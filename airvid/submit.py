@@ -22,6 +22,9 @@ GRACE = 5.0
 # When the list is read after a POST of unknown fate, in seconds after it: the server gets time to show a task.
 LOOKUPS = (0.5, 2.0, 4.0, 7.0, 11.0, 15.0)
 CONNECT_PATIENCE = 60.0
+# Seconds between two looks at the line before us (in the journal), and at the slots (in the server's list); and after
+# how many the POST is tried again although the list shows no room.
+LINE_PAUSE, SLOT_PAUSE, ROOM_PATIENCE = 1.0, 5.0, 60.0
 UNKNOWN_FATE_HINT = "airvid list, before you create it again; airvid list --local --status unknown keeps it in view"
 
 
@@ -58,6 +61,8 @@ class Submitter:
         Raises: UnknownFateError; the server's refusal; UnavailableError where no connection was made.
         """
         async with self._turn:
+            if self._wait_for_slot:
+                await self._stand_in_line(entry)
             began, attempt = clock.elapsed(), 0
             while True:
                 entry = self._journal.mark_sent(entry, clock.now() + self._clock_offset, self._present)
@@ -65,17 +70,18 @@ class Submitter:
                     task = await self._post(entry, body)
                     return task, self._remember(entry, task)
                 except LimitedError as error:
-                    self._journal.mark_waiting(entry)
                     if not self._wait_for_slot:
                         self._journal.mark_refused(entry, error.message)
                         error.hint = "--wait waits for its turn"
                         raise
-                    await self._await_turn(error)
+                    self._journal.mark_unsent(entry, in_line=True)
+                    await self._await_room(entry, error)
+                    await self._stand_in_line(entry)
                     began, attempt = clock.elapsed(), 0
                 except UnavailableError as error:
                     if error.sent:
                         return await self._look_up(entry, body, error)
-                    self._journal.mark_waiting(entry)
+                    self._journal.mark_unsent(entry, in_line=False)
                     pause = retry.next_pause(attempt, clock.elapsed() - began, CONNECT_PATIENCE, None, random.random())
                     if pause is None:
                         self._journal.mark_refused(entry, error.message)
@@ -105,10 +111,10 @@ class Submitter:
         elif (error := post.exception()) is None:
             known = self._remember(entry, post.result())
             self._note(f"the task was made: {known.task_id}")
-        elif isinstance(error, UnavailableError) and error.sent:
-            self._journal.mark_unknown(entry, error.message, ())
+        elif isinstance(error, AirvidError) and not (isinstance(error, UnavailableError) and error.sent):
+            self._journal.mark_refused(entry, error.message)
         else:
-            self._journal.mark_refused(entry, str(error))
+            self._journal.mark_unknown(entry, str(error), ())
 
     def _remember(self, entry: Entry, task: Task) -> Entry:
         self._present.add(task.task_id)
@@ -119,10 +125,42 @@ class Submitter:
             self._warn(f"task {task.task_id} was made, but {error.message}; keep its id")
             return entry
 
-    async def _await_turn(self, error: LimitedError) -> None:
-        """Wait until the limit that refused us may have room again."""
-        self._note(f"waiting for a free slot: {error.message}")
-        await clock.sleep(max(error.retry_after or 0.0, 5.0 + random.random()))
+    async def _stand_in_line(self, entry: Entry) -> None:
+        """Wait until no create of this user, in whatever process, has waited for a slot for longer."""
+        told = False
+        while ahead := self._journal.ahead(entry):
+            if not told:
+                self._journal.mark_unsent(entry, in_line=True)
+                self._note(f"waiting for a free slot, with {ahead} more in line before this")
+                told = True
+            await clock.sleep(LINE_PAUSE)
+
+    async def _await_room(self, entry: Entry, error: LimitedError) -> None:
+        """Wait until the limit that refused us may have room again.
+
+        The server's hint is a floor. Of a concurrency limit, whose number nobody tells, the task list shows when one
+        task less is running than when it refused; only the first in line asks for it.
+        """
+        self._note(f"waiting for {'a free slot' if error.concurrency else 'the rate limit'}: {error.message}")
+        began = clock.elapsed()
+        busiest = await self._busy() if error.concurrency else None
+        await clock.sleep(max(error.retry_after or 0.0, SLOT_PAUSE))
+        while busiest is not None and clock.elapsed() - began < ROOM_PATIENCE:
+            if self._journal.ahead(entry):
+                await clock.sleep(LINE_PAUSE)
+                continue
+            busy = await self._busy()
+            if busy is not None and busy < busiest:
+                return
+            busiest = max(busiest, busy or 0)
+            await clock.sleep(SLOT_PAUSE * (1 + 0.2 * random.random()))
+
+    async def _busy(self) -> int | None:
+        """How many tasks run; None where the server will not say."""
+        try:
+            return sum(not task.is_terminal for task in (await self._api.tasks(patience=0)).tasks)
+        except (UnavailableError, LimitedError):
+            return None
 
     async def _look_up(self, entry: Entry, body: dict[str, Any], error: UnavailableError) -> tuple[Task, Entry]:
         """Find out in the server's list what became of an ambiguous POST. Raises: UnknownFateError."""
@@ -137,7 +175,7 @@ class Submitter:
             except (UnavailableError, LimitedError):
                 continue
             candidates = matches(listing, self._journal, entry, body, self._present)
-            if len(candidates) == 1 and (known := self._journal.adopt(entry, candidates[0])):
+            if len(candidates) == 1 and (known := self._adopted(entry, candidates[0])):
                 self._present.add(candidates[0].task_id)
                 self._note(f"found: the create made task {candidates[0].task_id}")
                 return candidates[0], known
@@ -150,6 +188,13 @@ class Submitter:
             request_id=error.request_id,
             hint=UNKNOWN_FATE_HINT,
         )
+
+    def _adopted(self, entry: Entry, task: Task) -> Entry | None:
+        try:
+            return self._journal.adopt(entry, task)
+        except FileError as error:
+            self._warn(error.message)  # what cannot be claimed for good is not claimed at all
+            return None
 
 
 def settle_unknown(journal: Journal, service: str, listing: Listing, note: Callable[[str], None]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import selectors
+import shutil
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ API = "http://api.test/v1"
 STORAGE = "http://storage.test"
 KEY = "sk-air-test-0123456789abcdef"
 NOON = 1_790_000_000.0
+PACE = Pace(queued=5, processing=60)
 
 
 class VirtualClock:
@@ -110,7 +112,7 @@ class World:
     def __init__(self, folder: Path, capture: pytest.CaptureFixture[bytes], keep: pytest.MonkeyPatch) -> None:
         self.folder = folder
         self.clock = VirtualClock()
-        self.emulator = Emulator(api=API, storage=STORAGE, pace=Pace(queued=5, processing=60), render=render_tiny)
+        self.emulator = Emulator(api=API, storage=STORAGE, pace=PACE, render=render_tiny)
         self.answer: Callable[[Request], Response | None] = lambda _: None
         self._capture = capture
         self.env = keep
@@ -127,6 +129,16 @@ class World:
             code = cli.main(arguments)
         out, err = self._capture.readouterr()
         return Result(code, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"), out)
+
+    def objects(self, *arguments: str) -> list[Any]:
+        """What a command prints as one JSON array."""
+        return list(self.airvid(*arguments).json)
+
+    def start_anew(self) -> None:
+        """Another server and another journal, for a test that is played many times."""
+        shutil.rmtree(self.folder.parent / "data", ignore_errors=True)
+        self.emulator.close()
+        self.emulator = Emulator(api=API, storage=STORAGE, pace=PACE, render=render_tiny)
 
     @property
     def posts(self) -> list[dict[str, Any]]:

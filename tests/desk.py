@@ -51,7 +51,7 @@ class Desk:
         elif fate == "refused":
             self.journal.mark_refused(entry, "no")
         elif fate == "waiting":
-            self.journal.mark_waiting(entry)
+            self.journal.mark_unsent(entry, in_line=True)
         else:
             self.journal.mark_known(entry, task(fate))
 

@@ -39,7 +39,7 @@ def test_a_create_goes_from_intent_to_task(desk: Desk) -> None:
     )
     entry = desk.journal.mark_sent(entry, NOON + 5, ["old"])
     assert (entry.state, entry.sent_at) == ("sent", NOON + 5)
-    desk.journal.mark_waiting(entry)
+    desk.journal.mark_unsent(entry, in_line=True)
     assert desk.state(entry) == "waiting"
     entry = desk.journal.mark_known(entry, task(expires_at=NOON + DAY))
     assert (entry.state, entry.task_id, entry.expires_at) == ("queued", "t-1", NOON + DAY)
@@ -58,7 +58,7 @@ def test_a_request_is_remembered_without_its_pictures(desk: Desk) -> None:
 def test_only_what_was_never_sent_is_withdrawn(desk: Desk) -> None:
     entries = [desk.intend()[0], desk.sent(), desk.known("t-1")]
     waiting = desk.sent()
-    desk.journal.mark_waiting(waiting)
+    desk.journal.mark_unsent(waiting, in_line=True)
     desk.journal.withdraw([*entries, waiting])
     assert [desk.state(each) for each in (*entries, waiting)] == ["refused", "sent", "queued", "refused"]
 
@@ -209,7 +209,7 @@ def test_a_budget_begins_anew_at_local_midnight(
             with pytest.raises(PaymentError):
                 desk.intend(budgets=budgets)
         else:
-            desk.intend(budgets=budgets)
+            desk.known(f"t-{period}-{moment}", budgets=budgets)
 
 
 def test_an_unknown_price_cannot_be_held_against_a_budget(desk: Desk) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
+import sqlite3
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -133,7 +135,29 @@ def spoil(tmp_path: Path, how: str) -> None:
 BROKEN = ["a file for a folder", "a folder for a file", "garbage"]
 
 
-@pytest.mark.parametrize("how", BROKEN)
+def test_a_broken_journal_is_set_aside_said_so_and_a_new_one_begun(world: World, tmp_path: Path) -> None:
+    spoil(tmp_path, "garbage")
+    result = world.airvid("create", "a fox")
+    assert (result.code, len(world.posts)) == (0, 1)
+    kept = list((tmp_path / "data" / "airvid").glob("journal.broken-*.db"))
+    assert [each.read_bytes() for each in kept] == [b"no database at all" * 100]
+    assert str(kept[0]) in result.err
+    assert world.airvid("list", "--local", "--ids").out == result.out
+
+
+def test_a_newer_airvid_s_journal_can_be_read_and_is_not_written(world: World, tmp_path: Path) -> None:
+    task_id = world.airvid("create", "a fox").out
+    with contextlib.closing(sqlite3.connect(tmp_path / "data" / "airvid" / "journal.db")) as database:
+        database.execute("ALTER TABLE clip ADD COLUMN mood TEXT")
+        database.execute("PRAGMA user_version = 99")
+    assert world.airvid("list", "--local", "--ids").out == task_id
+    refused = world.airvid("create", "another")
+    assert (refused.code, len(world.posts)) == (11, 1)
+    assert "newer airvid" in refused.err
+    assert world.airvid("watch", "last").code == 0
+
+
+@pytest.mark.parametrize("how", BROKEN[:2])
 def test_without_a_journal_nothing_is_sent(world: World, tmp_path: Path, how: str) -> None:
     spoil(tmp_path, how)
     result = world.airvid("create", "a fox")
