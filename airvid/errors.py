@@ -9,6 +9,7 @@ AirvidError          1   failure      anything unforeseen
 ├ PaymentError       7   payment      402, --max-cost or a budget
 ├ LimitedError       8   limited      a rate or concurrency limit
 ├ UnavailableError   9   unavailable  network or server failure after the retries
+│ ├ CertificateError 9                the server's certificate cannot be trusted
 │ └ UnknownFateError 9                the POST went out and nobody can say what became of it
 ├ WaitTimeoutError  10   timeout      --timeout ran out; the task itself goes on
 ├ FileError         11   file         a local file
@@ -127,6 +128,10 @@ class UnavailableError(AirvidError):
         super().__init__(message, hint=hint, request_id=request_id, task_id=task_id)
         self.sent = sent
         self.retry_after = retry_after
+
+
+class CertificateError(UnavailableError):
+    """The server's certificate cannot be trusted: asking again will not change that. Nothing was sent."""
 
 
 class UnknownFateError(UnavailableError):

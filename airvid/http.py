@@ -27,6 +27,7 @@ from airvid import __version__, clock, retry
 from airvid.errors import (
     AirvidError,
     AuthError,
+    CertificateError,
     LimitedError,
     NotFoundError,
     PaymentError,
@@ -138,6 +139,8 @@ class Wire:
                 raise UnavailableError(
                     f"the server's answer makes no sense: {answer.message}", request_id=answer.request_id
                 )
+            except CertificateError:
+                raise
             except (UnavailableError, LimitedError) as error:
                 spent = clock.elapsed() - began
                 pause = retry.next_pause(attempt, spent, patience, error.retry_after, random.random())
@@ -363,6 +366,12 @@ def refusal(answer: Answer) -> AirvidError:
 
 def _unavailable(error: Exception, url: httpx.URL) -> UnavailableError:
     where = f"{url.host}:{url.port}" if url.port else url.host
+    if found := re.search(r"CERTIFICATE_VERIFY_FAILED\] (?:certificate verify failed: )?([^(]*)", str(error)):
+        return CertificateError(
+            f"the certificate of {where} cannot be trusted: {found[1].strip()}",
+            sent=False,
+            hint="behind a company's proxy, name its root certificates: SSL_CERT_FILE=/path/to/roots.pem",
+        )
     if isinstance(error, httpx.ProxyError):
         what = f"the proxy refused the way to {where}: {error}"
     elif isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout):

@@ -250,37 +250,47 @@ class Output:
             self._say(dumps(body))
         self.line("estimate", "unknown" if cents is None else money(cents))
 
-    def tasks(self, sightings: Sequence[Sighting], *, as_array: bool, with_progress: bool = False) -> None:
+    def tasks(self, sightings: Sequence[Sighting], *, as_array: bool) -> None:
         """Several tasks, a row each. As JSON one array, or an object a line."""
         if self.as_json:
             records = [seen.record() for seen in sightings]
-            if as_array:
-                self.emit(records)
-            else:
-                for record in records:
-                    self.emit(record)
+            for record in [records] if as_array else records:
+                self.emit(record)
             return
-        header = ["ID", "STATUS", *(["%"] if with_progress else []), "AGE", "COST", "MODEL", "PROMPT", "FILE"]
-        self._table(header, (self._task_row(seen, with_progress) for seen in sightings))
+        header = ["ID", "STATUS", "%", "AGE", "COST", "MODEL", "PROMPT", "FILE"]
+        self._table(header, (self._task_row(seen) for seen in sightings))
 
-    def _task_row(self, seen: Sighting, with_progress: bool) -> list[str]:
+    def entries(self, sightings: Sequence[Sighting]) -> None:
+        """The journal's entries, with the estimate beside what was settled. As JSON one array."""
+        if self.as_json:
+            self.emit([seen.record() for seen in sightings])
+            return
+        header = ["ID", "STATUS", "AGE", "ESTIMATE", "COST", "MODEL", "PROMPT", "FILE"]
+        self._table(header, (self._entry_row(seen) for seen in sightings))
+
+    def _task_row(self, seen: Sighting) -> list[str]:
         percent = "" if seen.task is None or seen.task.progress is None else f"{seen.task.progress:.0f}"
-        if self.is_terminal:
-            when = length(clock.now() - seen.created) if seen.created is not None else ""
-            cost = money(seen.cost_cents) if seen.cost_cents is not None else ""
-        else:
-            when = "" if seen.created is None else f"{seen.created:.0f}"
-            cost = "" if seen.cost_cents is None else f"{seen.cost_cents / 100:.6g}"
-        row = [seen.task_id or f"(intent {seen.entry.id})" if seen.entry else seen.task_id, seen.status]
-        return [
-            *row,
-            *([percent] if with_progress else []),
-            when,
-            cost,
-            seen.model or "",
-            seen.prompt or "",
-            seen.file or "",
-        ]
+        cost = self._amount(seen.cost_cents)
+        return [seen.task_id, seen.status, percent, self._age(seen), cost, *_about(seen)]
+
+    def _entry_row(self, seen: Sighting) -> list[str]:
+        estimate = self._amount(seen.entry.estimate_cents if seen.entry else None)
+        settled = self._amount(seen.entry.cost_cents if seen.entry else None)
+        # A create of unknown fate has no id: its number in the journal stands for it.
+        name = seen.task_id or f"(intent {seen.entry.id if seen.entry else ''})"
+        return [name, seen.status, self._age(seen), estimate, settled, *_about(seen)]
+
+    def _age(self, seen: Sighting) -> str:
+        """For a reader how long ago, for a program the Unix time."""
+        if seen.created is None:
+            return ""
+        return length(clock.now() - seen.created) if self.is_terminal else f"{seen.created:.0f}"
+
+    def _amount(self, cents: float | None) -> str:
+        """For a reader `$0.80`, for a program `0.8`."""
+        if cents is None:
+            return ""
+        return money(cents) if self.is_terminal else f"{cents / 100:.6g}"
 
     def ids(self, ids: Iterable[str]) -> None:
         """Task ids, one a line; as JSON one array."""
@@ -337,12 +347,16 @@ class Output:
                 name,
                 no_wrap=short,
                 overflow="ellipsis" if short else "fold",
-                justify="right" if name in ("%", "AGE", "COST", "$/S", "$/CLIP", "SECONDS") else "left",
+                justify="right" if name in ("%", "AGE", "ESTIMATE", "COST", "$/S", "$/CLIP", "SECONDS") else "left",
             )
         for row in rows:
             table.add_row(*(Text(plain(field)[:500], style=STATUS_STYLE.get(field, "")) for field in row))
         console = Console(file=self.stdout, no_color=not self.color, highlight=False, markup=False, emoji=False)
         console.print(table)
+
+
+def _about(seen: Sighting) -> tuple[str, str, str]:
+    return seen.model or "", seen.prompt or "", seen.file or ""
 
 
 def model_record(model: Model, seconds: float | None) -> dict[str, Any]:

@@ -186,7 +186,7 @@ def test_markup_in_foreign_text_is_shown_as_it_stands(monkeypatch: pytest.Monkey
 def test_elsewhere_a_table_is_tab_separated_lines_without_header_or_colour() -> None:
     out, _ = spoken(lambda out: out.tasks([seen(model="wan", created=NOON, cost_cents=2.5)], as_array=True))
     prompt = plain(EVIL)
-    assert out == f"t-1\tcompleted\t{NOON:.0f}\t0.025\twan\t{prompt}\tfox.mp4\n"
+    assert out == f"t-1\tcompleted\t\t{NOON:.0f}\t0.025\twan\t{prompt}\tfox.mp4\n"
 
 
 def test_on_a_terminal_a_table_has_a_header_and_stays_straight_with_wide_characters(

@@ -63,7 +63,10 @@ def _tell(session: Session, options: Options, found: list[Sighting]) -> None:
     if options.ids:
         session.out.ids(seen.task_id for seen in found if seen.task_id)
         return
-    session.out.tasks(found, as_array=True, with_progress=not options.local)
+    if options.local:
+        session.out.entries(found)
+    else:
+        session.out.tasks(found, as_array=True)
     if not found:
         session.out.note("no tasks" + (" like that" if options.status or options.since or options.search else ""))
 

@@ -30,11 +30,7 @@ async def run(session: Session, options: Options) -> None:
     for task in tasks.values():
         session.journal.note_task(session.service, task)
     entries = session.journal.by_task(session.service, tasks)
-    session.out.tasks(
-        [Sighting(tasks[each], entries.get(each)) for each in found if each in tasks],
-        as_array=False,
-        with_progress=True,
-    )
+    session.out.tasks([Sighting(tasks[each], entries.get(each)) for each in found if each in tasks], as_array=False)
     if options.exit_status:
         outcomes = [*(each for each in outcomes if each), *(_verdict(task) for task in tasks.values())]
     settle(outcomes)

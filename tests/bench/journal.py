@@ -53,7 +53,10 @@ def cases() -> Iterator[list[Case]]:
         small, large = (Journal(Path(folder) / name / "journal.db", print) for name in ("small", "large"))
         _intend(large)
         _fill(large.path)
-        create = lambda journal: lambda: loop.run(_create(wire, journal, server.api_url))  # noqa: E731
+
+        def create(journal: Journal | None) -> Callable[[], float]:
+            return lambda: loop.run(_create(wire, journal, server.api_url))
+
         yield [
             Case("create with the journal", "without it", create(small), create(None), "+5 ms",
                  lambda ours, theirs: ours - theirs <= 5, "three synced writes"),
