@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from airvid.answers import Answer, parse_json
 from airvid.errors import UnavailableError, UsageError
-from airvid.http import Answer, Wire, parse_json
-from airvid.tasks import Model, Task, error_text
+from airvid.http import Wire
+from airvid.tasks import Model, Task, error_text, is_task_id
 
 # A command without a --timeout gives up on an unreachable or failing server after about a minute (contract §3).
 PATIENCE = 60.0
@@ -76,7 +77,7 @@ class Api:
 
 def _path(task_id: str) -> str:
     # Dots alone would climb the path; everything else is quoted.
-    if not task_id.strip(".") or not task_id.isprintable():
+    if not is_task_id(task_id):
         raise UsageError(f"not a task id: {task_id!r}", hint="airvid list")
     return f"/video/tasks/{quote(task_id, safe='')}"
 
@@ -105,4 +106,6 @@ def _task(answer: Answer, task_id: str) -> Task | None:
         data = data["data"]
     if not isinstance(data, dict) or not (data.get("task_id") or data.get("status")):
         return None
+    if str(data.get("task_id") or task_id) != task_id:
+        return None  # another task's record is worse than none
     return Task.parse(data, task_id)

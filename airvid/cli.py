@@ -478,12 +478,21 @@ def _tree() -> Any:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit code. Whatever goes wrong becomes a sentence here, and only here."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    # A stream that was closed before we began (`>&-`) is one that nobody reads.
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     try:
         code = _tree().main(arguments, prog_name="airvid", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except BaseException as caught:
         error = _innermost(caught)
+    if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
+        # The last flush: standard output is on a disk that is full.
+        from airvid.errors import FileError
+
+        error = FileError(f"standard output cannot be written: {error.strerror}")
+        _forget_stdout()
     # Typer's own answer to a closed pipe is SystemExit; a story's is Interrupted.
     code = 141 if isinstance(error, BrokenPipeError | SystemExit) else getattr(error, "exit_code", None)
     if code == 141:

@@ -89,7 +89,9 @@ class PaymentError(AirvidError):
 
 
 class LimitedError(AirvidError):
-    """Refused by a limit. `retry_after` is the server's own hint in seconds, where it gave one."""
+    """Refused by a limit. `retry_after` is the server's own hint in seconds, where it gave one; `is_guess`: only its
+    words speak of a limit, its status does not.
+    """
 
     code = "limited"
     exit_code = 8
@@ -100,6 +102,7 @@ class LimitedError(AirvidError):
         *,
         retry_after: float | None = None,
         concurrency: bool = False,
+        is_guess: bool = False,
         hint: str | None = None,
         request_id: str | None = None,
         task_id: str | None = None,
@@ -107,6 +110,7 @@ class LimitedError(AirvidError):
         super().__init__(message, hint=hint, request_id=request_id, task_id=task_id)
         self.retry_after = retry_after
         self.concurrency = concurrency
+        self.is_guess = is_guess
 
 
 class UnavailableError(AirvidError):

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 
 from airvid import clock, retry
 from airvid.api import Api
-from airvid.errors import AirvidError, LimitedError, NotFoundError, UnavailableError
+from airvid.errors import AirvidError, LimitedError, NotFoundError, UnavailableError, UsageError
 from airvid.tasks import COMPLETED, EXPIRED, Task
 
 # Seconds without a byte, keep-alives included, after which a stream counts as dead (contract 6.1).
 SILENCE = 30.0
+# A server that asks for more seconds than these between two readings would let a clip expire unseen.
+LONGEST_HINT = 120.0
 # Seconds of keep-alives alone after which one GET learns the truth.
 NEWS_SILENCE = 60.0
 POLL_FIRST, POLL_LAST = 5.0, 15.0
@@ -57,6 +59,8 @@ class _Reader:
             return self._missing(error)
         except (UnavailableError, LimitedError) as error:
             return Trouble(error.message, error.retry_after)
+        except UsageError:
+            raise
         except AirvidError as error:
             if not self.was_seen:
                 raise
@@ -103,16 +107,18 @@ async def follow(
     while True:
         hint = 0.0
         if clock.elapsed() >= stream_at:
-            before = reader.task
+            before, began = reader.task, clock.elapsed()
             async for seen in _streamed(reader):
                 hint = max(hint, _hint(seen))
                 yield seen
             fruitless = 0 if reader.task != before else fruitless + 1
+            # A stream that ends at once is no better than polling, and must not ask more often.
+            hint = max(hint, POLL_FIRST - (clock.elapsed() - began))
             if fruitless >= FRUITLESS_STREAMS:
                 stream_at = clock.elapsed() + STREAM_AGAIN
         seen = await reader.read()
         yield seen
-        if reader.is_done:
+        if isinstance(seen, Task) and reader.is_done:
             return
         hint = max(hint, _hint(seen))
         if reader.task.status == COMPLETED:
@@ -126,7 +132,7 @@ async def follow(
 
 def _hint(seen: Task | Trouble) -> float:
     """The server's word on when to come back, in seconds: a floor for the next reading."""
-    return (seen.retry_after or 0.0) if isinstance(seen, Trouble) else 0.0
+    return min(LONGEST_HINT, seen.retry_after or 0.0) if isinstance(seen, Trouble) else 0.0
 
 
 async def _streamed(reader: _Reader) -> AsyncGenerator[Task | Trouble, None]:
@@ -135,7 +141,8 @@ async def _streamed(reader: _Reader) -> AsyncGenerator[Task | Trouble, None]:
     try:
         async with aclosing(reader.api.stream(reader.task.task_id, SILENCE)) as payloads:
             while (left := news_at + NEWS_SILENCE - clock.elapsed()) > 0:
-                payload = await asyncio.wait_for(anext(payloads, None), left)
+                async with asyncio.timeout(left):
+                    payload = await anext(payloads, None)
                 if payload is None:
                     return
                 reader.was_seen = True

@@ -9,8 +9,6 @@ wire.fetch(url, headers)  bytes from any host; the key goes along to the API's o
 from __future__ import annotations
 
 import asyncio
-import json
-import math
 import random
 import re
 import ssl
@@ -24,29 +22,18 @@ import httpx
 import httpx_sse
 
 from airvid import __version__, clock, retry
-from airvid.errors import (
-    AirvidError,
-    AuthError,
-    CertificateError,
-    LimitedError,
-    NotFoundError,
-    PaymentError,
-    UnavailableError,
-)
-from airvid.tasks import error_text
+from airvid.answers import Answer, parse_json, refusal
+from airvid.errors import CertificateError, LimitedError, UnavailableError
+from airvid.system import trust_store
 
 T = TypeVar("T")
 USER_AGENT = f"airvid/{__version__} (httpx {httpx.__version__})"
 MAX_REDIRECTS = 10
+LEAST_SECRET = 12
 # A server that answers beside the point is asked again for so many seconds: it seldom gets better.
 NONSENSE_PATIENCE = 10.0
 # More than any listing; an answer that goes on beyond this is no answer.
 MAX_ANSWER_BYTES = 64 << 20
-_CONCURRENCY = re.compile(
-    r"concurren|simultaneous|in parallel|too many (?:\w+ )?(?:tasks|jobs|generations)"
-    r"|(?:active|running) (?:tasks|jobs|generations)|\bslots?\b",
-    re.IGNORECASE,
-)
 _NOT_SENT = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
@@ -64,29 +51,6 @@ class Timeouts:
     connect: float = 10.0
     read: float = 30.0
     create: float = 120.0
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A whole answer: `data` is its JSON, or None where it is none."""
-
-    status: int
-    headers: Mapping[str, str]
-    text: str
-    data: Any
-
-    @property
-    def request_id(self) -> str | None:
-        return self.headers.get("x-request-id")
-
-    @property
-    def message(self) -> str:
-        return error_message(self.status, self.text, self.data)
-
-    @property
-    def server_time(self) -> float | None:
-        """The server's own clock, Unix seconds."""
-        return retry.http_date(self.headers.get("date", ""))
 
 
 @dataclass(frozen=True)
@@ -116,7 +80,8 @@ class Wire:
         self._key = key
         self._trace = trace
         self._use_proxies = use_proxies
-        self._clients: dict[str, httpx.AsyncClient] = {}
+        self._clients: dict[tuple[str, bool], httpx.AsyncClient] = {}
+        self._tls: dict[str, ssl.SSLContext] = {}
 
     async def aclose(self) -> None:
         for client in self._clients.values():
@@ -156,6 +121,9 @@ class Wire:
         is ambiguous; everything else is the server's refusal.
         """
         answer = await self._exchange("POST", path, body, timeout=self.timeouts.create)
+        if answer.status in (301, 302, 303):
+            # "See elsewhere" may come from before the work or from after it.
+            raise UnavailableError(f"the create was answered with a redirect (HTTP {answer.status})")
         if answer.status // 100 != 2:
             raise refusal(answer)
         return answer
@@ -201,8 +169,13 @@ class Wire:
         raise UnavailableError(f"more than {MAX_REDIRECTS} redirects on the way to the result")
 
     async def _exchange(self, method: str, path: str, body: dict[str, Any] | None = None, *, timeout: float) -> Answer:
-        async with self._send(self._build(method, self.base_url + path, timeout, body=body)) as response:
-            return await self._read(response)
+        request = self._build(method, self.base_url + path, timeout, body=body)
+        try:
+            # However slowly it drips, an answer has its time.
+            async with asyncio.timeout(2 * timeout), self._send(request) as response:
+                return await self._read(response)
+        except TimeoutError:
+            raise UnavailableError(f"{request.url.host} did not finish its answer in time") from None
 
     def _build(
         self,
@@ -232,7 +205,8 @@ class Wire:
         """The answer's head, its body still to come; everything httpx raises inside comes out as ours."""
         response: httpx.Response | None = None
         try:
-            response = await self._client(str(request.url)).send(request, stream=True)
+            client = self._client(str(request.url), fresh=request.method == "POST")
+            response = await client.send(request, stream=True)
             self._show(f"< {response.status_code} {response.reason_phrase}", response.headers, None)
             yield response
         except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, TimeoutError) as error:
@@ -254,16 +228,30 @@ class Wire:
         headers = {name.lower(): self._scrub(value) for name, value in response.headers.items()}
         return Answer(response.status_code, headers, answer_text, parse_json(answer_text))
 
-    def _client(self, url: str) -> httpx.AsyncClient:
-        """One client a scheme: a TLS context costs more than a request, so only https pays for one."""
+    def _client(self, url: str, *, fresh: bool = False) -> httpx.AsyncClient:
+        """One client a scheme: a TLS context costs more than a request, so only https pays for one.
+
+        A POST has a connection of its own: one that was kept and dies as it is reused would leave its fate unknown.
+        """
         scheme = "https" if url.lower().startswith("https") else "http"
-        if scheme not in self._clients:
-            verify = ssl.create_default_context() if scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            self._clients[scheme] = httpx.AsyncClient(verify=verify, trust_env=self._use_proxies)
-        return self._clients[scheme]
+        if (scheme, fresh) not in self._clients:
+            if scheme not in self._tls:
+                # Plain http never needs the trust store; an empty one fails closed should TLS come up all the same.
+                self._tls[scheme] = trust_store() if scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            limits = httpx.Limits(max_keepalive_connections=0 if fresh else 20, max_connections=100)
+            try:
+                self._clients[scheme, fresh] = httpx.AsyncClient(
+                    verify=self._tls[scheme], trust_env=self._use_proxies, limits=limits
+                )
+            except ImportError:
+                raise UnavailableError(
+                    "a SOCKS proxy is set, which needs one package more", sent=False, hint="pip install 'httpx[socks]'"
+                ) from None
+        return self._clients[scheme, fresh]
 
     def _scrub(self, value: str) -> str:
-        return value.replace(self._key, "[key]") if self._key else value
+        # A key of a few letters is no secret, and stands in too many words.
+        return value.replace(self._key, "[key]") if self._key and len(self._key) >= LEAST_SECRET else value
 
     def _show(self, head: str, headers: Mapping[str, str], body: bytes | None) -> None:
         if self._trace is None:
@@ -296,72 +284,10 @@ class _Watched(httpx.AsyncByteStream):
         await self._stream.aclose()
 
 
-def parse_json(value: str) -> Any:
-    """The JSON in `value`, None where it is none. Infinities and NaN, which no JSON may hold, become null."""
-    try:
-        return json.loads(value, parse_constant=lambda _: None, parse_float=_finite)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _finite(value: str) -> float | None:
-    found = float(value)
-    return found if math.isfinite(found) else None
-
-
 def origin(url: str) -> tuple[str, str, int | None]:
     """Scheme, host and port: what the key belongs to."""
     parsed = httpx.URL(url)
     return parsed.scheme, parsed.host, parsed.port or {"http": 80, "https": 443}.get(parsed.scheme)
-
-
-def error_message(status: int, body: str, data: Any) -> str:
-    """One sentence from any of the error shapes: JSON of four kinds, plain text, an HTML page, or nothing."""
-    if isinstance(data, dict):
-        inner = data.get("error")
-        message = error_text(data.get("message")) or error_text(inner) or error_text(data.get("detail"))
-        code = inner.get("code") if isinstance(inner, dict) else inner if data.get("message") else data.get("code")
-        if message and isinstance(code, str) and not code.isdigit() and code not in message:
-            return f"{message[:1000]} ({code[:100]})"
-        if message:
-            return message[:1000]
-    if re.match(r"\s*<(!doctype|html|\?xml)", body, re.IGNORECASE):
-        title = re.search(r"<title>\s*(.*?)\s*</title>", body[:10_000], re.IGNORECASE | re.DOTALL)
-        return f"an HTML page{f', “{title[1][:200]}”' if title else ''} (HTTP {status})"
-    return body.strip()[:1000] or f"an empty answer (HTTP {status})"
-
-
-def refusal(answer: Answer) -> AirvidError:
-    """The error that an answer outside 2xx stands for (the API's description, section 4)."""
-    status, message, request_id = answer.status, answer.message, answer.request_id
-    hint_after = retry.server_hint(answer.headers, answer.data, message, clock.now())
-    if status == 429 or (status in (400, 403, 409) and _CONCURRENCY.search(message)):
-        return LimitedError(
-            f"the server's limit: {message}",
-            retry_after=hint_after,
-            request_id=request_id,
-            concurrency=bool(_CONCURRENCY.search(message)),
-        )
-    if status == 401:
-        return AuthError(f"the API key was not accepted: {message}", hint="airvid auth login", request_id=request_id)
-    if status == 403:
-        return AuthError(f"not allowed with this key: {message}", hint="airvid auth status", request_id=request_id)
-    if status == 402:
-        return PaymentError(f"payment required: {message}", request_id=request_id)
-    if status in (404, 410):
-        return NotFoundError(f"not found: {message}", request_id=request_id)
-    if retry.is_transient(status):
-        return UnavailableError(
-            f"the server failed (HTTP {status}): {message}", retry_after=hint_after, request_id=request_id
-        )
-    if 300 <= status < 400:
-        where = answer.headers.get("location", "elsewhere")[:200]
-        return AirvidError(
-            f"the API sent us to {_without_query(where)}, and the key is not taken along",
-            hint="airvid config set base-url URL",
-            request_id=request_id,
-        )
-    return AirvidError(f"the server refused (HTTP {status}): {message}", request_id=request_id)
 
 
 def _unavailable(error: Exception, url: httpx.URL) -> UnavailableError:

@@ -9,55 +9,21 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from airvid import clock, system
+from airvid import clock, ledger, system
 from airvid.errors import FileError, PaymentError
+from airvid.system import SignOfLife
 from airvid.tasks import EXPIRED, FAILED, Entry, Task
 
-# What each version adds to the one before it.
-_LAYOUTS = (
-    """
-CREATE TABLE clip (
-    id INTEGER PRIMARY KEY,
-    base_url TEXT NOT NULL,
-    fate TEXT NOT NULL,
-    intended_at REAL NOT NULL,
-    process INTEGER,
-    sent_at REAL,
-    task_id TEXT,
-    status TEXT,
-    model TEXT,
-    prompt TEXT,
-    request TEXT NOT NULL DEFAULT '{}',
-    target TEXT,
-    estimate_cents REAL,
-    cost_cents REAL,
-    created REAL,
-    expires_at REAL,
-    file TEXT,
-    bytes INTEGER,
-    saved_at REAL,
-    error TEXT,
-    candidates TEXT NOT NULL DEFAULT '[]',
-    present TEXT NOT NULL DEFAULT '[]',
-    UNIQUE (base_url, task_id)
-);
-CREATE INDEX clip_by_time ON clip (intended_at, fate, status, cost_cents, estimate_cents);
-CREATE INDEX clip_by_fate ON clip (base_url, fate, status);
-""",
-)
-VERSION = len(_LAYOUTS)
-_BUSY_SECONDS = 10.0
 # Seconds before and after the moment a POST left (by the server's clock) within which its task can have been made.
 SENT_WINDOW = (2.0, 180.0)
-# Where the system cannot tell whether a process lives, and for numbers that were given again: no create takes longer.
-_LONGEST_CREATE = 86_400.0
+# Seconds that a POST and the look-up after it can take at the most.
+LONGEST_POST = 300.0
 
 
 class Journal:
@@ -67,11 +33,15 @@ class Journal:
         self.path = path
         self._warn = warn
         self._open: sqlite3.Connection | None = None
+        self._life: SignOfLife | None = None
 
     def close(self) -> None:
         if self._open is not None:
             self._open.close()
             self._open = None
+        if self._life is not None:
+            self._life.end()
+            self._life = None
 
     # ------------------------------------------------------------------ a create, step by step
 
@@ -92,7 +62,8 @@ class Journal:
         """
         now = clock.now()
         with self._writing() as database:
-            _reap(database, base_url)
+            life = self._sign_of_life()
+            self._reap(database, base_url)
             for period, dollars in budgets.items():
                 _hold(database, period, dollars, estimate_cents, len(targets), now)
             return [
@@ -103,7 +74,7 @@ class Journal:
                         (
                             base_url,
                             now,
-                            os.getpid(),
+                            life,
                             _storable(request.get("model")),
                             _storable(request.get("prompt")),
                             json.dumps(_without_images(request)),
@@ -122,12 +93,14 @@ class Journal:
                 for period, dollars in budgets.items():
                     _hold(database, period, dollars, estimate_cents, count, clock.now())
 
-    def mark_sent(self, entry: Entry, server_time: float, present: Iterable[str]) -> Entry:
-        """The POST is about to leave. `server_time`: now by the server's clock; `present`: tasks it had before."""
+    def mark_sent(self, entry: Entry, server_time: float, present: Iterable[str] | None) -> Entry:
+        """The POST is about to leave. `server_time`: now by the server's clock; `present`: the tasks it had before,
+        None where it would not say.
+        """
         with self._writing() as database:
             row = database.execute(
                 "UPDATE clip SET fate = 'sent', sent_at = ?, present = ? WHERE id = ? RETURNING *",
-                (server_time, json.dumps(list(present)), entry.id),
+                (server_time, json.dumps(None if present is None else list(present)), entry.id),
             ).fetchone()
         return _entry(row)
 
@@ -154,12 +127,13 @@ class Journal:
             taken = database.execute(
                 "SELECT 1 FROM clip WHERE base_url = ? AND task_id = ?", (entry.base_url, _storable(task.task_id))
             ).fetchone()
-            rival = database.execute(
-                "SELECT 1 FROM clip WHERE base_url = ? AND id <> ? AND fate IN ('sent', 'unknown')"
-                " AND model IS ? AND prompt IS ? AND coalesce(? BETWEEN sent_at - ? AND sent_at + ?, 1)",
-                (entry.base_url, entry.id, entry.model, entry.prompt, task.created, SENT_WINDOW[0], SENT_WINDOW[1]),
-            ).fetchone()
-            return None if taken or rival else _known(database, entry, task)
+            open_rows = database.execute(
+                "SELECT request FROM clip WHERE base_url = ? AND id <> ? AND fate IN ('sent', 'unknown')"
+                " AND coalesce(? BETWEEN sent_at - ? AND sent_at + ?, 1)",
+                (entry.base_url, entry.id, task.created, *SENT_WINDOW),
+            ).fetchall()
+            has_rival = any(task.could_be(json.loads(row["request"])) for row in open_rows)
+            return None if taken or has_rival else _known(database, entry, task)
 
     def mark_refused(self, entry: Entry, why: str) -> None:
         """The server surely did not take the POST."""
@@ -168,7 +142,7 @@ class Journal:
     def mark_unknown(self, entry: Entry, why: str, candidates: Iterable[str]) -> None:
         """Nobody can say what became of the POST."""
         self._note(
-            "UPDATE clip SET fate = 'unknown', error = ?, candidates = ? WHERE id = ?",
+            "UPDATE clip SET fate = 'unknown', error = ?, candidates = ? WHERE id = ? AND fate <> 'known'",
             (_storable(why), json.dumps(list(candidates)), entry.id),
         )
 
@@ -181,24 +155,25 @@ class Journal:
 
     # ------------------------------------------------------------------ what became of a task
 
-    def note_task(self, base_url: str, task: Task) -> None:
-        """Keep the server's last word on a task of ours. A journal that cannot be written never stops a paid clip."""
-        settled = task.cost_cents if task.is_terminal else None
+    def note_task(self, base_url: str, *tasks: Task) -> None:
+        """Keep the server's last word on tasks of ours. A journal that cannot be written never stops a paid clip."""
         self._note(
-            "UPDATE clip SET status = ?, cost_cents = coalesce(?, cost_cents), error = coalesce(?, error),"
-            " created = coalesce(created, ?), expires_at = coalesce(expires_at, ?)"
-            " WHERE base_url = ? AND task_id = ?"
-            " AND (status IS NOT ? OR cost_cents IS NOT coalesce(?, cost_cents))",
-            (
-                _storable(task.status),
-                settled,
-                _storable(task.error),
-                task.created,
-                task.expires_at,
-                base_url,
-                _storable(task.task_id),
-                _storable(task.status),
-                settled,
+            "UPDATE clip SET status = :status, error = coalesce(:error, error),"
+            " cost_cents = coalesce(:cost, cost_cents), created = coalesce(created, :created),"
+            " expires_at = coalesce(expires_at, :expires_at)"
+            " WHERE base_url = :base_url AND task_id = :task_id"
+            " AND (status IS NOT :status OR cost_cents IS NOT coalesce(:cost, cost_cents))",
+            *(
+                {
+                    "base_url": base_url,
+                    "task_id": _storable(task.task_id),
+                    "status": _storable(task.status),
+                    "cost": task.cost_cents if task.is_terminal else None,
+                    "error": _storable(task.error),
+                    "created": task.created,
+                    "expires_at": task.expires_at,
+                }
+                for task in tasks
             ),
         )
 
@@ -214,8 +189,8 @@ class Journal:
         """The clip is whole on this disk; one that this machine did not ask for gets a row of its own."""
         now = clock.now()
         self._note(
-            "INSERT INTO clip (base_url, fate, intended_at, task_id, file, bytes, saved_at)"
-            " VALUES (?, 'known', ?, ?, ?, ?, ?) ON CONFLICT (base_url, task_id) DO UPDATE SET"
+            "INSERT INTO clip (base_url, fate, intended_at, task_id, status, file, bytes, saved_at)"
+            " VALUES (?, 'known', ?, ?, 'completed', ?, ?, ?) ON CONFLICT (base_url, task_id) DO UPDATE SET"
             " file = excluded.file, bytes = excluded.bytes, saved_at = excluded.saved_at",
             (base_url, now, _storable(task_id), _storable(os.path.abspath(file)), size, now),
         )
@@ -226,24 +201,26 @@ class Journal:
         """Those of these ids that belong to an entry already."""
         return set(self.by_task(base_url, task_ids))
 
-    def unsettled(self, base_url: str) -> list[tuple[Entry, set[str]]]:
-        """Entries whose POST's fate is not known and that nobody works on, with the tasks there were before it."""
+    def unsettled(self, base_url: str) -> list[tuple[Entry, set[str] | None]]:
+        """Entries whose POST's fate is open and that no process is looking up, with the tasks there were before it."""
         rows = self._rows(
             "SELECT * FROM clip WHERE base_url = ? AND fate IN ('sent', 'unknown') ORDER BY id", (base_url,)
         )
-        return [
-            (_entry(row), set(json.loads(row["present"])))
-            for row in rows
-            if row["fate"] == "unknown" or not _is_worked_on(row)
-        ]
+        found = []
+        for row in rows:
+            # A POST and its look-up take minutes; a process that lives for longer is at something else by now.
+            if clock.now() - (row["sent_at"] or 0) > LONGEST_POST or not self._is_worked_on(row):
+                present = json.loads(row["present"])
+                found.append((_entry(row), None if present is None else set(present)))
+        return found
 
     def ahead(self, entry: Entry) -> int:
         """How many creates have stood in line for a slot of this API for longer, and still do."""
         rows = self._rows(
-            "SELECT process, intended_at FROM clip WHERE base_url = ? AND fate = 'waiting' AND id < ?",
+            "SELECT process FROM clip WHERE base_url = ? AND fate = 'waiting' AND id < ?",
             (entry.base_url, entry.id),
         )
-        return sum(_is_worked_on(row) for row in rows)
+        return sum(self._is_worked_on(row) for row in rows)
 
     def entry(self, entry_id: int) -> Entry | None:
         rows = self._ask("SELECT * FROM clip WHERE id = ?", (entry_id,))
@@ -272,7 +249,7 @@ class Journal:
     def last(self, base_url: str) -> Entry | None:
         """The newest clip that was asked for and not refused."""
         rows = self._ask(
-            "SELECT * FROM clip WHERE base_url = ? AND fate NOT IN ('refused', 'intended', 'waiting')"
+            "SELECT * FROM clip WHERE base_url = ? AND sent_at IS NOT NULL AND fate IN ('sent', 'unknown', 'known')"
             " ORDER BY intended_at DESC, id DESC LIMIT 1",
             (base_url,),
         )
@@ -319,6 +296,32 @@ class Journal:
             (*values, limit, offset),
         )
 
+    # ------------------------------------------------------------------ who is at work
+
+    @property
+    def _lives(self) -> Path:
+        return self.path.parent / "running"
+
+    def _sign_of_life(self) -> str:
+        """The name by which other processes can see that this one still runs."""
+        if self._life is None:
+            self._life = SignOfLife(self._lives)
+        return self._life.name
+
+    def _is_worked_on(self, row: sqlite3.Row) -> bool:
+        """Whether the process that wrote an intent is still there."""
+        return row["process"] is not None and system.is_alive(self._lives, row["process"])
+
+    def _reap(self, database: sqlite3.Connection, base_url: str) -> None:
+        """Intents of processes that died before they sent anything hold no budget and no place in line any more."""
+        rows = database.execute(
+            "SELECT id, process FROM clip WHERE base_url = ? AND fate IN ('intended', 'waiting')", (base_url,)
+        ).fetchall()
+        database.executemany(
+            "UPDATE clip SET fate = 'refused', error = 'never sent' WHERE id = ?",
+            [(row["id"],) for row in rows if not self._is_worked_on(row)],
+        )
+
     # ------------------------------------------------------------------ the database
 
     @contextmanager
@@ -326,9 +329,9 @@ class Journal:
         """One transaction that is on disk when the block ends. Raises: FileError."""
         try:
             database = self._database()
-            if (found := database.execute("PRAGMA user_version").fetchone()[0]) > VERSION:
+            if (found := database.execute("PRAGMA user_version").fetchone()[0]) > ledger.VERSION:
                 raise FileError(
-                    f"the journal {self.path} was written by a newer airvid (layout {found}; this one knows {VERSION})",
+                    f"the journal {self.path} was written by a newer airvid (layout {found}, not {ledger.VERSION})",
                     hint="upgrade airvid; reading and following go on with this one",
                 )
             database.execute("BEGIN IMMEDIATE")
@@ -345,8 +348,10 @@ class Journal:
                 hint="nothing is sent without it; free some space or mend its folder",
             ) from error
 
-    def _note(self, query: str, *rows: tuple[Any, ...]) -> None:
-        """A write that no money depends on: a journal that cannot be written is only warned about."""
+    def _note(self, query: str, *rows: tuple[Any, ...] | dict[str, Any]) -> None:
+        """A write after which the work goes on in any case: a journal that cannot be written is only warned about."""
+        if not rows:
+            return
         try:
             with self._writing() as database:
                 database.executemany(query, rows)
@@ -366,66 +371,8 @@ class Journal:
     def _database(self) -> sqlite3.Connection:
         if self._open is None:
             system.make_private_folder(self.path.parent)
-            try:
-                self._open = _connect(self.path)
-            except sqlite3.DatabaseError as error:
-                if not _is_corrupt(error):
-                    raise
-                self._set_aside()
-                self._open = _connect(self.path)
+            self._open = ledger.open_or_begin(self.path, self._warn)
         return self._open
-
-    def _set_aside(self) -> None:
-        """Keep a broken journal under another name, and make room for a new one; of several processes, one does."""
-        with (self.path.parent / "journal.lock").open("wb") as lock:
-            while not system.try_lock(lock):
-                time.sleep(0.05)
-            try:
-                _connect(self.path).close()
-                return  # another process was quicker
-            except sqlite3.DatabaseError as error:
-                if not _is_corrupt(error):
-                    raise
-            kept = self.path.with_name(f"journal.broken-{clock.now():.0f}.db")
-            os.replace(self.path, kept)
-            for suffix in ("-wal", "-shm"):
-                self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
-        self._warn(
-            f"the journal was broken; it is kept as {kept}, and a new one is begun: airvid list still shows what the "
-            "server knows of the last 24 hours"
-        )
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    """The journal, laid out and readable. Raises: sqlite3.Error."""
-    database = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
-    try:
-        database.row_factory = sqlite3.Row
-        # SQLite's own lower() knows ASCII alone.
-        database.create_function("folded", 1, lambda text: text.casefold() if isinstance(text, str) else "")
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = FULL")
-        if database.execute("PRAGMA user_version").fetchone()[0] < VERSION:
-            _lay_out(database)
-        database.execute("SELECT * FROM clip ORDER BY id DESC LIMIT 1").fetchone()
-    except BaseException:
-        database.close()
-        raise
-    return database
-
-
-def _lay_out(database: sqlite3.Connection) -> None:
-    """Bring an empty or older journal to this version's layout; of several processes, one does."""
-    database.execute("BEGIN IMMEDIATE")
-    for layout in _LAYOUTS[database.execute("PRAGMA user_version").fetchone()[0] :]:
-        for statement in layout.strip().split(";\n"):
-            database.execute(statement)
-    database.execute(f"PRAGMA user_version = {VERSION}")
-    database.execute("COMMIT")
-
-
-def _is_corrupt(error: sqlite3.DatabaseError) -> bool:
-    return getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def _hold(
@@ -460,23 +407,6 @@ def _known(database: sqlite3.Connection, entry: Entry, task: Task) -> Entry:
         (_storable(task.task_id), _storable(task.status), task.created, task.expires_at, entry.id),
     ).fetchone()
     return _entry(row)
-
-
-def _is_worked_on(row: sqlite3.Row) -> bool:
-    """Whether the process that wrote an intent may still be at it."""
-    age = clock.now() - row["intended_at"]
-    return row["process"] is not None and age < _LONGEST_CREATE and system.is_running(row["process"])
-
-
-def _reap(database: sqlite3.Connection, base_url: str) -> None:
-    """Intents of processes that died before they sent anything hold no budget any more."""
-    rows = database.execute(
-        "SELECT id, process, intended_at FROM clip WHERE base_url = ? AND fate IN ('intended', 'waiting')", (base_url,)
-    ).fetchall()
-    database.executemany(
-        "UPDATE clip SET fate = 'refused', error = 'never sent' WHERE id = ?",
-        [(row["id"],) for row in rows if not _is_worked_on(row)],
-    )
 
 
 def _entry(row: sqlite3.Row) -> Entry:

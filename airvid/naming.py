@@ -84,7 +84,7 @@ def values(
         moment = datetime.fromtimestamp(0)
     return {
         "id": task_id,
-        "short_id": task_id[:8],
+        "short_id": _short(task_id),
         "model": model or "model",
         "slug": slug(prompt or ""),
         "date": moment.strftime("%Y-%m-%d"),
@@ -92,6 +92,12 @@ def values(
         "n": str(n),
         **({} if seed is None else {"seed": str(seed)}),
     }
+
+
+def _short(task_id: str) -> str:
+    """Eight characters that tell tasks apart: a UUID begins with chance, a counted id ends with its number."""
+    begins_with_chance = len(task_id) == 36 and task_id[8:9] == "-"
+    return task_id[:8] if begins_with_chance else task_id[-8:]
 
 
 def of_task(task: Task, entry: Entry | None, at: float, n: int) -> dict[str, str]:

@@ -10,12 +10,13 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, TextIO
 
-from airvid import clock
-from airvid.errors import AirvidError, Interrupted, SeveralErrors
+from airvid import clock, system
+from airvid.errors import AirvidError, FileError, Interrupted, SeveralErrors
 from airvid.tasks import COMPLETED, EXPIRED, FAILED, Model, Sighting
 
 # C0, DEL and C1 controls, line and paragraph separators, bidi overrides and isolates, halves of characters.
@@ -29,6 +30,7 @@ STATUS_STYLE = {COMPLETED: "green", FAILED: "red", EXPIRED: "yellow", "unknown":
 _LONGEST_SENTENCE = 2000
 # The signal that a Unix tool dies of when its reader has gone (contract 2.5); Windows has none of that name.
 SIGPIPE = 13
+LEAST_SECRET = 12
 
 
 def plain(value: object) -> str:
@@ -107,7 +109,8 @@ class Output:
         self.stderr = stderr or sys.stderr
         self.color = color
         # The key of this run: whoever repeats it, it is never printed.
-        self.secret: str | None = None
+        self.secret = ""
+        self.forces_color = bool(os.environ.get("FORCE_COLOR"))
         # While bars are live on this terminal, they print what is said above themselves.
         self.above_bars: Callable[[str], None] | None = None
         for stream in (self.stdout, self.stderr):
@@ -155,28 +158,30 @@ class Output:
 
     def _talk(self, line: str, style: str | None) -> None:
         line = _KEY_LIKE.sub(lambda found: masked(found[0]), self._without_secret(line))
-        if self.above_bars:
-            self.above_bars(line)
-            return
-        if style and self.color and self.stderr.isatty():
-            line = f"\x1b[{_STYLES[style]}m{line}\x1b[0m"
         try:
+            if self.above_bars:
+                self.above_bars(line)
+                return
+            if style and self.color and (self.stderr.isatty() or self.forces_color):
+                line = f"\x1b[{_STYLES[style]}m{line}\x1b[0m"
             self.stderr.write(line + "\n")
             self.stderr.flush()
-        except BrokenPipeError:
-            pass  # nobody listens any more; the work goes on
+        except OSError:
+            pass  # nobody listens any more, or the terminal is gone; the work goes on
 
     def confirm(self, question: str) -> bool:
         """A yes or no from the person at the terminal."""
         self.stderr.write(question)
         self.stderr.flush()
-        return sys.stdin.readline().strip().lower() in ("y", "yes")
+        with system.interruptible():
+            return sys.stdin.readline().strip().lower() in ("y", "yes")
 
     def ask_hidden(self, question: str) -> str:
         """A line from the terminal that is not shown while it is typed."""
         import getpass
 
-        return getpass.getpass(question, stream=self.stderr)
+        with system.interruptible():
+            return getpass.getpass(question, stream=self.stderr)
 
     # ------------------------------------------------------------------ results
 
@@ -190,25 +195,22 @@ class Output:
 
     def raw(self, chunk: bytes) -> None:
         """A clip's own bytes."""
-        try:
+        with _told_when_it_fails():
             self.stdout.buffer.write(chunk)
             self.stdout.buffer.flush()
-        except BrokenPipeError:
-            raise Interrupted(SIGPIPE) from None
 
     def _without_secret(self, line: str) -> str:
-        return line.replace(self.secret, masked(self.secret)) if self.secret else line
+        # A key of a few letters is no secret, and stands in too many words.
+        return line.replace(self.secret, masked(self.secret)) if len(self.secret or "") >= LEAST_SECRET else line
 
     def _say(self, line: str) -> None:
         line = self._without_secret(line)
         if self.above_bars and self.is_terminal:
             self.above_bars(line)
             return
-        try:
+        with _told_when_it_fails():
             self.stdout.write(line + "\n")
             self.stdout.flush()
-        except BrokenPipeError:
-            raise Interrupted(SIGPIPE) from None
 
     def submitted(self, seen: Sighting) -> None:
         """A task that was just made: its id."""
@@ -323,11 +325,11 @@ class Output:
             return
         self._table(["SETTING", "VALUE", "FROM"], ([name, _shown(value), source] for name, value, source in rows))
 
-    def record(self, record: dict[str, Any], line: Sequence[object]) -> None:
-        """A single result that is an object as JSON and a line of fields otherwise."""
+    def record(self, record: dict[str, Any], line: Sequence[object] | None) -> None:
+        """A single result that is an object as JSON and a line of fields, if any, otherwise."""
         if self.as_json:
             self.emit(record)
-        else:
+        elif line is not None:
             self.line(*line)
 
     def _table(self, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -352,7 +354,19 @@ class Output:
         for row in rows:
             table.add_row(*(Text(plain(field)[:500], style=STATUS_STYLE.get(field, "")) for field in row))
         console = Console(file=self.stdout, no_color=not self.color, highlight=False, markup=False, emoji=False)
-        console.print(table)
+        with _told_when_it_fails():
+            console.print(table)
+
+
+@contextmanager
+def _told_when_it_fails() -> Iterator[None]:
+    """Raises: Interrupted where the reader of standard output has gone, FileError where it cannot be written."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise Interrupted(SIGPIPE) from None
+    except OSError as error:
+        raise FileError(f"standard output cannot be written: {error.strerror}") from None
 
 
 def _about(seen: Sighting) -> tuple[str, str, str]:

@@ -97,7 +97,7 @@ class _LineRow(_Silent):
         self._say(task.status, f"{task.status}{percent} {length(clock.elapsed() - self._began)}")
 
     def trouble(self, what: str) -> None:
-        self._say(what, what)
+        self._say("trouble", what)
 
     def bytes(self, done: int, total: int | None) -> None:
         self._say("saving", f"saving {size(done)}" + (f" of {size(total)}" if total else ""))

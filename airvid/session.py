@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -84,10 +85,17 @@ class Session:
             else:
                 stored = None if key else self.settings.key()
                 key = key or (self.key() if need_key else stored.value if stored else None)
-                self.out.secret = key
+                self.out.secret = key or ""
                 wire = Wire(self.base_url.value, key, trace=trace)
             self._api = Api(wire)
         return self._api
+
+    def command(self, *words: str) -> str:
+        """A command line that can be pasted, for the same API as this run's."""
+        where = ["--sandbox"] if self._common.sandbox else []
+        if self._common.base_url is not None:
+            where = ["--base-url", self._common.base_url]
+        return shlex.join(["airvid", *where, *words])
 
     def progress(self) -> progress.Progress:
         return progress.choose(self.out)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from airvid import clock, retry
@@ -25,6 +26,8 @@ CONNECT_PATIENCE = 60.0
 # Seconds between two looks at the line before us (in the journal), and at the slots (in the server's list); and after
 # how many the POST is tried again although the list shows no room.
 LINE_PAUSE, SLOT_PAUSE, ROOM_PATIENCE = 1.0, 5.0, 60.0
+# After so many refusals that only sound like a limit, with nothing running, one is taken for what it is.
+GUESSES = 3
 UNKNOWN_FATE_HINT = "airvid list, before you create it again; airvid list --local --status unknown keeps it in view"
 
 
@@ -45,13 +48,14 @@ class Submitter:
         self._wait_for_slot = wait_for_slot
         self._note = note
         self._warn = warn
-        self._turn = asyncio.Lock()
-        self._present: set[str] = set()
-        self._clock_offset = 0.0
+        self._present: set[str] | None = None
+        self._clock_offset: float | None = None
+        # What stood in the way of the last POST that was not taken.
+        self.trouble: AirvidError | None = None
 
     def learn(self, listing: Listing) -> None:
         """Remember which tasks there were before, and how far the server's clock is from ours."""
-        self._present |= {task.task_id for task in listing.tasks}
+        self._present = {task.task_id for task in listing.tasks}
         if listing.server_time is not None:
             self._clock_offset = listing.server_time - clock.now()
 
@@ -60,37 +64,38 @@ class Submitter:
 
         Raises: UnknownFateError; the server's refusal; UnavailableError where no connection was made.
         """
-        async with self._turn:
-            if self._wait_for_slot:
+        if self._wait_for_slot:
+            await self._stand_in_line(entry)
+        began, attempt = clock.elapsed(), 0
+        while True:
+            entry = self._journal.mark_sent(entry, clock.now() + (self._clock_offset or 0.0), self._present)
+            try:
+                task = await self._post(entry, body)
+                return task, self._remember(entry, task)
+            except LimitedError as error:
+                self.trouble = error
+                if not self._wait_for_slot:
+                    self._journal.mark_refused(entry, error.message)
+                    error.hint = "--wait waits for its turn"
+                    raise
+                self._journal.mark_unsent(entry, in_line=True)
+                await self._await_room(entry, error, attempt)
                 await self._stand_in_line(entry)
-            began, attempt = clock.elapsed(), 0
-            while True:
-                entry = self._journal.mark_sent(entry, clock.now() + self._clock_offset, self._present)
-                try:
-                    task = await self._post(entry, body)
-                    return task, self._remember(entry, task)
-                except LimitedError as error:
-                    if not self._wait_for_slot:
-                        self._journal.mark_refused(entry, error.message)
-                        error.hint = "--wait waits for its turn"
-                        raise
-                    self._journal.mark_unsent(entry, in_line=True)
-                    await self._await_room(entry, error)
-                    await self._stand_in_line(entry)
-                    began, attempt = clock.elapsed(), 0
-                except UnavailableError as error:
-                    if error.sent:
-                        return await self._look_up(entry, body, error)
-                    self._journal.mark_unsent(entry, in_line=False)
-                    pause = retry.next_pause(attempt, clock.elapsed() - began, CONNECT_PATIENCE, None, random.random())
-                    if pause is None or isinstance(error, CertificateError):
-                        self._journal.mark_refused(entry, error.message)
-                        raise
-                    await clock.sleep(pause)
-                except AirvidError as error:
+                began = clock.elapsed()
+            except UnavailableError as error:
+                self.trouble = error
+                if error.sent:
+                    return await self._look_up(entry, body, error)
+                self._journal.mark_unsent(entry, in_line=False)
+                pause = retry.next_pause(attempt, clock.elapsed() - began, CONNECT_PATIENCE, None, random.random())
+                if pause is None or isinstance(error, CertificateError):
                     self._journal.mark_refused(entry, error.message)
                     raise
-                attempt += 1
+                await clock.sleep(pause)
+            except AirvidError as error:
+                self._journal.mark_refused(entry, error.message)
+                raise
+            attempt += 1
 
     async def _post(self, entry: Entry, body: dict[str, Any]) -> Task:
         """One POST. A signal while it is out waits for its answer for a moment, so that no paid id is thrown away."""
@@ -109,15 +114,16 @@ class Submitter:
             post.cancel()
             self._journal.mark_unknown(entry, "interrupted before the server answered", ())
         elif (error := post.exception()) is None:
-            known = self._remember(entry, post.result())
-            self._note(f"the task was made: {known.task_id}")
+            self._remember(entry, post.result())
+            self._note(f"the task was made: {post.result().task_id}")
         elif isinstance(error, AirvidError) and not (isinstance(error, UnavailableError) and error.sent):
             self._journal.mark_refused(entry, error.message)
         else:
             self._journal.mark_unknown(entry, str(error), ())
 
     def _remember(self, entry: Entry, task: Task) -> Entry:
-        self._present.add(task.task_id)
+        if self._present is not None:
+            self._present.add(task.task_id)
         try:
             return self._journal.mark_known(entry, task)
         except FileError as error:
@@ -135,17 +141,21 @@ class Submitter:
                 told = True
             await clock.sleep(LINE_PAUSE)
 
-    async def _await_room(self, entry: Entry, error: LimitedError) -> None:
+    async def _await_room(self, entry: Entry, error: LimitedError, attempt: int) -> None:
         """Wait until the limit that refused us may have room again.
 
         The server's hint is a floor. Of a concurrency limit, whose number nobody tells, the task list shows when one
         task less is running than when it refused; only the first in line asks for it.
+        Raises: the refusal itself, where it only sounds like a limit and nothing is running.
         """
+        busiest = await self._busy() if error.concurrency else None
+        if error.is_guess and not busiest and attempt >= GUESSES:
+            raise AirvidError(error.message, request_id=error.request_id)
         self._note(f"waiting for {'a free slot' if error.concurrency else 'the rate limit'}: {error.message}")
         began = clock.elapsed()
-        busiest = await self._busy() if error.concurrency else None
-        await clock.sleep(max(error.retry_after or 0.0, SLOT_PAUSE))
-        while busiest is not None and clock.elapsed() - began < ROOM_PATIENCE:
+        longer = min(ROOM_PATIENCE, SLOT_PAUSE * 2.0 ** min(attempt, 8))
+        await clock.sleep(max(error.retry_after or 0.0, SLOT_PAUSE if busiest else longer))
+        while busiest and clock.elapsed() - began < ROOM_PATIENCE:
             if self._journal.ahead(entry):
                 await clock.sleep(LINE_PAUSE)
                 continue
@@ -159,7 +169,7 @@ class Submitter:
         """How many tasks run; None where the server will not say."""
         try:
             return sum(not task.is_terminal for task in (await self._api.tasks(patience=0)).tasks)
-        except (UnavailableError, LimitedError):
+        except AirvidError:
             return None
 
     async def _look_up(self, entry: Entry, body: dict[str, Any], error: UnavailableError) -> tuple[Task, Entry]:
@@ -172,22 +182,40 @@ class Submitter:
             await clock.sleep(failed_at + moment - clock.elapsed())
             try:
                 listing = await self._api.tasks(patience=0)
-            except (UnavailableError, LimitedError):
+            except AirvidError:
                 continue
+            if self._clock_offset is None and listing.server_time is not None:
+                self._clock_offset = listing.server_time - clock.now()
+                entry = replace(entry, sent_at=(entry.sent_at or entry.intended_at) + self._clock_offset)
+            found = self._settled_elsewhere(entry, listing)
+            if found:
+                return found
             candidates = matches(listing, self._journal, entry, body, self._present)
-            if len(candidates) == 1 and (known := self._adopted(entry, candidates[0])):
-                self._present.add(candidates[0].task_id)
+            # A task that does not tell its prompt may be somebody else's that was quicker to show.
+            is_sure = len(candidates) == 1 and (candidates[0].prompt is not None or moment == LOOKUPS[-1])
+            if is_sure and (known := self._adopted(entry, candidates[0])):
+                if self._present is not None:
+                    self._present.add(candidates[0].task_id)
                 self._note(f"found: the create made task {candidates[0].task_id}")
                 return candidates[0], known
         ids = [task.task_id for task in candidates]
         self._journal.mark_unknown(entry, error.message, ids)
         raise UnknownFateError(
             f"{error.message}; whether a task was made is unknown"
-            + (f": it could be any of {', '.join(ids)}" if ids else ", the task list shows none"),
+            + (f": it could be {' or '.join(ids)}" if ids else ", the task list shows none that fits"),
             candidates=ids,
             request_id=error.request_id,
             hint=UNKNOWN_FATE_HINT,
         )
+
+    def _settled_elsewhere(self, entry: Entry, listing: Listing) -> tuple[Task, Entry] | None:
+        """What another airvid, in another terminal, found out about this very create meanwhile."""
+        now = self._journal.entry(entry.id)
+        if now is None or now.task_id is None:
+            return None
+        listed = next((task for task in listing.tasks if task.task_id == now.task_id), None)
+        task = listed or Task.parse({"status": now.status}, now.task_id)
+        return (task, now) if task else None
 
     def _adopted(self, entry: Entry, task: Task) -> Entry | None:
         try:
@@ -197,37 +225,40 @@ class Submitter:
             return None
 
 
-def settle_unknown(journal: Journal, service: str, listing: Listing, note: Callable[[str], None]) -> None:
+def settle_unknown(
+    journal: Journal, service: str, listing: Listing, note: Callable[[str], None], warn: Callable[[str], None]
+) -> None:
     """Give creates of unknown fate, of this or an earlier run, the one task in the list that each can have made."""
     for entry, present in journal.unsettled(service):
         candidates = matches(listing, journal, entry, entry.request, present)
-        if len(candidates) == 1 and journal.adopt(entry, candidates[0]):
-            note(f"found: an earlier create whose fate was unknown made task {candidates[0].task_id}")
-        elif entry.fate == "sent":
-            journal.mark_unknown(entry, "the program ended before the server answered", [])
+        try:
+            if len(candidates) == 1 and journal.adopt(entry, candidates[0]):
+                note(f"found: an earlier create whose fate was unknown made task {candidates[0].task_id}")
+                continue
+        except FileError as error:
+            warn(error.message)
+            return
+        ids = [task.task_id for task in candidates]
+        if entry.fate == "sent" or (ids and ids != list(entry.candidates)):
+            journal.mark_unknown(entry, entry.error or "the program ended before the server answered", ids)
 
 
-def matches(listing: Listing, journal: Journal, entry: Entry, body: dict[str, Any], present: set[str]) -> list[Task]:
+def matches(
+    listing: Listing, journal: Journal, entry: Entry, request: dict[str, Any], present: set[str] | None
+) -> list[Task]:
     """The listed tasks that this entry's POST can have made: alike in all that both tell, made in its time, not there
-    before it, and nobody else's.
+    before it, and nobody else's. Where nobody knows what was there before (`present` None), only one that tells its
+    prompt and its time can be ours.
     """
     sent_at = entry.sent_at if entry.sent_at is not None else entry.intended_at
     own = journal.known_ids(entry.base_url, (task.task_id for task in listing.tasks))
-    return [
-        task
-        for task in listing.tasks
-        if task.task_id not in present
-        and task.task_id not in own
-        and (task.created is None or sent_at - SENT_WINDOW[0] <= task.created <= sent_at + SENT_WINDOW[1])
-        and _is_like(task, body)
-    ]
 
-
-def _is_like(task: Task, body: dict[str, Any]) -> bool:
-    """Whether a task says nothing else than the request, in what it says at all."""
-    for key in ("model", "prompt", "mode", "aspect_ratio", "quality"):
-        asked, told = body.get(key), task.raw.get(key)
-        if isinstance(asked, str) and isinstance(told, str) and asked.strip().lower() != told.strip().lower():
+    def can_be_ours(task: Task) -> bool:
+        if task.task_id in own or not task.could_be(request):
             return False
-    asked = body.get("duration_seconds")
-    return asked is None or task.duration_seconds is None or asked == task.duration_seconds
+        if present is None and (task.prompt is None or task.created is None):
+            return False
+        in_time = task.created is None or sent_at - SENT_WINDOW[0] <= task.created <= sent_at + SENT_WINDOW[1]
+        return in_time and task.task_id not in (present or ())
+
+    return [task for task in listing.tasks if can_be_ours(task)]

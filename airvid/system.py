@@ -11,12 +11,20 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Coroutine
+import uuid
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from airvid import clock
 from airvid.errors import Interrupted
+
+# A hang-up or a Ctrl-C often comes twice, from the terminal and from a parent: within so many seconds it is one.
+DOUBLED = 0.3
+SHOW_CURSOR = b"\x1b[?25h"
+if TYPE_CHECKING:
+    import ssl
 
 IS_WINDOWS = sys.platform == "win32"
 # Ctrl-C, a polite kill, and a closed terminal. Windows knows the first two.
@@ -26,16 +34,19 @@ _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP
 def run(story: Coroutine[Any, Any, None]) -> None:
     """Run a story on the program's one event loop until it ends.
 
-    A first signal cancels it, so that it can close what it holds; a second one ends the process at once.
+    A first signal cancels it, so that it can close what it holds; a second Ctrl-C ends the process at once.
     Raises: what the story raises; Interrupted after a signal.
     """
-    received: list[int] = []
+    received: list[tuple[int, float]] = []
 
     def interrupt(number: int) -> None:
-        received.append(number)
-        if len(received) > 1:
+        received.append((number, clock.elapsed()))
+        if len(received) == 1:
+            task.cancel()
+        elif number == signal.SIGINT and clock.elapsed() - received[0][1] > DOUBLED:
+            if sys.stderr and sys.stderr.isatty():
+                os.write(sys.stderr.fileno(), SHOW_CURSOR)
             os._exit(128 + number)
-        task.cancel()
 
     with asyncio.Runner(loop_factory=clock.loop_factory()) as runner:
         loop = runner.get_loop()
@@ -44,7 +55,7 @@ def run(story: Coroutine[Any, Any, None]) -> None:
         try:
             loop.run_until_complete(task)
         except asyncio.CancelledError:
-            raise Interrupted(received[0] if received else signal.SIGINT) from None
+            raise Interrupted(received[0][0] if received else signal.SIGINT) from None
         finally:
             restore()
 
@@ -66,9 +77,29 @@ def _handle(loop: asyncio.AbstractEventLoop, interrupt: Callable[[int], None]) -
                 loop.remove_signal_handler(number)
             except NotImplementedError:
                 pass
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     return restore
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """While a person or a pipe is read, which blocks the event loop, signals end the program as they always do."""
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+def read_stdin() -> bytes:
+    """All of standard input."""
+    with interruptible():
+        return sys.stdin.buffer.read()
 
 
 def write_private(path: Path, content: bytes) -> None:
@@ -136,23 +167,56 @@ def try_lock(file: IO[bytes]) -> bool:
     return True
 
 
-def is_running(process_id: int) -> bool:
-    """Whether a process of this number exists. Windows cannot ask without harm and answers yes."""
-    if IS_WINDOWS:
-        return True
+class SignOfLife:
+    """A file that a process holds locked for as long as it lives, however it ends. Raises: OSError.
+
+    A process id would do as little in a container, where every run has the same, as after it was given again.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        make_private_folder(folder)
+        self.name = uuid.uuid4().hex
+        self._path = folder / self.name
+        self._file = self._path.open("wb")
+        try_lock(self._file)
+
+    def end(self) -> None:
+        self._file.close()
+        self._path.unlink(missing_ok=True)
+
+
+def is_alive(folder: Path, name: str) -> bool:
+    """Whether the process that gave this sign of life still runs; the sign of a dead one is removed."""
+    path = folder / name
     try:
-        os.kill(process_id, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        with path.open("rb+") as file:
+            if not try_lock(file):
+                return True
+        path.unlink(missing_ok=True)
+    except OSError:
+        pass
+    return False
+
+
+def trust_store() -> ssl.SSLContext:
+    """The system's certificates, to which SSL_CERT_FILE and a company's roots belong; certifi's where it has none."""
+    import ssl
+
+    context = ssl.create_default_context()
+    if sys.platform == "darwin" and not context.cert_store_stats()["x509_ca"]:
+        import certifi
+
+        context.load_verify_locations(certifi.where())
+    return context
 
 
 def open_file(path: Path) -> bool:
     """Show a file in the desktop's own program. False where there is no desktop."""
     if sys.platform == "win32":
-        os.startfile(path)
+        try:
+            os.startfile(path)
+        except OSError:
+            return False
         return True
     if sys.platform != "darwin" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         return False

@@ -71,6 +71,11 @@ def _texts(value: object) -> tuple[str, ...]:
     return tuple(item for item in value if text(item)) if isinstance(value, list) else ()
 
 
+def is_task_id(value: str) -> bool:
+    """Whether a text can be a task's id: one that fits into a path and a line."""
+    return value.isprintable() and 0 < len(value) <= 200 and bool(value.strip("."))
+
+
 def error_text(value: object, depth: int = 3) -> str | None:
     """The sentence in an error of any of the shapes the API uses: text, or an object with a message."""
     if isinstance(value, dict) and depth:
@@ -109,7 +114,7 @@ class Task:
             return None
         found = raw.get("task_id")
         task_id = text(found) or (str(found) if isinstance(found, int) and not isinstance(found, bool) else task_id)
-        if not task_id:
+        if not task_id or not is_task_id(task_id):
             return None
         url = text(raw.get("result_url"))
         progress = number(raw.get("progress"))
@@ -138,6 +143,15 @@ class Task:
     @property
     def is_terminal(self) -> bool:
         return self.status in TERMINAL
+
+    def could_be(self, request: dict[str, Any]) -> bool:
+        """Whether the task says nothing else than a request's body, in what it says at all."""
+        for key in ("model", "prompt", "mode", "aspect_ratio", "quality"):
+            asked, told = request.get(key), self.raw.get(key)
+            if isinstance(asked, str) and isinstance(told, str) and asked.strip().lower() != told.strip().lower():
+                return False
+        asked = request.get("duration_seconds")
+        return asked is None or self.duration_seconds is None or asked == self.duration_seconds
 
 
 @dataclass(frozen=True)

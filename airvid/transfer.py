@@ -12,7 +12,7 @@ import os
 import random
 import re
 from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -73,8 +73,9 @@ async def save(wire: Wire, url: str, path: Path, *, force: bool) -> AsyncGenerat
             before = part.size
             try:
                 async with wire.fetch(url, part.headers()) as body:
-                    async for received in part.receive(body):
-                        yield received
+                    async with aclosing(part.receive(body)) as steps:
+                        async for received in steps:
+                            yield received
                 break
             except DeadLinkError:
                 raise
@@ -189,6 +190,7 @@ class _Part:
             raise
 
     def discard(self) -> None:
+        self._file.close()  # an open file cannot be removed everywhere
         self.path.unlink(missing_ok=True)
         self._sidecar.unlink(missing_ok=True)
 
@@ -235,7 +237,11 @@ def _open_part(path: Path) -> Iterator[_Part]:
 def _open_locked(part: Path) -> IO[bytes] | None:
     """The part, opened and locked; None where another process has it."""
     while True:
-        descriptor = os.open(part, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+        # Another's link is not followed, and what already has its final name, too, is not touched.
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
+        if os.path.lexists(part) and part.lstat().st_nlink > 1:
+            part.unlink()
+        descriptor = os.open(part, flags, 0o666)
         file = os.fdopen(descriptor, "r+b", buffering=0)
         if not system.try_lock(file):
             file.close()

@@ -65,7 +65,7 @@ def test_only_what_was_never_sent_is_withdrawn(desk: Desk) -> None:
 
 def test_a_task_belongs_to_one_entry_and_the_servers_own_answer_goes_first(desk: Desk) -> None:
     guessed, told = desk.sent(), desk.sent(prompt="another")
-    assert desk.journal.adopt(guessed, task())
+    assert desk.journal.adopt(guessed, task(prompt="a fox"))
     desk.journal.mark_known(told, task())
     assert (desk.state(guessed), desk.state(told)) == ("unknown", "queued")
     assert desk.journal.by_task(API, ["t-1"])["t-1"].id == told.id
@@ -116,7 +116,13 @@ def test_a_task_that_another_create_could_have_made_is_not_adopted(
     entry = desk.sent()
     other = desk.journal.mark_sent(desk.intend(**rival)[0], NOON + later, [])
     desk.become(other, fate)
-    assert (desk.journal.adopt(entry, task()) is not None) is adopted
+    assert (desk.journal.adopt(entry, task(prompt="a fox", model="wan")) is not None) is adopted
+
+
+def test_a_task_that_does_not_tell_its_prompt_could_be_any_rivals(desk: Desk) -> None:
+    entry = desk.sent()
+    desk.sent(prompt="another")
+    assert desk.journal.adopt(entry, task()) is None
 
 
 def test_where_the_task_does_not_tell_its_time_any_rival_counts(desk: Desk) -> None:

@@ -29,14 +29,14 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 # ---------------------------------------------------------------------- foreign text
 
 
-@pytest.mark.parametrize("where", ["prompt", "model", "target", "error", "task_id", "status"])
+@pytest.mark.parametrize("where", ["prompt", "model", "target", "error", "status"])
 def test_text_that_is_no_unicode_breaks_nothing(desk: Desk, where: str) -> None:
     bad = "fox \udcff"
     request = {"model": bad if where == "model" else "wan", "prompt": bad if where == "prompt" else "a fox"}
     (entry,) = desk.intend(request=request, targets=[bad if where == "target" else None])
     desk.journal.mark_sent(entry, NOON, [bad])
     desk.journal.mark_unknown(entry, bad if where == "error" else "", [bad])
-    found = task(**({where: bad} if where in ("task_id", "status", "error") else {}))
+    found = task(**({where: bad} if where in ("status", "error") else {}))
     desk.journal.mark_known(entry, found)
     desk.journal.note_task(API, found)
     assert desk.journal.running(API)[0].id == entry.id

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
+from airvid import system
 from airvid.config import sound_key
 from airvid.errors import AuthError, UsageError
 from airvid.output import masked
@@ -19,10 +20,8 @@ class Options:
 async def login(session: Session, options: Options) -> None:
     if session.is_sandbox:
         raise UsageError("the sandbox needs no key", hint="airvid auth login, without --sandbox")
-    if sys.stdin.isatty():
-        key = session.out.ask_hidden("API key: ")
-    else:
-        key = sys.stdin.buffer.read(65_536).decode("utf-8", "replace")
+    typed = sys.stdin.isatty()
+    key = session.out.ask_hidden("API key: ") if typed else system.read_stdin().decode("utf-8", "replace")
     if not key.strip():
         raise UsageError("no key was given", hint="airvid auth login < FILE reads it from a file")
     key = sound_key(key, "what was given")
@@ -31,6 +30,7 @@ async def login(session: Session, options: Options) -> None:
     if not options.no_verify:
         await session.api(key=key).tasks()
     session.settings.set("api-key", key)
+    session.out.record({"key": masked(key), "path": str(session.settings.path)}, None)
     session.out.note(
         f"key {masked(key)} stored in {session.settings.path}" + ("" if options.no_verify else "; the API accepts it")
     )
@@ -40,6 +40,7 @@ async def login(session: Session, options: Options) -> None:
 
 async def logout(session: Session) -> None:
     removed = session.settings.unset("api-key")
+    session.out.record({"removed": removed, "path": str(session.settings.path)}, None)
     session.out.note(f"key removed from {session.settings.path}" if removed else "no key was stored")
     if other := session.settings.other_key_source():
         session.out.warn(f"{other} still holds a key")

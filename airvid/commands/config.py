@@ -28,12 +28,15 @@ async def get(session: Session, name: str) -> None:
 async def set_one(session: Session, name: str, value: str) -> None:
     name = setting_name(name)
     session.settings.set(name, checked(name, value))
+    session.out.record({"name": name, "value": session.settings.file[name]}, None)
     session.out.note(f"{name} is set in {session.settings.path}")
 
 
 async def unset(session: Session, name: str) -> None:
     name = setting_name(name)
-    if not session.settings.unset(name):
+    removed = session.settings.unset(name)
+    session.out.record({"name": name, "removed": removed}, None)
+    if not removed:
         session.out.note(f"{name} was not set in {session.settings.path}")
 
 

@@ -12,7 +12,7 @@ from airvid import clock
 from airvid.api import Listing
 from airvid.commands import finish, plan
 from airvid.commands.plan import Options, Plan
-from airvid.errors import AirvidError, LimitedError, UnknownFateError, WaitTimeoutError, settle
+from airvid.errors import AirvidError, LimitedError, UnavailableError, UnknownFateError, WaitTimeoutError, settle
 from airvid.output import money
 from airvid.progress import Progress
 from airvid.session import Session
@@ -54,7 +54,7 @@ class _Run:
         self._plan = plan
         self._entries = entries
         self._tasks: dict[int, Task] = {}
-        self._ended: set[int] = set()
+        self._outcomes: dict[int, AirvidError | None] = {}
         self._submitter = Submitter(
             session.api(),
             session.journal,
@@ -67,38 +67,49 @@ class _Run:
         """Submit one after the other, follow side by side. Raises: what the clips came to."""
         if listing:
             self._submitter.learn(listing)
-        outcomes: list[AirvidError | None] = []
         try:
             async with asyncio.timeout(self._plan.timeout if self._options.wait else None):
                 with self._session.progress() as progress:
                     async with asyncio.TaskGroup() as group:
-                        await self._submit_all(group, progress, outcomes)
+                        await self._submit_all(group, progress)
         except TimeoutError:
-            outcomes += [self._timed_out(n) for n in range(len(self._entries)) if n not in self._ended]
-        settle(outcomes)
+            for index in range(len(self._entries)):
+                if index not in self._outcomes:
+                    self._outcomes[index] = self._timed_out(index)
+        settle(self._outcomes.values())
 
-    async def _submit_all(
-        self, group: asyncio.TaskGroup, progress: Progress, outcomes: list[AirvidError | None]
-    ) -> None:
+    async def _submit_all(self, group: asyncio.TaskGroup, progress: Progress) -> None:
         for index, entry in enumerate(self._entries):
             try:
-                task, known = await self._submitter.submit(entry, self._plan.body)
+                self._tasks[index], self._entries[index] = await self._submitter.submit(entry, self._plan.body)
             except AirvidError as error:
-                outcomes.append(error)
-                return  # what refused this one will not take the next
-            self._entries[index], self._tasks[index] = known, task
-            if not self._options.wait:
-                self._session.out.submitted(Sighting(task, known))
-                outcomes.append(None)
+                self._outcomes[index] = error
+                self._give_up_after(index)  # what refused this one will not take the next
+                return
+            seen = Sighting(self._tasks[index], self._entries[index])
+            if self._options.wait:
+                self._session.out.note(f"task {seen.task_id} submitted, {self._price(seen)}")
+                group.create_task(self._finish(index, progress))
                 continue
-            self._session.out.note(f"task {task.task_id} submitted, {self._price(task)}")
-            group.create_task(self._finish(index, progress, outcomes))
+            try:
+                self._session.out.submitted(seen)
+                self._outcomes[index] = None
+            except AirvidError as error:
+                error.task_id = seen.task_id
+                self._outcomes[index] = error
 
-    def _price(self, task: Task) -> str:
-        cents = task.cost_cents if task.cost_cents is not None else self._plan.cents
+    def _give_up_after(self, index: int) -> None:
+        left = range(index + 1, len(self._entries))
+        if left:
+            self._session.out.note(f"{len(left)} more {'clips were' if len(left) > 1 else 'clip was'} not submitted")
+        for each in left:
+            self._outcomes[each] = self._outcomes[index]
+
+    def _price(self, seen: Sighting) -> str:
+        cents = seen.cost_cents
         return f"estimated at {money(cents)}" if cents is not None else "its price is unknown"
 
-    async def _finish(self, index: int, progress: Progress, outcomes: list[AirvidError | None]) -> None:
+    async def _finish(self, index: int, progress: Progress) -> None:
         """Follow one task to its end, and save it. One clip's failure never stops the others."""
         session, task, entry, began = self._session, self._tasks[index], self._entries[index], clock.elapsed()
         row = progress.row(task.task_id[:8])
@@ -108,7 +119,7 @@ class _Run:
                 session, task, row, entry=entry, is_fresh=True, was_seen=True
             )
             seen = Sighting(task, entry)
-            error = finish.verdict(task)
+            error = finish.verdict(session, task)
             if error is None and self._plan.name is not None:
                 seen = await finish.save(
                     session,
@@ -119,17 +130,16 @@ class _Run:
                     force=bool(self._options.force),
                     fields=self._plan.fields(index + 1, task.task_id),
                 )
-        except AirvidError as raised:
-            error = raised
+        except (AirvidError, OSError) as raised:
+            error = finish.as_told(raised)
             error.task_id = error.task_id or task.task_id
-            error.hint = error.hint or self._how_to_go_on(task.task_id)
+            error.hint = error.hint or self._how_to_go_on(index, task.task_id)
         row.end(finish.last_word(seen, clock.elapsed() - began))
-        self._ended.add(index)
+        self._outcomes[index] = error
         if self._plan.name is None or self._plan.name.template is not None:
             session.out.finished(seen, wants_file=self._plan.name is not None)
         if self._options.open and seen.output:
             finish.open_clip(session, seen.output)
-        outcomes.append(error)
 
     def _timed_out(self, index: int) -> AirvidError:
         """What --timeout means for one clip: the task goes on, nobody knows, or there is none."""
@@ -140,17 +150,25 @@ class _Run:
                 "the time was up before it was known whether a task was made", hint=UNKNOWN_FATE_HINT
             )
         if not entry.task_id:
+            trouble = self._submitter.trouble
+            if isinstance(trouble, UnavailableError):
+                return UnavailableError(f"the time was up before a task could be made: {trouble.message}")
             return LimitedError("the time was up before a task could be made")
         self._session.out.finished(Sighting(task, entry), wants_file=False)
         return WaitTimeoutError(
             f"the time was up; the task goes on ({entry.state})",
             task_id=entry.task_id,
-            hint=self._how_to_go_on(entry.task_id),
+            hint=self._how_to_go_on(index, entry.task_id),
         )
 
-    def _how_to_go_on(self, task_id: str) -> str:
-        verb = ["airvid", *(["--sandbox"] if self._session.is_sandbox else []), "watch", task_id]
-        return finish.command(*verb, *(["-o", self._options.output] if self._options.output else []))
+    def _how_to_go_on(self, index: int, task_id: str) -> str:
+        """The one command that goes on from here, with the same file."""
+        name = self._plan.name
+        if name is None or name.template is None:
+            where = None if name is None else "-"
+        else:
+            where = str(self._plan.path(index + 1)) if name.is_known else self._options.output
+        return self._session.command("watch", task_id, *(["-o", where] if where else []))
 
     def tell_how_to_go_on(self) -> None:
         """After an interruption: the one command for each clip that goes on without us."""
@@ -158,8 +176,8 @@ class _Run:
             entry = self._session.journal.entry(entry.id) or entry
             if entry.fate in ("sent", "unknown"):
                 self._session.out.warn(f"whether a task was made is unknown; {UNKNOWN_FATE_HINT}")
-            elif entry.task_id and index not in self._ended and self._options.wait:
-                self._session.out.note(f"the task goes on; to pick it up: {self._how_to_go_on(entry.task_id)}")
+            elif entry.task_id and index not in self._outcomes and self._options.wait:
+                self._session.out.note(f"the task goes on; to pick it up: {self._how_to_go_on(index, entry.task_id)}")
 
     def withdraw_unsent(self) -> None:
         """Intents that never left hold no budget."""

@@ -68,12 +68,12 @@ async def _download(session: Session, options: Options, name: Naming, task_id: s
     began = clock.elapsed()
     task = await status.read(session, task_id)
     session.journal.note_task(session.service, task)
-    if (error := finish.verdict(task)) is not None:
+    if (error := finish.verdict(session, task)) is not None:
         raise error
     if task.status != COMPLETED:
         raise WaitTimeoutError(
             f"the task is {task.status}: there is no clip yet",
-            hint=finish.command("airvid", "watch", task_id, "-o", options.output or DEFAULT_NAME),
+            hint=session.command("watch", task_id, "-o", options.output or DEFAULT_NAME),
         )
     entry = session.journal.by_task(session.service, [task_id]).get(task_id)
     fields = naming.of_task(task, entry, clock.now(), n)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import shlex
 import tempfile
 from contextlib import aclosing
 from pathlib import Path
 
 from airvid import clock, naming, system, transfer
 from airvid.api import Listing
-from airvid.errors import AirvidError, ExpiredError, NotFoundError, TaskFailedError, UnavailableError, UsageError
+from airvid.errors import (
+    AirvidError,
+    ExpiredError,
+    FileError,
+    NotFoundError,
+    TaskFailedError,
+    UnavailableError,
+    UsageError,
+)
 from airvid.follow import Trouble, follow
 from airvid.naming import Naming
 from airvid.output import length, moment, size
@@ -44,7 +51,7 @@ async def follow_to_end(
     return task
 
 
-def verdict(task: Task) -> AirvidError | None:
+def verdict(session: Session, task: Task) -> AirvidError | None:
     """The error that a task which ended stands for; None for a clip that can be had."""
     why = f": {task.error}" if task.error else ""
     if task.status == FAILED:
@@ -56,7 +63,7 @@ def verdict(task: Task) -> AirvidError | None:
         return UnavailableError(
             "the task is completed, but the server gives no URL for its clip",
             task_id=task.task_id,
-            hint=f"airvid download {task.task_id}",
+            hint=session.command("download", task.task_id),
         )
     return None
 
@@ -94,7 +101,7 @@ async def _fetch(session: Session, task: Task, path: Path, row: Row, *, force: b
             fresh = await session.api().task(task.task_id)
         except NotFoundError:
             fresh = task
-        if (ended := verdict(fresh)) is not None:
+        if (ended := verdict(session, fresh)) is not None:
             raise ended from None
         if fresh.status != COMPLETED:
             raise UnavailableError(f"the link is dead, and the task is {fresh.status} again") from None
@@ -104,7 +111,7 @@ async def _fetch(session: Session, task: Task, path: Path, row: Row, *, force: b
             if fresh.expires_at is not None and clock.now() >= fresh.expires_at:
                 raise ExpiredError(f"the clip expired on {moment(fresh.expires_at)}", task_id=task.task_id) from None
             raise UnavailableError(
-                error.message, task_id=task.task_id, hint=f"airvid download {task.task_id}"
+                error.message, task_id=task.task_id, hint=session.command("download", task.task_id)
             ) from None
 
 
@@ -122,6 +129,11 @@ def last_word(seen: Sighting, seconds: float) -> str:
     return f"{seen.status} after {length(seconds)}"
 
 
+def as_told(error: AirvidError | OSError) -> AirvidError:
+    """A failure of the disk outside the file itself (a full /tmp, say) is one of a file, too."""
+    return error if isinstance(error, AirvidError) else FileError(f"{error.filename or 'a file'}: {error.strerror}")
+
+
 def check_stdout(session: Session, name: Naming) -> None:
     """See that a clip's bytes may go to standard output, where they are to. Raises: UsageError."""
     if name.template is None and session.out.is_terminal:
@@ -132,17 +144,11 @@ def check_stdout(session: Session, name: Naming) -> None:
 
 def take_note(session: Session, listing: Listing) -> None:
     """What the server's list tells the journal: how tasks stand, and what became of creates of unknown fate."""
-    for task in listing.tasks:
-        session.journal.note_task(session.service, task)
-    settle_unknown(session.journal, session.service, listing, session.out.note)
+    session.journal.note_task(session.service, *listing.tasks)
+    settle_unknown(session.journal, session.service, listing, session.out.note, session.out.warn)
 
 
 def open_clip(session: Session, path: str) -> None:
     """Show a clip in the desktop's player, where there is one."""
     if not system.open_file(Path(path)):
         session.out.warn(f"there is no desktop here to open {path} on")
-
-
-def command(*words: str) -> str:
-    """A command line that can be pasted."""
-    return " ".join(shlex.quote(word) for word in words)

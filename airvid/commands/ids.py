@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-import sys
 from collections.abc import Awaitable, Callable, Iterable
 
+from airvid import system
 from airvid.commands import finish
 from airvid.errors import AirvidError, LimitedError, NotFoundError, UnavailableError, UsageError
 from airvid.session import Session
@@ -19,7 +19,7 @@ def given(arguments: Iterable[str]) -> list[str]:
     """The arguments, with those on standard input in the place of `-`, each once. Raises: UsageError."""
     found: list[str] = []
     for argument in arguments:
-        more = [argument] if argument != "-" else sys.stdin.buffer.read().decode("utf-8", "replace").split("\n")
+        more = [argument] if argument != "-" else system.read_stdin().decode("utf-8", "replace").split("\n")
         found += [each.strip() for each in more if each.strip() or argument != "-"]
     if any(not each for each in found):
         raise UsageError("an empty task id", hint="airvid list")
@@ -84,7 +84,8 @@ async def side_by_side(
         try:
             async with places:
                 await work(task_id)
-        except AirvidError as error:
+        except (AirvidError, OSError) as raised:
+            error = finish.as_told(raised)
             error.task_id = error.task_id or task_id
             return error
         return None

@@ -30,7 +30,7 @@ class Options:
 
 async def run(session: Session, options: Options) -> None:
     allowed = (*STATUSES, *FATES) if options.local else STATUSES
-    statuses = [canonical_status(each) for each in options.status]
+    statuses = [each if options.local and each in FATES else canonical_status(each) for each in options.status]
     for each, status in zip(options.status, statuses, strict=True):
         if status not in allowed:
             raise UsageError(f"--status {each!r} is not one of {', '.join(allowed)}")

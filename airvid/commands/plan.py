@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from airvid import clock, naming, request, transfer
+from airvid import clock, naming, request, system, transfer
 from airvid.api import Listing
 from airvid.commands import finish
 from airvid.config import checked
@@ -145,7 +144,7 @@ async def make(session: Session, options: Options) -> tuple[Plan, Listing | None
     plan = replace(plan, model=model, cents=cents, body={"model": model.id} if model else plan.body)
     if not checked_early:
         complaints += _target_complaints(plan, options)
-    if model:
+    if model or options.no_validate:
         complaints += _budget_complaints(session, cents, options.count or 1)
     complain(complaints)
     if model and not options.model:
@@ -187,7 +186,7 @@ def _prompt(options: Options) -> str:
         raise UsageError("no prompt", hint=hint)
     source = options.prompt_file or options.prompt
     if source == "-":
-        prompt = _decoded(sys.stdin.buffer.read(), "standard input")
+        prompt = _decoded(system.read_stdin(), "standard input")
     elif options.prompt_file is not None:
         try:
             prompt = _decoded(Path(options.prompt_file).read_bytes(), options.prompt_file)
@@ -231,10 +230,9 @@ def _target_complaints(plan: Plan, options: Options) -> list[AirvidError]:
     complaints: list[AirvidError] = []
     for n in range(1, plan.count + 1):
         try:
-            if not plan.name.is_known:
-                naming.check_folder(plan.name.folder)
-                break
-            naming.check(plan.path(n), force=bool(options.force))
+            # An id that is yet to come is as long as any.
+            path = plan.path(n) if plan.name.is_known else plan.name.path(plan.fields(n, "0" * 36))
+            naming.check(path, force=bool(options.force))
         except AirvidError as error:
             complaints.append(error)
     return complaints
@@ -245,7 +243,8 @@ async def _ask(session: Session, options: Options) -> tuple[list[Model] | None, 
     api = session.api(need_key=not options.dry_run)
     if options.dry_run:
         return await api.models(), None
-    if options.no_validate and options.model:
+    needs_price = options.max_cost is not None or bool(budgets(session))
+    if options.no_validate and options.model and not needs_price:
         return None, await _present(session)
     return await asyncio.gather(api.models(), _present(session))
 
@@ -269,7 +268,8 @@ def _model(models: list[Model] | None, wish: Wish, options: Options, complaints:
             return request.choose_model(models, wish)
         model = request.find_model(models, wish.model)
     except UsageError as error:
-        complaints.append(error)
+        if not (options.no_validate and wish.model):
+            complaints.append(error)
         return None
     if not options.no_validate:
         complaints += request.model_complaints(wish, model)

@@ -32,7 +32,7 @@ async def run(session: Session, options: Options) -> None:
     entries = session.journal.by_task(session.service, tasks)
     session.out.tasks([Sighting(tasks[each], entries.get(each)) for each in found if each in tasks], as_array=False)
     if options.exit_status:
-        outcomes = [*(each for each in outcomes if each), *(_verdict(task) for task in tasks.values())]
+        outcomes = [*(each for each in outcomes if each), *(_verdict(session, task) for task in tasks.values())]
     settle(outcomes)
 
 
@@ -50,12 +50,12 @@ async def read(session: Session, task_id: str) -> Task:
             await clock.sleep(1.0)
 
 
-def _verdict(task: Task) -> AirvidError | None:
+def _verdict(session: Session, task: Task) -> AirvidError | None:
     """With --exit-status the task answers: 0 completed, 5 failed, 6 expired, 10 still running."""
     if task.status in (FAILED, EXPIRED):
-        return finish.verdict(task)
+        return finish.verdict(session, task)
     if task.status == COMPLETED:
         return None
     return WaitTimeoutError(
-        f"the task is {task.status}", task_id=task.task_id, hint=finish.command("airvid", "watch", task.task_id)
+        f"the task is {task.status}", task_id=task.task_id, hint=session.command("watch", task.task_id)
     )

@@ -12,7 +12,7 @@ from airvid.errors import AirvidError, UsageError, WaitTimeoutError, settle
 from airvid.naming import Naming
 from airvid.progress import Progress
 from airvid.session import Session
-from airvid.tasks import FAILED, QUEUED, Entry, Sighting, Task
+from airvid.tasks import QUEUED, Entry, Sighting, Task
 
 
 @dataclass
@@ -82,7 +82,7 @@ class _Watch:
         except TimeoutError:
             pass
         left = [each for each in self._tasks if each not in self._outcomes]
-        if any(error and error.exit_code == 5 for error in self._outcomes.values()) and self._options.fail_fast:
+        if any(self._outcomes.values()) and self._options.fail_fast:
             left = []  # stopped on purpose: the failure is the answer
         return [*self._outcomes.values(), *(self._timed_out(each) for each in left)]
 
@@ -91,15 +91,19 @@ class _Watch:
         try:
             while running:
                 done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                if any(task.result() == FAILED for task in done) and self._options.fail_fast:
+                # Every result is taken, or a second error would be told by the event loop, in its own words.
+                for error in [task.exception() for task in done]:
+                    if error:
+                        raise error
+                if any(self._outcomes.values()) and self._options.fail_fast:
                     return
         finally:
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
 
-    async def _one(self, task_id: str, n: int, progress: Progress) -> str:
-        """Follow one task to its end, and save it; its status."""
+    async def _one(self, task_id: str, n: int, progress: Progress) -> None:
+        """Follow one task to its end, and save it. One clip's failure never stops the others."""
         session, entry, began = self._session, self._entries.get(task_id), clock.elapsed()
         row = progress.row(task_id[:8])
         seen = Sighting(self._tasks[task_id], entry)
@@ -108,7 +112,7 @@ class _Watch:
                 session, self._tasks[task_id], row, entry=entry, is_fresh=_is_fresh(entry), tell_changes=True
             )
             self._tasks[task_id], seen = task, Sighting(task, entry)
-            error = finish.verdict(task)
+            error = finish.verdict(session, task)
             if error is None and self._name is not None:
                 seen = await finish.save(
                     session,
@@ -120,8 +124,8 @@ class _Watch:
                     fields=naming.of_task(task, entry, clock.now(), n),
                 )
                 session.out.changed(seen)
-        except AirvidError as raised:
-            error = raised
+        except (AirvidError, OSError) as raised:
+            error = finish.as_told(raised)
             error.task_id = error.task_id or task_id
         row.end(finish.last_word(seen, clock.elapsed() - began))
         if seen.task and seen.task.is_terminal and (self._name is None or self._name.template is not None):
@@ -129,7 +133,6 @@ class _Watch:
         if self._options.open and seen.output:
             finish.open_clip(session, seen.output)
         self._outcomes[task_id] = error
-        return seen.status
 
     def _timed_out(self, task_id: str) -> AirvidError:
         return WaitTimeoutError(
@@ -139,8 +142,8 @@ class _Watch:
         )
 
     def _how_to_go_on(self, task_ids: list[str]) -> str:
-        verb = ["airvid", *(["--sandbox"] if self._session.is_sandbox else []), "watch", *task_ids]
-        return finish.command(*verb, *(["-o", self._options.output] if self._options.output else []))
+        output = self._options.output
+        return self._session.command("watch", *task_ids, *(["-o", output] if output else []))
 
     def tell_how_to_go_on(self) -> None:
         left = [each for each in self._tasks if each not in self._outcomes]

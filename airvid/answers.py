@@ -1,0 +1,107 @@
+"""What the server said: a whole answer, the sentence in an error of any shape, and the error that it stands for."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from airvid import clock, retry
+from airvid.errors import AirvidError, AuthError, LimitedError, NotFoundError, PaymentError, UnavailableError
+from airvid.tasks import error_text
+
+_CONCURRENCY = re.compile(
+    r"concurren|too many (?:\w+ )?(?:tasks|jobs|generations|videos)"
+    r"|(?:active|running) (?:tasks|jobs|generations|videos)",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A whole answer: `data` is its JSON, or None where it is none."""
+
+    status: int
+    headers: Mapping[str, str]
+    text: str
+    data: Any
+
+    @property
+    def request_id(self) -> str | None:
+        return self.headers.get("x-request-id")
+
+    @property
+    def message(self) -> str:
+        return error_message(self.status, self.text, self.data)
+
+    @property
+    def server_time(self) -> float | None:
+        """The server's own clock, Unix seconds."""
+        return retry.http_date(self.headers.get("date", ""))
+
+
+def parse_json(value: str) -> Any:
+    """The JSON in `value`, None where it is none. Infinities and NaN, which no JSON may hold, become null."""
+    try:
+        return json.loads(value, parse_constant=lambda _: None, parse_float=_finite)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _finite(value: str) -> float | None:
+    found = float(value)
+    return found if math.isfinite(found) else None
+
+
+def error_message(status: int, body: str, data: Any) -> str:
+    """One sentence from any of the error shapes: JSON of four kinds, plain text, an HTML page, or nothing."""
+    if isinstance(data, dict):
+        inner = data.get("error")
+        message = error_text(data.get("message")) or error_text(inner) or error_text(data.get("detail"))
+        code = inner.get("code") if isinstance(inner, dict) else inner if data.get("message") else data.get("code")
+        if message and isinstance(code, str) and not code.isdigit() and code not in message:
+            return f"{message[:1000]} ({code[:100]})"
+        if message:
+            return message[:1000]
+    if re.match(r"\s*<(!doctype|html|\?xml)", body, re.IGNORECASE):
+        title = re.search(r"<title>\s*(.*?)\s*</title>", body[:10_000], re.IGNORECASE | re.DOTALL)
+        return f"an HTML page{f', “{title[1][:200]}”' if title else ''} (HTTP {status})"
+    return body.strip()[:1000] or f"an empty answer (HTTP {status})"
+
+
+def refusal(answer: Answer) -> AirvidError:
+    """The error that an answer outside 2xx stands for (the API's description, section 4)."""
+    status, message, request_id = answer.status, answer.message, answer.request_id
+    hint_after = retry.server_hint(answer.headers, answer.data, message, clock.now())
+    speaks_of_tasks = bool(_CONCURRENCY.search(message))
+    if status == 429 or (status in (400, 403, 409) and speaks_of_tasks):
+        return LimitedError(
+            f"the server's limit: {message}",
+            retry_after=hint_after,
+            request_id=request_id,
+            concurrency=speaks_of_tasks,
+            is_guess=status != 429,
+        )
+    if status == 401:
+        return AuthError(f"the API key was not accepted: {message}", hint="airvid auth login", request_id=request_id)
+    if status == 403:
+        return AuthError(f"not allowed with this key: {message}", hint="airvid auth status", request_id=request_id)
+    if status == 402:
+        return PaymentError(f"payment required: {message}", request_id=request_id)
+    if status in (404, 410):
+        return NotFoundError(f"not found: {message}", request_id=request_id)
+    if retry.is_transient(status):
+        return UnavailableError(
+            f"the server failed (HTTP {status}): {message}", retry_after=hint_after, request_id=request_id
+        )
+    if 300 <= status < 400:
+        where = answer.headers.get("location", "elsewhere")[:200]
+        return AirvidError(
+            f"the API sent us to {where.partition('?')[0]}, and the key is not taken along",
+            hint="airvid config set base-url URL",
+            request_id=request_id,
+        )
+    return AirvidError(f"the server refused (HTTP {status}): {message}", request_id=request_id)

@@ -1,0 +1,124 @@
+"""The journal's file: opening it, laying it out, bringing an older one up to date, setting a broken one aside."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from airvid import clock, system
+
+# What each version adds to the one before it.
+_LAYOUTS = (
+    """
+CREATE TABLE clip (
+    id INTEGER PRIMARY KEY,
+    base_url TEXT NOT NULL,
+    fate TEXT NOT NULL,
+    intended_at REAL NOT NULL,
+    process TEXT,
+    sent_at REAL,
+    task_id TEXT,
+    status TEXT,
+    model TEXT,
+    prompt TEXT,
+    request TEXT NOT NULL DEFAULT '{}',
+    target TEXT,
+    estimate_cents REAL,
+    cost_cents REAL,
+    created REAL,
+    expires_at REAL,
+    file TEXT,
+    bytes INTEGER,
+    saved_at REAL,
+    error TEXT,
+    candidates TEXT NOT NULL DEFAULT '[]',
+    present TEXT NOT NULL DEFAULT '[]',
+    UNIQUE (base_url, task_id)
+);
+CREATE INDEX clip_by_time ON clip (intended_at, fate, status, cost_cents, estimate_cents);
+CREATE INDEX clip_by_fate ON clip (base_url, fate, status);
+""",
+)
+VERSION = len(_LAYOUTS)
+_BUSY_SECONDS = 10.0
+
+
+def open_or_begin(path: Path, warn: Callable[[str], None]) -> sqlite3.Connection:
+    """The database at `path`, laid out and readable; a broken one is set aside, and said so. Raises: sqlite3.Error."""
+    try:
+        return _connect(path)
+    except sqlite3.DatabaseError as error:
+        if not _is_corrupt(error):
+            raise
+    kept = _set_aside(path)
+    if kept:
+        warn(
+            f"the journal was broken; it is kept as {kept}, and a new one is begun: airvid list still shows what the "
+            "server knows of the last 24 hours"
+        )
+    return _connect(path)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    database = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
+    try:
+        database.row_factory = sqlite3.Row
+        # SQLite's own lower() knows ASCII alone.
+        database.create_function("folded", 1, lambda text: text.casefold() if isinstance(text, str) else "")
+        _use_wal(database)
+        database.execute("PRAGMA synchronous = FULL")
+        if database.execute("PRAGMA user_version").fetchone()[0] < VERSION:
+            _lay_out(database)
+        database.execute("SELECT * FROM clip ORDER BY id DESC LIMIT 1").fetchone()
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _use_wal(database: sqlite3.Connection) -> None:
+    """Readers beside a writer. This pragma alone does not wait for its turn by itself."""
+    give_up = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            database.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
+                raise
+            time.sleep(0.01)
+
+
+def _lay_out(database: sqlite3.Connection) -> None:
+    """Bring an empty or older journal to this version's layout; of several processes, one does."""
+    database.execute("BEGIN IMMEDIATE")
+    for layout in _LAYOUTS[database.execute("PRAGMA user_version").fetchone()[0] :]:
+        for statement in layout.strip().split(";\n"):
+            database.execute(statement)
+    database.execute(f"PRAGMA user_version = {VERSION}")
+    database.execute("COMMIT")
+
+
+def _set_aside(path: Path) -> Path | None:
+    """Keep a broken journal under another name; None where another process was quicker."""
+    with path.with_name("journal.lock").open("wb") as lock:
+        while not system.try_lock(lock):
+            time.sleep(0.05)
+        try:
+            _connect(path).close()
+            return None
+        except sqlite3.DatabaseError as error:
+            if not _is_corrupt(error):
+                raise
+        kept = path.with_name(f"journal.broken-{clock.now():.0f}.db")
+        for suffix in ("-wal", "-shm", ""):
+            if os.path.lexists(path.with_name(path.name + suffix)):
+                os.replace(path.with_name(path.name + suffix), kept.with_name(kept.name + suffix))
+        return kept
+
+
+def _is_corrupt(error: sqlite3.DatabaseError) -> bool:
+    return getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
