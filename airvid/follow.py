@@ -40,6 +40,25 @@ class Trouble:
     retry_after: float | None = None
 
 
+class Polls:
+    """The task list, read once for all tasks that are polled at the same time."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._turn = asyncio.Lock()
+        self._tasks: dict[str, Task] = {}
+        self._read_at = float("-inf")
+        self.followed = 0
+
+    async def glance(self, task_id: str) -> Task | None:
+        """The task as the list tells it, some seconds old at the most; None where it does not. Raises: AirvidError."""
+        async with self._turn:
+            if clock.elapsed() - self._read_at > POLL_FIRST - 1:
+                self._read_at = clock.elapsed()
+                self._tasks = {task.task_id: task for task in (await self._api.tasks(patience=0)).tasks}
+        return self._tasks.get(task_id)
+
+
 class _Reader:
     """One task's readings: the last one, and what its failures mean."""
 
@@ -69,6 +88,19 @@ class _Reader:
         self.task = self.task.updated(news.raw)
         return self.task
 
+    async def glance(self, polls: Polls) -> Task | Trouble:
+        """As `read`, by the list where that tells of a task that still runs: one request serves all of them."""
+        try:
+            listed = await polls.glance(self.task.task_id)
+        except (UnavailableError, LimitedError) as error:
+            return Trouble(error.message, error.retry_after)
+        except AirvidError:
+            listed = None
+        if listed is None or listed.is_terminal:
+            return await self.read()
+        self.was_seen, self.task = True, self.task.updated(listed.raw)
+        return self.task
+
     def _missing(self, error: NotFoundError) -> Task | Trouble:
         """A 404: too fresh to be known, expired and gone, removed, or never there."""
         now = clock.elapsed()
@@ -95,35 +127,46 @@ class _Reader:
 
 
 async def follow(
-    api: Api, task: Task, *, is_fresh: bool = False, was_seen: bool = False
+    api: Api, task: Task, polls: Polls, *, is_fresh: bool = False, was_seen: bool = False
 ) -> AsyncGenerator[Task | Trouble, None]:
     """Yield the task at each change until it ends; the last one is whole, by GET.
 
     `is_fresh`: it was made moments ago, so that a 404 may be early; `was_seen`: this very run has had word of it.
     Raises: NotFoundError where the task is gone for good; the server's refusal where the task was never seen.
     """
-    reader = _Reader(api, task, is_fresh, was_seen)
+    polls.followed += 1
+    try:
+        async with aclosing(_followed(_Reader(api, task, is_fresh, was_seen), polls)) as sightings:
+            async for seen in sightings:
+                yield seen
+    finally:
+        polls.followed -= 1
+
+
+async def _followed(reader: _Reader, polls: Polls) -> AsyncGenerator[Task | Trouble, None]:
     fruitless, interval, stream_at = 0, POLL_FIRST, clock.elapsed()
     while True:
         hint = 0.0
         if clock.elapsed() >= stream_at:
             before, began = reader.task, clock.elapsed()
-            async for seen in _streamed(reader):
-                hint = max(hint, _hint(seen))
-                yield seen
+            async with aclosing(_streamed(reader)) as sightings:
+                async for seen in sightings:
+                    hint = max(hint, _hint(seen))
+                    yield seen
             fruitless = 0 if reader.task != before else fruitless + 1
             # A stream that ends at once is no better than polling, and must not ask more often.
             hint = max(hint, POLL_FIRST - (clock.elapsed() - began))
             if fruitless >= FRUITLESS_STREAMS:
                 stream_at = clock.elapsed() + STREAM_AGAIN
-        seen = await reader.read()
+        is_polling = clock.elapsed() < stream_at
+        seen = await (reader.glance(polls) if is_polling and polls.followed > 1 else reader.read())
         yield seen
         if isinstance(seen, Task) and reader.is_done:
             return
         hint = max(hint, _hint(seen))
         if reader.task.status == COMPLETED:
             pause = 1.0
-        elif clock.elapsed() < stream_at:
+        elif is_polling:
             pause, interval = min(POLL_LAST, interval * (1 + 0.2 * random.random())), min(POLL_LAST, interval * 1.3)
         else:
             pause, interval = retry.backoff(fruitless, random.random()), POLL_FIRST

@@ -181,7 +181,8 @@ class _LiveRow(_Silent):
         self._bars.update(self._bar, state=plain(what)[:60])
 
     def bytes(self, done: int, total: int | None) -> None:
-        self._bars.update(self._bar, completed=done, total=total, state="saving", figure=size(done))
+        figure = f"{done * 100 // total}% of {size(total)}" if total else size(done)
+        self._bars.update(self._bar, completed=done, total=total, state="saving", figure=figure)
 
     def end(self, word: str) -> None:
         self._bars.remove_task(self._bar)

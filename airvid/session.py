@@ -14,6 +14,7 @@ from airvid.output import Output
 
 if TYPE_CHECKING:
     from airvid.api import Api
+    from airvid.follow import Polls
     from airvid.sandbox.server import Server
 
 # The sandbox's port changes from run to run; its tasks belong to one service all the same.
@@ -40,6 +41,7 @@ class Session:
         self.settings = Settings()
         self._common = common
         self._api: Api | None = None
+        self._polls: Polls | None = None
         self._server: Server | None = None
         if common.sandbox and common.base_url is not None:
             raise UsageError("--sandbox and --base-url contradict each other")
@@ -96,6 +98,14 @@ class Session:
         if self._common.base_url is not None:
             where = ["--base-url", self._common.base_url]
         return shlex.join(["airvid", *where, *words])
+
+    def polls(self) -> Polls:
+        """The readings that all followed tasks of this run share."""
+        if self._polls is None:
+            from airvid.follow import Polls
+
+            self._polls = Polls(self.api())
+        return self._polls
 
     def progress(self) -> progress.Progress:
         return progress.choose(self.out)

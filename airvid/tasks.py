@@ -85,9 +85,10 @@ def error_text(value: object, depth: int = 3) -> str | None:
 
 
 def canonical_status(value: object) -> str:
-    """One of STATUSES where the word is known in any spelling, else the server's own word in lower case."""
-    word = (text(value) or "unknown").strip().lower().replace("-", "_").replace(" ", "_")
-    return _SYNONYMS.get(word, word)
+    """One of STATUSES where the word is known in any spelling, else the server's own word."""
+    given = (text(value) or "unknown").strip()
+    word = given.lower().replace("-", "_").replace(" ", "_")
+    return word if word in STATUSES else _SYNONYMS.get(word, given)
 
 
 @dataclass(frozen=True)

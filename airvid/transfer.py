@@ -68,9 +68,8 @@ async def save(wire: Wire, url: str, path: Path, *, force: bool) -> AsyncGenerat
     """
     path = Path(os.path.realpath(path))
     with _open_part(path) as part:
-        gained_at, attempt = clock.elapsed(), 0
+        gained_at, attempt, most = clock.elapsed(), 0, part.size
         while True:
-            before = part.size
             try:
                 async with wire.fetch(url, part.headers()) as body:
                     async with aclosing(part.receive(body)) as steps:
@@ -80,8 +79,9 @@ async def save(wire: Wire, url: str, path: Path, *, force: bool) -> AsyncGenerat
             except DeadLinkError:
                 raise
             except UnavailableError as error:
-                if part.size > before:
-                    gained_at, attempt = clock.elapsed(), 0
+                # What is fetched again after a new start is no gain.
+                if part.size > most:
+                    gained_at, attempt, most = clock.elapsed(), 0, part.size
                 spent = clock.elapsed() - gained_at
                 pause = retry.next_pause(attempt, spent, PATIENCE, error.retry_after, random.random())
                 if pause is None:
@@ -146,7 +146,8 @@ class _Part:
         status = body.status
         if status == 206 and self.size:
             span = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", body.headers.get("content-range", "").strip())
-            if span and int(span[1]) == self.size and self._total in (None, int(span[3])):
+            is_same = body.headers.get("etag", self._validator) == self._validator
+            if is_same and span and int(span[1]) == self.size and self._total in (None, int(span[3])):
                 self._total = int(span[3])
                 self._file.seek(self.size)
                 return True

@@ -20,7 +20,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
     "cli": {"commands", "session", "output"},
     "commands": {"session", "api", "http", "request", "naming", "sandbox"} | INSTRUMENTS,
-    "session": {"api", "http", "config", "journal", "output", "progress", "sandbox"},
+    "session": {"api", "http", "config", "follow", "journal", "output", "progress", "sandbox"},
     "follow": {"api", "retry"},
     "submit": {"api", "retry", "journal"},
     "transfer": {"http", "retry"},

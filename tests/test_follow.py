@@ -104,7 +104,7 @@ def test_characters_and_events_may_come_in_pieces(stream: Stream) -> None:
     whole = 'event: state\ndata: {"status":"füllt 狐","progress":42}\n\n'.encode()
     pieces = [(20 + n / 100, whole[n : n + 1]) for n in range(len(whole))]
     stream.says(*pieces, (66, event({"status": "completed"})))
-    assert "füllt_狐 42%" in stream.watch()[1]
+    assert "füllt 狐 42%" in stream.watch()[1]
     assert stream.readings == 1
 
 

@@ -106,7 +106,7 @@ def test_an_error_of_any_shape_yields_its_sentence(value: object, expected: str 
         ("Cancelled", "failed"),
         ("EXPIRED", "expired"),
         ("pending", "queued"),
-        ("Upscaling", "upscaling"),
+        ("Upscaling", "Upscaling"),
         (None, "unknown"),
         (7, "unknown"),
         ("", "unknown"),

@@ -37,7 +37,9 @@ async def follow_to_end(
     tell_changes: bool = False,
 ) -> Task:
     """The task as it ended, whatever its state. The journal learns each change of state, the row everything."""
-    async with aclosing(follow(session.api(), task, is_fresh=is_fresh, was_seen=was_seen)) as sightings:
+    async with aclosing(
+        follow(session.api(), task, session.polls(), is_fresh=is_fresh, was_seen=was_seen)
+    ) as sightings:
         async for seen in sightings:
             if isinstance(seen, Trouble):
                 row.trouble(seen.what)
