@@ -92,7 +92,8 @@ def refusal(answer: Answer) -> AirvidError:
     if status == 402:
         return PaymentError(f"payment required: {message}", request_id=request_id)
     if status in (404, 410):
-        return NotFoundError(f"not found: {message}", request_id=request_id)
+        told = message if "not found" in message.lower() else f"not found: {message}"
+        return NotFoundError(told, request_id=request_id)
     if retry.is_transient(status):
         return UnavailableError(
             f"the server failed (HTTP {status}): {message}", retry_after=hint_after, request_id=request_id

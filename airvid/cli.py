@@ -71,10 +71,8 @@ _TYPER: dict[str, Any] = {
     **_SETTINGS,
 }
 app = typer.Typer(name="airvid", **_TYPER)
-auth = typer.Typer(name="auth", help="The API key: login, logout, status.", no_args_is_help=True, **_TYPER)
-config = typer.Typer(
-    name="config", help="The other settings: list, get, set, unset, path.", no_args_is_help=True, **_TYPER
-)
+auth = typer.Typer(name="auth", help="The API key: login, logout, status.")
+config = typer.Typer(name="config", help="The other settings: list, get, set, unset, path.")
 
 
 def _play(ctx: typer.Context, story: Callable[[Session], Awaitable[None]]) -> None:
@@ -122,6 +120,12 @@ def _root(
 
     airvid create "fox in snow" --duration 8 -o fox.mp4
     """
+    _help_alone(ctx)
+
+
+@auth.callback(cls=_Group, invoke_without_command=True, help=auth.info.help, **_SETTINGS)
+@config.callback(cls=_Group, invoke_without_command=True, help=config.info.help, **_SETTINGS)
+def _help_alone(ctx: typer.Context) -> None:
     if ctx.invoked_subcommand is None:
         print(ctx.get_help())
 
@@ -305,7 +309,10 @@ def watch(
     force: _Force = False,
     open_: _Open = False,
 ) -> None:
-    """Follow tasks live until they end; without an ID, all that are running."""
+    """Follow tasks live until they end.
+
+    Without an ID, all that are running.
+    """
     from airvid.commands import watch as story
 
     options = story.Options(ids or [], output, timeout, fail_fast, force, open_)
@@ -460,7 +467,10 @@ def sandbox(
         int, typer.Option("--port", metavar="NUMBER", min=0, max=65535, help="The port; 0 takes a free one.")
     ] = 0,
 ) -> None:
-    """The API, emulated on this machine, for scripts and tests that must not spend money."""
+    """The API, emulated on this machine.
+
+    For scripts and tests that must not spend money; prints what to export.
+    """
     from airvid.commands import sandbox as story
 
     _play(ctx, lambda session: story.run(session, story.Options(port)))

@@ -217,6 +217,11 @@ class Settings:
         """The variable whose key goes before the stored one, if there is one."""
         return next((each for each in _KEY_VARIABLES if self._environment.get(each, "").strip()), None)
 
+    def has_sandbox_key(self) -> bool:
+        """Whether the environment is as `airvid sandbox` says to export it."""
+        given = (self._environment.get(each, "").strip() for each in _KEY_VARIABLES)
+        return next((each for each in given if each), None) == SANDBOX_KEY
+
     def is_sandbox(self) -> bool:
         given = self._environment.get("AIRVID_SANDBOX", "").strip()
         return bool(given) and bool(_checked("AIRVID_SANDBOX", given, "AIRVID_SANDBOX", switch))

@@ -64,7 +64,7 @@ class Body:
 
 
 class Wire:
-    """Connections to one API. `trace` is called with each line of `--debug`, cleaned of secrets."""
+    """Connections to one API. `trace` takes each line of `--debug`, cleaned of secrets, `note` what is waited for."""
 
     def __init__(
         self,
@@ -73,12 +73,14 @@ class Wire:
         *,
         timeouts: Timeouts | None = None,
         trace: Callable[[str], None] | None = None,
+        note: Callable[[str], None] = lambda _: None,
         use_proxies: bool = True,
     ) -> None:
         self.base_url = base_url.rstrip("/")
         self.timeouts = timeouts or Timeouts()
         self._key = key
         self._trace = trace
+        self._note = note
         self._use_proxies = use_proxies
         self._clients: dict[tuple[str, bool], httpx.AsyncClient] = {}
         self._tls: dict[str, ssl.SSLContext] = {}
@@ -111,6 +113,8 @@ class Wire:
                 pause = retry.next_pause(attempt, spent, patience, error.retry_after, random.random())
                 if pause is None:
                     raise
+                if attempt == 1:
+                    self._note(f"{error.message}; trying again")
             attempt += 1
             await clock.sleep(pause)
 

@@ -147,9 +147,9 @@ class Journal:
         )
 
     def withdraw(self, entries: Iterable[Entry]) -> None:
-        """Intents that never left: they hold no budget and no place in a queue."""
+        """Forget intents that never left: there is nothing to know of them."""
         self._note(
-            "UPDATE clip SET fate = 'refused', error = 'never sent' WHERE id = ? AND fate IN ('intended', 'waiting')",
+            "DELETE FROM clip WHERE id = ? AND fate IN ('intended', 'waiting')",
             *((each.id,) for each in entries),
         )
 
@@ -394,8 +394,8 @@ def _hold(
     ).fetchone()[0]
     if spent + estimate * count > dollars * 100 + 1e-6:
         raise PaymentError(
-            f"budget.{period} of ${dollars:g} would be passed: ${spent / 100:.2f} is spent or reserved on this machine,"
-            f" this is estimated at ${estimate * count / 100:.2f}; nothing was sent",
+            f"budget.{period} of ${dollars:g} would be passed: ${spent / 100:g} is spent or reserved on this machine,"
+            f" this is estimated at ${estimate * count / 100:g}; nothing was sent",
             hint=f"airvid config set budget.{period} USD",
         )
 

@@ -63,6 +63,7 @@ def open_or_begin(path: Path, warn: Callable[[str], None]) -> sqlite3.Connection
 
 
 def _connect(path: Path) -> sqlite3.Connection:
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # it holds prompts: for its owner alone, from the first byte
     database = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
     try:
         database.row_factory = sqlite3.Row

@@ -31,6 +31,10 @@ _LONGEST_SENTENCE = 2000
 # The signal that a Unix tool dies of when its reader has gone (contract 2.5); Windows has none of that name.
 SIGPIPE = 13
 LEAST_SECRET = 12
+# On a narrow terminal, columns that are cut short (with their share of the room), wrapped at words, or numbers.
+_LONG_COLUMNS = {"PROMPT": 2, "FILE": 1}
+_WRAPPED_COLUMNS = {"MODES", "ASPECT RATIOS", "QUALITIES", "VALUE", "FROM"}
+_NUMBER_COLUMNS = {"%", "AGE", "ESTIMATE", "COST", "$/S", "$/CLIP", "SECONDS"}
 
 
 def plain(value: object) -> str:
@@ -273,14 +277,24 @@ class Output:
     def _task_row(self, seen: Sighting) -> list[str]:
         percent = "" if seen.task is None or seen.task.progress is None else f"{seen.task.progress:.0f}"
         cost = self._amount(seen.cost_cents)
-        return [seen.task_id, seen.status, percent, self._age(seen), cost, *_about(seen)]
+        return [self._name(seen), seen.status, percent, self._age(seen), cost, *self._about(seen)]
 
     def _entry_row(self, seen: Sighting) -> list[str]:
         estimate = self._amount(seen.entry.estimate_cents if seen.entry else None)
         settled = self._amount(seen.entry.cost_cents if seen.entry else None)
-        # A create of unknown fate has no id: its number in the journal stands for it.
-        name = seen.task_id or f"(intent {seen.entry.id if seen.entry else ''})"
-        return [name, seen.status, self._age(seen), estimate, settled, *_about(seen)]
+        return [self._name(seen), seen.status, self._age(seen), estimate, settled, *self._about(seen)]
+
+    def _name(self, seen: Sighting) -> str:
+        """The id; for a reader its beginning, which commands take as well where it tells tasks apart."""
+        if not seen.task_id:  # a create of unknown fate has none: its number in the journal stands for it
+            return f"(intent {seen.entry.id if seen.entry else ''})"
+        is_uuid = len(seen.task_id) == 36 and seen.task_id[8] == "-"
+        return seen.task_id[:8] if self.is_terminal and is_uuid else seen.task_id
+
+    def _about(self, seen: Sighting) -> tuple[str, str, str]:
+        """Model, prompt and file; for a reader only the file's name."""
+        file = seen.file or ""
+        return seen.model or "", seen.prompt or "", os.path.basename(file) if self.is_terminal else file
 
     def _age(self, seen: Sighting) -> str:
         """For a reader how long ago, for a program the Unix time."""
@@ -309,13 +323,14 @@ class Output:
             self.emit([model_record(model, seconds) for model in models])
             return
         header = ["MODEL", "MODES", "SECONDS", "ASPECT RATIOS", "QUALITIES", "$/S", "$/CLIP", "STATUS"]
-        self._table(header, (_model_row(model, seconds) for model in models))
+        comma = ", " if self.is_terminal else ","
+        self._table(header, (_model_row(model, seconds, comma) for model in models))
 
     def model(self, model: Model, seconds: float | None) -> None:
         """One model's whole record, a key a line."""
-        for key, value in model_record(model, seconds).items():
-            shown = value if isinstance(value, str) else dumps(value)
-            self.line(key, shown)
+        record = model_record(model, seconds)
+        rows = [[key, value if isinstance(value, str) else dumps(value)] for key, value in record.items()]
+        self._table(["KEY", "VALUE"], rows)
 
     def settings(self, rows: Sequence[tuple[str, object, str]]) -> None:
         """Settings: name, value, where it comes from."""
@@ -337,25 +352,40 @@ class Output:
             for row in rows:
                 self.line(*row)
             return
+        if rows := list(rows):
+            self._draw(header, rows)
+
+    def _draw(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """A table on a terminal: what identifies stands whole, what describes gives way."""
         from rich import box
         from rich.console import Console
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
-        for name in header:
-            short = name not in ("PROMPT", "FILE", "ASPECT RATIOS", "QUALITIES", "VALUE", "FROM", "MODES", "MODEL")
+        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="bold")
+        for column, name in enumerate(header):
             table.add_column(
                 name,
-                no_wrap=short,
-                overflow="ellipsis" if short else "fold",
-                justify="right" if name in ("%", "AGE", "ESTIMATE", "COST", "$/S", "$/CLIP", "SECONDS") else "left",
+                justify="right" if name in _NUMBER_COLUMNS else "left",
+                no_wrap=name not in _WRAPPED_COLUMNS,
+                overflow="ellipsis" if name not in _WRAPPED_COLUMNS else "fold",
+                ratio=_LONG_COLUMNS.get(name),
+                min_width=_least_width(name, [row[column] for row in rows]),
             )
         for row in rows:
             table.add_row(*(Text(plain(field)[:500], style=STATUS_STYLE.get(field, "")) for field in row))
+        table.expand = any(name in _LONG_COLUMNS for name in header)
         console = Console(file=self.stdout, no_color=not self.color, highlight=False, markup=False, emoji=False)
         with _told_when_it_fails():
             console.print(table)
+
+
+def _least_width(name: str, cells: Sequence[str]) -> int | None:
+    """Columns that a column never goes below while there is room: its values whole, or their longest word."""
+    if name in _LONG_COLUMNS:
+        return None
+    words = [word for cell in cells for word in cell.split(" ")] if name in _WRAPPED_COLUMNS else cells
+    return max(len(name), *(min(24 if name not in _WRAPPED_COLUMNS else 10, len(each)) for each in words))
 
 
 @contextmanager
@@ -369,10 +399,6 @@ def _told_when_it_fails() -> Iterator[None]:
         raise FileError(f"standard output cannot be written: {error.strerror}") from None
 
 
-def _about(seen: Sighting) -> tuple[str, str, str]:
-    return seen.model or "", seen.prompt or "", seen.file or ""
-
-
 def model_record(model: Model, seconds: float | None) -> dict[str, Any]:
     """A model as the API tells it, plus what a clip costs."""
     cents = model.cents(seconds)
@@ -383,15 +409,15 @@ def model_record(model: Model, seconds: float | None) -> dict[str, Any]:
     return model.raw | {"airvid": {"clip": clip, "healthy": model.is_healthy}}
 
 
-def _model_row(model: Model, seconds: float | None) -> list[str]:
+def _model_row(model: Model, seconds: float | None, comma: str) -> list[str]:
     caps = model.caps
     per_second = caps.cents_per_second
     return [
         model.id,
-        ",".join(caps.modes),
+        comma.join(caps.modes),
         f"{_whole(caps.min_seconds)}-{_whole(caps.max_seconds)}",
-        ",".join(caps.aspect_ratios),
-        ",".join(caps.qualities),
+        comma.join(caps.aspect_ratios),
+        comma.join(caps.qualities),
         money(per_second) if per_second else "?",
         money(model.cents(seconds)),
         model.status or "",

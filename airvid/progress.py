@@ -100,6 +100,8 @@ class _LineRow(_Silent):
         self._say("trouble", what)
 
     def bytes(self, done: int, total: int | None) -> None:
+        if not done:
+            self._state, self._said_at = "saving", clock.elapsed()  # a short save is not worth a line
         self._say("saving", f"saving {size(done)}" + (f" of {size(total)}" if total else ""))
 
     def end(self, word: str) -> None:

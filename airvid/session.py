@@ -43,10 +43,12 @@ class Session:
         self._api: Api | None = None
         self._polls: Polls | None = None
         self._server: Server | None = None
-        if common.sandbox and common.base_url is not None:
-            raise UsageError("--sandbox and --base-url contradict each other")
-        self.is_sandbox = common.sandbox or (common.base_url is None and self.settings.is_sandbox())
-        data = folder("data") / SANDBOX if self.is_sandbox else folder("data")
+        if common.base_url is not None and (common.sandbox or self.settings.is_sandbox()):
+            raise UsageError("the sandbox and --base-url contradict each other", hint="unset AIRVID_SANDBOX")
+        self.is_sandbox = common.sandbox or self.settings.is_sandbox()
+        # What `airvid sandbox` serves to a script is no money either, and belongs into no real journal.
+        is_play = self.is_sandbox or self.settings.has_sandbox_key()
+        data = folder("data") / SANDBOX if is_play else folder("data")
         self.data = data
         if self.settings.has_loose_mode():
             out.warn(f"others can read {self.settings.path}, which holds the API key: chmod 600 it")
@@ -88,7 +90,7 @@ class Session:
                 stored = None if key else self.settings.key()
                 key = key or (self.key() if need_key else stored.value if stored else None)
                 self.out.secret = key or ""
-                wire = Wire(self.base_url.value, key, trace=trace)
+                wire = Wire(self.base_url.value, key, trace=trace, note=self.out.note)
             self._api = Api(wire)
         return self._api
 
@@ -118,12 +120,21 @@ class Session:
         self.journal.close()
 
 
+def check_renderer() -> None:
+    """See that the sandbox can render its clips. Raises: UsageError."""
+    from importlib.util import find_spec
+
+    if find_spec("av") is None:
+        raise UsageError("the sandbox needs PyAV to render its clips", hint="pip install 'airvid[sandbox]'")
+
+
 def _start_sandbox(session: Session) -> Server:
     from airvid import system
     from airvid.errors import FileError
     from airvid.sandbox.emulator import Emulator
     from airvid.sandbox.server import Server
 
+    check_renderer()
     try:
         system.make_private_folder(session.data)
         server = Server(Emulator(path=session.data / "server.db"))

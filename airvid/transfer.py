@@ -6,7 +6,6 @@ that the server gave; neither outlives success.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import random
@@ -306,5 +305,4 @@ def _beside(path: Path, suffix: str) -> Path:
 
 def _file_error(path: Path, error: OSError) -> FileError:
     reason = error.strerror or str(error)
-    hint = "free some space and run it again" if error.errno in (errno.ENOSPC, errno.EDQUOT) else None
-    return FileError(f"{path} cannot be written: {reason}", hint=hint)
+    return FileError(f"{path} cannot be written: {reason}")

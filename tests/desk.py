@@ -55,6 +55,9 @@ class Desk:
         else:
             self.journal.mark_known(entry, task(fate))
 
+    def entry(self, entry: Entry) -> Entry | None:
+        return self.journal.entry(entry.id)
+
     def state(self, entry: Entry) -> str:
         found = self.journal.entry(entry.id)
         assert found

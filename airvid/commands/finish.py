@@ -83,6 +83,7 @@ async def save(
         await _fetch(session, task, path, row, force=force)
         count = path.stat().st_size
         session.journal.note_saved(session.service, task.task_id, path, count)
+        entry = session.journal.by_task(session.service, [task.task_id]).get(task.task_id, entry)
         return Sighting(task, entry, str(path), count)
     with tempfile.TemporaryDirectory(prefix="airvid-") as folder:
         path = Path(folder) / "clip.mp4"

@@ -313,5 +313,5 @@ def claim(plan: Plan) -> None:
     if plan.name is None or plan.name.template is None:
         return
     paths = [plan.path(n) for n in range(1, plan.count + 1)] if plan.name.is_known else [plan.name.folder / "clip.mp4"]
-    for folder in {path.parent for path in paths}:
-        transfer.claim(folder / "clip.mp4")
+    for path in {path.parent: path for path in paths}.values():
+        transfer.claim(path)

@@ -10,7 +10,7 @@ from airvid.config import SANDBOX_KEY, folder
 from airvid.errors import FileError
 from airvid.sandbox.emulator import Emulator
 from airvid.sandbox.server import Server
-from airvid.session import SANDBOX, Session
+from airvid.session import SANDBOX, Session, check_renderer
 
 
 @dataclass
@@ -19,6 +19,7 @@ class Options:
 
 
 async def run(session: Session, options: Options) -> None:
+    check_renderer()
     data = folder("data") / SANDBOX
     try:
         system.make_private_folder(data)

@@ -32,7 +32,7 @@ class Server:
         self.emulator = emulator
         self._api = _Listener((host, port), emulator, storage=False)
         try:
-            self._storage = _Listener((host, 0), emulator, storage=True)
+            self._storage = _beside(host, port, emulator)
         except OSError:
             self._api.server_close()
             raise
@@ -82,6 +82,14 @@ class Server:
                     if key.fileobj is self._bell:
                         return
                     key.fileobj.handle_request()  # type: ignore[union-attr]
+
+
+def _beside(host: str, port: int, emulator: Emulator) -> _Listener:
+    """The storage's listener: on the port after a chosen one, so that both can be forwarded, else on a free one."""
+    try:
+        return _Listener((host, port + 1 if port else 0), emulator, storage=True)
+    except (OSError, OverflowError):
+        return _Listener((host, 0), emulator, storage=True)
 
 
 class _Listener(ThreadingHTTPServer):
