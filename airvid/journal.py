@@ -63,7 +63,7 @@ class Journal:
         now = clock.now()
         with self._writing() as database:
             life = self._sign_of_life()
-            self._reap(database, base_url)
+            self._reap(database)
             for period, dollars in budgets.items():
                 _hold(database, period, dollars, estimate_cents, len(targets), now)
             return [
@@ -90,6 +90,7 @@ class Journal:
         """See that `count` clips would fit; only `intend` holds their place. Raises: PaymentError, FileError."""
         if budgets:
             with self._writing() as database:
+                self._reap(database)
                 for period, dollars in budgets.items():
                     _hold(database, period, dollars, estimate_cents, count, clock.now())
 
@@ -312,10 +313,10 @@ class Journal:
         """Whether the process that wrote an intent is still there."""
         return row["process"] is not None and system.is_alive(self._lives, row["process"])
 
-    def _reap(self, database: sqlite3.Connection, base_url: str) -> None:
+    def _reap(self, database: sqlite3.Connection) -> None:
         """Intents of processes that died before they sent anything hold no budget and no place in line any more."""
         rows = database.execute(
-            "SELECT id, process FROM clip WHERE base_url = ? AND fate IN ('intended', 'waiting')", (base_url,)
+            "SELECT id, process FROM clip WHERE fate <> 'known' AND fate IN ('intended', 'waiting')"
         ).fetchall()
         database.executemany(
             "UPDATE clip SET fate = 'refused', error = 'never sent' WHERE id = ?",

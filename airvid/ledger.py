@@ -40,6 +40,7 @@ CREATE TABLE clip (
 );
 CREATE INDEX clip_by_time ON clip (intended_at, fate, status, cost_cents, estimate_cents);
 CREATE INDEX clip_by_fate ON clip (base_url, fate, status);
+CREATE INDEX clip_open ON clip (fate) WHERE fate <> 'known';
 """,
 )
 VERSION = len(_LAYOUTS)

@@ -150,6 +150,7 @@ class Submitter:
         """
         busiest = await self._busy() if error.concurrency else None
         if error.is_guess and not busiest and attempt >= GUESSES:
+            self._journal.mark_refused(entry, error.message)
             raise AirvidError(error.message, request_id=error.request_id)
         self._note(f"waiting for {'a free slot' if error.concurrency else 'the rate limit'}: {error.message}")
         began = clock.elapsed()
@@ -180,6 +181,8 @@ class Submitter:
         candidates: list[Task] = []
         for moment in LOOKUPS:
             await clock.sleep(failed_at + moment - clock.elapsed())
+            if found := self._settled_elsewhere(entry):
+                return found
             try:
                 listing = await self._api.tasks(patience=0)
             except AirvidError:
@@ -187,9 +190,6 @@ class Submitter:
             if self._clock_offset is None and listing.server_time is not None:
                 self._clock_offset = listing.server_time - clock.now()
                 entry = replace(entry, sent_at=(entry.sent_at or entry.intended_at) + self._clock_offset)
-            found = self._settled_elsewhere(entry, listing)
-            if found:
-                return found
             candidates = matches(listing, self._journal, entry, body, self._present)
             # A task that does not tell its prompt may be somebody else's that was quicker to show.
             is_sure = len(candidates) == 1 and (candidates[0].prompt is not None or moment == LOOKUPS[-1])
@@ -198,6 +198,8 @@ class Submitter:
                     self._present.add(candidates[0].task_id)
                 self._note(f"found: the create made task {candidates[0].task_id}")
                 return candidates[0], known
+        if found := self._settled_elsewhere(entry):
+            return found
         ids = [task.task_id for task in candidates]
         self._journal.mark_unknown(entry, error.message, ids)
         raise UnknownFateError(
@@ -208,13 +210,13 @@ class Submitter:
             hint=UNKNOWN_FATE_HINT,
         )
 
-    def _settled_elsewhere(self, entry: Entry, listing: Listing) -> tuple[Task, Entry] | None:
+    def _settled_elsewhere(self, entry: Entry) -> tuple[Task, Entry] | None:
         """What another airvid, in another terminal, found out about this very create meanwhile."""
         now = self._journal.entry(entry.id)
         if now is None or now.task_id is None:
             return None
-        listed = next((task for task in listing.tasks if task.task_id == now.task_id), None)
-        task = listed or Task.parse({"status": now.status}, now.task_id)
+        raw = {"task_id": now.task_id, "status": now.status, "model": now.model, "created": now.created}
+        task = Task.parse(raw | {"expires_at": now.expires_at}, now.task_id)
         return (task, now) if task else None
 
     def _adopted(self, entry: Entry, task: Task) -> Entry | None:
