@@ -11,14 +11,13 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from airvid import clock, ledger, system
-from airvid.errors import FileError, PaymentError
+from airvid import budget, clock, ledger, system
+from airvid.errors import FileError
 from airvid.system import SignOfLife
-from airvid.tasks import EXPIRED, FAILED, Entry, Task
+from airvid.tasks import Entry, Task
 
 # Seconds before and after the moment a POST left (by the server's clock) within which its task can have been made.
 SENT_WINDOW = (2.0, 180.0)
@@ -65,7 +64,7 @@ class Journal:
             life = self._sign_of_life()
             self._reap(database)
             for period, dollars in budgets.items():
-                _hold(database, period, dollars, estimate_cents, len(targets), now)
+                budget.hold(database, period, dollars, estimate_cents, len(targets), now)
             return [
                 _entry(
                     database.execute(
@@ -92,7 +91,7 @@ class Journal:
             with self._writing() as database:
                 self._reap(database)
                 for period, dollars in budgets.items():
-                    _hold(database, period, dollars, estimate_cents, count, clock.now())
+                    budget.hold(database, period, dollars, estimate_cents, count, clock.now())
 
     def mark_sent(self, entry: Entry, server_time: float, present: Iterable[str] | None) -> Entry:
         """The POST is about to leave. `server_time`: now by the server's clock; `present`: the tasks it had before,
@@ -374,31 +373,6 @@ class Journal:
             system.make_private_folder(self.path.parent)
             self._open = ledger.open_or_begin(self.path, self._warn)
         return self._open
-
-
-def _hold(
-    database: sqlite3.Connection, period: str, dollars: float, estimate: float | None, count: int, now: float
-) -> None:
-    """See that `count` clips of `estimate` cents fit into a budget. Raises: PaymentError."""
-    if estimate is None:
-        raise PaymentError(
-            f"this model's price is unknown, and budget.{period} is set: nothing was sent",
-            hint="name a model with a price; airvid models",
-        )
-    begin = datetime.fromtimestamp(now).replace(hour=0, minute=0, second=0, microsecond=0)
-    if period == "month":
-        begin = begin.replace(day=1)
-    spent = database.execute(
-        "SELECT coalesce(sum(coalesce(cost_cents, estimate_cents, 0)), 0) FROM clip"
-        " WHERE intended_at >= ? AND fate <> 'refused' AND coalesce(status, '') NOT IN (?, ?)",
-        (begin.timestamp(), FAILED, EXPIRED),
-    ).fetchone()[0]
-    if spent + estimate * count > dollars * 100 + 1e-6:
-        raise PaymentError(
-            f"budget.{period} of ${dollars:g} would be passed: ${spent / 100:g} is spent or reserved on this machine,"
-            f" this is estimated at ${estimate * count / 100:g}; nothing was sent",
-            hint=f"airvid config set budget.{period} USD",
-        )
 
 
 def _known(database: sqlite3.Connection, entry: Entry, task: Task) -> Entry:

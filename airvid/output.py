@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 from airvid import clock, system
 from airvid.errors import AirvidError, FileError, Interrupted, SeveralErrors
-from airvid.tasks import COMPLETED, EXPIRED, FAILED, Model, Sighting
+from airvid.tasks import COMPLETED, Model, Sighting
 
 # C0, DEL and C1 controls, line and paragraph separators, bidi overrides and isolates, halves of characters.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -25,16 +25,11 @@ _UNSAFE_IN_JSON = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\u
 # What the provider's keys look like: one that was typed in the wrong place is not repeated.
 _KEY_LIKE = re.compile(r"\b(?:sk-air-|airf_oat_|afk-)[\w.-]{8,}")
 _STYLES = {"red": "31", "yellow": "33", "green": "32", "dim": "2", "bold": "1", "cyan": "36"}
-STATUS_STYLE = {COMPLETED: "green", FAILED: "red", EXPIRED: "yellow", "unknown": "red"}
 # A sentence of an error is for reading; what goes on beyond this is not.
 _LONGEST_SENTENCE = 2000
 # The signal that a Unix tool dies of when its reader has gone (contract 2.5); Windows has none of that name.
 SIGPIPE = 13
 LEAST_SECRET = 12
-# On a narrow terminal, columns that are cut short (with their share of the room), wrapped at words, or numbers.
-_LONG_COLUMNS = {"PROMPT": 2, "FILE": 1}
-_WRAPPED_COLUMNS = {"MODES", "ASPECT RATIOS", "QUALITIES", "VALUE", "FROM"}
-_NUMBER_COLUMNS = {"%", "AGE", "ESTIMATE", "COST", "$/S", "$/CLIP", "SECONDS"}
 
 
 def plain(value: object) -> str:
@@ -353,39 +348,11 @@ class Output:
                 self.line(*row)
             return
         if rows := list(rows):
-            self._draw(header, rows)
+            from airvid import tables
 
-    def _draw(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """A table on a terminal: what identifies stands whole, what describes gives way."""
-        from rich import box
-        from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="bold")
-        for column, name in enumerate(header):
-            table.add_column(
-                name,
-                justify="right" if name in _NUMBER_COLUMNS else "left",
-                no_wrap=name not in _WRAPPED_COLUMNS,
-                overflow="ellipsis" if name not in _WRAPPED_COLUMNS else "fold",
-                ratio=_LONG_COLUMNS.get(name),
-                min_width=_least_width(name, [row[column] for row in rows]),
-            )
-        for row in rows:
-            table.add_row(*(Text(plain(field)[:500], style=STATUS_STYLE.get(field, "")) for field in row))
-        table.expand = any(name in _LONG_COLUMNS for name in header)
-        console = Console(file=self.stdout, no_color=not self.color, highlight=False, markup=False, emoji=False)
-        with _told_when_it_fails():
-            console.print(table)
-
-
-def _least_width(name: str, cells: Sequence[str]) -> int | None:
-    """Columns that a column never goes below while there is room: its values whole, or their longest word."""
-    if name in _LONG_COLUMNS:
-        return None
-    words = [word for cell in cells for word in cell.split(" ")] if name in _WRAPPED_COLUMNS else cells
-    return max(len(name), *(min(24 if name not in _WRAPPED_COLUMNS else 10, len(each)) for each in words))
+            with _told_when_it_fails():
+                tame = [[plain(cell)[:500] for cell in row] for row in rows]
+                tables.draw(header, tame, self.stdout, with_color=self.color)
 
 
 @contextmanager

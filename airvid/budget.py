@@ -1,0 +1,34 @@
+"""Budgets: what this machine has spent or reserved in a day or a month, held against what the user allows (5.10)."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import datetime
+
+from airvid.errors import PaymentError
+from airvid.tasks import EXPIRED, FAILED
+
+
+def hold(
+    database: sqlite3.Connection, period: str, dollars: float, estimate: float | None, count: int, now: float
+) -> None:
+    """See that `count` clips of `estimate` cents fit into a budget. Raises: PaymentError."""
+    if estimate is None:
+        raise PaymentError(
+            f"this model's price is unknown, and budget.{period} is set: nothing was sent",
+            hint="name a model with a price; airvid models",
+        )
+    begin = datetime.fromtimestamp(now).replace(hour=0, minute=0, second=0, microsecond=0)
+    if period == "month":
+        begin = begin.replace(day=1)
+    spent = database.execute(
+        "SELECT coalesce(sum(coalesce(cost_cents, estimate_cents, 0)), 0) FROM clip"
+        " WHERE intended_at >= ? AND fate <> 'refused' AND coalesce(status, '') NOT IN (?, ?)",
+        (begin.timestamp(), FAILED, EXPIRED),
+    ).fetchone()[0]
+    if spent + estimate * count > dollars * 100 + 1e-6:
+        raise PaymentError(
+            f"budget.{period} of ${dollars:g} would be passed: ${spent / 100:g} is spent or reserved on this machine,"
+            f" this is estimated at ${estimate * count / 100:g}; nothing was sent",
+            hint=f"airvid config set budget.{period} USD",
+        )
