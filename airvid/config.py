@@ -172,22 +172,23 @@ class Settings:
 
     def _parse(self) -> dict[str, Any]:
         try:
-            return tomllib.loads(self.path.read_bytes().decode("utf-8-sig"))
+            content = self.path.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             return {}
-        except UnicodeDecodeError as error:
-            before = error.object[: error.start]
-            line, column = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
-            raise FileError(
-                f"the config file {self.path} is broken: no UTF-8 text (at line {line}, column {column})"
-            ) from None
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
-            raise FileError(
-                f"the config file {self.path} is broken: {error}",
-                hint="mend that line, or move the file away; airvid config path shows where it is",
-            ) from None
         except OSError as error:
             raise FileError(f"the config file {self.path} cannot be read: {error.strerror}") from None
+        try:
+            return tomllib.loads(content.decode("utf-8-sig"))
+        except UnicodeDecodeError as error:
+            why = f"no UTF-8 text {_place(content[: error.start])}"
+        except tomllib.TOMLDecodeError as error:
+            why = str(error).replace("(at end of document)", _place(content))
+        except RecursionError:
+            why = "tables within tables without end"
+        raise FileError(
+            f"the config file {self.path} is broken: {why}",
+            hint="mend that line, or move the file away; airvid config path shows where it is",
+        )
 
     def check(self) -> None:
         """See that the config file is sound as a whole, also where the environment goes before it.
@@ -267,6 +268,11 @@ class Settings:
         except OSError as error:
             raise FileError(f"the config file {self.path} cannot be written: {error.strerror}") from None
         self._read = None
+
+
+def _place(before: bytes) -> str:
+    """Where in a file we are after these bytes, in tomllib's own words."""
+    return f"(at line {before.count(10) + 1}, column {len(before) - before.rfind(10)})"
 
 
 def setting_name(given: str) -> str:
