@@ -500,13 +500,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
         # The last flush: standard output is on a disk that is full.
         from airvid.errors import FileError
+        from airvid.system import forget
 
         error = FileError(f"standard output cannot be written: {error.strerror}")
-        _forget_stdout()
+        forget(sys.stdout)
     # Typer's own answer to a closed pipe is SystemExit; a story's is Interrupted.
     code = 141 if isinstance(error, BrokenPipeError | SystemExit) else getattr(error, "exit_code", None)
     if code == 141:
-        _forget_stdout()
+        from airvid.system import forget
+
+        forget(sys.stdout)
     elif isinstance(error, KeyboardInterrupt | typer.Abort):
         code = 130
     elif isinstance(error, Exception):
@@ -520,14 +523,6 @@ def _innermost(error: BaseException) -> BaseException:
         return error
     leaves = [_innermost(each) for each in error.exceptions]
     return next((leaf for leaf in leaves if not isinstance(leaf, Exception)), leaves[0])
-
-
-def _forget_stdout() -> None:
-    """The reader is gone: let the interpreter's last flush go nowhere."""
-    try:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError):
-        pass
 
 
 def _report(error: Exception, arguments: Sequence[str]) -> int:

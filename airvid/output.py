@@ -6,6 +6,7 @@ On a terminal results are tables, elsewhere tab-separated lines, with `--json` o
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -109,12 +110,16 @@ class Output:
         self.color = color
         # The key of this run: whoever repeats it, it is never printed.
         self.secret = ""
+        self._lost: OSError | None = None
         self.forces_color = bool(os.environ.get("FORCE_COLOR"))
         # While bars are live on this terminal, they print what is said above themselves.
         self.above_bars: Callable[[str], None] | None = None
         for stream in (self.stdout, self.stderr):
-            if hasattr(stream, "reconfigure"):
-                stream.reconfigure(errors="backslashreplace", newline="\n")
+            try:
+                if isinstance(stream, io.TextIOWrapper):
+                    stream.reconfigure(errors="backslashreplace", newline="\n")
+            except OSError:
+                system.forget(stream)
 
     @property
     def is_terminal(self) -> bool:
@@ -166,7 +171,7 @@ class Output:
             self.stderr.write(line + "\n")
             self.stderr.flush()
         except OSError:
-            pass  # nobody listens any more, or the terminal is gone; the work goes on
+            system.forget(self.stderr)  # nobody listens any more, or the terminal is gone; the work goes on
 
     def confirm(self, question: str) -> bool:
         """A yes or no from the person at the terminal."""
@@ -194,9 +199,23 @@ class Output:
 
     def raw(self, chunk: bytes) -> None:
         """A clip's own bytes."""
-        with _told_when_it_fails():
+        with self._told_when_it_fails():
             self.stdout.buffer.write(chunk)
             self.stdout.buffer.flush()
+
+    @contextmanager
+    def _told_when_it_fails(self) -> Iterator[None]:
+        """Raises: Interrupted where the reader of standard output has gone, FileError where it cannot be written."""
+        try:
+            if self._lost:
+                raise self._lost  # what goes nowhere now must not pass for written
+            yield
+        except BrokenPipeError:
+            raise Interrupted(SIGPIPE) from None
+        except OSError as error:
+            self._lost = error
+            system.forget(self.stdout)
+            raise FileError(f"standard output cannot be written: {error.strerror}") from None
 
     def _without_secret(self, line: str) -> str:
         # A key of a few letters is no secret, and stands in too many words.
@@ -207,7 +226,7 @@ class Output:
         if self.above_bars and self.is_terminal:
             self.above_bars(line)
             return
-        with _told_when_it_fails():
+        with self._told_when_it_fails():
             self.stdout.write(line + "\n")
             self.stdout.flush()
 
@@ -350,20 +369,9 @@ class Output:
         if rows := list(rows):
             from airvid import tables
 
-            with _told_when_it_fails():
+            with self._told_when_it_fails():
                 tame = [[plain(cell)[:500] for cell in row] for row in rows]
                 tables.draw(header, tame, self.stdout, with_color=self.color)
-
-
-@contextmanager
-def _told_when_it_fails() -> Iterator[None]:
-    """Raises: Interrupted where the reader of standard output has gone, FileError where it cannot be written."""
-    try:
-        yield
-    except BrokenPipeError:
-        raise Interrupted(SIGPIPE) from None
-    except OSError as error:
-        raise FileError(f"standard output cannot be written: {error.strerror}") from None
 
 
 def model_record(model: Model, seconds: float | None) -> dict[str, Any]:

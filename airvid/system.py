@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TextIO
 
 from airvid import clock
 from airvid.errors import Interrupted
@@ -100,6 +100,16 @@ def read_stdin() -> bytes:
     """All of standard input."""
     with interruptible():
         return sys.stdin.buffer.read()
+
+
+def forget(stream: TextIO) -> None:
+    """Let whatever is still to be written to a stream that has failed go nowhere, its last flush included."""
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+    except (OSError, ValueError):
+        pass  # no descriptor of its own: a stream in memory, or a closed one
 
 
 def write_private(path: Path, content: bytes) -> None:

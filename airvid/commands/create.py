@@ -135,9 +135,10 @@ class _Run:
             error.task_id = error.task_id or task.task_id
             error.hint = error.hint or self._how_to_go_on(index, task.task_id)
         row.end(finish.last_word(seen, clock.elapsed() - began))
+        name = self._plan.name
+        if name is None or name.template is not None:
+            error = finish.tell(lambda: session.out.finished(seen, wants_file=name is not None), task.task_id, error)
         self._outcomes[index] = error
-        if self._plan.name is None or self._plan.name.template is not None:
-            session.out.finished(seen, wants_file=self._plan.name is not None)
         if self._options.open and seen.output:
             finish.open_clip(session, seen.output)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
 
@@ -135,6 +136,16 @@ def last_word(seen: Sighting, seconds: float) -> str:
 def as_told(error: AirvidError | OSError) -> AirvidError:
     """A failure of the disk outside the file itself (a full /tmp, say) is one of a file, too."""
     return error if isinstance(error, AirvidError) else FileError(f"{error.filename or 'a file'}: {error.strerror}")
+
+
+def tell(words: Callable[[], None], task_id: str, error: AirvidError | None) -> AirvidError | None:
+    """Say the result of one of several clips: where that fails, it is this clip's error, and no other's."""
+    try:
+        words()
+    except AirvidError as failure:
+        failure.task_id = task_id
+        return error or failure
+    return error
 
 
 def check_stdout(session: Session, name: Naming) -> None:

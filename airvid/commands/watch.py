@@ -128,8 +128,9 @@ class _Watch:
             error = finish.as_told(raised)
             error.task_id = error.task_id or task_id
         row.end(finish.last_word(seen, clock.elapsed() - began))
-        if seen.task and seen.task.is_terminal and (self._name is None or self._name.template is not None):
-            session.out.ended(seen, wants_file=self._name is not None)
+        name = self._name
+        if seen.task and seen.task.is_terminal and (name is None or name.template is not None):
+            error = finish.tell(lambda: session.out.ended(seen, wants_file=name is not None), task_id, error)
         if self._options.open and seen.output:
             finish.open_clip(session, seen.output)
         self._outcomes[task_id] = error
