@@ -22,7 +22,7 @@ def hold(
     if period == "month":
         begin = begin.replace(day=1)
     spent = database.execute(
-        "SELECT coalesce(sum(coalesce(cost_cents, estimate_cents, 0)), 0) FROM clip"
+        "SELECT coalesce(sum(max(coalesce(cost_cents, estimate_cents, 0), 0)), 0) FROM clip"
         " WHERE intended_at >= ? AND fate <> 'refused' AND coalesce(status, '') NOT IN (?, ?)",
         (begin.timestamp(), FAILED, EXPIRED),
     ).fetchone()[0]

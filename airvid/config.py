@@ -33,6 +33,12 @@ def folder(kind: str) -> Path:
         return Path(home) / "airvid"
     import platformdirs
 
+    try:
+        Path.home()
+    except RuntimeError:
+        raise FileError(
+            f"there is no home folder to keep {kind} in", hint=f"set HOME, or XDG_{kind.upper()}_HOME"
+        ) from None
     return Path(
         {
             "config": platformdirs.user_config_path,

@@ -18,6 +18,8 @@ from airvid.tasks import COMPLETED, EXPIRED, Task
 
 # Seconds without a byte, keep-alives included, after which a stream counts as dead (contract 6.1).
 SILENCE = 30.0
+# Seconds that the list alone is believed of a task.
+READ_AGAIN = 60.0
 # A server that asks for more seconds than these between two readings would let a clip expire unseen.
 LONGEST_HINT = 120.0
 # Seconds of keep-alives alone after which one GET learns the truth.
@@ -67,11 +69,13 @@ class _Reader:
         self.task = task
         self.was_seen = was_seen
         self._is_fresh = is_fresh
+        self._read_at = float("-inf")
         self._missing_since: float | None = None
         self._completed_at: float | None = None
 
     async def read(self) -> Task | Trouble:
         """One GET. Raises: AirvidError where waiting on would be in vain."""
+        self._read_at = clock.elapsed()
         try:
             news = await self.api.task(self.task.task_id, patience=0)
         except NotFoundError as error:
@@ -89,7 +93,12 @@ class _Reader:
         return self.task
 
     async def glance(self, polls: Polls) -> Task | Trouble:
-        """As `read`, by the list where that tells of a task that still runs: one request serves all of them."""
+        """As `read`, by the list where that tells of a task that still runs: one request serves all of them.
+
+        The list may lag behind for good; from time to time the task itself is asked.
+        """
+        if clock.elapsed() - self._read_at > READ_AGAIN:
+            return await self.read()
         try:
             listed = await polls.glance(self.task.task_id)
         except (UnavailableError, LimitedError) as error:

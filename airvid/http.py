@@ -9,6 +9,7 @@ wire.fetch(url, headers)  bytes from any host; the key goes along to the API's o
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import re
 import ssl
@@ -230,7 +231,14 @@ class Wire:
         answer_text = self._scrub(content.decode("utf-8", "replace"))
         self._show("<", {}, answer_text.encode("utf-8", "replace"))
         headers = {name.lower(): self._scrub(value) for name, value in response.headers.items()}
-        return Answer(response.status_code, headers, answer_text, parse_json(answer_text))
+        return Answer(response.status_code, headers, answer_text, self._parsed(answer_text))
+
+    def _parsed(self, value: str) -> Any:
+        """The JSON in an answer, our own key blotted out where it hid behind escapes."""
+        data = parse_json(value)
+        if "\\u" in value and (whole := json.dumps(data, ensure_ascii=False)) != self._scrub(whole):
+            return parse_json(self._scrub(whole))
+        return data
 
     def _client(self, url: str, *, fresh: bool = False) -> httpx.AsyncClient:
         """One client a scheme: a TLS context costs more than a request, so only https pays for one.

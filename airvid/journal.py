@@ -23,6 +23,8 @@ from airvid.tasks import Entry, Task
 SENT_WINDOW = (2.0, 180.0)
 # Seconds that a POST and the look-up after it can take at the most.
 LONGEST_POST = 300.0
+# Seconds without a beat after which a process in line is passed by.
+AWAKE = 15.0
 
 
 class Journal:
@@ -33,8 +35,16 @@ class Journal:
         self._warn = warn
         self._open: sqlite3.Connection | None = None
         self._life: SignOfLife | None = None
+        # Ids that the server told and the journal could not take yet: they come before anything else.
+        self._owed: list[tuple[Entry, Task]] = []
 
     def close(self) -> None:
+        if self._owed:
+            try:
+                with self._writing():
+                    pass
+            except FileError as error:
+                self._warn(error.message)
         if self._open is not None:
             self._open.close()
             self._open = None
@@ -112,28 +122,27 @@ class Journal:
         )
 
     def mark_known(self, entry: Entry, task: Task) -> Entry:
-        """The POST made this task. The server's own answer goes before what another create inferred from its list."""
-        with self._writing() as database:
-            database.execute(
-                "UPDATE clip SET fate = 'unknown', task_id = NULL, status = NULL"
-                " WHERE base_url = ? AND task_id = ? AND id <> ?",
-                (entry.base_url, _storable(task.task_id), entry.id),
-            )
-            return _known(database, entry, task)
+        """The POST made this task. The server's own answer goes before what another create inferred from its list.
+
+        Raises: FileError where it cannot be written now; it is tried again with every later write.
+        """
+        self._owed.append((entry, task))
+        with self._writing():
+            pass  # what is owed is written first, and this is the last of it
+        return self.entry(entry.id) or entry
 
     def adopt(self, entry: Entry, task: Task) -> Entry | None:
         """Take a task found in the server's list for this entry's, unless another entry has it or could have it."""
         with self._writing() as database:
-            taken = database.execute(
-                "SELECT 1 FROM clip WHERE base_url = ? AND task_id = ?", (entry.base_url, _storable(task.task_id))
-            ).fetchone()
+            # One server may be spelled in two ways: an id is an id wherever it is said to be.
+            taken = database.execute("SELECT 1 FROM clip WHERE task_id = ?", (_storable(task.task_id),)).fetchone()
             open_rows = database.execute(
-                "SELECT request FROM clip WHERE base_url = ? AND id <> ? AND fate IN ('sent', 'unknown')"
+                "SELECT request FROM clip WHERE id <> ? AND fate <> 'known' AND fate IN ('sent', 'unknown')"
                 " AND coalesce(? BETWEEN sent_at - ? AND sent_at + ?, 1)",
-                (entry.base_url, entry.id, task.created, *SENT_WINDOW),
+                (entry.id, task.created, *SENT_WINDOW),
             ).fetchall()
             has_rival = any(task.could_be(json.loads(row["request"])) for row in open_rows)
-            return None if taken or has_rival else _known(database, entry, task)
+            return None if taken or has_rival else _known(database, entry, task, adopted=True)
 
     def mark_refused(self, entry: Entry, why: str) -> None:
         """The server surely did not take the POST."""
@@ -197,9 +206,13 @@ class Journal:
 
     # ------------------------------------------------------------------ questions
 
-    def known_ids(self, base_url: str, task_ids: Iterable[str]) -> set[str]:
-        """Those of these ids that belong to an entry already."""
-        return set(self.by_task(base_url, task_ids))
+    def known_ids(self, task_ids: Iterable[str]) -> set[str]:
+        """Those of these ids that belong to an entry already, whatever its server was called."""
+        ids = [_storable(each) for each in task_ids]
+        marks = ",".join("?" * len(ids))
+        return {
+            row["task_id"] for row in self._rows(f"SELECT task_id FROM clip WHERE task_id IN ({marks})", tuple(ids))
+        }
 
     def unsettled(self, base_url: str) -> list[tuple[Entry, set[str] | None]]:
         """Entries whose POST's fate is open and that no process is looking up, with the tasks there were before it."""
@@ -220,7 +233,7 @@ class Journal:
             "SELECT process FROM clip WHERE base_url = ? AND fate = 'waiting' AND id < ?",
             (entry.base_url, entry.id),
         )
-        return sum(self._is_worked_on(row) for row in rows)
+        return sum(self._is_worked_on(row) and self._is_awake(row["process"]) for row in rows)
 
     def entry(self, entry_id: int) -> Entry | None:
         rows = self._ask("SELECT * FROM clip WHERE id = ?", (entry_id,))
@@ -250,7 +263,7 @@ class Journal:
         """The newest clip that was asked for and not refused."""
         rows = self._ask(
             "SELECT * FROM clip WHERE base_url = ? AND sent_at IS NOT NULL AND fate IN ('sent', 'unknown', 'known')"
-            " ORDER BY intended_at DESC, id DESC LIMIT 1",
+            " ORDER BY id DESC LIMIT 1",
             (base_url,),
         )
         return rows[0] if rows else None
@@ -306,7 +319,17 @@ class Journal:
         """The name by which other processes can see that this one still runs."""
         if self._life is None:
             self._life = SignOfLife(self._lives)
+            self._life.beat(clock.now())
         return self._life.name
+
+    def beat(self) -> None:
+        """Show that this process is taking its turn. One that was stopped, or sleeps for long, is passed by."""
+        if self._life is not None:
+            self._life.beat(clock.now())
+
+    def _is_awake(self, name: str) -> bool:
+        beat = system.last_beat(self._lives, name)
+        return beat is not None and abs(clock.now() - beat) < AWAKE
 
     def _is_worked_on(self, row: sqlite3.Row) -> bool:
         """Whether the process that wrote an intent is still there."""
@@ -336,8 +359,11 @@ class Journal:
                 )
             database.execute("BEGIN IMMEDIATE")
             try:
+                for entry, task in self._owed:
+                    _take(database, entry, task)
                 yield database
                 database.execute("COMMIT")
+                self._owed.clear()
             except BaseException:
                 if database.in_transaction:
                     database.execute("ROLLBACK")
@@ -375,13 +401,30 @@ class Journal:
         return self._open
 
 
-def _known(database: sqlite3.Connection, entry: Entry, task: Task) -> Entry:
-    row = database.execute(
+def _take(database: sqlite3.Connection, entry: Entry, task: Task) -> None:
+    """Give a task to the entry whose POST made it; one that only found it in the list has to give it back."""
+    database.execute(
+        "UPDATE clip SET fate = 'unknown', task_id = NULL, status = NULL, adopted = 0"
+        " WHERE base_url = ? AND task_id = ? AND id <> ? AND adopted",
+        (entry.base_url, _storable(task.task_id), entry.id),
+    )
+    try:
+        _known(database, entry, task)
+    except sqlite3.IntegrityError:
+        # Another create was answered with the very same id: whatever this one made, it has no name.
+        database.execute(
+            "UPDATE clip SET fate = 'unknown', error = 'answered with another task', candidates = ? WHERE id = ?",
+            (json.dumps([task.task_id]), entry.id),
+        )
+
+
+def _known(database: sqlite3.Connection, entry: Entry, task: Task, *, adopted: bool = False) -> Entry:
+    database.execute(
         "UPDATE clip SET fate = 'known', task_id = ?, status = ?, created = ?, expires_at = ?, candidates = '[]',"
-        " present = '[]' WHERE id = ? RETURNING *",
-        (_storable(task.task_id), _storable(task.status), task.created, task.expires_at, entry.id),
-    ).fetchone()
-    return _entry(row)
+        " present = '[]', adopted = ? WHERE id = ?",
+        (_storable(task.task_id), _storable(task.status), task.created, task.expires_at, adopted, entry.id),
+    )
+    return _entry(database.execute("SELECT * FROM clip WHERE id = ?", (entry.id,)).fetchone())
 
 
 def _entry(row: sqlite3.Row) -> Entry:

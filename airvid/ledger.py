@@ -36,10 +36,12 @@ CREATE TABLE clip (
     error TEXT,
     candidates TEXT NOT NULL DEFAULT '[]',
     present TEXT NOT NULL DEFAULT '[]',
+    adopted INTEGER NOT NULL DEFAULT 0,
     UNIQUE (base_url, task_id)
 );
 CREATE INDEX clip_by_time ON clip (intended_at, fate, status, cost_cents, estimate_cents);
 CREATE INDEX clip_by_fate ON clip (base_url, fate, status);
+CREATE INDEX clip_by_task ON clip (task_id);
 CREATE INDEX clip_open ON clip (fate) WHERE fate <> 'known';
 """,
 )

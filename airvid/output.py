@@ -6,7 +6,6 @@ On a terminal results are tables, elsewhere tab-separated lines, with `--json` o
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
@@ -116,7 +115,7 @@ class Output:
         self.above_bars: Callable[[str], None] | None = None
         for stream in (self.stdout, self.stderr):
             try:
-                if isinstance(stream, io.TextIOWrapper):
+                if hasattr(stream, "reconfigure"):
                     stream.reconfigure(errors="backslashreplace", newline="\n")
             except OSError:
                 system.forget(stream)
@@ -141,6 +140,10 @@ class Output:
         """Something that may need doing; not with `--quiet`."""
         if not self.quiet:
             self._talk(f"warning: {plain(message)}", "yellow")
+
+    def alarm(self, message: str) -> None:
+        """A warning that not even `--quiet` may swallow."""
+        self._talk(f"warning: {plain(message)}", "yellow")
 
     def trace(self, line: str) -> None:
         """A line of `--debug`."""
@@ -199,7 +202,7 @@ class Output:
 
     def raw(self, chunk: bytes) -> None:
         """A clip's own bytes."""
-        with self._told_when_it_fails():
+        with self._told_when_it_fails(), system.interruptible():
             self.stdout.buffer.write(chunk)
             self.stdout.buffer.flush()
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from airvid import progress
 from airvid.config import DEFAULT_BASE_URL, SANDBOX_KEY, Setting, Settings, folder, normal_base_url
-from airvid.errors import AuthError, UsageError
+from airvid.errors import AirvidError, AuthError, UsageError
 from airvid.journal import Journal
 from airvid.output import Output
 
@@ -50,6 +50,11 @@ class Session:
         is_play = self.is_sandbox or self.settings.has_sandbox_key()
         data = folder("data") / SANDBOX if is_play else folder("data")
         self.data = data
+        try:
+            stored = self.settings.key()
+        except AirvidError:
+            stored = None  # whoever needs the key will say what is wrong with it
+        out.secret = stored.value if stored else ""
         if self.settings.has_loose_mode():
             out.warn(f"others can read {self.settings.path}, which holds the API key: chmod 600 it")
         self.journal = Journal(data / "journal.db", out.warn)

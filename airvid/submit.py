@@ -22,6 +22,7 @@ from airvid.tasks import Entry, Task
 GRACE = 5.0
 # When the list is read after a POST of unknown fate, in seconds after it: the server gets time to show a task.
 LOOKUPS = (0.5, 2.0, 4.0, 7.0, 11.0, 15.0)
+LOOKUP_LIMIT = 10.0
 CONNECT_PATIENCE = 60.0
 # Seconds between two looks at the line before us (in the journal), and at the slots (in the server's list); and after
 # how many the POST is tried again although the list shows no room.
@@ -71,6 +72,8 @@ class Submitter:
             entry = self._journal.mark_sent(entry, clock.now() + (self._clock_offset or 0.0), self._present)
             try:
                 task = await self._post(entry, body)
+                if task.task_id in (self._present or ()):
+                    raise self._no_new_task(entry, task)
                 return task, self._remember(entry, task)
             except LimitedError as error:
                 self.trouble = error
@@ -82,6 +85,8 @@ class Submitter:
                 await self._await_room(entry, error, attempt)
                 await self._stand_in_line(entry)
                 began = clock.elapsed()
+            except UnknownFateError:
+                raise
             except UnavailableError as error:
                 self.trouble = error
                 if error.sent:
@@ -95,7 +100,16 @@ class Submitter:
             except AirvidError as error:
                 self._journal.mark_refused(entry, error.message)
                 raise
+            except Exception as bug:
+                # Whatever it was, the POST had left.
+                return await self._look_up(entry, body, UnavailableError(f"{type(bug).__name__}: {bug}"))
             attempt += 1
+
+    def _no_new_task(self, entry: Entry, task: Task) -> UnknownFateError:
+        """The answer to a create names a task that was there before it."""
+        why = f"the server answered the create with task {task.task_id}, which was there before"
+        self._journal.mark_unknown(entry, why, [task.task_id])
+        return UnknownFateError(why, candidates=[task.task_id], hint=UNKNOWN_FATE_HINT)
 
     async def _post(self, entry: Entry, body: dict[str, Any]) -> Task:
         """One POST. A signal while it is out waits for its answer for a moment, so that no paid id is thrown away."""
@@ -129,7 +143,7 @@ class Submitter:
         except FileError as error:
             # Paid for: it must be told and followed all the same.
             self._warn(f"task {task.task_id} was made, but {error.message}; keep its id")
-            return entry
+            return replace(entry, fate="known", task_id=task.task_id, status=task.status)
 
     async def _stand_in_line(self, entry: Entry) -> None:
         """Wait until no create of this user, in whatever process, has waited for a slot for longer."""
@@ -139,7 +153,7 @@ class Submitter:
                 self._journal.mark_unsent(entry, in_line=True)
                 self._note(f"waiting for a free slot, with {ahead} more in line before this")
                 told = True
-            await clock.sleep(LINE_PAUSE)
+            await self._pause(LINE_PAUSE)
 
     async def _await_room(self, entry: Entry, error: LimitedError, attempt: int) -> None:
         """Wait until the limit that refused us may have room again.
@@ -155,16 +169,20 @@ class Submitter:
         self._note(f"waiting for {'a free slot' if error.concurrency else 'the rate limit'}: {error.message}")
         began = clock.elapsed()
         longer = min(ROOM_PATIENCE, SLOT_PAUSE * 2.0 ** min(attempt, 8))
-        await clock.sleep(max(error.retry_after or 0.0, SLOT_PAUSE if busiest else longer))
+        await self._pause(max(error.retry_after or 0.0, SLOT_PAUSE if busiest else longer))
         while busiest and clock.elapsed() - began < ROOM_PATIENCE:
             if self._journal.ahead(entry):
-                await clock.sleep(LINE_PAUSE)
+                await self._pause(LINE_PAUSE)
                 continue
             busy = await self._busy()
             if busy is not None and busy < busiest:
                 return
             busiest = max(busiest, busy or 0)
-            await clock.sleep(SLOT_PAUSE * (1 + 0.2 * random.random()))
+            await self._pause(SLOT_PAUSE * (1 + 0.2 * random.random()))
+
+    async def _pause(self, seconds: float) -> None:
+        await clock.sleep(seconds)
+        self._journal.beat()
 
     async def _busy(self) -> int | None:
         """How many tasks run; None where the server will not say."""
@@ -184,8 +202,9 @@ class Submitter:
             if found := self._settled_elsewhere(entry):
                 return found
             try:
-                listing = await self._api.tasks(patience=0)
-            except AirvidError:
+                async with asyncio.timeout(LOOKUP_LIMIT):
+                    listing = await self._api.tasks(patience=0)
+            except (AirvidError, TimeoutError):
                 continue
             if self._clock_offset is None and listing.server_time is not None:
                 self._clock_offset = listing.server_time - clock.now()
@@ -253,7 +272,7 @@ def matches(
     prompt and its time can be ours.
     """
     sent_at = entry.sent_at if entry.sent_at is not None else entry.intended_at
-    own = journal.known_ids(entry.base_url, (task.task_id for task in listing.tasks))
+    own = journal.known_ids(task.task_id for task in listing.tasks)
 
     def can_be_ours(task: Task) -> bool:
         if task.task_id in own or not task.could_be(request):

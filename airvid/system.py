@@ -190,9 +190,21 @@ class SignOfLife:
         self._file = self._path.open("wb")
         try_lock(self._file)
 
+    def beat(self, now: float) -> None:
+        """Leave the time, Unix seconds, for others to see."""
+        os.utime(self._path, (now, now))
+
     def end(self) -> None:
         self._file.close()
         self._path.unlink(missing_ok=True)
+
+
+def last_beat(folder: Path, name: str) -> float | None:
+    """When the process of this sign of life last showed that it is awake, Unix seconds."""
+    try:
+        return (folder / name).stat().st_mtime
+    except OSError:
+        return None
 
 
 def is_alive(folder: Path, name: str) -> bool:

@@ -60,13 +60,15 @@ def claim(path: Path) -> None:
         raise _file_error(path, error) from None
 
 
-async def save(wire: Wire, url: str, path: Path, *, force: bool) -> AsyncGenerator[Received, None]:
+async def save(wire: Wire, url: str, path: Path, *, clip: str, force: bool) -> AsyncGenerator[Received, None]:
     """Bring the MP4 at `url` to `path`; done when the iterator ends, and only then is anything under that name.
+
+    `clip` names it whatever its link: a validator proves nothing across clips, and links change.
 
     Raises: DeadLinkError, NotVideoError, FileError (the part is kept), UnavailableError (the part is kept).
     """
     path = Path(os.path.realpath(path))
-    with _open_part(path) as part:
+    with _open_part(path, clip) as part:
         gained_at, attempt, most = clock.elapsed(), 0, part.size
         while True:
             try:
@@ -93,8 +95,9 @@ async def save(wire: Wire, url: str, path: Path, *, force: bool) -> AsyncGenerat
 class _Part:
     """The file under way and what is known of its source."""
 
-    def __init__(self, path: Path, file: IO[bytes]) -> None:
+    def __init__(self, path: Path, clip: str, file: IO[bytes]) -> None:
         self.final = path
+        self._clip = clip
         self.path = _beside(path, ".part")
         self._sidecar = _beside(path, ".part.json")
         self._file = file
@@ -107,6 +110,8 @@ class _Part:
         try:
             kept = json.loads(self._sidecar.read_bytes())
             validator, total = kept["validator"], kept["total"]
+            if kept["clip"] != self._clip:
+                return None, None
         except (OSError, ValueError, KeyError, TypeError):
             return None, None
         return (validator if isinstance(validator, str) else None), (total if isinstance(total, int) else None)
@@ -119,7 +124,7 @@ class _Part:
             self._file.seek(0)
             self._file.truncate()
             if validator:
-                self._sidecar.write_text(json.dumps({"validator": validator, "total": total}))
+                self._sidecar.write_text(json.dumps({"clip": self._clip, "validator": validator, "total": total}))
         except OSError as error:
             raise _file_error(self.final, error) from None
         self.size = 0
@@ -216,7 +221,7 @@ class _Part:
 
 
 @contextmanager
-def _open_part(path: Path) -> Iterator[_Part]:
+def _open_part(path: Path, clip: str) -> Iterator[_Part]:
     """The part of `path`, locked against other processes. Left empty, it goes away again. Raises: FileError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -226,7 +231,7 @@ def _open_part(path: Path) -> Iterator[_Part]:
     if file is None:
         raise FileError(f"another airvid is saving to {path} at this moment")
     with file:
-        part = _Part(path, file)
+        part = _Part(path, clip, file)
         try:
             yield part
         finally:

@@ -69,7 +69,7 @@ class Store:
     async def _save(self, url: str, force: bool, during: Callable[[], None] | None) -> list[Received]:
         wire, steps = Wire(API, KEY), []
         try:
-            async with aclosing(transfer.save(wire, url, self.target, force=force)) as received:
+            async with aclosing(transfer.save(wire, url, self.target, clip="clip", force=force)) as received:
                 async for step in received:
                     steps.append(step)
                     if during and step.done:
@@ -97,7 +97,7 @@ class Store:
         self.part.parent.mkdir(exist_ok=True)
         self.part.write_bytes(content)
         if tag:
-            self.sidecar.write_text(json.dumps({"validator": tag, "total": total}))
+            self.sidecar.write_text(json.dumps({"clip": "clip", "validator": tag, "total": total}))
 
     def intrude(self) -> None:
         """Someone else puts a file where the clip belongs."""

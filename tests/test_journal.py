@@ -102,7 +102,7 @@ def test_a_task_that_another_entry_has_is_not_adopted(desk: Desk) -> None:
         ({}, "waiting", 0, True),
         ({}, "known", 0, True),
         ({"prompt": "another"}, "sent", 0, True),
-        ({"base_url": "sandbox"}, "sent", 0, True),
+        ({"base_url": "http://the-same-server/v1"}, "sent", 0, False),
         ({"request": {"model": "veo", "prompt": "a fox"}}, "sent", 0, True),
         ({}, "sent", -SENT_WINDOW[1] - 1, True),
         ({}, "sent", SENT_WINDOW[0] + 1, True),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import subprocess
 import sys
 import textwrap
@@ -113,12 +114,28 @@ def test_what_a_dead_process_sent_is_settled(world: World, tmp_path: Path, then:
 # ---------------------------------------------------------------------- the living
 
 
+def beats(world: World, tmp_path: Path) -> None:
+    """The process in line shows that it is awake."""
+    for each in (tmp_path / "data" / "airvid" / "running").iterdir():
+        os.utime(each, (world.clock.now(), world.clock.now()))
+
+
 def test_a_living_create_is_waited_for_in_line(world: World, tmp_path: Path) -> None:
     with somebody(world, tmp_path, "waiting"):
-        result = world.airvid(*CREATE, "--wait", "--timeout", "1m")
+        beats(world, tmp_path)
+        result = world.airvid(*CREATE, "--wait", "--timeout", "10")
         assert (result.code, world.posts) == (8, [])
         assert "1 more in line" in result.err
     assert world.airvid(*CREATE, "--wait").code == 0
+
+
+def test_a_stopped_create_is_passed_by(world: World, tmp_path: Path) -> None:
+    with somebody(world, tmp_path, "waiting"):
+        beats(world, tmp_path)
+        began = world.clock.now()
+        assert world.airvid(*CREATE, "--wait").code == 0
+        assert 15 <= world.emulator.requests[-1][0] - began < 200
+        assert len(world.posts) == 1
 
 
 @pytest.mark.parametrize("fate", ["waiting", "intended", "sent"])

@@ -7,6 +7,7 @@ plan: read the wish, ask for the models, complain about all that is wrong at onc
 from __future__ import annotations
 
 import asyncio
+import copy
 
 from airvid import clock
 from airvid.api import Listing
@@ -23,6 +24,7 @@ __all__ = ["Options", "run"]
 
 
 async def run(session: Session, options: Options) -> None:
+    began = clock.elapsed()
     checked, listing = await plan.make(session, options)
     if options.dry_run:
         session.out.plan(checked.body, checked.count, checked.total_cents)
@@ -35,7 +37,8 @@ async def run(session: Session, options: Options) -> None:
         estimate_cents=checked.cents,
         budgets=plan.budgets(session),
     )
-    clips = _Run(session, options, checked, entries)
+    left = None if checked.timeout is None else max(0.0, checked.timeout - (clock.elapsed() - began))
+    clips = _Run(session, options, checked, entries, left)
     try:
         await clips.play(listing)
     except asyncio.CancelledError:
@@ -48,11 +51,14 @@ async def run(session: Session, options: Options) -> None:
 class _Run:
     """The clips of one create, from POST to file."""
 
-    def __init__(self, session: Session, options: Options, plan: Plan, entries: list[Entry]) -> None:
+    def __init__(
+        self, session: Session, options: Options, plan: Plan, entries: list[Entry], seconds: float | None
+    ) -> None:
         self._session = session
         self._options = options
         self._plan = plan
         self._entries = entries
+        self._seconds = seconds
         self._tasks: dict[int, Task] = {}
         self._outcomes: dict[int, AirvidError | None] = {}
         self._submitter = Submitter(
@@ -60,7 +66,7 @@ class _Run:
             session.journal,
             wait_for_slot=bool(options.wait),
             note=session.out.note,
-            warn=session.out.warn,
+            warn=session.out.alarm,
         )
 
     async def play(self, listing: Listing | None) -> None:
@@ -68,7 +74,7 @@ class _Run:
         if listing:
             self._submitter.learn(listing)
         try:
-            async with asyncio.timeout(self._plan.timeout if self._options.wait else None):
+            async with asyncio.timeout(self._seconds if self._options.wait else None):
                 with self._session.progress() as progress:
                     async with asyncio.TaskGroup() as group:
                         await self._submit_all(group, progress)
@@ -103,7 +109,11 @@ class _Run:
         if left:
             self._session.out.note(f"{len(left)} more {'clips were' if len(left) > 1 else 'clip was'} not submitted")
         for each in left:
-            self._outcomes[each] = self._outcomes[index]
+            # The same exit code, for it is the same reason; but this one was never sent.
+            told = copy.copy(self._outcomes[index])
+            assert told
+            told.message, told.request_id = f"not submitted, as the one before could not be: {told.message}", None
+            self._outcomes[each] = told
 
     def _price(self, seen: Sighting) -> str:
         cents = seen.cost_cents
@@ -144,8 +154,7 @@ class _Run:
 
     def _timed_out(self, index: int) -> AirvidError:
         """What --timeout means for one clip: the task goes on, nobody knows, or there is none."""
-        entry = self._session.journal.entry(self._entries[index].id) or self._entries[index]
-        task = self._tasks.get(index)
+        entry, task = self._entry(index), self._tasks.get(index)
         if entry.fate in ("sent", "unknown"):
             return UnknownFateError(
                 "the time was up before it was known whether a task was made", hint=UNKNOWN_FATE_HINT
@@ -162,6 +171,12 @@ class _Run:
             hint=self._how_to_go_on(index, entry.task_id),
         )
 
+    def _entry(self, index: int) -> Entry:
+        """What is known of a clip: what we were told goes before what the journal could take."""
+        if index in self._tasks:
+            return self._entries[index]
+        return self._session.journal.entry(self._entries[index].id) or self._entries[index]
+
     def _how_to_go_on(self, index: int, task_id: str) -> str:
         """The one command that goes on from here, with the same file."""
         name = self._plan.name
@@ -173,8 +188,8 @@ class _Run:
 
     def tell_how_to_go_on(self) -> None:
         """After an interruption: the one command for each clip that goes on without us."""
-        for index, entry in enumerate(self._entries):
-            entry = self._session.journal.entry(entry.id) or entry
+        for index in range(len(self._entries)):
+            entry = self._entry(index)
             if entry.fate in ("sent", "unknown"):
                 self._session.out.warn(f"whether a task was made is unknown; {UNKNOWN_FATE_HINT}")
             elif entry.task_id and index not in self._outcomes and self._options.wait:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import aclosing
@@ -121,7 +122,9 @@ async def _fetch(session: Session, task: Task, path: Path, row: Row, *, force: b
 
 async def _receive(session: Session, task: Task, path: Path, row: Row, *, force: bool) -> None:
     assert task.result_url
-    async with aclosing(transfer.save(session.api().wire, task.result_url, path, force=force)) as steps:
+    async with aclosing(
+        transfer.save(session.api().wire, task.result_url, path, clip=task.task_id, force=force)
+    ) as steps:
         async for received in steps:
             row.bytes(received.done, received.total)
 
@@ -152,6 +155,8 @@ def check_stdout(session: Session, name: Naming) -> None:
     """See that a clip's bytes may go to standard output, where they are to. Raises: UsageError."""
     if name.template is None and session.out.is_terminal:
         raise UsageError("-o - would write the clip's bytes onto the terminal", hint="-o FILE, or a pipe")
+    if name.template is None and sys.__stdout__ is None:
+        raise FileError("standard output is closed")
     if name.template is None and session.out.as_json:
         raise UsageError("-o - and --json both want standard output")
 

@@ -12,7 +12,7 @@ from airvid import clock, naming, request, system, transfer
 from airvid.api import Listing
 from airvid.commands import finish
 from airvid.config import checked
-from airvid.errors import AirvidError, AuthError, FileError, PaymentError, UsageError, complain
+from airvid.errors import AirvidError, AuthError, FileError, PaymentError, UnavailableError, UsageError, complain
 from airvid.naming import Naming
 from airvid.output import money
 from airvid.request import Wish
@@ -134,7 +134,11 @@ async def make(session: Session, options: Options) -> tuple[Plan, Listing | None
     if checked_early:
         complaints += _target_complaints(plan, options)
     try:
-        models, listing = await _ask(session, options)
+        async with asyncio.timeout(options.timeout if options.wait else None):
+            models, listing = await _ask(session, options)
+    except TimeoutError:
+        complain(complaints)
+        raise UnavailableError("the time was up before the server had told its models; nothing was sent") from None
     except AirvidError:
         complain(complaints)  # what is wrong here goes before what is wrong out there
         raise
@@ -189,7 +193,8 @@ def _prompt(options: Options) -> str:
         prompt = _decoded(system.read_stdin(), "standard input")
     elif options.prompt_file is not None:
         try:
-            prompt = _decoded(Path(options.prompt_file).read_bytes(), options.prompt_file)
+            with system.interruptible():
+                prompt = _decoded(Path(options.prompt_file).read_bytes(), options.prompt_file)
         except OSError as error:
             raise FileError(f"the prompt file {options.prompt_file} cannot be read: {error.strerror}") from None
     else:
