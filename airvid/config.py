@@ -188,7 +188,7 @@ class Settings:
         except UnicodeDecodeError as error:
             why = f"no UTF-8 text {_place(content[: error.start])}"
         except tomllib.TOMLDecodeError as error:
-            why = str(error).replace("(at end of document)", _place(content))
+            why = str(error).replace("(at end of document)", _place(content.rstrip()))
         except RecursionError:
             why = "tables within tables without end"
         raise FileError(

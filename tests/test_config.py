@@ -292,7 +292,7 @@ def test_a_link_to_the_file_is_followed_and_kept(world: World, file: Path, tmp_p
     ("content", "place"),
     [
         (f'api-key = "{KEY}\n', "line 1, column 40"),
-        ("model = 'wan", "line 1, column 13"),
+        ("model = 'wan\n\n", "line 1, column 13"),
         (f'model = "x"\napi-key = {KEY}\n', "line 2, column 11"),
         ('model = "x"\nmodel = "y"\n', "line 2"),
         ('model = "x"\nquality = "\udcff"\n', "line 2"),
