@@ -6,7 +6,6 @@ import sqlite3
 from datetime import datetime
 
 from airvid.errors import PaymentError
-from airvid.tasks import EXPIRED, FAILED
 
 
 def hold(
@@ -18,13 +17,10 @@ def hold(
             f"this model's price is unknown, and budget.{period} is set: nothing was sent",
             hint="name a model with a price; airvid models",
         )
-    begin = datetime.fromtimestamp(now).replace(hour=0, minute=0, second=0, microsecond=0)
-    if period == "month":
-        begin = begin.replace(day=1)
+    today = datetime.fromtimestamp(now)
+    begin = today.replace(day=1) if period == "month" else today
     spent = database.execute(
-        "SELECT coalesce(sum(max(coalesce(cost_cents, estimate_cents, 0), 0)), 0) FROM clip"
-        " WHERE intended_at >= ? AND fate <> 'refused' AND coalesce(status, '') NOT IN (?, ?)",
-        (begin.timestamp(), FAILED, EXPIRED),
+        "SELECT coalesce(sum(cents), 0) FROM spending WHERE day >= ?", (begin.strftime("%Y-%m-%d"),)
     ).fetchone()[0]
     if spent + estimate * count > dollars * 100 + 1e-6:
         raise PaymentError(

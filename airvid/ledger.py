@@ -10,6 +10,19 @@ from pathlib import Path
 
 from airvid import clock, system
 
+
+def _day(row: str) -> str:
+    return f"date({row}.intended_at, 'unixepoch', 'localtime')"
+
+
+def _cents(row: str) -> str:
+    """What a row counts for: its settled cost, else its estimate; nothing where nothing is charged."""
+    return (
+        f"CASE WHEN {row}.fate = 'refused' OR coalesce({row}.status, '') IN ('failed', 'expired') THEN 0"
+        f" ELSE max(coalesce({row}.cost_cents, {row}.estimate_cents, 0), 0) END"
+    )
+
+
 # What each version adds to the one before it.
 _LAYOUTS = (
     """
@@ -39,11 +52,29 @@ CREATE TABLE clip (
     adopted INTEGER NOT NULL DEFAULT 0,
     UNIQUE (base_url, task_id)
 );
-CREATE INDEX clip_by_time ON clip (intended_at, fate, status, cost_cents, estimate_cents);
+CREATE INDEX clip_by_time ON clip (intended_at);
 CREATE INDEX clip_by_fate ON clip (base_url, fate, status);
 CREATE INDEX clip_by_task ON clip (task_id);
 CREATE INDEX clip_open ON clip (fate) WHERE fate <> 'known';
-""",
+CREATE TABLE spending (day TEXT PRIMARY KEY, cents REAL NOT NULL);
+"""
+    # What was spent or reserved on each local day, kept by the database itself: a budget costs the same to check,
+    # however long the journal grows.
+    + "".join(
+        f"CREATE TRIGGER spending_{event.split()[0].lower()} AFTER {event} ON clip BEGIN {change}; END;\n"
+        for event, change in (
+            (
+                "INSERT",
+                f"INSERT INTO spending VALUES ({_day('new')}, {_cents('new')})"
+                " ON CONFLICT (day) DO UPDATE SET cents = cents + excluded.cents",
+            ),
+            ("DELETE", f"UPDATE spending SET cents = cents - {_cents('old')} WHERE day = {_day('old')}"),
+            (
+                "UPDATE OF fate, status, cost_cents, estimate_cents",
+                f"UPDATE spending SET cents = cents - {_cents('old')} + {_cents('new')} WHERE day = {_day('new')}",
+            ),
+        )
+    ),
 )
 VERSION = len(_LAYOUTS)
 _BUSY_SECONDS = 10.0
