@@ -46,12 +46,11 @@ async def run(session: Session, options: Options) -> None:
 
 
 def _named(models: list[Model], name: str) -> Model:
-    for model in models:
-        if model.id == name:
-            return model
-    near = request.nearest(name, [model.id for model in models])
-    told = f"; did you mean {', '.join(near)}?" if near else ""
-    raise NotFoundError(f"there is no video model {name!r}{told}", hint="airvid models")
+    """The model of this name. Raises: NotFoundError: nothing was to be made of it, so it is no wrong option."""
+    try:
+        return request.find_model(models, name)
+    except UsageError as error:
+        raise NotFoundError(error.message, hint=error.hint) from None
 
 
 def _fits(model: Model, options: Options, max_price: float | None) -> bool:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from airvid import clock, naming
 from airvid.commands import finish, ids
-from airvid.config import seconds
-from airvid.errors import AirvidError, UsageError, WaitTimeoutError, settle
+from airvid.config import checked
+from airvid.errors import AirvidError, WaitTimeoutError, settle
 from airvid.naming import Naming
 from airvid.progress import Progress
 from airvid.session import Session
@@ -26,7 +26,7 @@ class Options:
 
 
 async def run(session: Session, options: Options) -> None:
-    limit = _limit(options)
+    limit = None if options.timeout is None else checked("timeout", options.timeout, "--timeout")
     errors: list[AirvidError] = []
     if options.output is not None:
         finish.check_stdout(session, Naming.parse(options.output, 1))
@@ -44,13 +44,6 @@ async def run(session: Session, options: Options) -> None:
     except asyncio.CancelledError:
         watch.tell_how_to_go_on()
         raise
-
-
-def _limit(options: Options) -> float | None:
-    try:
-        return None if options.timeout is None else seconds(options.timeout)
-    except ValueError as error:
-        raise UsageError(f"--timeout {options.timeout!r} is not {error}") from None
 
 
 async def _running(session: Session) -> list[str]:
