@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 import httpx
 import httpx_sse
 
-from airvid import __version__, clock, retry
+from airvid import __version__, clock, retry, secret
 from airvid.answers import Answer, parse_json, refusal
 from airvid.errors import CertificateError, LimitedError, UnavailableError
 from airvid.system import trust_store
@@ -30,7 +30,6 @@ from airvid.system import trust_store
 T = TypeVar("T")
 USER_AGENT = f"airvid/{__version__} (httpx {httpx.__version__})"
 MAX_REDIRECTS = 10
-LEAST_SECRET = 12
 # A server that answers beside the point is asked again for so many seconds: it seldom gets better.
 NONSENSE_PATIENCE = 10.0
 # More than any listing; an answer that goes on beyond this is no answer.
@@ -262,8 +261,7 @@ class Wire:
         return self._clients[scheme, fresh]
 
     def _scrub(self, value: str) -> str:
-        # A key of a few letters is no secret, and stands in too many words.
-        return value.replace(self._key, "[key]") if self._key and len(self._key) >= LEAST_SECRET else value
+        return secret.without(self._key, value, "[key]")
 
     def _show(self, head: str, headers: Mapping[str, str], body: bytes | None) -> None:
         if self._trace is None:

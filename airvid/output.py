@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, TextIO
 
-from airvid import clock, system
+from airvid import clock, secret, system
 from airvid.errors import AirvidError, FileError, Interrupted, SeveralErrors
 from airvid.tasks import COMPLETED, Model, Sighting
 
@@ -29,7 +29,6 @@ _STYLES = {"red": "31", "yellow": "33", "green": "32", "dim": "2", "bold": "1", 
 _LONGEST_SENTENCE = 2000
 # The signal that a Unix tool dies of when its reader has gone (contract 2.5); Windows has none of that name.
 SIGPIPE = 13
-LEAST_SECRET = 12
 
 
 def plain(value: object) -> str:
@@ -221,8 +220,7 @@ class Output:
             raise FileError(f"standard output cannot be written: {error.strerror}") from None
 
     def _without_secret(self, line: str) -> str:
-        # A key of a few letters is no secret, and stands in too many words.
-        return line.replace(self.secret, masked(self.secret)) if len(self.secret or "") >= LEAST_SECRET else line
+        return secret.without(self.secret, line, masked(self.secret))
 
     def _say(self, line: str) -> None:
         line = self._without_secret(line)

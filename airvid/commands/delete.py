@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from airvid import clock
 from airvid.commands import ids
-from airvid.config import seconds
+from airvid.config import checked
 from airvid.errors import AirvidError, NotFoundError, UsageError, settle
 from airvid.session import Session
 from airvid.tasks import STATUSES, canonical_status
@@ -66,10 +66,7 @@ async def _selected(session: Session, options: Options) -> list[str]:
         raise UsageError(f"--status {', '.join(sorted(unknown))} is not one of {', '.join(STATUSES)}")
     before = None
     if options.older_than is not None:
-        try:
-            before = clock.now() - seconds(options.older_than)
-        except ValueError as error:
-            raise UsageError(f"--older-than {options.older_than!r} is not {error}") from None
+        before = clock.now() - checked("timeout", options.older_than, "--older-than")
     return [
         task.task_id
         for task in (await session.api().tasks()).tasks
