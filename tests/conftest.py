@@ -25,6 +25,23 @@ NOON = 1_790_000_000.0
 PACE = Pace(queued=5, processing=60)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write what is generated anew")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
+    """Compare a text with the file that holds what it should be; with --update-golden write that file anew."""
+
+    def check(path: Path, text: str) -> None:
+        if request.config.getoption("--update-golden"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, "utf-8")
+        assert text == path.read_text("utf-8"), f"{path} has drifted: pytest --update-golden writes it anew"
+
+    return check
+
+
 class VirtualClock:
     """Time that jumps to whatever is waited for next: a ten-minute render takes milliseconds."""
 
