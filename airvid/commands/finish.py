@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
 
-from airvid import clock, naming, system, transfer
+from airvid import naming, system, transfer
 from airvid.api import Listing
 from airvid.errors import (
     AirvidError,
@@ -40,7 +40,7 @@ async def follow_to_end(
 ) -> Task:
     """The task as it ended, whatever its state. The journal learns each change of state, the row everything."""
     async with aclosing(
-        follow(session.api(), task, session.polls(), is_fresh=is_fresh, was_seen=was_seen)
+        follow(session.api(), task, session.shared(), is_fresh=is_fresh, was_seen=was_seen)
     ) as sightings:
         async for seen in sightings:
             if isinstance(seen, Trouble):
@@ -113,7 +113,7 @@ async def _fetch(session: Session, task: Task, path: Path, row: Row, *, force: b
         try:
             await _receive(session, fresh, path, row, force=force)
         except transfer.DeadLinkError as error:
-            if fresh.expires_at is not None and clock.now() >= fresh.expires_at:
+            if fresh.expires_at is not None and session.api().server_now() >= fresh.expires_at:
                 raise ExpiredError(f"the clip expired on {moment(fresh.expires_at)}", task_id=task.task_id) from None
             raise UnavailableError(
                 error.message, task_id=task.task_id, hint=session.command("download", task.task_id)
