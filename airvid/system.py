@@ -276,3 +276,11 @@ def open_file(path: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+def boot_id() -> str | None:
+    """What tells one start of the machine from the next; None where the system does not say."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return None

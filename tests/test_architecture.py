@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent / "airvid"
 
 # The nouns, the errors, the clock and the operating system are for everyone; a room may use itself.
 EVERYWHERE = {"airvid", "tasks", "errors", "clock", "system"}
-INSTRUMENTS = {"follow", "transfer", "submit", "output", "progress", "journal", "config"}
+INSTRUMENTS = {"follow", "transfer", "part", "submit", "output", "progress", "journal", "config"}
 # Words flow down: a module may import those named here, and nothing else of airvid.
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
@@ -24,7 +24,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "follow": {"api", "retry", "pace"},
     "pace": set(),
     "submit": {"api", "retry", "journal"},
-    "transfer": {"http", "retry"},
+    "transfer": {"http", "retry", "part", "lanes"},
+    "lanes": {"part"},
+    "part": {"http", "retry", "mp4"},
+    "mp4": set(),
     "progress": {"output"},
     "output": {"tables", "secret"},
     "secret": set(),

@@ -22,6 +22,7 @@ from airvid.errors import (
 from airvid.follow import Trouble, follow
 from airvid.naming import Naming
 from airvid.output import length, moment, size
+from airvid.part import DeadLinkError, NotVideoError
 from airvid.progress import Row
 from airvid.session import Session
 from airvid.submit import settle_unknown
@@ -101,7 +102,7 @@ async def _fetch(session: Session, task: Task, path: Path, row: Row, *, force: b
     """The file at `path`; a link that is dead or leads to no video is read afresh once (contract 8.3)."""
     try:
         await _receive(session, task, path, row, force=force)
-    except (transfer.DeadLinkError, transfer.NotVideoError):
+    except (DeadLinkError, NotVideoError):
         try:
             fresh = await session.api().task(task.task_id)
         except NotFoundError:
@@ -112,7 +113,7 @@ async def _fetch(session: Session, task: Task, path: Path, row: Row, *, force: b
             raise UnavailableError(f"the link is dead, and the task is {fresh.status} again") from None
         try:
             await _receive(session, fresh, path, row, force=force)
-        except transfer.DeadLinkError as error:
+        except DeadLinkError as error:
             if fresh.expires_at is not None and session.api().server_now() >= fresh.expires_at:
                 raise ExpiredError(f"the clip expired on {moment(fresh.expires_at)}", task_id=task.task_id) from None
             raise UnavailableError(
