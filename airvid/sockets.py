@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import itertools
+import os
 import select
 import socket
 import ssl
@@ -112,7 +113,10 @@ class _Backend(httpcore.AsyncNetworkBackend):
         except TimeoutError:
             raise httpcore.ConnectTimeout from None
         except OSError as error:
-            raise httpcore.ConnectError(error.strerror or str(error)) from error
+            # asyncio's own words repeat the address; those of a look-up are not the system's to tell.
+            is_plain = error.errno and not isinstance(error, socket.gaierror)
+            why = os.strerror(error.errno) if is_plain else error.strerror or str(error)
+            raise httpcore.ConnectError(why) from error
         return _Stream(connected, self._buffer)
 
     async def sleep(self, seconds: float) -> None:
