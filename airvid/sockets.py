@@ -114,9 +114,8 @@ class _Backend(httpcore.AsyncNetworkBackend):
             raise httpcore.ConnectTimeout from None
         except OSError as error:
             # asyncio's own words repeat the address; those of a look-up are not the system's to tell.
-            is_plain = error.errno and not isinstance(error, socket.gaierror)
-            why = os.strerror(error.errno) if is_plain else error.strerror or str(error)
-            raise httpcore.ConnectError(why) from error
+            number = None if isinstance(error, socket.gaierror) else error.errno
+            raise httpcore.ConnectError(os.strerror(number) if number else error.strerror or str(error)) from error
         return _Stream(connected, self._buffer)
 
     async def sleep(self, seconds: float) -> None:
