@@ -1,4 +1,4 @@
-"""The door: the version and the pages of the help are answered here, before Typer is loaded; cli.py takes the rest."""
+"""The door, before Typer is loaded: pages of help are shown, plain command lines played; cli.py takes the rest."""
 
 from __future__ import annotations
 
@@ -26,6 +26,10 @@ def main(arguments: Sequence[str]) -> int:
         if (page := _page([each for each in arguments if each not in _ANYWHERE])) is not None:
             stage.show(page)
             return 0
+        from airvid.parse import parse
+
+        if (plain := parse(arguments)) is not None:
+            return stage.play(*plain)
         from airvid import cli
 
         return cli.run(arguments)

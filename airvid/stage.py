@@ -33,9 +33,9 @@ def play(command: Sequence[str], values: Mapping[str, Any], common: Mapping[str,
     from airvid.output import Output
     from airvid.session import Common, Session
 
-    module = _module(command)
+    module = module_of(command)
     story = getattr(module, _FUNCTIONS.get(tuple(command)) or (command[1] if len(command) > 1 else "run"))
-    options = [_options(module, values)] if values else []
+    options = [options_of(module, values)] if values else []
     out = Output(
         as_json=common.get("json", False),
         quiet=common.get("quiet", False),
@@ -58,13 +58,14 @@ def play(command: Sequence[str], values: Mapping[str, Any], common: Mapping[str,
     return 0
 
 
-def _module(command: Sequence[str]) -> ModuleType:
+def module_of(command: Sequence[str]) -> ModuleType:
+    """The module that holds a command's story."""
     from importlib import import_module
 
     return import_module(f"airvid.commands.{command[0]}")
 
 
-def _options(module: ModuleType, values: Mapping[str, Any]) -> Any:
+def options_of(module: ModuleType, values: Mapping[str, Any]) -> Any:
     """The story's Options. A name that Python has taken ends in `_` on the command line's side (`set_`, `all_`)."""
     given = {name.rstrip("_"): value for name, value in values.items() if value is not None}
     return module.Options(**{name: list(each) if isinstance(each, tuple) else each for name, each in given.items()})

@@ -12,8 +12,10 @@ from airvid import __version__, cli, layout, topics
 
 ROOT = Path(__file__).parent.parent
 PAGES = ROOT / "airvid" / "pages.py"
+GRAMMAR = ROOT / "airvid" / "grammar.py"
 MAN = ROOT / "airvid" / "man"
 README = ROOT / "README.md"
+_KINDS = {"StringParamType": "text", "IntParamType": "number"}
 WRITTEN_BY = "by `pytest --update-golden` from cli.py"
 
 
@@ -73,6 +75,74 @@ def pages() -> str:
         key = f"({words.strip() if len(each.words) == 1 else words.removesuffix(', ')})"
         lines += [f'    {key}: """\\', each.help + '""",']
     return "\n".join([*lines, "}", ""])
+
+
+# ---------------------------------------------------------------------- plain command lines
+
+
+def grammar() -> str:
+    """The source of airvid/grammar.py: what `parse` needs to know of each command."""
+    described = commands()
+    common = _options(described[0].command)
+    common.pop("--version")
+    lines = [f'"""Written {WRITTEN_BY}: the options of each command, for parse.py."""', ""]
+    lines += [
+        "from __future__ import annotations",
+        "",
+        "COMMON: dict[str, tuple[str, bool | str]] = {",
+        *_rows(common, ""),
+        "}",
+    ]
+    lines += [f"GROUPS = {[each.words for each in described if each.is_group and each.words]!r}"]
+    lines += ["COMMANDS: dict[tuple[str, ...], tuple[dict[str, tuple[str, bool | str]], list[tuple[str, str]]]] = {"]
+    for each in described:
+        if not each.is_group and not isinstance(each.command, layout.Page) and _is_plain(each.command):
+            own = {flag: option for flag, option in _options(each.command).items() if flag not in common}
+            lines += [f"    {each.words!r}: (", "        {", *_rows(own, " " * 8), "        },"]
+            lines += [f"        {_arguments(each.command)!r},", "    ),"]
+    return "\n".join([*lines, "}", ""])
+
+
+def _rows(options: dict[str, tuple[str, bool | str]], indent: str) -> list[str]:
+    return [f"{indent}    {flag!r}: {option!r}," for flag, option in sorted(options.items())]
+
+
+def _options(command: Any) -> dict[str, tuple[str, bool | str]]:
+    """Flag to name and kind: True or False for a switch, else what its value is."""
+    found: dict[str, tuple[str, bool | str]] = {}
+    for param in command.params:
+        if param.param_type_name != "option":
+            continue
+        if param.is_flag:
+            found |= dict.fromkeys(param.opts, (param.name, True))
+            found |= dict.fromkeys(param.secondary_opts, (param.name, False))
+        else:
+            kind = _kind(param)
+            assert kind == "text" or not param.multiple
+            found |= dict.fromkeys(param.opts, (param.name, "texts" if param.multiple else kind))
+    return found
+
+
+def _is_plain(command: Any) -> bool:
+    """Whether `parse` can read all that the command takes: not a number with bounds, say."""
+    return all(
+        (param.param_type_name == "option" and param.is_flag) or type(param.type).__name__ in _KINDS
+        for param in command.params
+    )
+
+
+def _kind(param: Any) -> str:
+    return _KINDS[type(param.type).__name__]
+
+
+def _arguments(command: Any) -> list[tuple[str, str]]:
+    found = []
+    for param in command.params:
+        if param.param_type_name == "argument":
+            assert _kind(param) == "text"
+            found.append((param.name, "many" if param.nargs == -1 else "required" if param.required else "optional"))
+    assert all(kind != "many" for _, kind in found[:-1])
+    return found
 
 
 # ---------------------------------------------------------------------- the README

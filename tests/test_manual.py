@@ -25,6 +25,10 @@ def test_the_pages_have_not_drifted(golden: Golden) -> None:
     golden(manual.PAGES, manual.pages())
 
 
+def test_the_grammar_has_not_drifted(golden: Golden) -> None:
+    golden(manual.GRAMMAR, manual.grammar())
+
+
 def test_the_readme_has_not_drifted(golden: Golden) -> None:
     golden(manual.README, manual.readme(manual.README.read_text("utf-8")))
 
