@@ -136,6 +136,10 @@ Defaults of airvid create:
   AIRVID_JOBS           --jobs of airvid download
   AIRVID_BUDGET_DAY     US dollars a day; what would pass them is not sent
   AIRVID_BUDGET_MONTH   US dollars a month
+  AIRVID_CONNECT_TIMEOUT
+                        time to connect (10s)
+  AIRVID_READ_TIMEOUT   silence of a server that counts as failure (30s)
+  AIRVID_CREATE_TIMEOUT time for the answer to a create (2m)
 
 Also honoured:
   NO_COLOR              no colours
@@ -145,7 +149,7 @@ Also honoured:
   HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY
                         proxies
   SSL_CERT_FILE, SSL_CERT_DIR
-                        certificates to trust
+                        certificates to trust beside the system's own
   XDG_CONFIG_HOME       holds airvid/config.toml
   XDG_DATA_HOME         holds airvid/journal.db and airvid/sandbox/
   XDG_CACHE_HOME        holds what can be had again
