@@ -13,10 +13,9 @@ from airvid import clock, retry
 from airvid.errors import AirvidError, AuthError, LimitedError, NotFoundError, PaymentError, UnavailableError
 from airvid.tasks import error_text
 
-_CONCURRENCY = re.compile(
+_CONCURRENCY = (
     r"concurren|too many (?:\w+ )?(?:tasks|jobs|generations|videos)"
-    r"|(?:active|running) (?:tasks|jobs|generations|videos)",
-    re.IGNORECASE,
+    r"|(?:active|running) (?:tasks|jobs|generations|videos)"
 )
 
 
@@ -76,7 +75,7 @@ def refusal(answer: Answer) -> AirvidError:
     """The error that an answer outside 2xx stands for (the API's description, section 4)."""
     status, message, request_id = answer.status, answer.message, answer.request_id
     hint_after = retry.server_hint(answer.headers, answer.data, message, clock.now())
-    speaks_of_tasks = bool(_CONCURRENCY.search(message))
+    speaks_of_tasks = bool(re.search(_CONCURRENCY, message, re.IGNORECASE))
     if status == 429 or (status in (400, 403, 409) and speaks_of_tasks):
         return LimitedError(
             f"the server's limit: {message}",

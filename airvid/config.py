@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import os
 import re
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -193,6 +192,8 @@ class Settings:
             return {}
         except OSError as error:
             raise FileError(f"the config file {self.path} cannot be read: {error.strerror}") from None
+        import tomllib
+
         try:
             return tomllib.loads(content.decode("utf-8-sig"))
         except UnicodeDecodeError as error:

@@ -16,7 +16,7 @@ from airvid import clock, retry
 from airvid.api import Api
 from airvid.errors import AirvidError, LimitedError, NotFoundError, UnavailableError, UsageError
 from airvid.pace import LEAST, Pace
-from airvid.tasks import COMPLETED, EXPIRED, Task
+from airvid.tasks import COMPLETED, EXPIRED, FRESH_SECONDS, Task
 
 Payload = dict[str, Any]
 # Seconds that the list alone is believed of a task, and how many more for each task that is followed beside it.
@@ -34,9 +34,8 @@ MOST_STREAMS = 8
 # So many streams in a row without news, and polling takes over; streams get another try after so many seconds.
 FRUITLESS_STREAMS = 2
 STREAM_AGAIN = 120.0
-# Seconds that a 404 is not believed: of a fresh task, which the server's other half may not know yet, and of one that
-# was there before.
-FRESH_SECONDS, GONE_SECONDS = 20.0, 60.0
+# Seconds that a 404 is not believed of a task that was there before.
+GONE_SECONDS = 60.0
 # `completed` may come before the URL does.
 URL_SECONDS = 30.0
 

@@ -10,18 +10,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import re
 import ssl
 import urllib.request
-import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import httpx
-import httpx_sse
 
 from airvid import __version__, clock, retry, secret
 from airvid.answers import Answer, parse_json, refusal
@@ -143,6 +142,8 @@ class Wire:
         Raises: UnavailableError where it cannot be had, breaks, or is silent for the reading time (keep-alives count as
         life); the server's refusal for any other status.
         """
+        import httpx_sse
+
         request = self._build(
             "GET",
             self.base_url + path,
@@ -194,7 +195,7 @@ class Wire:
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Request:
         """Raises: UnavailableError (not sent) for a URL that no request can be made of."""
-        common = {"User-Agent": USER_AGENT, "X-Request-ID": uuid.uuid4().hex, **(headers or {})}
+        common = {"User-Agent": USER_AGENT, "X-Request-ID": os.urandom(16).hex(), **(headers or {})}
         timeout = httpx.Timeout(self.timeouts.read, connect=self.timeouts.connect, read=read_timeout)
         try:
             if self._key and self._is_api(url):

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airvid import progress
 from airvid.config import DEFAULT_BASE_URL, SANDBOX_KEY, Setting, Settings, folder, normal_base_url
 from airvid.errors import AirvidError, AuthError, UsageError
 from airvid.journal import Journal
@@ -16,6 +14,7 @@ if TYPE_CHECKING:
     from airvid.api import Api
     from airvid.follow import Shared
     from airvid.http import Timeouts
+    from airvid.progress import Progress
     from airvid.sandbox.server import Server
 
 # The sandbox's port changes from run to run; its tasks belong to one service all the same.
@@ -109,6 +108,8 @@ class Session:
 
     def command(self, *words: str) -> str:
         """A command line that can be pasted, for the same API as this run's."""
+        import shlex
+
         where = ["--sandbox"] if self._common.sandbox else []
         if self._common.base_url is not None:
             where = ["--base-url", self._common.base_url]
@@ -122,7 +123,9 @@ class Session:
             self._shared = Shared(self.api())
         return self._shared
 
-    def progress(self) -> progress.Progress:
+    def progress(self) -> Progress:
+        from airvid import progress
+
         return progress.choose(self.out)
 
     async def aclose(self) -> None:

@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import uuid
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -186,7 +185,7 @@ class SignOfLife:
 
     def __init__(self, folder: Path) -> None:
         make_private_folder(folder)
-        self.name = uuid.uuid4().hex
+        self.name = os.urandom(16).hex()
         self._path = folder / self.name
         self._file = self._path.open("wb")
         try_lock(self._file)

@@ -14,6 +14,8 @@ QUEUED, PROCESSING = "queued", "processing"
 COMPLETED, FAILED, EXPIRED = "completed", "failed", "expired"
 STATUSES = (QUEUED, PROCESSING, COMPLETED, FAILED, EXPIRED)
 TERMINAL = frozenset({COMPLETED, FAILED, EXPIRED})
+# For so many seconds a task that was just made may be unknown to the server's other half.
+FRESH_SECONDS = 20.0
 
 # What this family of APIs also says. A word that is not here counts as still running, and is shown as it is.
 _SYNONYMS = {

@@ -11,7 +11,7 @@ import copy
 
 from airvid import clock
 from airvid.api import Listing
-from airvid.commands import finish, plan
+from airvid.commands import finish, outcome, plan
 from airvid.commands.plan import Options, Plan
 from airvid.errors import AirvidError, LimitedError, UnavailableError, UnknownFateError, WaitTimeoutError, settle
 from airvid.output import money
@@ -129,7 +129,7 @@ class _Run:
                 session, task, row, entry=entry, is_fresh=True, was_seen=True
             )
             seen = Sighting(task, entry)
-            error = finish.verdict(session, task)
+            error = outcome.verdict(session, task)
             if error is None and self._plan.name is not None:
                 seen = await finish.save(
                     session,
@@ -141,7 +141,7 @@ class _Run:
                     fields=self._plan.fields(index + 1, task.task_id),
                 )
         except (AirvidError, OSError) as raised:
-            error = finish.as_told(raised)
+            error = outcome.as_told(raised)
             error.task_id = error.task_id or task.task_id
             error.hint = error.hint or self._how_to_go_on(index, task.task_id)
         row.end(finish.last_word(seen, clock.elapsed() - began))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from airvid import clock, naming
-from airvid.commands import finish, ids, status
+from airvid.commands import finish, ids, outcome, status
 from airvid.config import checked
 from airvid.errors import AirvidError, FileError, UsageError, WaitTimeoutError, settle
 from airvid.naming import DEFAULT_NAME, Naming
@@ -68,7 +68,7 @@ async def _download(session: Session, options: Options, name: Naming, task_id: s
     began = clock.elapsed()
     task = await status.read(session, task_id)
     session.journal.note_task(session.service, task)
-    if (error := finish.verdict(session, task)) is not None:
+    if (error := outcome.verdict(session, task)) is not None:
         raise error
     if task.status != COMPLETED:
         raise WaitTimeoutError(

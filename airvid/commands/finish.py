@@ -9,13 +9,12 @@ from contextlib import aclosing
 from pathlib import Path
 
 from airvid import naming, system, transfer
-from airvid.api import Listing
+from airvid.commands.outcome import verdict
 from airvid.errors import (
     AirvidError,
     ExpiredError,
     FileError,
     NotFoundError,
-    TaskFailedError,
     UnavailableError,
     UsageError,
 )
@@ -25,8 +24,7 @@ from airvid.output import length, moment, size
 from airvid.part import DeadLinkError, NotVideoError
 from airvid.progress import Row
 from airvid.session import Session
-from airvid.submit import settle_unknown
-from airvid.tasks import COMPLETED, EXPIRED, FAILED, Entry, Sighting, Task
+from airvid.tasks import COMPLETED, Entry, Sighting, Task
 
 
 async def follow_to_end(
@@ -54,23 +52,6 @@ async def follow_to_end(
             task = seen
             row.task(task)
     return task
-
-
-def verdict(session: Session, task: Task) -> AirvidError | None:
-    """The error that a task which ended stands for; None for a clip that can be had."""
-    why = f": {task.error}" if task.error else ""
-    if task.status == FAILED:
-        return TaskFailedError(f"the task failed{why}; it is not charged", task_id=task.task_id)
-    if task.status == EXPIRED:
-        when = f" on {moment(task.expires_at)}" if task.expires_at is not None else ""
-        return ExpiredError(f"the task expired{when}{why}", task_id=task.task_id)
-    if task.status == COMPLETED and not task.result_url:
-        return UnavailableError(
-            "the task is completed, but the server gives no URL for its clip",
-            task_id=task.task_id,
-            hint=session.command("download", task.task_id),
-        )
-    return None
 
 
 async def save(
@@ -137,11 +118,6 @@ def last_word(seen: Sighting, seconds: float) -> str:
     return f"{seen.status} after {length(seconds)}"
 
 
-def as_told(error: AirvidError | OSError) -> AirvidError:
-    """A failure of the disk outside the file itself (a full /tmp, say) is one of a file, too."""
-    return error if isinstance(error, AirvidError) else FileError(f"{error.filename or 'a file'}: {error.strerror}")
-
-
 def tell(words: Callable[[], None], task_id: str, error: AirvidError | None) -> AirvidError | None:
     """Say the result of one of several clips: where that fails, it is this clip's error, and no other's."""
     try:
@@ -160,12 +136,6 @@ def check_stdout(session: Session, name: Naming) -> None:
         raise FileError("standard output is closed")
     if name.template is None and session.out.as_json:
         raise UsageError("-o - and --json both want standard output")
-
-
-def take_note(session: Session, listing: Listing) -> None:
-    """What the server's list tells the journal: how tasks stand, and what became of creates of unknown fate."""
-    session.journal.note_task(session.service, *listing.tasks)
-    settle_unknown(session.journal, session.service, listing, session.out.note, session.out.warn)
 
 
 def open_clip(session: Session, path: str) -> None:

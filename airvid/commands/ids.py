@@ -7,7 +7,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterable
 
 from airvid import system
-from airvid.commands import finish
+from airvid.commands import outcome
 from airvid.errors import AirvidError, LimitedError, NotFoundError, UnavailableError, UsageError
 from airvid.session import Session
 
@@ -62,7 +62,7 @@ async def _last(session: Session) -> str:
         return entry.task_id
     listing = await session.api().tasks()
     if entry:
-        finish.take_note(session, listing)
+        outcome.take_note(session, listing)
         settled = session.journal.entry(entry.id)
         if settled and settled.task_id:
             return settled.task_id
@@ -85,7 +85,7 @@ async def side_by_side(
             async with places:
                 await work(task_id)
         except (AirvidError, OSError) as raised:
-            error = finish.as_told(raised)
+            error = outcome.as_told(raised)
             error.task_id = error.task_id or task_id
             return error
         return None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from airvid import clock
-from airvid.commands import finish
+from airvid.commands import outcome
 from airvid.config import seconds
 from airvid.errors import UsageError
 from airvid.session import Session
@@ -47,7 +47,7 @@ async def run(session: Session, options: Options) -> None:
         _tell(session, options, [Sighting(None, entry) for entry in entries])
         return
     listing = await session.api().tasks()
-    finish.take_note(session, listing)
+    outcome.take_note(session, listing)
     tasks = [
         task
         for task in listing.tasks

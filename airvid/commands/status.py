@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from airvid import clock, follow
-from airvid.commands import finish, ids
+from airvid import clock
+from airvid.commands import ids, outcome
 from airvid.errors import AirvidError, NotFoundError, UsageError, WaitTimeoutError, settle
 from airvid.session import Session
-from airvid.tasks import COMPLETED, EXPIRED, FAILED, Sighting, Task
+from airvid.tasks import COMPLETED, EXPIRED, FAILED, FRESH_SECONDS, Sighting, Task
 
 
 @dataclass
@@ -43,7 +43,7 @@ async def read(session: Session, task_id: str) -> Task:
         try:
             return await session.api().task(task_id)
         except NotFoundError:
-            if not entry or clock.now() - entry.intended_at > follow.FRESH_SECONDS:
+            if not entry or clock.now() - entry.intended_at > FRESH_SECONDS:
                 if entry and entry.expires_at is not None and session.api().server_now() >= entry.expires_at:
                     return Task(task_id, EXPIRED, {"task_id": task_id, "status": EXPIRED}, expires_at=entry.expires_at)
                 raise
@@ -53,7 +53,7 @@ async def read(session: Session, task_id: str) -> Task:
 def _verdict(session: Session, task: Task) -> AirvidError | None:
     """With --exit-status the task answers: 0 completed, 5 failed, 6 expired, 10 still running."""
     if task.status in (FAILED, EXPIRED):
-        return finish.verdict(session, task)
+        return outcome.verdict(session, task)
     if task.status == COMPLETED:
         return None
     return WaitTimeoutError(

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from airvid import clock, naming
-from airvid.commands import finish, ids
+from airvid.commands import finish, ids, outcome
 from airvid.config import checked
 from airvid.errors import AirvidError, WaitTimeoutError, settle
 from airvid.naming import Naming
@@ -50,7 +50,7 @@ async def _running(session: Session) -> list[str]:
     """All that run: what the server lists, and what the journal last knew to be under way."""
     listing = await session.api().tasks()
     listed = {task.task_id: task for task in listing.tasks}
-    finish.take_note(session, listing)
+    outcome.take_note(session, listing)
     ours = [str(entry.task_id) for entry in session.journal.running(session.service)]
     return list(dict.fromkeys([*ours, *(each for each, task in listed.items() if not task.is_terminal)]))
 
@@ -105,7 +105,7 @@ class _Watch:
                 session, self._tasks[task_id], row, entry=entry, is_fresh=_is_fresh(entry), tell_changes=True
             )
             self._tasks[task_id], seen = task, Sighting(task, entry)
-            error = finish.verdict(session, task)
+            error = outcome.verdict(session, task)
             if error is None and self._name is not None:
                 seen = await finish.save(
                     session,
@@ -118,7 +118,7 @@ class _Watch:
                 )
                 session.out.changed(seen)
         except (AirvidError, OSError) as raised:
-            error = finish.as_told(raised)
+            error = outcome.as_told(raised)
             error.task_id = error.task_id or task_id
         row.end(finish.last_word(seen, clock.elapsed() - began))
         name = self._name

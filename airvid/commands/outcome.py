@@ -1,0 +1,38 @@
+"""What a task came to, in the words of an error; and what the server's list tells of all of them."""
+
+from __future__ import annotations
+
+from airvid.api import Listing
+from airvid.errors import AirvidError, ExpiredError, FileError, TaskFailedError, UnavailableError
+from airvid.output import moment
+from airvid.session import Session
+from airvid.submit import settle_unknown
+from airvid.tasks import COMPLETED, EXPIRED, FAILED, Task
+
+
+def verdict(session: Session, task: Task) -> AirvidError | None:
+    """The error that a task which ended stands for; None for a clip that can be had."""
+    why = f": {task.error}" if task.error else ""
+    if task.status == FAILED:
+        return TaskFailedError(f"the task failed{why}; it is not charged", task_id=task.task_id)
+    if task.status == EXPIRED:
+        when = f" on {moment(task.expires_at)}" if task.expires_at is not None else ""
+        return ExpiredError(f"the task expired{when}{why}", task_id=task.task_id)
+    if task.status == COMPLETED and not task.result_url:
+        return UnavailableError(
+            "the task is completed, but the server gives no URL for its clip",
+            task_id=task.task_id,
+            hint=session.command("download", task.task_id),
+        )
+    return None
+
+
+def as_told(error: AirvidError | OSError) -> AirvidError:
+    """A failure of the disk outside the file itself (a full /tmp, say) is one of a file, too."""
+    return error if isinstance(error, AirvidError) else FileError(f"{error.filename or 'a file'}: {error.strerror}")
+
+
+def take_note(session: Session, listing: Listing) -> None:
+    """What the server's list tells the journal: how tasks stand, and what became of creates of unknown fate."""
+    session.journal.note_task(session.service, *listing.tasks)
+    settle_unknown(session.journal, session.service, listing, session.out.note, session.out.warn)
