@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from airvid.answers import Answer, parse_json
@@ -17,8 +16,7 @@ from airvid.tasks import Model, Task, error_text, is_task_id
 PATIENCE = 60.0
 
 
-@dataclass(frozen=True)
-class Listing:
+class Listing(NamedTuple):
     """The account's tasks, newest first (at most the server's page), and the server's clock where it told."""
 
     tasks: list[Task]

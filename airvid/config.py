@@ -9,9 +9,8 @@ import math
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from airvid import system
@@ -146,8 +145,7 @@ SETTINGS: dict[str, Callable[[object], Any]] = {
 }
 
 
-@dataclass(frozen=True)
-class Setting:
+class Setting(NamedTuple):
     """One setting as it stands: its value, and where that comes from."""
 
     name: str

@@ -428,7 +428,7 @@ def _known(database: sqlite3.Connection, entry: Entry, task: Task, *, adopted: b
 
 
 def _entry(row: sqlite3.Row) -> Entry:
-    values = {name: row[name] for name in Entry.__dataclass_fields__}
+    values = {name: row[name] for name in Entry._fields}
     return Entry(**values | {"request": json.loads(row["request"]), "candidates": tuple(json.loads(row["candidates"]))})
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from airvid.config import DEFAULT_BASE_URL, SANDBOX_KEY, Setting, Settings, folder, normal_base_url
 from airvid.errors import AirvidError, AuthError, UsageError
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
 SANDBOX = "sandbox"
 
 
-@dataclass(frozen=True)
-class Common:
+class Common(NamedTuple):
     """The options that every command takes (contract 1.1)."""
 
     json: bool = False

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from airvid import clock, retry
@@ -143,7 +142,7 @@ class Submitter:
         except FileError as error:
             # Paid for: it must be told and followed all the same.
             self._warn(f"task {task.task_id} was made, but {error.message}; keep its id")
-            return replace(entry, fate="known", task_id=task.task_id, status=task.status)
+            return entry._replace(fate="known", task_id=task.task_id, status=task.status)
 
     async def _stand_in_line(self, entry: Entry) -> None:
         """Wait until no create of this user, in whatever process, has waited for a slot for longer."""
@@ -208,7 +207,7 @@ class Submitter:
                 continue
             if self._clock_offset is None and listing.server_time is not None:
                 self._clock_offset = listing.server_time - clock.now()
-                entry = replace(entry, sent_at=(entry.sent_at or entry.intended_at) + self._clock_offset)
+                entry = entry._replace(sent_at=(entry.sent_at or entry.intended_at) + self._clock_offset)
             candidates = matches(listing, self._journal, entry, body, self._present)
             # A task that does not tell its prompt may be somebody else's that was quicker to show.
             is_sure = len(candidates) == 1 and (candidates[0].prompt is not None or moment == LOOKUPS[-1])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 QUEUED, PROCESSING = "queued", "processing"
 COMPLETED, FAILED, EXPIRED = "completed", "failed", "expired"
@@ -157,8 +157,7 @@ class Task:
         return asked is None or self.duration_seconds is None or asked == self.duration_seconds
 
 
-@dataclass(frozen=True)
-class Caps:
+class Caps(NamedTuple):
     """What a model can do. An empty tuple or None means that the server did not say: send, and let it decide."""
 
     modes: tuple[str, ...] = ()
@@ -223,8 +222,7 @@ def _makes_video(raw: dict[str, Any]) -> bool:
     return isinstance(raw.get("video_caps"), dict)
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """What this machine's journal knows of one clip it asked for.
 
     `fate` is the POST's: intended, waiting (for a slot), sent, known (it has an id), refused, or unknown.
@@ -240,7 +238,7 @@ class Entry:
     status: str | None = None
     model: str | None = None
     prompt: str | None = None
-    request: dict[str, Any] = field(default_factory=dict)
+    request: dict[str, Any] = {}  # noqa: RUF012 – shared, and never written to
     target: str | None = None
     estimate_cents: float | None = None
     cost_cents: float | None = None
@@ -258,8 +256,7 @@ class Entry:
         return (self.status or QUEUED) if self.fate == "known" else self.fate
 
 
-@dataclass(frozen=True)
-class Sighting:
+class Sighting(NamedTuple):
     """A task as told to the user: the server's word, the journal's, and the file it was saved to, if any."""
 
     task: Task | None
