@@ -251,6 +251,7 @@ def create(
     timeout: _Timeout = None,
     force: Annotated[bool | None, typer.Option("--force", help="Overwrite existing files.")] = None,
     open_: Annotated[bool | None, typer.Option("--open", help="Open the saved clip in the desktop's player.")] = None,
+    preview: Annotated[bool, typer.Option("--preview", help="Show the clip's contact sheet in the terminal.")] = False,
 ) -> None:
     """Submit a clip; with --wait follow it, with -o save it.
 
@@ -280,6 +281,7 @@ def create(
         timeout=timeout,
         force=force,
         open=open_,
+        preview=preview,
     )
     _play(ctx, lambda session: story.run(session, options))
 
@@ -382,6 +384,23 @@ def download(
 
     options = story.Options(ids or [], output, force, skip_existing, all_, jobs, open_)
     _play(ctx, lambda session: story.run(session, options))
+
+
+@_command(app, "preview")
+def preview(
+    ctx: typer.Context,
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE|ID", help="A clip's file, a task id, a unique prefix of one, or `last`.", show_default=False
+        ),
+    ],
+    open_: Annotated[bool, typer.Option("--open", help="In the desktop's player instead.")] = False,
+) -> None:
+    """A clip's contact sheet in the terminal. With --json its length and size."""
+    from airvid.commands import preview as story
+
+    _play(ctx, lambda session: story.run(session, story.Options(what, open_)))
 
 
 @_command(auth, "login")

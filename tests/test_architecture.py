@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent / "airvid"
 
 # The nouns, the errors, the clock and the operating system are for everyone; a room may use itself.
 EVERYWHERE = {"airvid", "tasks", "errors", "clock", "system"}
-INSTRUMENTS = {"follow", "transfer", "submit", "output", "progress", "journal", "config"}
+INSTRUMENTS = {"follow", "transfer", "submit", "output", "progress", "screen", "frames", "sheet", "journal", "config"}
 # Words flow down: a module may import those named here, and nothing else of airvid.
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
@@ -26,6 +26,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "transfer": {"http", "retry"},
     "progress": {"output"},
     "output": {"tables", "secret"},
+    "sheet": {"frames", "screen"},
+    "frames": set(),
+    "screen": set(),
     "secret": set(),
     "tables": set(),
     "journal": {"ledger", "budget"},
@@ -49,11 +52,11 @@ HOME = {
     "typer": {"cli"},
     "httpx": {"http"},
     "httpx_sse": {"http"},
-    "rich": {"tables", "progress"},
+    "rich": {"tables", "progress", "sheet"},
     "platformdirs": {"config"},
     "tomlkit": {"config"},
     "sqlite3": {"journal", "ledger", "budget", "sandbox"},
-    "av": {"sandbox"},
+    "av": {"sandbox", "frames"},
 }
 LIGHT = ("httpx", "rich", "asyncio", "pydantic", "sqlite3", "platformdirs")
 MODULES = sorted(ROOT.rglob("*.py"))
