@@ -6,6 +6,7 @@ fetch what it lists), and pixels, packets and frames are bounded.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -20,14 +21,17 @@ from av.video.stream import VideoStream
 from airvid.errors import FileError
 
 CONTAINERS = "mov,matroska,avi,gif"
-MOST_PIXELS = 4096 * 4096
+MOST_PIXELS = 4096 * 2304
 # Decoded for one frame that is shown, at most: what a long group of pictures takes.
-_LONGEST_RUN = 600
+_LONGEST_RUN = 1200
 # What lies so many seconds ahead is sought, not decoded towards.
 _FAR = 10.0
+_NEVER = float("-inf")
 _MOST_PACKETS = 100_000
 _LIMITS = {"max_pixels": str(MOST_PIXELS)}
 _TICK = Fraction(1, 25)  # single pictures have no time, but FFmpeg asks
+# FFmpeg's own, and those of the file that it reads through us.
+_FAILURES = (av.FFmpegError, ValueError, OverflowError, OSError)
 _THREADS = 4  # each may hold frames of its own
 
 
@@ -80,7 +84,7 @@ class Clip:
         self._name = name
         try:
             self._container = _open(file)
-        except (av.FFmpegError, ValueError) as error:
+        except _FAILURES as error:
             raise FileError(f"{name} is no video: {_reason(error)}") from None
         stream = self._container.streams.best("video")  # a cover picture is none while there is another
         if not isinstance(stream, VideoStream):
@@ -90,7 +94,7 @@ class Clip:
         if not self.width or not self.height:
             raise FileError(f"{name} holds no video that can be decoded")
         if self.width * self.height > MOST_PIXELS:
-            raise FileError(f"{name} has {self.width}x{self.height} pixels, which is more than a preview decodes")
+            raise FileError(f"{name} has {self.width}x{self.height} pixels: more than the 4096x2304 a preview decodes")
         self.aspect = float(self.width * (stream.sample_aspect_ratio or 1) / self.height)
         rate = float(stream.average_rate or 0)
         self._step = 1 / rate if rate > 0 else 0.0
@@ -113,28 +117,26 @@ class Clip:
         Raises: FileError.
         """
         end = max(0.0, (self.seconds or 0.0) - self._step)
-        shown, latest = None, None
-        steps, at = self._decoded(), float("-inf")
+        steps, at, shown, latest = self._decoded(), _NEVER, _NEVER, None
         for n in range(count):
             aim = end * n / (count - 1) if count > 1 else 0.0
             if aim - max(at, 0.0) > _FAR:
                 self._seek(aim)
                 steps = self._decoded()
-            run, is_there = 0, False
-            while not is_there and run < _LONGEST_RUN and (step := next(steps, self)) is not self:
-                run += 1
-                if isinstance(step, tuple):
-                    at, latest = step
-                    is_there = at >= aim - self._step / 2
+            for step in itertools.islice(steps, _LONGEST_RUN):
                 yield None
-            if latest is None or latest is shown:
+                if step is not None:
+                    at, latest = step
+                    if at >= aim - self._step / 2:
+                        break
+            if latest is None or at <= shown:
                 break
-            shown = latest
+            shown = at
             yield Frame(at, self._scaled(latest, width, height))
-        if shown is None:
+        if shown is _NEVER:
             raise FileError(f"{self._name} holds no frame that can be decoded")
 
-    def _decoded(self) -> Iterator[object]:
+    def _decoded(self) -> Iterator[tuple[float, VideoFrame] | None]:
         """Frames with their times, and None for each packet that gave none."""
         at = 0.0
         try:
@@ -146,19 +148,19 @@ class Clip:
                     yield at, frame
                 if not frames:
                     yield None
-        except (av.FFmpegError, ValueError) as error:
+        except _FAILURES as error:
             raise FileError(f"{self._name} cannot be decoded: {_reason(error)}") from None
 
     def _seek(self, seconds: float) -> None:
         try:
             self._container.seek(int((seconds + self._start) / (self._video.time_base or 1)), stream=self._video)
-        except (av.FFmpegError, ValueError, OverflowError) as error:
+        except _FAILURES as error:
             raise FileError(f"{self._name} cannot be decoded: {_reason(error)}") from None
 
     def _scaled(self, frame: VideoFrame, width: int, height: int) -> VideoFrame:
         try:
             return frame.reformat(width=width, height=height, format="rgb24", interpolation="AREA")
-        except (av.FFmpegError, ValueError) as error:
+        except _FAILURES as error:
             raise FileError(f"{self._name} cannot be decoded: {_reason(error)}") from None
 
     def _told_seconds(self) -> float | None:
@@ -180,7 +182,7 @@ class Clip:
                 if count == _MOST_PACKETS:
                     break
             self._container.seek(0)
-        except (av.FFmpegError, ValueError) as error:
+        except _FAILURES as error:
             raise FileError(f"{self._name} cannot be read: {_reason(error)}") from None
         if self.frames is None and count < _MOST_PACKETS:
             self.frames = count
