@@ -280,6 +280,14 @@ def test_in_the_background_nothing_is_asked(clip: Path, tmp_path: Path) -> None:
     assert not ASKED.search(terminal.raw)
 
 
+def test_a_long_name_takes_one_line(clip: Path, tmp_path: Path) -> None:
+    long = tmp_path / ("long-" * 40 + "fox.mp4")
+    long.write_bytes(clip.read_bytes())
+    terminal = shown(long, tmp_path, LINUX)
+    assert re.fullmatch(r"(long-){5,}\w*-?…  2\.0s  320x180  h264  \S+ kB", terminal.lines[0])
+    assert terminal.lines[1].startswith("▀")
+
+
 # ---------------------------------------------------------------------- with tasks
 
 CREATE = ["--sandbox", "create", "fox in snow", "-d", "2", "--preview"]

@@ -95,7 +95,7 @@ async def show(session: Session, path: Path) -> None:
             if frame is not None:
                 frames.append(frame)
             await clock.sleep(0)  # between any two frames it can be interrupted
-        session.out.line(_title(clip, path))
+        session.out.line(_title(clip, path, place.columns))
         try:
             for piece in sheet.draw(frames, grid, place, sheet.colors(session.out.stdout)):
                 session.out.raw(piece)
@@ -145,6 +145,11 @@ def _facts(clip: Clip, path: Path) -> dict[str, object]:
     }
 
 
-def _title(clip: Clip, path: Path) -> str:
+def _title(clip: Clip, path: Path, columns: int) -> str:
+    """One line, whatever the name's length: a second one would push the sheet off the screen."""
     seconds = "" if clip.seconds is None else f"{clip.seconds:.1f}s  "
-    return f"{path.name}  {seconds}{clip.width}x{clip.height}  {clip.codec}  {size(path.stat().st_size)}"
+    facts = f"{seconds}{clip.width}x{clip.height}  {clip.codec}  {size(path.stat().st_size)}"
+    name = (
+        path.name if len(path.name) + len(facts) + 2 <= columns else path.name[: max(8, columns - len(facts) - 3)] + "…"
+    )
+    return f"{name}  {facts}"
