@@ -7,6 +7,7 @@ fetch what it lists), and pixels, packets and frames are bounded.
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,6 +19,7 @@ from av.filter import Graph
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from airvid import mp4
 from airvid.errors import FileError
 
 CONTAINERS = "mov,matroska,avi,gif"
@@ -83,6 +85,7 @@ class Clip:
     def __init__(self, file: IO[bytes], name: str) -> None:
         self._name = name
         try:
+            _check_whole(file, name)
             self._container = _open(file)
         except _FAILURES as error:
             raise FileError(f"{name} is no video: {_reason(error)}") from None
@@ -188,6 +191,15 @@ class Clip:
             self.frames = count
         if self.seconds is None and end > 0:
             self.seconds = end
+
+
+def _check_whole(file: IO[bytes], name: str) -> None:
+    """Half an MP4 would show half its frames, and nobody would know. Raises: FileError."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    if mp4.begins(file.read(mp4.HEAD)) and (flaw := mp4.flaw(file, size)):
+        raise FileError(f"{name} is no whole clip: {flaw}")
+    file.seek(0)
 
 
 def _open(file: IO[bytes]) -> InputContainer:

@@ -10,11 +10,11 @@ from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
-from airvid import clock, screen, transfer
+from airvid import clock, screen
 from airvid.commands import download, finish, ids
-from airvid.errors import FileError, UnavailableError, UsageError
+from airvid.errors import FileError, UsageError
 from airvid.output import size
 from airvid.session import Session
 
@@ -117,21 +117,8 @@ def _opened(path: Path) -> Iterator[Clip]:
     except (OSError, ValueError) as error:
         raise FileError(f"{path} cannot be read: {getattr(error, 'strerror', error)}") from None
     with file:
-        _check_whole(file, path)
         with closing(Clip(file, path.name)) as clip:
             yield clip
-
-
-def _check_whole(file: IO[bytes], path: Path) -> None:
-    """Half an MP4 would show half its frames, and nobody would know. Raises: FileError."""
-    try:
-        if file.read(8)[4:] == b"ftyp":
-            transfer.check_mp4(file, path.stat().st_size)
-        file.seek(0)
-    except UnavailableError as error:
-        raise FileError(f"{path} is no whole clip: {error.message}") from None
-    except OSError as error:
-        raise FileError(f"{path} cannot be read: {error.strerror}") from None
 
 
 def _facts(clip: Clip, path: Path) -> dict[str, object]:
