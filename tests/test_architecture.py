@@ -14,6 +14,7 @@ ROOT = Path(__file__).parent.parent / "airvid"
 # The nouns, the errors, the clock and the operating system are for everyone; a room may use itself.
 EVERYWHERE = {"airvid", "tasks", "errors", "clock", "system"}
 INSTRUMENTS = {"follow", "transfer", "part", "submit", "output", "progress", "journal", "config"}
+VIEW = {"screen", "frames", "sheet"}
 # Words flow down: a module may import those named here, and nothing else of airvid.
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
@@ -26,7 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli": {"layout", "topics", "stage"},
     "layout": {"topics", "stage"},
     "stage": {"commands", "session", "output"},
-    "commands": {"session", "api", "http", "request", "naming", "sandbox"} | INSTRUMENTS,
+    "commands": {"session", "api", "http", "request", "naming", "sandbox"} | INSTRUMENTS | VIEW,
     "session": {"api", "http", "config", "follow", "journal", "output", "progress", "sandbox"},
     "follow": {"api", "retry", "pace"},
     "pace": set(),
@@ -37,6 +38,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "mp4": set(),
     "progress": {"output"},
     "output": {"tables", "secret"},
+    "sheet": {"frames", "screen"},
+    "frames": {"mp4"},
+    "screen": set(),
     "secret": set(),
     "tables": set(),
     "journal": {"ledger", "budget"},
@@ -62,11 +66,11 @@ HOME = {
     "httpx": {"http", "sockets"},
     "httpcore": {"sockets"},
     "httpx_sse": {"http"},
-    "rich": {"tables", "progress"},
+    "rich": {"tables", "progress", "sheet"},
     "platformdirs": {"config"},
     "tomlkit": {"config"},
     "sqlite3": {"journal", "ledger", "budget", "sandbox"},
-    "av": {"sandbox"},
+    "av": {"sandbox", "frames"},
 }
 LIGHT = ("httpx", "rich", "asyncio", "pydantic", "sqlite3", "platformdirs", "typer", "typing", "re")
 MODULES = sorted(ROOT.rglob("*.py"))
