@@ -160,6 +160,9 @@ def create(
     timeout: _Timeout = None,
     force: Annotated[bool | None, option("--force", "Overwrite existing files.", SAVING)] = None,
     open_: Annotated[bool | None, option("--open", "Open the saved clip in the desktop's player.", SAVING)] = None,
+    preview: Annotated[
+        bool, option("--preview", "Show its contact sheet in the terminal; implies -w.", SAVING)
+    ] = False,
 ) -> None:
     """Submit a clip; with --wait follow it, with -o save it."""
 
@@ -250,6 +253,19 @@ def download(
     open_: _Open = False,
 ) -> None:
     """Save results."""
+
+
+@command(
+    app,
+    "preview",
+    examples=["airvid preview fox.mp4", "airvid preview last --json    # its frames, seconds and size"],
+    exit_codes=[0, 2, 3, 4, 5, 6, 8, 9, 10, 11],
+)
+def preview(
+    what: Annotated[str, argument("FILE|ID", "A clip's file, a task id, a unique prefix of one, or `last`.")],
+    open_: Annotated[bool, option("--open", "In the desktop's player instead.")] = False,
+) -> None:
+    """Show a clip's contact sheet in the terminal."""
 
 
 app.add_typer(auth)

@@ -14,12 +14,15 @@ import os
 import random
 import re
 import ssl
+import sys
 import urllib.request
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+# httpx brings a command line of its own: with click about, it would load rich and pygments for nothing.
+sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
 import httpx
 
 from airvid import __version__, clock, retry, secret

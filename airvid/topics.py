@@ -212,6 +212,14 @@ models
                     number, null  what such a clip is estimated to cost
   airvid.healthy    boolean
 
+preview
+  file              string, null  null where it was fetched for this alone
+  frames            integer, null
+  seconds           number, null
+  width, height     integer       pixels
+  codec             string
+  size              integer       bytes
+
 delete
   task_id           string
   deleted           boolean       true, also where it was gone already

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from airvid.api import Listing
+from typing import TYPE_CHECKING
+
 from airvid.errors import AirvidError, ExpiredError, FileError, TaskFailedError, UnavailableError
 from airvid.output import moment
 from airvid.session import Session
-from airvid.submit import settle_unknown
 from airvid.tasks import COMPLETED, EXPIRED, FAILED, Task
+
+if TYPE_CHECKING:
+    from airvid.api import Listing
 
 
 def verdict(session: Session, task: Task) -> AirvidError | None:
@@ -34,5 +37,7 @@ def as_told(error: AirvidError | OSError) -> AirvidError:
 
 def take_note(session: Session, listing: Listing) -> None:
     """What the server's list tells the journal: how tasks stand, and what became of creates of unknown fate."""
+    from airvid.submit import settle_unknown
+
     session.journal.note_task(session.service, *listing.tasks)
     settle_unknown(session.journal, session.service, listing, session.out.note, session.out.warn)

@@ -1,0 +1,173 @@
+"""What each command may load, make and start: the causes of a slow start, not a stopwatch."""
+
+from __future__ import annotations
+
+import ast
+import gc
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+from conftest import KEY, World, render_tiny
+from terminal import AIRVID, environment
+
+from airvid.sandbox.emulator import Emulator, Pace
+from airvid.sandbox.server import Server
+
+# What is slow to load. Whatever a command does not name here it must not touch.
+HEAVY = {"typing", "re", "asyncio", "sqlite3", "httpx", "httpcore", "httpx_sse", "tomllib", "tomlkit", "platformdirs"}
+HEAVY |= {
+    "typer",
+    "click",
+    "rich",
+    "pygments",
+    "pydantic",
+    "av",
+    "PIL",
+    "uuid",
+    "difflib",
+    "http.server",
+    "airvid.sandbox",
+}
+LOCAL = {"typing", "re", "asyncio", "sqlite3"}
+WIRE = LOCAL | {"httpx", "httpcore"}
+MAY_LOAD: dict[str, set[str]] = {
+    "--version": set(),
+    "": set(),
+    "--help": set(),
+    "-h --json": set(),
+    "create --help": set(),
+    "config": set(),
+    "auth login -h": set(),
+    "help": set(),
+    "help json": set(),
+    "help create": set(),
+    "config path": LOCAL,
+    "config list": LOCAL,
+    "config get model": LOCAL,
+    "auth status": LOCAL,
+    "list --local": LOCAL,
+    "list --local --json --search fox": LOCAL,
+    "status ID": WIRE,
+    "status ID --json": WIRE,
+    "status -q ID --exit-status": WIRE,
+    "list --json": WIRE,
+    "list --status completed": WIRE,
+    "models --json": WIRE,
+    "create fox --dry-run": WIRE,
+    "create fox -m wan-2.6 --json": WIRE,
+    "watch ID": WIRE | {"httpx_sse"},
+    "download ID -o -": WIRE,
+    "delete ID -y": WIRE,
+    "list --limit x": {"typing", "re", "typer", "difflib", "asyncio", "uuid"},  # all of it Typer's
+}
+# Runs the program, and tells what it loaded and what processes it started; it loads nothing itself.
+PROBE = """
+import sys
+processes = []
+def heard(event, arguments):
+    if event in ("subprocess.Popen", "os.posix_spawn", "os.fork", "os.exec", "os.system"):
+        processes.append(event)
+sys.addaudithook(heard)
+from airvid.door import main
+code = main(sys.argv[1:])
+print([code, processes, list(sys.modules)], file=sys.stderr)
+"""
+# Tells how many TLS contexts were made, and how often certificates were loaded.
+TLS_PROBE = """
+import sys
+seen = []
+def watch(frame, event, argument):
+    if event == "call" and frame.f_code.co_qualname == "SSLContext.__new__":
+        seen.append("context")
+    elif event == "c_call" and argument.__name__ in ("load_verify_locations", "set_default_verify_paths"):
+        seen.append("certificates")
+from airvid.door import main
+sys.setprofile(watch)
+code = main(sys.argv[1:])
+sys.setprofile(None)
+print([code, seen], file=sys.stderr)
+"""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with Server(Emulator(pace=Pace(0, 0), render=render_tiny)) as running:
+        yield running
+
+
+def run(probe: str, arguments: list[str], folder: Path, env: dict[str, str]) -> tuple[str, Any]:
+    """What the program printed, and what the probe saw of it."""
+    # Without `site`, which may load anything; the packages are found all the same.
+    paths = os.pathsep.join([env["PYTHONPATH"], *(path for path in sys.path if path.endswith("-packages"))])
+    command = [sys.executable, "-S", "-c", probe, *arguments]
+    more = {**env, "PYTHONPATH": paths}
+    done = subprocess.run(command, cwd=folder, env=more, capture_output=True, timeout=60, check=True)
+    return done.stdout.decode("utf-8", "replace"), ast.literal_eval(done.stderr.decode().splitlines()[-1])
+
+
+@pytest.fixture
+def env(tmp_path: Path, server: Server) -> dict[str, str]:
+    return environment(tmp_path, AIRVID_BASE_URL=server.api_url, AIRVID_API_KEY=KEY, AIRVID_MODEL="wan-2.6")
+
+
+@pytest.mark.parametrize("line", MAY_LOAD)
+def test_a_command_loads_what_it_needs(line: str, tmp_path: Path, env: dict[str, str]) -> None:
+    words = line.split()
+    if "ID" in words:
+        words[words.index("ID")] = run(PROBE, ["create", "fox"], tmp_path, env)[0].strip()
+    _, (code, processes, modules) = run(PROBE, words, tmp_path, env)
+    loaded = {each for name in modules for each in (name, name.split(".")[0])}
+    assert HEAVY & loaded <= MAY_LOAD[line]
+    assert processes == []
+    assert code == (2 if line == "list --limit x" else 0)
+
+
+@pytest.mark.parametrize("line", ["list --json", "create fox --wait -o fox.mp4", "models"])
+def test_http_needs_no_certificates(line: str, tmp_path: Path, env: dict[str, str]) -> None:
+    _, (code, seen) = run(TLS_PROBE, line.split(), tmp_path, env)
+    assert code == 0
+    assert seen.count("certificates") == 0
+
+
+def test_https_makes_one_trust_store(world: World) -> None:
+    """However many connections there are: the clip's, the list's, and each POST's own."""
+    made: list[str] = []
+
+    def watch(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_code.co_name == "trust_store":
+            made.append(frame.f_code.co_filename)
+
+    world.env.setenv("AIRVID_BASE_URL", "https://api.test/v1")
+    sys.setprofile(watch)
+    try:
+        result = world.airvid("create", "fox", "-n", "2", "--wait", "-o", "{n}.mp4")
+    finally:
+        sys.setprofile(None)
+    assert (result.code, len(made)) == (0, 1)
+
+
+def test_a_long_run_collects_its_garbage_again(world: World) -> None:
+    gc.disable()  # as the door does
+    try:
+        assert world.airvid("list").code == 0
+        assert not gc.isenabled()
+        assert world.airvid("create", "fox", "--wait").code == 0
+        assert gc.isenabled()
+    finally:
+        gc.enable()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk at hand")
+@pytest.mark.parametrize("line", ["--version", "--help", "help json", "status --exit-status --help", "config path"])
+def test_a_full_disk_is_told(line: str, tmp_path: Path, env: dict[str, str]) -> None:
+    with open("/dev/full", "wb") as full:
+        command = [*AIRVID, *line.split()]
+        done = subprocess.run(command, cwd=tmp_path, env=env, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 11
+    assert done.stderr.decode() == "error: standard output cannot be written: No space left on device\n"
