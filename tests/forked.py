@@ -1,0 +1,56 @@
+"""Runs of the program as processes of their own, forked from one that has its modules loaded.
+
+A hundred starts of Python are most of a minute; here start-up is not what is under test, but all that comes after it.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from terminal import environment
+
+_FORKS = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
+_LOADED = ["forked", "pytest", "airvid.commands.create", "airvid.commands.watch", "anyio._backends._asyncio"]
+
+
+class Forked:
+    """A run in `folder`, its two streams in files beside the folder; `sentinel` is ready when it has ended."""
+
+    def __init__(self, arguments: Sequence[str], folder: Path, env: Mapping[str, str]) -> None:
+        folder.mkdir(parents=True)
+        self._err = folder.with_name("err")
+        whole = environment(folder.parent, **env)
+        os.environ["PYTHONPATH"] = whole["PYTHONPATH"] = os.pathsep.join(
+            [whole["PYTHONPATH"], os.path.dirname(__file__)]
+        )
+        _FORKS.set_forkserver_preload(_LOADED)
+        self._process = _FORKS.Process(target=_play, args=(list(arguments), folder, whole))
+        self._process.start()
+        self.sentinel = self._process.sentinel
+
+    def end(self) -> tuple[int | None, str]:
+        """Exit code (None: it had to be killed) and what it said on standard error."""
+        self._process.join(0)
+        code = self._process.exitcode
+        if code is None:
+            self._process.kill()
+            self._process.join()
+        self._process.close()
+        return code, self._err.read_text("utf-8", "replace")
+
+
+def _play(arguments: list[str], folder: Path, env: dict[str, str]) -> None:
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(env)
+    for number, name in ((1, "out"), (2, "err")):
+        file = os.open(folder.with_name(name), os.O_WRONLY | os.O_CREAT, 0o600)
+        os.dup2(file, number)
+        os.close(file)
+    from airvid.cli import main
+
+    sys.exit(main(arguments))
