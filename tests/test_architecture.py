@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent / "airvid"
 
 # The nouns, the errors, the clock and the operating system are for everyone; a room may use itself.
 EVERYWHERE = {"airvid", "tasks", "errors", "clock", "system"}
-INSTRUMENTS = {"follow", "transfer", "submit", "output", "progress", "journal", "config"}
+INSTRUMENTS = {"follow", "transfer", "part", "submit", "output", "progress", "journal", "config"}
 # Words flow down: a module may import those named here, and nothing else of airvid.
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
@@ -21,9 +21,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli": {"commands", "session", "output"},
     "commands": {"session", "api", "http", "request", "naming", "sandbox"} | INSTRUMENTS,
     "session": {"api", "http", "config", "follow", "journal", "output", "progress", "sandbox"},
-    "follow": {"api", "retry"},
+    "follow": {"api", "retry", "pace"},
+    "pace": set(),
     "submit": {"api", "retry", "journal"},
-    "transfer": {"http", "retry"},
+    "transfer": {"http", "retry", "part", "lanes"},
+    "lanes": {"part"},
+    "part": {"http", "retry", "mp4"},
+    "mp4": set(),
     "progress": {"output"},
     "output": {"tables", "secret"},
     "secret": set(),
@@ -35,7 +39,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "naming": set(),
     "request": set(),
     "api": {"http", "answers"},
-    "http": {"retry", "answers", "secret"},
+    "http": {"retry", "answers", "secret", "sockets"},
+    "sockets": set(),
     "answers": {"retry"},
     "retry": set(),
     "tasks": set(),
@@ -47,7 +52,8 @@ MAY_IMPORT: dict[str, set[str]] = {
 # One home for each library.
 HOME = {
     "typer": {"cli"},
-    "httpx": {"http"},
+    "httpx": {"http", "sockets"},
+    "httpcore": {"sockets"},
     "httpx_sse": {"http"},
     "rich": {"tables", "progress"},
     "platformdirs": {"config"},

@@ -48,7 +48,7 @@ STEPS = [
     "Journal.mark_known",
     "_Run._price",
     "follow",
-    "_Part.publish",
+    "Part.publish",
     "Journal.note_saved",
     "Output.finished",
 ]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
 
-from airvid import clock, naming, system, transfer
+from airvid import naming, system, transfer
 from airvid.api import Listing
 from airvid.errors import (
     AirvidError,
@@ -22,6 +22,7 @@ from airvid.errors import (
 from airvid.follow import Trouble, follow
 from airvid.naming import Naming
 from airvid.output import length, moment, size
+from airvid.part import DeadLinkError, NotVideoError
 from airvid.progress import Row
 from airvid.session import Session
 from airvid.submit import settle_unknown
@@ -40,7 +41,7 @@ async def follow_to_end(
 ) -> Task:
     """The task as it ended, whatever its state. The journal learns each change of state, the row everything."""
     async with aclosing(
-        follow(session.api(), task, session.polls(), is_fresh=is_fresh, was_seen=was_seen)
+        follow(session.api(), task, session.shared(), is_fresh=is_fresh, was_seen=was_seen)
     ) as sightings:
         async for seen in sightings:
             if isinstance(seen, Trouble):
@@ -101,7 +102,7 @@ async def _fetch(session: Session, task: Task, path: Path, row: Row, *, force: b
     """The file at `path`; a link that is dead or leads to no video is read afresh once (contract 8.3)."""
     try:
         await _receive(session, task, path, row, force=force)
-    except (transfer.DeadLinkError, transfer.NotVideoError):
+    except (DeadLinkError, NotVideoError):
         try:
             fresh = await session.api().task(task.task_id)
         except NotFoundError:
@@ -112,8 +113,8 @@ async def _fetch(session: Session, task: Task, path: Path, row: Row, *, force: b
             raise UnavailableError(f"the link is dead, and the task is {fresh.status} again") from None
         try:
             await _receive(session, fresh, path, row, force=force)
-        except transfer.DeadLinkError as error:
-            if fresh.expires_at is not None and clock.now() >= fresh.expires_at:
+        except DeadLinkError as error:
+            if fresh.expires_at is not None and session.api().server_now() >= fresh.expires_at:
                 raise ExpiredError(f"the clip expired on {moment(fresh.expires_at)}", task_id=task.task_id) from None
             raise UnavailableError(
                 error.message, task_id=task.task_id, hint=session.command("download", task.task_id)

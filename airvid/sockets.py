@@ -1,0 +1,290 @@
+"""The sockets below httpx: happy eyeballs, look-ups that Ctrl-C need not wait for, and large reads.
+
+httpcore's own backends bring a second asynchronous library and read 64 kB at a time; this one reads what there is, up
+to a megabyte, on the program's own event loop. Source of the connecting order: RFC 8305.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import itertools
+import select
+import socket
+import ssl
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import httpcore
+import httpx
+
+# Seconds that an address gets before the next one is tried beside it (RFC 8305, section 5).
+STAGGER = 0.25
+LEAST_READ, LARGEST_READ = 1 << 16, 1 << 20
+T = TypeVar("T")
+Address = tuple[socket.AddressFamily, Any]
+
+
+class Transport(httpx.AsyncBaseTransport):
+    """httpx's way to its connections, without a proxy, over our sockets."""
+
+    def __init__(self, tls: ssl.SSLContext, limits: httpx.Limits) -> None:
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=tls,
+            max_connections=limits.max_connections,
+            max_keepalive_connections=limits.max_keepalive_connections,
+            keepalive_expiry=limits.keepalive_expiry,
+            network_backend=_Backend(),
+        )
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        url = httpcore.URL(
+            scheme=request.url.raw_scheme,
+            host=request.url.raw_host,
+            port=request.url.port,
+            target=request.url.raw_path,
+        )
+        with _as_httpx():
+            answer = await self._pool.handle_async_request(
+                httpcore.Request(
+                    method=request.method,
+                    url=url,
+                    headers=request.headers.raw,
+                    content=request.stream,
+                    extensions=request.extensions,
+                )
+            )
+        return httpx.Response(
+            answer.status, headers=answer.headers, stream=_Body(answer), extensions=dict(answer.extensions)
+        )
+
+    async def aclose(self) -> None:
+        await self._pool.aclose()
+
+
+class _Body(httpx.AsyncByteStream):
+    def __init__(self, answer: httpcore.Response) -> None:
+        self._answer = answer
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        with _as_httpx():
+            async for chunk in self._answer.aiter_stream():
+                yield chunk
+
+    async def aclose(self) -> None:
+        with _as_httpx():
+            await self._answer.aclose()
+
+
+@contextmanager
+def _as_httpx() -> Iterator[None]:
+    """httpcore's errors by the names that httpx gives them."""
+    try:
+        yield
+    except (
+        httpcore.NetworkError,
+        httpcore.TimeoutException,
+        httpcore.ProtocolError,
+        httpcore.UnsupportedProtocol,
+    ) as error:
+        raise getattr(httpx, type(error).__name__)(str(error)) from error
+
+
+class _Backend(httpcore.AsyncNetworkBackend):
+    """What httpcore connects by. One buffer serves all connections: it is emptied before anything else runs."""
+
+    def __init__(self) -> None:
+        self._buffer = memoryview(bytearray(LARGEST_READ))
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        try:
+            async with asyncio.timeout(timeout):
+                connected = await _connect(host, port)
+        except TimeoutError:
+            raise httpcore.ConnectTimeout from None
+        except OSError as error:
+            raise httpcore.ConnectError(error.strerror or str(error)) from error
+        return _Stream(connected, self._buffer)
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+class _Stream(httpcore.AsyncNetworkStream):
+    """One connection, plain or TLS, on a socket that never blocks."""
+
+    def __init__(self, connected: socket.socket, buffer: memoryview) -> None:
+        self._socket = connected
+        self._buffer = buffer
+        self._room = LEAST_READ
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        def receive() -> bytes:
+            count = self._socket.recv_into(self._buffer[: self._room])
+            # Who sends in bulk is read in bulk.
+            self._room = min(LARGEST_READ, 2 * self._room) if count == self._room else self._room
+            return bytes(self._buffer[:count])
+
+        with _told(httpcore.ReadTimeout, httpcore.ReadError):
+            return await self._when_ready(receive, timeout, writing=False)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        rest = memoryview(buffer)
+        with _told(httpcore.WriteTimeout, httpcore.WriteError):
+            while rest:
+                rest = rest[await self._when_ready(functools.partial(self._socket.send, rest), timeout, writing=True) :]
+
+    async def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.AsyncNetworkStream:
+        with _told(httpcore.ConnectTimeout, httpcore.ConnectError):
+            self._socket = ssl_context.wrap_socket(
+                self._socket, server_hostname=server_hostname, do_handshake_on_connect=False
+            )
+            try:
+                await self._when_ready(self._socket.do_handshake, timeout, writing=False)
+            except BaseException:
+                self._socket.close()
+                raise
+        return self
+
+    async def aclose(self) -> None:
+        self._socket.close()
+
+    def get_extra_info(self, info: str) -> Any:
+        if info == "ssl_object":
+            return self._socket if isinstance(self._socket, ssl.SSLSocket) else None
+        if info == "is_readable":  # an idle connection that can be read was closed by the server
+            look = select.poll()
+            look.register(self._socket, select.POLLIN)
+            return bool(look.poll(0))
+        return None
+
+    async def _when_ready(self, act: Callable[[], T], timeout: float | None, *, writing: bool) -> T:
+        """The result of `act`, which is tried again whenever the socket can be read or written.
+
+        Raises: TimeoutError after `timeout` seconds without either.
+        """
+        while True:
+            try:
+                return act()
+            except ssl.SSLWantReadError:
+                writing = False
+            except ssl.SSLWantWriteError:
+                writing = True
+            except BlockingIOError:
+                pass
+            async with asyncio.timeout(timeout):
+                await _ready(self._socket, writing=writing)
+
+
+async def _ready(waiting: socket.socket, *, writing: bool) -> None:
+    loop = asyncio.get_running_loop()
+    ready = loop.create_future()
+    add, remove = (loop.add_writer, loop.remove_writer) if writing else (loop.add_reader, loop.remove_reader)
+
+    def wake() -> None:
+        if not ready.done():
+            ready.set_result(None)
+
+    add(waiting, wake)
+    try:
+        await ready
+    finally:
+        remove(waiting)
+
+
+@contextmanager
+def _told(late: type[Exception], broken: type[Exception]) -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError as error:
+        raise late(str(error)) from error
+    except OSError as error:  # ssl.SSLError among them
+        raise broken(str(error)) from error
+
+
+async def _connect(host: str, port: int) -> socket.socket:
+    """A connection to the first address of `host` that takes one. Raises: OSError."""
+    waiting, trials, errors = await _addresses(host, port), set[asyncio.Task[socket.socket]](), list[OSError]()
+    try:
+        while waiting or trials:
+            if waiting:
+                trials.add(asyncio.ensure_future(_dial(*waiting.pop(0))))
+            done, _ = await asyncio.wait(
+                trials, timeout=STAGGER if waiting else None, return_when=asyncio.FIRST_COMPLETED
+            )
+            trials -= done
+            for trial in done:
+                if (error := trial.exception()) is None:
+                    return trial.result()
+                if not isinstance(error, OSError):
+                    raise error
+                errors.append(error)
+        raise errors[0] if errors else OSError(f"{host} has no address")
+    finally:
+        for trial in trials:
+            trial.cancel()
+        for made in await asyncio.gather(*trials, return_exceptions=True):
+            if isinstance(made, socket.socket):
+                made.close()
+
+
+async def _dial(family: socket.AddressFamily, address: Any) -> socket.socket:
+    made = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        made.setblocking(False)
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        await asyncio.get_running_loop().sock_connect(made, address)
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+async def _addresses(host: str, port: int) -> list[Address]:
+    """The addresses of a host, the families by turns, as the system prefers them. Raises: OSError."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except (OSError, UnicodeError):
+        found = await _looked_up(host, port)
+    families: dict[socket.AddressFamily, list[Address]] = {}
+    for family, _, _, _, address in found:
+        families.setdefault(family, []).append((family, address))
+    by_turns = itertools.zip_longest(*families.values())
+    return [address for turn in by_turns for address in turn if address is not None]
+
+
+async def _looked_up(host: str, port: int) -> list[Any]:
+    """The system's resolver, in a thread of which the program's end need not wait."""
+    loop = asyncio.get_running_loop()
+    answer = loop.create_future()
+
+    def settle(found: list[Any] | None, error: Exception | None) -> None:
+        if error and not answer.done():
+            answer.set_exception(error)
+        elif not answer.done():
+            answer.set_result(found)
+
+    def ask() -> None:
+        found, failure = None, None
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            failure = error if isinstance(error, OSError) else OSError(f"{host!r} is no host name")
+        try:
+            loop.call_soon_threadsafe(settle, found, failure)
+        except RuntimeError:
+            pass  # the loop is closed: nobody wants to know any more
+
+    threading.Thread(target=ask, name="look-up", daemon=True).start()
+    return await answer  # type: ignore[no-any-return]
