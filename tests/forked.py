@@ -13,8 +13,15 @@ from pathlib import Path
 
 from terminal import environment
 
-_FORKS = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
-_LOADED = ["forked", "pytest", "airvid.commands.create", "airvid.commands.watch", "anyio._backends._asyncio"]
+_FORKS = multiprocessing.get_context(None if sys.platform == "win32" else "forkserver")
+_LOADED = [
+    "forked",
+    "pytest",
+    "airvid.commands.create",
+    "airvid.commands.watch",
+    "airvid.commands.download",
+    "anyio._backends._asyncio",
+]
 
 
 class Forked:
@@ -32,13 +39,21 @@ class Forked:
         self._process.start()
         self.sentinel = self._process.sentinel
 
+    @property
+    def is_alive(self) -> bool:
+        return self._process.is_alive()
+
+    def kill(self) -> None:
+        """As `kill -9` does."""
+        self._process.kill()
+        self._process.join()
+
     def end(self) -> tuple[int | None, str]:
         """Exit code (None: it had to be killed) and what it said on standard error."""
         self._process.join(0)
         code = self._process.exitcode
         if code is None:
-            self._process.kill()
-            self._process.join()
+            self.kill()
         self._process.close()
         return code, self._err.read_text("utf-8", "replace")
 

@@ -30,11 +30,12 @@ Step = bytes | float
 
 
 class Door(NamedTuple):
-    """What becomes of those who come to a port for so many seconds; whoever is inside is put out."""
+    """What becomes of the next who come to a port, or for so many seconds; whoever is inside is put out."""
 
     port: Literal["api", "storage"]
     how: Literal["refused", "closed", "silent"]
-    seconds: float = math.inf
+    visitors: int = EVER
+    seconds: float = math.inf  # for "refused", of whom nobody hears
 
 
 @dataclass(frozen=True)
@@ -201,14 +202,15 @@ class _Port:
         self._thread.start()
 
     def turn(self, door: Door) -> None:
-        """From now on, and for as long as it says, whoever comes meets this."""
-        self._door, self._open_at = door, time.monotonic() + door.seconds
+        """From now on whoever comes meets this."""
+        self._door = door
         with self._lock:
             for connection in self._inside:
                 with suppress(OSError):
                     # What is being answered on it still goes out; the next request needs another connection.
                     connection.shutdown(socket.SHUT_RD)
         if door.how == "refused":
+            self._door, self._open_at = None, time.monotonic() + door.seconds
             self._shut()
 
     def close(self) -> None:
@@ -234,7 +236,9 @@ class _Port:
             except OSError:
                 self._reopen()
                 continue
-            how = self._door.how if self._door and time.monotonic() < self._open_at else ""
+            how = self._door.how if self._door and self._door.visitors else ""
+            if self._door and how:
+                self._door = self._door._replace(visitors=self._door.visitors - 1)
             if how == "closed":
                 connection.close()
                 continue
