@@ -263,7 +263,7 @@ STREAMS: dict[str, tuple[bytes | float, ...]] = {
 
 def task(name: str, code: int = 0, times: int = EVER, **keys: Any) -> Cell:
     """The task's own record is what is odd; the stream tells no more than that it ended."""
-    return Cell(name, (Rule(STREAM, script=(0.4, END, OPEN), times=EVER), Rule(READ, edit=keys, times=times)), code)
+    return Cell(name, (Rule(STREAM, script=(0.4, END, DONE), times=EVER), Rule(READ, edit=keys, times=times)), code)
 
 
 LINK = "http://127.0.0.1:1/clip.mp4"

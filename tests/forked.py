@@ -28,7 +28,7 @@ class Forked:
     """A run in `folder`, its two streams in files beside the folder; `sentinel` is ready when it has ended."""
 
     def __init__(self, arguments: Sequence[str], folder: Path, env: Mapping[str, str]) -> None:
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         self._err = folder.with_name("err")
         whole = environment(folder.parent, **env)
         os.environ["PYTHONPATH"] = whole["PYTHONPATH"] = os.pathsep.join(
@@ -48,6 +48,9 @@ class Forked:
         self._process.kill()
         self._process.join()
 
+    def join(self, seconds: float) -> None:
+        self._process.join(seconds)
+
     def end(self) -> tuple[int | None, str]:
         """Exit code (None: it had to be killed) and what it said on standard error."""
         self._process.join(0)
@@ -63,7 +66,7 @@ def _play(arguments: list[str], folder: Path, env: dict[str, str]) -> None:
     os.environ.clear()
     os.environ.update(env)
     for number, name in ((1, "out"), (2, "err")):
-        file = os.open(folder.with_name(name), os.O_WRONLY | os.O_CREAT, 0o600)
+        file = os.open(folder.with_name(name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         os.dup2(file, number)
         os.close(file)
     from airvid.cli import main
