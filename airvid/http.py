@@ -26,7 +26,7 @@ import httpx_sse
 from airvid import __version__, clock, retry, secret
 from airvid.answers import Answer, parse_json, refusal
 from airvid.errors import CertificateError, LimitedError, UnavailableError
-from airvid.sockets import Transport
+from airvid.sockets import IN_BULK, Transport
 from airvid.system import IS_WINDOWS, trust_store
 
 T = TypeVar("T")
@@ -58,7 +58,7 @@ class Timeouts:
 
 @dataclass(frozen=True)
 class Body:
-    """An answer whose bytes are still to come; `url` is where the redirects ended."""
+    """An answer whose bytes are still to come, each chunk good until the next; `url` is where the redirects ended."""
 
     status: int
     headers: Mapping[str, str]
@@ -167,6 +167,7 @@ class Wire:
         """
         for _ in range(MAX_REDIRECTS):
             request = self._build("GET", url, self.timeouts.read, headers={"Accept-Encoding": "identity", **headers})
+            request.extensions[IN_BULK] = True
             async with self._send(request) as response:
                 if response.status_code not in (301, 302, 303, 307, 308):
                     chunks = response.aiter_raw()

@@ -1,7 +1,7 @@
 """The sockets below httpx: happy eyeballs, look-ups that Ctrl-C need not wait for, and large reads.
 
-httpcore's own backends bring a second asynchronous library and read 64 kB at a time; this one reads what there is, up
-to a megabyte, on the program's own event loop. Source of the connecting order: RFC 8305.
+httpcore's own backends bring a second asynchronous library, and its parser copies every byte four times. These work on
+the program's own event loop, and read a clip past the parser. Source of the connecting order: RFC 8305.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import itertools
+import os
 import select
 import socket
 import ssl
@@ -22,7 +23,10 @@ import httpx
 
 # Seconds that an address gets before the next one is tried beside it (RFC 8305, section 5).
 STAGGER = 0.25
-LEAST_READ, LARGEST_READ = 1 << 16, 1 << 20
+# Bytes read at once where they come in bulk, and reads after which it is somebody else's turn.
+BULK, FAIR = 1 << 20, 32
+IN_BULK = "airvid_in_bulk"
+"""The request extension by which a body is asked for in bulk."""
 T = TypeVar("T")
 Address = tuple[socket.AddressFamily, Any]
 
@@ -56,22 +60,44 @@ class Transport(httpx.AsyncBaseTransport):
                     extensions=request.extensions,
                 )
             )
-        return httpx.Response(
-            answer.status, headers=answer.headers, stream=_Body(answer), extensions=dict(answer.extensions)
-        )
+        body = _Body(answer, request.extensions.get(IN_BULK, False), request.extensions["timeout"]["read"])
+        return httpx.Response(answer.status, headers=answer.headers, stream=body, extensions=dict(answer.extensions))
 
     async def aclose(self) -> None:
         await self._pool.aclose()
 
 
 class _Body(httpx.AsyncByteStream):
-    def __init__(self, answer: httpcore.Response) -> None:
+    """A body as it comes; where it is wanted in bulk, as views of one buffer that hold until the next is asked for."""
+
+    def __init__(self, answer: httpcore.Response, in_bulk: bool, timeout: float | None) -> None:
         self._answer = answer
+        self._in_bulk = in_bulk
+        self._timeout = timeout
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         with _as_httpx():
-            async for chunk in self._answer.aiter_stream():
+            parsed = aiter(self._answer.aiter_stream())
+            stream, left = self._bulk()
+            async for chunk in parsed:
                 yield chunk
+                left -= len(chunk)
+                if stream:
+                    break  # whatever came with the head is through; the rest is on the socket, and its length is known
+            while stream and left:
+                view = await stream.read_bulk(left, self._timeout)
+                if not view:
+                    raise httpcore.RemoteProtocolError(f"closed {left} bytes before the end")
+                left -= len(view)
+                yield view  # type: ignore[misc]  # as good as bytes for whoever writes them
+
+    def _bulk(self) -> tuple[_Stream | None, int]:
+        """The connection to read past the parser, and how many bytes; None where the body's end is for the parser."""
+        headers = {name.lower(): value for name, value in self._answer.headers}
+        stream, length = self._answer.extensions.get("network_stream"), headers.get(b"content-length", b"")
+        if self._in_bulk and isinstance(stream, _Stream) and length.isdigit() and b"transfer-encoding" not in headers:
+            return stream, int(length)
+        return None, 0
 
     async def aclose(self) -> None:
         with _as_httpx():
@@ -96,7 +122,7 @@ class _Backend(httpcore.AsyncNetworkBackend):
     """What httpcore connects by. One buffer serves all connections: it is emptied before anything else runs."""
 
     def __init__(self) -> None:
-        self._buffer = memoryview(bytearray(LARGEST_READ))
+        self._buffer = memoryview(bytearray(BULK))
 
     async def connect_tcp(
         self,
@@ -112,7 +138,9 @@ class _Backend(httpcore.AsyncNetworkBackend):
         except TimeoutError:
             raise httpcore.ConnectTimeout from None
         except OSError as error:
-            raise httpcore.ConnectError(error.strerror or str(error)) from error
+            # asyncio's own words repeat the address; those of a look-up are not the system's to tell.
+            number = None if isinstance(error, socket.gaierror) else error.errno
+            raise httpcore.ConnectError(os.strerror(number) if number else error.strerror or str(error)) from error
         return _Stream(connected, self._buffer)
 
     async def sleep(self, seconds: float) -> None:
@@ -125,14 +153,29 @@ class _Stream(httpcore.AsyncNetworkStream):
     def __init__(self, connected: socket.socket, buffer: memoryview) -> None:
         self._socket = connected
         self._buffer = buffer
-        self._room = LEAST_READ
+        self._acts = 0
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        def receive() -> bytes:
-            count = self._socket.recv_into(self._buffer[: self._room])
-            # Who sends in bulk is read in bulk.
-            self._room = min(LARGEST_READ, 2 * self._room) if count == self._room else self._room
-            return bytes(self._buffer[:count])
+        with _told(httpcore.ReadTimeout, httpcore.ReadError):
+            return await self._when_ready(functools.partial(self._socket.recv, max_bytes), timeout, writing=False)
+
+    async def read_bulk(self, most: int, timeout: float | None) -> memoryview:
+        """What there is, up to `most` bytes or the buffer's size; nothing at the end. It holds until the next read."""
+        room = min(most, len(self._buffer))
+
+        def receive() -> memoryview:
+            count = 0
+            while count < room:  # TLS gives 16 kB at a time
+                try:
+                    more = self._socket.recv_into(self._buffer[count:room])
+                except (BlockingIOError, ssl.SSLWantReadError):
+                    if not count:
+                        raise
+                    break
+                if not more:
+                    break
+                count += more
+            return self._buffer[:count]
 
         with _told(httpcore.ReadTimeout, httpcore.ReadError):
             return await self._when_ready(receive, timeout, writing=False)
@@ -174,6 +217,9 @@ class _Stream(httpcore.AsyncNetworkStream):
 
         Raises: TimeoutError after `timeout` seconds without either.
         """
+        self._acts += 1
+        if self._acts % FAIR == 0:
+            await asyncio.sleep(0)  # a fast peer must not keep signals and other connections waiting
         while True:
             try:
                 return act()

@@ -83,14 +83,14 @@ async def save(
     if name.template is not None:
         path = name.path(fields)
         naming.check(path, force=force)
-        await _fetch(session, task, path, row, force=force)
+        await fetch(session, task, path, row, force=force)
         count = path.stat().st_size
         session.journal.note_saved(session.service, task.task_id, path, count)
         entry = session.journal.by_task(session.service, [task.task_id]).get(task.task_id, entry)
         return Sighting(task, entry, str(path), count)
     with tempfile.TemporaryDirectory(prefix="airvid-") as folder:
         path = Path(folder) / "clip.mp4"
-        await _fetch(session, task, path, row, force=force)
+        await fetch(session, task, path, row, force=force)
         # Checked whole before its first byte goes out: a reader never gets half a clip with exit 0.
         with path.open("rb") as file:
             while chunk := file.read(1 << 20):
@@ -98,8 +98,11 @@ async def save(
     return Sighting(task, entry, "-")
 
 
-async def _fetch(session: Session, task: Task, path: Path, row: Row, *, force: bool) -> None:
-    """The file at `path`; a link that is dead or leads to no video is read afresh once (contract 8.3)."""
+async def fetch(session: Session, task: Task, path: Path, row: Row, *, force: bool) -> None:
+    """The clip, whole, at `path`; a link that is dead or leads to no video is read afresh once (contract 8.3).
+
+    Raises: as `save`.
+    """
     try:
         await _receive(session, task, path, row, force=force)
     except (DeadLinkError, NotVideoError):
