@@ -303,6 +303,7 @@ def instead(name: str, content: bytes, ever: int) -> list[Cell]:
     return [Cell(f"{name} once", (spoilt,)), Cell(f"{name} for ever", (replace(spoilt, times=EVER),), ever)]
 
 
+PARTIAL = Response(206, {"Content-Range": f"bytes 9-{len(CLIP) - 1}/{len(CLIP)}"}, CLIP[9:])
 DEAD = Response(403, {}, b"<Error><Code>AccessDenied</Code></Error>")
 FETCHES = [
     second("as it should"),
@@ -310,11 +311,11 @@ FETCHES = [
     second("416 without a word", say=Response(416)),
     second("200, the Range ignored", ignore="range"),
     *(
-        second(f"206 of {span!r}", headers={"Content-Range": span})
+        second(f"206 of {span!r}", headers={"Content-Range": span}, garble=True)
         for span in (None, "", "nonsense", "bytes 0-9/10", f"bytes 0-{len(CLIP) - 1}/{len(CLIP)}", "bytes 9-1/*")
     ),
     second("206 that nobody can use", say=Response(206, {}, b"x" * 99)),
-    second("206 of another ETag", headers={"ETag": '"changed"'}),
+    second("206 of another ETag", headers={"ETag": '"changed"'}, garble=True),
     second("206 with more than announced", tail=b"junk"),
     second("206 with more than there is", tail=b"junk", length=4),
     second("206 broken again", cut="body", end="reset"),
@@ -327,7 +328,8 @@ FETCHES = [
     Cell("cut, of no length", (Rule(FETCH, cut="body", end="closed", headers={"Content-Length": None}),)),
     Cell("whole, of no length", (Rule(FETCH, end="closed", headers={"Content-Length": None}),)),
     Cell("chunked", (Rule(FETCH, chunked=True),)),
-    Cell("206 that nobody asked for", (Rule(FETCH, status=206, headers={"Content-Range": "bytes 0-9/10"}),)),
+    Cell("206 unasked", (Rule(FETCH, status=206, headers={"Content-Range": "bytes 0-9/10"}, garble=True),)),
+    Cell("206 unasked, of another part", (Rule(FETCH, say=PARTIAL),)),
     Cell("no Range for ever", (BROKEN, Rule(FETCH, ignore="range", headers={"Accept-Ranges": "none"}, times=EVER))),
     *instead("not a video", b"GIF89a" * 50, 11),
     *instead("a video without its moov", tiny_mp4().replace(b"moov", b"free"), 11),

@@ -50,6 +50,7 @@ class Rule:
     edit: Mapping[str, Any] = field(default_factory=dict)  # put over the answer's JSON; {storage} is that host
     ignore: str = ""  # a header of the request that the server does not know
     script: tuple[Step, ...] | None = None  # an event stream, word for word
+    garble: bool = False  # as many bytes, but others
     tail: bytes = b""  # sent after the body
     length: int = 0  # more than the body has, in Content-Length
     chunked: bool = False
@@ -125,7 +126,7 @@ class Rough:
             answer,
             status=rule.status or answer.status,
             headers={name: value for name, value in headers.items() if value is not None},
-            body=answer.body + rule.tail,
+            body=(b"?" * len(answer.body) if rule.garble else answer.body) + rule.tail,
         )
 
 
