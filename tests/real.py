@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
 import random
 import shutil
 import signal
@@ -117,6 +118,13 @@ class User:
             until(lambda: size(self.part) > 100_000 or process.poll() is not None, "bytes in the part")
             assert process.poll() is None, process.stderr and process.stderr.read()
         return size(self.part)
+
+    def customise(self, code: str) -> None:
+        """Let every Python of this user run `code` at its start: a machine with other settings than this one."""
+        folder = self.here.parent / "site"
+        folder.mkdir()
+        (folder / "sitecustomize.py").write_text(code)
+        self.env["PYTHONPATH"] = os.pathsep.join([str(folder), self.env["PYTHONPATH"]])
 
     @property
     def left(self) -> set[str]:

@@ -141,7 +141,8 @@ def test_a_proxy_that_says_no_is_not_asked_again(server: Server, tls: User, stat
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "ALL_PROXY"])
 def test_a_proxy_that_is_down_is_named(tls: User, variable: str) -> None:
     address = dead()
-    _, said = tls.first_words("models", **{variable: address.replace("//", "//anna:secret@")})
+    tls.env[variable] = address.replace("//", "//anna:secret@")
+    _, said = tls.first_words("models")
     assert "proxy" in said
     assert address.removeprefix("http://") in said
     assert "secret" not in said

@@ -6,7 +6,6 @@ import datetime
 import shutil
 import ssl
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -127,17 +126,24 @@ def test_file_and_folder_add_up(server: Server, user: User, roots: str, tmp_path
         assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.xfail(strict=True, reason="SSL_CERT_FILE takes the place of the system's roots")
-def test_ssl_cert_file_adds_to_the_systems_roots(user: User, roots: str) -> None:
-    script = "from airvid.system import trust_store; print(trust_store().cert_store_stats()['x509_ca'])"
-
-    def count(**env: str) -> int:
-        command = [sys.executable, "-c", script]
-        return int(subprocess.run(command, env={**user.env, **env}, capture_output=True, check=True).stdout)
-
-    if not (known := count()):
-        pytest.skip("this system keeps its roots in no file")
-    assert count(SSL_CERT_FILE=roots) == known + 1
+@pytest.mark.skipif(OPENSSL is None, reason="openssl is not installed")
+@pytest.mark.parametrize("system", ["folder", "file"])
+def test_ssl_cert_file_adds_to_the_systems_roots(
+    server: Server, user: User, roots: str, tmp_path: Path, system: str
+) -> None:
+    other = trustme.CA()
+    place = hashed(tmp_path / "system", other) if system == "folder" else pem(tmp_path, other)
+    settings = {"openssl_cafile": "/nowhere", "openssl_capath": "/nowhere"} | {
+        f"openssl_ca{'path' if system == 'folder' else 'file'}": place
+    }
+    user.customise(
+        f"import ssl; own = ssl.get_default_verify_paths()._replace(**{settings}); "
+        "ssl.get_default_verify_paths = lambda: own"
+    )
+    with Door(server.storage_url, tls=certificate(other.issue_cert("localhost")), name="localhost") as storage:
+        server.emulator.storage = storage.url
+        code, said = user.first_words(*CREATE, SSL_CERT_FILE=roots)
+    assert code == 0, said
 
 
 @pytest.mark.xfail(strict=True, reason="what the file is has no say: the store is empty, and the remedy a riddle")
