@@ -146,7 +146,7 @@ def test_ssl_cert_file_adds_to_the_systems_roots(
     assert code == 0, said
 
 
-@pytest.mark.xfail(strict=True, reason="what the file is has no say: the store is empty, and the remedy a riddle")
+@pytest.mark.xfail(strict=True, reason="the error does not say which file it is")
 def test_a_missing_ssl_cert_file_is_an_error_that_names_it(user: User, tmp_path: Path) -> None:
     path = str(tmp_path / "nowhere.pem")
     code, said = user.first_words("models", SSL_CERT_FILE=path)
@@ -155,7 +155,7 @@ def test_a_missing_ssl_cert_file_is_an_error_that_names_it(user: User, tmp_path:
     assert path in said
 
 
-@pytest.mark.xfail(strict=True, reason="what the file is has no say: the store is empty, and the remedy a riddle")
+@pytest.mark.xfail(strict=True, reason="the error does not say which file it is")
 @pytest.mark.parametrize(
     "content",
     [b"", b"no certificate", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", b"\0\xff"],
