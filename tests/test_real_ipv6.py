@@ -8,7 +8,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from real import CLIP, Door, LinkedEmulator, User, make_tasks, posts
+from doors import Door
+from real import CLIP, LinkedEmulator, User, make_tasks, posts
 
 from airvid.sandbox.server import Server
 

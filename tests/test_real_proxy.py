@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from conftest import KEY
-from real import CLIP, Door, LinkedEmulator, Proxy, User, certificate, free_port, make_tasks, pem, posts
+from doors import Door, Proxy, certificate, pem
+from real import CLIP, LinkedEmulator, User, free_port, make_tasks, posts
 
 from airvid.sandbox.server import Server
 
@@ -85,8 +86,10 @@ def test_http_goes_by_absolute_address(server: Server, plain: User, variable: st
     assert_saved(plain, server)
 
 
-@pytest.mark.parametrize("variable", ["NO_PROXY", "no_proxy"])
-@pytest.mark.parametrize("hosts", ["localhost,127.0.0.1", "*", "example.com, localhost"])
+@pytest.mark.parametrize(
+    ("variable", "hosts"),
+    [("NO_PROXY", "localhost,127.0.0.1"), ("no_proxy", "example.com, localhost"), ("NO_PROXY", "*")],
+)
 def test_no_proxy_is_honoured(server: Server, tls: User, variable: str, hosts: str) -> None:
     done = tls.airvid(*CREATE, HTTPS_PROXY=dead(), **{variable: hosts})
     assert done.returncode == 0, done.stderr

@@ -21,7 +21,8 @@ from urllib.parse import parse_qsl, quote, urlsplit
 import httpx
 import pytest
 from conftest import KEY
-from real import CLIP, OTHER, Door, LinkedEmulator, User, calls, free_port, make_tasks, until
+from doors import Door, read_head
+from real import CLIP, OTHER, LinkedEmulator, User, calls, free_port, make_tasks, until
 
 from airvid.sandbox.server import Server
 
@@ -91,9 +92,7 @@ class S3(Door):
         return str(client.generate_presigned_url("get_object", Params=wanted, ExpiresIn=seconds))
 
     async def _hand_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-        line, *fields = head.strip().split("\r\n")
-        headers = {name.lower(): value for name, value in (each.split(": ", 1) for each in fields)}
+        line, fields, headers = await read_head(reader)
         self.asked.append(headers)
         if refused := refusal(line, headers, time.time() + self.ahead):
             status, code, message = refused

@@ -11,21 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from real import (
-    CLIP,
-    Door,
-    LinkedEmulator,
-    Nginx,
-    User,
-    certificate,
-    free_port,
-    make_tasks,
-    moved,
-    needs_nginx,
-    pem,
-    posts,
-    result_url,
-)
+from doors import Door, certificate, pem
+from real import CLIP, LinkedEmulator, Nginx, User, free_port, make_tasks, moved, needs_nginx, posts, result_url
 
 from airvid.sandbox.emulator import Fault
 from airvid.sandbox.server import Server
