@@ -42,10 +42,12 @@ def moto() -> Iterator[str]:
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         url = f"http://127.0.0.1:{port}"
-        until(lambda: process.poll() is not None or _answers(url), "moto's server")
-        assert process.poll() is None
-        yield url
-        process.terminate()
+        try:
+            until(lambda: process.poll() is not None or _answers(url), "moto's server")
+            assert process.poll() is None
+            yield url
+        finally:
+            process.terminate()
 
 
 def _answers(url: str) -> bool:
