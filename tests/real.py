@@ -28,10 +28,11 @@ from airvid.sandbox.emulator import Emulator, Pace, Request, Response
 from airvid.sandbox.server import Server
 from airvid.sandbox.state import Task
 
-MB = 1 << 20
-CLIP = tiny_mp4(random.Random(1).randbytes(3 * MB))
+# Too short for a second connection to join the first.
+LENGTH = 1_900_000
+CLIP = tiny_mp4(random.Random(1).randbytes(LENGTH))
 # As long as the other, so that nothing but its bytes and its validator tells them apart.
-OTHER = tiny_mp4(random.Random(2).randbytes(3 * MB))
+OTHER = tiny_mp4(random.Random(2).randbytes(LENGTH))
 
 # What is said when a failure is waited out, at the second attempt.
 AGAIN = "trying again"
@@ -174,7 +175,7 @@ http {{
     access_log access.log seen;
     types {{ video/mp4 mp4; text/html html; }}
     {http}
-    server {{ listen 127.0.0.1:{port}; root www; {server} }}
+    server {{ listen 127.0.0.1:{port}; root www; if (-f $document_root/metered) {{ set $limit_rate 200k; }} {server} }}
 }}
 """
 
@@ -202,6 +203,13 @@ class Nginx:
         if self._process:
             self._process.send_signal(signal.SIGTERM)
             self._process.wait(10)
+
+    @contextmanager
+    def metered(self) -> Iterator[None]:
+        """Requests that come in this block are answered slowly, each by itself: 200 kB at once and then a second."""
+        (self.www / "metered").touch()
+        yield
+        (self.www / "metered").unlink()
 
     def __enter__(self) -> Self:
         return self.start()
