@@ -115,6 +115,8 @@ class _Reader:
         except NotFoundError as error:
             return self._missing(error)
         except (UnavailableError, LimitedError) as error:
+            if isinstance(error, UnavailableError) and error.is_final and not self.was_seen:
+                raise
             return Trouble(error.message, error.retry_after, isinstance(error, LimitedError))
         except UsageError:
             raise

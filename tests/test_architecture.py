@@ -50,7 +50,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "naming": set(),
     "request": set(),
     "api": {"http", "answers"},
-    "http": {"retry", "answers", "secret", "sockets"},
+    "http": {"retry", "answers", "secret", "sockets", "route"},
+    "route": {"sockets"},
     "sockets": set(),
     "answers": {"retry"},
     "retry": set(),
@@ -63,7 +64,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 # One home for each library.
 HOME = {
     "typer": {"cli", "layout"},
-    "httpx": {"http", "sockets"},
+    "httpx": {"http", "route", "sockets"},
     "httpcore": {"sockets"},
     "httpx_sse": {"http"},
     "rich": {"tables", "progress", "sheet"},

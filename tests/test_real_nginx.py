@@ -180,7 +180,6 @@ def test_a_page_in_the_place_of_the_rest_is_no_clip(tmp_path: Path, server: Serv
     assert user.left == set()
 
 
-@pytest.mark.xfail(strict=True, reason="the end of a body is not read when its last byte has come, which closes")
 def test_one_connection_serves_many_clips(tmp_path: Path, server: Server, user: User) -> None:
     with Nginx(tmp_path / "nginx") as nginx:
         shelve(nginx, server)
@@ -190,7 +189,6 @@ def test_one_connection_serves_many_clips(tmp_path: Path, server: Server, user: 
     assert {each.read_bytes() for each in (user.here / "clips").iterdir()} == {CLIP}
 
 
-@pytest.mark.xfail(strict=True, reason="a redirect's body is not read, which closes its connection")
 def test_one_connection_serves_redirects_and_clips(tmp_path: Path, server: Server, user: User) -> None:
     with Nginx(tmp_path / "nginx", "location /a { return 302 /b; } location /b { return 307 /clip.mp4; }") as nginx:
         shelve(nginx, server)
@@ -232,7 +230,6 @@ def test_a_clip_is_not_asked_for_in_gzip(tmp_path: Path, server: Server, user: U
     assert user.target.read_bytes() == CLIP
 
 
-@pytest.mark.xfail(strict=True, reason="the bytes are kept as they come, encoded, and are no MP4 then")
 def test_a_clip_in_gzip_that_nobody_asked_for_is_unpacked(tmp_path: Path, server: Server, user: User) -> None:
     with Nginx(tmp_path / "nginx", "gzip_static always;") as nginx:
         shelve(nginx, server, gzip.compress(CLIP, 1), "clip.mp4.gz")
