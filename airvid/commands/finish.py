@@ -21,11 +21,12 @@ from airvid.errors import (
 )
 from airvid.follow import Trouble, follow
 from airvid.naming import Naming
-from airvid.output import length, moment, size
 from airvid.progress import Row
 from airvid.session import Session
 from airvid.submit import settle_unknown
 from airvid.tasks import COMPLETED, EXPIRED, FAILED, Entry, Sighting, Task
+from airvid.text import length, moment, money, short_id, size
+from airvid.views import clip_seconds
 
 
 async def follow_to_end(
@@ -42,17 +43,32 @@ async def follow_to_end(
     async with aclosing(
         follow(session.api(), task, session.polls(), is_fresh=is_fresh, was_seen=was_seen)
     ) as sightings:
+        was_running = False
         async for seen in sightings:
             if isinstance(seen, Trouble):
                 row.trouble(seen.what)
+                was_running = False
                 continue
             if tell_changes and seen != task:
                 session.out.changed(Sighting(seen, entry))
             if seen.status != task.status or seen.is_terminal:
-                session.journal.note_task(session.service, seen)
-            task = seen
+                session.journal.note_task(session.service, seen, ended_now=was_running and seen.is_terminal)
+            task, was_running = seen, True
             row.task(task)
     return task
+
+
+def begin_row(session: Session, row: Row, seen: Sighting) -> None:
+    """Tell a row which task it is for, and how long this model's clips took before."""
+    entry = seen.entry
+    known_at = entry.known_at if entry else None
+    began = known_at if known_at is not None else seen.created
+    row.named(
+        short_id(seen.task_id),
+        about=seen.prompt or "",
+        past=session.journal.past_seconds(session.service, seen.model) if seen.model else (),
+        passed=max(0.0, clock.now() - began) if began is not None else 0.0,
+    )
 
 
 def verdict(session: Session, task: Task) -> AirvidError | None:
@@ -130,10 +146,13 @@ async def _receive(session: Session, task: Task, path: Path, row: Row, *, force:
 
 
 def last_word(seen: Sighting, seconds: float) -> str:
-    """The final line on a clip: file, size, time."""
-    if seen.bytes is not None:
-        return f"saved {seen.output} ({size(seen.bytes)}) after {length(seconds)}"
-    return f"{seen.status} after {length(seconds)}"
+    """The final line on a clip: file, length, size, time and price."""
+    if seen.bytes is None:
+        return f"{seen.status} after {length(seconds)}"
+    clip = clip_seconds(seen)
+    about = size(seen.bytes) if clip is None else f"{clip:g} s, {size(seen.bytes)}"
+    price = "" if seen.cost_cents is None else f" for {money(seen.cost_cents)}"
+    return f"saved {seen.output} ({about}) after {length(seconds)}{price}"
 
 
 def as_told(error: AirvidError | OSError) -> AirvidError:
