@@ -152,7 +152,7 @@ class Frame:
             "about": "",
             "state": f"{progress.finished} of {progress.count}",
             "percent": "" if percent is None else f"{percent:.0f}%",
-            "passed": length(clock.elapsed() - progress.began),
+            "passed": "",
             "rest": "",
             "cost": "",
         }

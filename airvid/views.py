@@ -50,7 +50,7 @@ TASK_COLUMNS = (
     Column("AGE", 6, "right"),
     Column("COST", 3, "point"),
     Column("MODEL", 2),
-    Column("PROMPT", 5, gives="cut"),
+    Column("PROMPT", 7, gives="cut"),
     Column("FILE", 4, gives="cut"),
 )
 
@@ -86,12 +86,12 @@ def task_cells(seen: Sighting) -> list[Cell]:
 def task_card(seen: Sighting) -> Card:
     """One task in full."""
     task, entry = seen.task, seen.entry
-    title = Cell(f"{_id(seen)}  {_progress(seen)}", f"bold {STATUS_STYLE.get(seen.status, '')}".strip())
     url = task.result_url if task else None
     made = "" if seen.created is None else f"{length(clock.now() - seen.created)} ago"
     took = "" if not entry or entry.took is None else f", took {length(entry.took)}"
     saved = "" if not entry or entry.bytes is None else f" ({size(entry.bytes)})"
     lines = {
+        "status": Cell(_progress(seen), STATUS_STYLE.get(seen.status, "")),
         "prompt": Cell(seen.prompt or ""),
         "model": Cell(", ".join(_wish(seen))),
         "cost": Cell(_settled(seen)),
@@ -101,7 +101,7 @@ def task_card(seen: Sighting) -> Card:
         "file": Cell(f"{seen.file}{saved}" if seen.file else "", "", file_link(seen.file)),
         "url": Cell(url or "", "", web_link(url)),
     }
-    return title, [(name, cell) for name, cell in lines.items() if cell.text]
+    return Cell(_id(seen), "bold"), [(name, cell) for name, cell in lines.items() if cell.text]
 
 
 def _id(seen: Sighting) -> str:
@@ -181,11 +181,11 @@ def model_columns(seconds: float | None) -> tuple[Column, ...]:
     return (
         Column("MODEL", 9),
         Column("STATUS", 7),
-        Column("FROM" if seconds is None else f"{seconds:g} S", 8, "point"),
+        Column("FROM" if seconds is None else f"$/{seconds:g} S", 8, "point"),
         Column("$/S", 2, "point"),
-        Column("SECONDS", 6, "right"),
+        Column("SEC", 6, "right"),
         Column("MODES", 5, gives="wrap"),
-        Column("ASPECT RATIOS", 4, gives="wrap"),
+        Column("RATIOS", 4, gives="wrap"),
         Column("QUALITIES", 3, gives="wrap"),
     )
 
@@ -226,7 +226,7 @@ def model_card(model: Model, seconds: float | None) -> Card:
     lines = {
         "status": Cell(model.status or "unknown", _health(model).style),
         "modes": Cell(", ".join(caps.modes)),
-        "clips of": Cell(f"{span} seconds" if (span := _span(model, "–")) else ""),
+        "duration": Cell(f"{span} s" if (span := _span(model, "–")) else ""),
         "aspect ratios": Cell(", ".join(caps.aspect_ratios)),
         "qualities": Cell(", ".join(caps.qualities)),
         "price": Cell(_prices(model, seconds)),
