@@ -53,7 +53,8 @@ class Row:
 
     def task(self, task: Task) -> None:
         """A fresh reading of a task."""
-        is_news = task.status != self.state or bool(self.trouble_is)
+        # How it ended is for its last word to say.
+        is_news = not task.is_terminal and (task.status != self.state or bool(self.trouble_is))
         self.state, self.percent, self.trouble_is = task.status, task.progress, ""
         self.cents = self.cents if task.cost_cents is None else task.cost_cents
         self._owner.changed(self, is_news)
@@ -223,5 +224,5 @@ def _told(row: Row) -> str:
         return row.trouble_is
     if row.is_saving:
         return f"saving {size(row.done)}" + (f" of {size(row.total)}" if row.total else "")
-    percent = "" if row.percent is None else f" {row.percent:.0f}%"
+    percent = f" {row.percent:.0f}%" if row.percent else ""
     return f"{row.state or 'waiting'}{percent} {length(row.passed)}"

@@ -98,7 +98,7 @@ def task_card(seen: Sighting) -> Card:
         "made": Cell(f"{made}{took}" if made else ""),
         "expires": Cell(_expiry(task)),
         "error": Cell((task and task.error) or (entry and entry.error) or "", "red"),
-        "file": Cell(f"{seen.file}{saved}" if seen.file else "", "", file_link(seen.file)),
+        "file": Cell(f"{_near(seen.file)}{saved}" if seen.file else "", "", file_link(seen.file)),
         "url": Cell(url or "", "", web_link(url)),
     }
     return Cell(_id(seen), "bold"), [(name, cell) for name, cell in lines.items() if cell.text]
@@ -107,6 +107,12 @@ def task_card(seen: Sighting) -> Card:
 def _id(seen: Sighting) -> str:
     """A create of unknown fate has no id: its number in the journal stands for it."""
     return seen.task_id or f"(intent {seen.entry.id if seen.entry else ''})"
+
+
+def _near(path: str) -> str:
+    """A path as one would type it here."""
+    here = os.path.join(os.getcwd(), "")
+    return path.removeprefix(here)
 
 
 def _about(seen: Sighting) -> tuple[str, str]:

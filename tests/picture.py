@@ -108,4 +108,4 @@ def main(media: Path = MEDIA, theme: str = "dark") -> None:
 
 
 if __name__ == "__main__":
-    main(*[convert(word) for convert, word in zip((Path, str), sys.argv[1:], strict=False)])  # type: ignore[operator, arg-type]
+    main(Path(sys.argv[1]) if sys.argv[1:] else MEDIA, *sys.argv[2:3])

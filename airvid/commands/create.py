@@ -129,8 +129,13 @@ class _Run:
         session, task, entry, began = self._session, self._tasks[index], self._entries[index], clock.elapsed()
         seen = Sighting(task, entry)
         try:
-            task = self._tasks[index] = await finish.follow_to_end(
-                session, task, row, entry=entry, is_fresh=True, was_seen=True
+            task = await finish.follow_to_end(
+                session,
+                task,
+                row,
+                is_fresh=True,
+                was_seen=True,
+                changed=lambda task: self._tasks.update({index: task}),
             )
             seen = Sighting(task, entry)
             error = finish.verdict(session, task)
@@ -170,7 +175,7 @@ class _Run:
             return LimitedError("the time was up before a task could be made")
         self._session.out.finished(Sighting(task, entry), wants_file=False)
         return WaitTimeoutError(
-            f"the time was up; the task goes on ({entry.state})",
+            f"the time was up; the task goes on ({task.status if task else entry.state})",
             task_id=entry.task_id,
             hint=self._how_to_go_on(index, entry.task_id),
         )

@@ -34,12 +34,14 @@ async def follow_to_end(
     task: Task,
     row: Row,
     *,
-    entry: Entry | None,
     is_fresh: bool,
     was_seen: bool = False,
-    tell_changes: bool = False,
+    changed: Callable[[Task], None],
 ) -> Task:
-    """The task as it ended, whatever its state. The journal learns each change of state, the row everything."""
+    """The task as it ended, whatever its state.
+
+    The journal learns each change of state, the row everything, `changed` whatever differs from what it was told.
+    """
     async with aclosing(
         follow(session.api(), task, session.polls(), is_fresh=is_fresh, was_seen=was_seen)
     ) as sightings:
@@ -49,8 +51,8 @@ async def follow_to_end(
                 row.trouble(seen.what)
                 was_running = False
                 continue
-            if tell_changes and seen != task:
-                session.out.changed(Sighting(seen, entry))
+            if seen != task:
+                changed(seen)
             if seen.status != task.status or seen.is_terminal:
                 session.journal.note_task(session.service, seen, ended_now=was_running and seen.is_terminal)
             task, was_running = seen, True
@@ -73,7 +75,7 @@ def begin_row(session: Session, row: Row, seen: Sighting) -> None:
 
 def verdict(session: Session, task: Task) -> AirvidError | None:
     """The error that a task which ended stands for; None for a clip that can be had."""
-    why = f": {task.error}" if task.error else ""
+    why = f": {task.error.rstrip('. ')}" if task.error else ""
     if task.status == FAILED:
         return TaskFailedError(f"the task failed{why}; it is not charged", task_id=task.task_id)
     if task.status == EXPIRED:

@@ -103,9 +103,13 @@ class _Watch:
         finish.begin_row(session, row, seen)
         try:
             task = await finish.follow_to_end(
-                session, self._tasks[task_id], row, entry=entry, is_fresh=_is_fresh(entry), tell_changes=True
+                session,
+                self._tasks[task_id],
+                row,
+                is_fresh=_is_fresh(entry),
+                changed=lambda task: self._changed(task, entry),
             )
-            self._tasks[task_id], seen = task, Sighting(task, entry)
+            seen = Sighting(task, entry)
             error = finish.verdict(session, task)
             if error is None and self._name is not None:
                 seen = await finish.save(
@@ -128,6 +132,10 @@ class _Watch:
         if self._options.open and seen.output:
             finish.open_clip(session, seen.output)
         self._outcomes[task_id] = error
+
+    def _changed(self, task: Task, entry: Entry | None) -> None:
+        self._tasks[task.task_id] = task
+        self._session.out.changed(Sighting(task, entry))
 
     def _timed_out(self, task_id: str) -> AirvidError:
         return WaitTimeoutError(
