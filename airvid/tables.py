@@ -95,24 +95,27 @@ class Painter:
 
     def _widths(self, columns: Sequence[Column], cells: Sequence[Sequence[str]]) -> dict[int, int]:
         """The columns that there is room for, by their number, and how wide each is."""
-        wanted, least = {}, {}
+        widths, usual, widest = {}, {}, {}
         for n, column in enumerate(columns):
-            texts = [column.name, *cells[n]]
-            wanted[n] = max(map(self._ruler.width, texts))
-            words = [word for text in texts for word in text.split(" ")] if column.gives == "wrap" else texts
-            longest = max(map(self._ruler.width, words))
-            least[n] = min(longest, _LEAST_CUT if column.gives == "cut" else _LONGEST_NAME)
-            if not column.gives:
-                wanted[n] = least[n]
+            found = sorted(map(self._ruler.width, [column.name, *cells[n]]))
+            usual[n], widest[n] = found[len(found) // 2], found[-1]
+            if column.gives == "wrap":
+                longest = max(self._ruler.width(word) for text in [column.name, *cells[n]] for word in text.split(" "))
+                widths[n] = min(longest, _LONGEST_NAME)
+            else:
+                widths[n] = min(widest[n], _LEAST_CUT if column.gives == "cut" else _LONGEST_NAME)
         # The last column has no gap behind it, and the last cell of a line is left free.
         room = self._columns + _GAP - 1
-        while len(least) > 1 and sum(least.values()) + _GAP * len(least) > room:
-            del least[min(least, key=lambda n: columns[n].worth)]
-        free = room - sum(least.values()) - _GAP * len(least)
-        while free > 0 and (hungry := [n for n in least if least[n] < wanted[n]]):
-            least[min(hungry, key=lambda n: least[n])] += 1
-            free -= 1
-        return {n: min(width, self._columns) for n, width in least.items()}
+        while len(widths) > 1 and sum(widths.values()) + _GAP * len(widths) > room:
+            del widths[min(widths, key=lambda n: columns[n].worth)]
+        free = room - sum(widths.values()) - _GAP * len(widths)
+        # First what most rows need, then what the longest does; the narrowest column's turn is always next.
+        for wanted in (usual, widest):
+            flexible = [n for n in widths if columns[n].gives]
+            while free > 0 and (hungry := [n for n in flexible if widths[n] < wanted[n]]):
+                widths[min(hungry, key=widths.__getitem__)] += 1
+                free -= 1
+        return {n: min(width, self._columns) for n, width in widths.items()}
 
 
 def _aligned(column: Column, texts: Sequence[str]) -> list[str]:

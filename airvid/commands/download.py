@@ -83,7 +83,7 @@ async def _download(session: Session, options: Options, name: Naming, task_id: s
         seen = await finish.save(session, task, row, name, entry=entry, fields=fields, force=options.force)
     except FileError:
         if name.template is None or not options.skip_existing or not (path := name.path(fields)).is_file():
-            row.end("not saved", is_good=False)
+            row.drop()
             raise
         row.end(f"{path} is there already")
         seen = Sighting(task, entry, str(path), path.stat().st_size)
