@@ -243,12 +243,11 @@ async def _streamed(reader: _Reader, shared: Shared) -> AsyncGenerator[Task | Tr
             async for payload in payloads:
                 was_heard = reader.was_seen = True
                 news = reader.task.updated(payload)
-                if news == reader.task:
-                    continue
-                reader.task = news
+                is_news, reader.task = news != reader.task, news
                 if news.is_terminal:
                     return  # the whole record is for the GET to tell
-                yield news
+                if is_news:
+                    yield news
     except (UnavailableError, LimitedError) as error:
         yield Trouble(error.message, error.retry_after, isinstance(error, LimitedError))
     except AirvidError:

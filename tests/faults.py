@@ -288,6 +288,10 @@ TASKS = [
     task("a URL that is no text", 10, result_url=7),
     task("a URL of nobody", 10, result_url=LINK),
     task("completed, with an error beside it", error="a warning"),
+    Cell(
+        "a reading that fails, and a stream that stays open after its end",
+        (Rule(STREAM, script=(0.4, END, OPEN), times=EVER), Rule(READ, say=Response(503))),
+    ),
 ]
 
 BROKEN = Rule(FETCH, cut="body", end="reset")
