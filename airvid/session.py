@@ -121,10 +121,11 @@ class Session:
             self._shared = Shared(self.api())
         return self._shared
 
-    def progress(self) -> Progress:
+    def progress(self, count: int | None = None) -> Progress:
+        """How what is under way is shown; `count`: so many are to come."""
         from airvid import progress
 
-        return progress.choose(self.out)
+        return progress.choose(self.out, count)
 
     async def aclose(self) -> None:
         if self._api is not None:

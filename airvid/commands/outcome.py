@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airvid.errors import AirvidError, ExpiredError, FileError, TaskFailedError, UnavailableError
-from airvid.output import moment
 from airvid.session import Session
 from airvid.tasks import COMPLETED, EXPIRED, FAILED, Task
+from airvid.text import moment
 
 if TYPE_CHECKING:
     from airvid.api import Listing
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def verdict(session: Session, task: Task) -> AirvidError | None:
     """The error that a task which ended stands for; None for a clip that can be had."""
-    why = f": {task.error}" if task.error else ""
+    why = f": {task.error.rstrip('. ')}" if task.error else ""
     if task.status == FAILED:
         return TaskFailedError(f"the task failed{why}; it is not charged", task_id=task.task_id)
     if task.status == EXPIRED:
