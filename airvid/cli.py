@@ -62,9 +62,21 @@ class _Group(TyperGroup):
         super().__init__(params=[*(params or []), *_common_options()], **attributes)
 
 
+class _Root(_Group):
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
+        """The name of a shell may be left out, which no option of Typer's can."""
+        for n, word in enumerate(args):
+            if word in ("--install-completion", "--show-completion"):
+                if args[n + 1 : n + 2] and not args[n + 1].startswith("-"):
+                    continue
+                args = [*args[: n + 1], "", *args[n + 1 :]]
+                break
+        return super().parse_args(ctx, args)
+
+
 _SETTINGS: dict[str, Any] = {"context_settings": {"help_option_names": ["-h", "--help"]}}
 _TYPER: dict[str, Any] = {
-    "cls": _Group,
+    "cls": _Root,
     "rich_markup_mode": None,
     "add_completion": False,
     "pretty_exceptions_enable": False,
@@ -115,11 +127,23 @@ def _root(
     _: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
+    install_completion: Annotated[
+        str | None, typer.Option(metavar="[SHELL]", help="Make TAB complete in bash, zsh, fish or powershell.")
+    ] = None,
+    show_completion: Annotated[
+        str | None, typer.Option(metavar="[SHELL]", help="Print the script that does it instead.")
+    ] = None,
 ) -> None:
     """Generate video from the terminal, and never pay for a clip twice.
 
     airvid create "fox in snow" --duration 8 -o fox.mp4
     """
+    if install_completion is not None or show_completion is not None:
+        from airvid.commands import completion as story
+
+        act, shell = (story.show, show_completion) if install_completion is None else (story.install, install_completion)
+        _play(ctx, lambda session: act(session, shell or ""))
+        raise typer.Exit
     _help_alone(ctx)
 
 
@@ -488,6 +512,10 @@ def _tree() -> Any:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit code. Whatever goes wrong becomes a sentence here, and only here."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments[:1] == ["__complete"]:
+        from airvid import completion
+
+        return completion.main(arguments[1:])
     # A stream that was closed before we began (`>&-`) is one that nobody reads.
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
