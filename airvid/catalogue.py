@@ -67,8 +67,8 @@ def _line(model: "Model") -> str:
         ",".join([each for each in values if _is_sound(each) and "," not in each][:_MOST_VALUES])
         for values in (caps.modes, caps.aspect_ratios, caps.qualities)
     ]
-    numbers = ["" if each is None else repr(each) for each in (caps.min_seconds, caps.max_seconds, caps.cents_per_second)]
-    return "\t".join([model.id, *lists, *numbers])
+    numbers = (caps.min_seconds, caps.max_seconds, caps.cents_per_second)
+    return "\t".join([model.id, *lists, *("" if each is None else repr(each) for each in numbers)])
 
 
 def _is_sound(value: str) -> bool:

@@ -63,15 +63,13 @@ class _Group(TyperGroup):
 
 
 class _Root(_Group):
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
-        """The name of a shell may be left out, which no option of Typer's can."""
-        for n, word in enumerate(args):
-            if word in ("--install-completion", "--show-completion"):
-                if args[n + 1 : n + 2] and not args[n + 1].startswith("-"):
-                    continue
-                args = [*args[: n + 1], "", *args[n + 1 :]]
-                break
-        return super().parse_args(ctx, args)
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """As every group, but the name of a shell may be left out, which Typer's options do not know."""
+        whole = list[str]()
+        for word, following in zip(args, [*args[1:], "-"], strict=True):
+            is_alone = word in ("--install-completion", "--show-completion") and following.startswith("-")
+            whole += [word, ""] if is_alone else [word]
+        return super().parse_args(ctx, whole)
 
 
 _SETTINGS: dict[str, Any] = {"context_settings": {"help_option_names": ["-h", "--help"]}}
@@ -141,8 +139,8 @@ def _root(
     if install_completion is not None or show_completion is not None:
         from airvid.commands import completion as story
 
-        act, shell = (story.show, show_completion) if install_completion is None else (story.install, install_completion)
-        _play(ctx, lambda session: act(session, shell or ""))
+        act = story.show if install_completion is None else story.install
+        _play(ctx, lambda session: act(session, install_completion or show_completion or ""))
         raise typer.Exit
     _help_alone(ctx)
 

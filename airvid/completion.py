@@ -14,8 +14,8 @@ from airvid import catalogue, places
 KINDS = ("models", "modes", "durations", "aspect-ratios", "qualities", "tasks")
 # So many of the newest tasks, and so many lengths.
 _MOST = 50
-# Columns of a line that holds a task's id and its prompt.
-_COLUMNS = 76
+# Columns of what stands beside a candidate: a task's id (36) and its prompt fit into 80 of them.
+_ROOM = 38
 _ENDED = ("completed", "failed", "expired")
 # Commands that have no use for tasks in these states; where that leaves none, all are offered.
 _USELESS = {"watch": _ENDED, "download": ("failed", "expired"), "preview": ("failed", "expired")}
@@ -32,7 +32,7 @@ _NEWEST_LIKE = (
 
 
 def main(arguments: list[str]) -> int:
-    """Print the candidates of a kind for a line. There is no way for this to fail: where it cannot tell, it is silent."""
+    """Print the candidates of a kind for a line. It cannot fail: what it cannot tell it leaves out."""
     try:
         kind, _, current = arguments[0].partition("=")
         words = arguments[1:]
@@ -72,7 +72,7 @@ def _about(model: catalogue.Listed) -> str:
         f"{lengths[0]}-{lengths[-1]} s" if lengths else "",
         f"${cents / 100:.4g}/s" if cents else "",
     ]
-    return _cut(" · ".join(part for part in parts if part), 60)
+    return _cut(" · ".join(part for part in parts if part))
 
 
 def _lengths(model: catalogue.Listed) -> range:
@@ -97,24 +97,26 @@ def _tasks(current: str, words: list[str]) -> list[tuple[str, str]]:
     command = next((word for word in words if word in _USELESS), "")
     rows = [row for row in rows if row[1] not in _USELESS.get(command, ())] or rows
     found = [("last", "the newest")] if rows and "last".startswith(current) and "last" not in words else []
-    room = max(20, _COLUMNS - max((len(row[0]) for row in rows), default=0))
     for task_id, state, prompt in rows:
         if task_id not in words:
-            found.append((task_id, _cut(f"{state}: {prompt or ''}".rstrip(": "), room)))
+            found.append((task_id, _cut(f"{state}: {prompt or ''}".rstrip(": "))))
     return found
 
 
 def _rows(path: str, service: str, prefix: str) -> list[tuple[str, str, str]]:
-    """Task id, state and the beginning of the prompt, newest first. The journal is neither made, laid out nor mended."""
+    """Task id, state and the beginning of the prompt, newest first. The journal is only ever read."""
     import _sqlite3  # sqlite3 would load datetime too, for nothing
 
     # Where no other process has it open, reading it the usual way would make files beside it.
     how = "mode=ro" if os.path.exists(f"{path}-wal") else "mode=ro&immutable=1"
     name = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
     database = _sqlite3.connect(f"file:{name}?{how}", timeout=0.2, uri=True)
-    if not prefix:
-        return database.execute(_NEWEST, (service,)).fetchall()
-    return database.execute(_NEWEST_LIKE, (service, prefix, f"{prefix}\U0010ffff")).fetchall()
+    try:
+        if not prefix:
+            return database.execute(_NEWEST, (service,)).fetchall()
+        return database.execute(_NEWEST_LIKE, (service, prefix, f"{prefix}\U0010ffff")).fetchall()
+    finally:
+        database.close()
 
 
 # ---------------------------------------------------------------------- what the line and the environment say
@@ -144,7 +146,7 @@ def _is_sandbox(words: list[str]) -> bool:
 def _said(words: list[str], long: str, short: str = "-") -> str:
     """What an option is given on the line, the last time."""
     found = ""
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in zip(words, [*words[1:], ""], strict=False):
         if word in (long, short):
             found = following
         elif word.startswith(f"{long}="):
@@ -177,7 +179,7 @@ def _is_sound(value: str) -> bool:
     return isinstance(value, str) and value.isprintable() and value[:1] not in ("", "-")
 
 
-def _cut(text: str, columns: int) -> str:
+def _cut(text: str, columns: int = _ROOM) -> str:
     """Text as one harmless line that is no wider than this: control characters and bidi tricks are left out."""
     text = " ".join("".join(each if each.isprintable() else " " for each in text).split())
     if text.isascii():

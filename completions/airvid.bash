@@ -234,7 +234,7 @@ _airvid() {
                 [[ $given == *" $name "* && $each != *' +' ]] || __airvid_offer "$name" ''
             done
         done
-    elif [[ ${#commands[@]} -gt 0 ]]; then
+    elif [[ ${#commands[@]} -gt 0 && $place -eq 0 ]]; then
         for each in "${commands[@]}"; do
             __airvid_offer "$each" ''
         done

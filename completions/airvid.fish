@@ -244,7 +244,7 @@ function __airvid
                 end
             end
         end
-    else if set -q commands[1]
+    else if set -q commands[1]; and test $place = 1
         for at in (seq 1 2 (count $commands))
             printf '%s\t%s\n' $commands[$at] $commands[(math $at + 1)]
         end

@@ -346,7 +346,7 @@ if ($state.Awaited) {
             }
         }
     }
-} elseif ($row.Commands) {
+} elseif ($row.Commands -and $state.Place -eq 0) {
     for ($at = 0; $at -lt $row.Commands.Count; $at += 2) { Write-Candidate $row.Commands[$at] $row.Commands[$at + 1] }
 } elseif ($state.Place -lt $row.Arguments.Count) {
     Write-Values $row.Arguments[$state.Place].Substring(1) ''
