@@ -66,7 +66,7 @@ class _Root(_Group):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """As every group, but the name of a shell may be left out, which Typer's options do not know."""
         whole = list[str]()
-        for word, following in zip(args, [*args[1:], "-"], strict=True):
+        for word, following in zip(args, [*args[1:], "-"], strict=False):
             is_alone = word in ("--install-completion", "--show-completion") and following.startswith("-")
             whole += [word, ""] if is_alone else [word]
         return super().parse_args(ctx, whole)

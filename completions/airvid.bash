@@ -11,14 +11,46 @@ __airvid_table() {
     case $1 in
     '')
         commands=('models' 'create' 'status' 'watch' 'list' 'delete' 'download' 'sandbox' 'auth' 'config')
-        options=('--version' '--install-completion =bash|zsh|fish|powershell' '--show-completion =bash|zsh|fish|powershell')
+        options=(
+            '--version'
+            '--install-completion =bash|zsh|fish|powershell'
+            '--show-completion =bash|zsh|fish|powershell'
+        )
         ;;
     'models')
-        options=('--mode =@modes|text|image|reference' '-a --aspect-ratio =@aspect-ratios' '--quality =@qualities' '-d --duration =@durations' '--max-price =' '--sort =price|name')
+        options=(
+            '--mode =@modes|text|image|reference'
+            '-a --aspect-ratio =@aspect-ratios'
+            '--quality =@qualities'
+            '-d --duration =@durations'
+            '--max-price ='
+            '--sort =price|name'
+        )
         arguments=('=@models +')
         ;;
     'create')
-        options=('--prompt-file =/' '-m --model =@models' '-d --duration =@durations' '-a --aspect-ratio =@aspect-ratios' '--quality =@qualities' '--mode =@modes|text|image|reference' '-i --image =/' '-r --reference =/ +' '--seed =' '--sound --no-sound' '--set = +' '-n --count =' '--max-cost =' '--dry-run' '--no-validate' '-w --wait --no-wait' '-o --output =/' '--timeout =' '--force' '--open')
+        options=(
+            '--prompt-file =/'
+            '-m --model =@models'
+            '-d --duration =@durations'
+            '-a --aspect-ratio =@aspect-ratios'
+            '--quality =@qualities'
+            '--mode =@modes|text|image|reference'
+            '-i --image =/'
+            '-r --reference =/ +'
+            '--seed ='
+            '--sound --no-sound'
+            '--set = +'
+            '-n --count ='
+            '--max-cost ='
+            '--dry-run'
+            '--no-validate'
+            '-w --wait --no-wait'
+            '-o --output =/'
+            '--timeout ='
+            '--force'
+            '--open'
+        )
         arguments=('=')
         ;;
     'status')
@@ -30,7 +62,16 @@ __airvid_table() {
         arguments=('=@tasks +')
         ;;
     'list')
-        options=('--status =queued|processing|completed|failed|expired +' '-m --model =@models' '--since =' '-L --limit =' '--page =' '--ids' '--local' '--search =')
+        options=(
+            '--status =queued|processing|completed|failed|expired +'
+            '-m --model =@models'
+            '--since ='
+            '-L --limit ='
+            '--page ='
+            '--ids'
+            '--local'
+            '--search ='
+        )
         ;;
     'delete')
         options=('--all' '--status =queued|processing|completed|failed|expired +' '--older-than =' '-y --yes')
@@ -59,13 +100,20 @@ __airvid_table() {
     'config list')
         ;;
     'config get')
-        arguments=('=base-url|model|mode|duration|aspect-ratio|quality|seed|sound|count|max-cost|wait|output|timeout|force|open|jobs|budget.day|budget.month')
+        arguments=(
+            '=base-url|model|mode|duration|aspect-ratio|quality|seed|sound|count|max-cost|wait|output|timeout|force|open|jobs|budget.day|budget.month'
+        )
         ;;
     'config set')
-        arguments=('=base-url|model|mode|duration|aspect-ratio|quality|seed|sound|count|max-cost|wait|output|timeout|force|open|jobs|budget.day|budget.month' '=%')
+        arguments=(
+            '=base-url|model|mode|duration|aspect-ratio|quality|seed|sound|count|max-cost|wait|output|timeout|force|open|jobs|budget.day|budget.month'
+            '=%'
+        )
         ;;
     'config unset')
-        arguments=('=base-url|model|mode|duration|aspect-ratio|quality|seed|sound|count|max-cost|wait|output|timeout|force|open|jobs|budget.day|budget.month')
+        arguments=(
+            '=base-url|model|mode|duration|aspect-ratio|quality|seed|sound|count|max-cost|wait|output|timeout|force|open|jobs|budget.day|budget.month'
+        )
         ;;
     'config path')
         ;;

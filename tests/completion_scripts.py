@@ -11,7 +11,7 @@ The engines around the tables are written by hand, once a shell, and all read th
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -116,11 +116,20 @@ def _bash(rows: Sequence[Command], common: dict[str, str], values: dict[str, str
     for row in rows:
         lines.append(f"    {_posix(row.path)})")
         for name, entries in (("commands", row.commands), ("options", row.options), ("arguments", row.arguments)):
-            if entries:
-                lines.append(f"        {name}=({' '.join(map(_posix, entries))})")
+            lines += _array(f"        {name}=", entries) if entries else []
         lines.append("        ;;")
-    lines += ["    esac", f"    options+=({' '.join(map(_posix, common))})", "}", ""]
+    lines += ["    esac", *_array("    options+=", common), "}", ""]
     return "\n".join([*lines, *_posix_settings(values)]) + "\n"
+
+
+def _array(begin: str, entries: Iterable[str]) -> list[str]:
+    """A bash array, on one line where it fits."""
+    quoted = [_posix(each) for each in entries]
+    line = f"{begin}({' '.join(quoted)})"
+    if len(line) <= 120:
+        return [line]
+    indent = " " * (len(begin) - len(begin.lstrip()))
+    return [f"{begin}(", *(f"{indent}    {each}" for each in quoted), f"{indent})"]
 
 
 def _zsh(rows: Sequence[Command], common: dict[str, str], values: dict[str, str]) -> str:

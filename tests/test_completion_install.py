@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 from completion_scripts import FOLDER, commands, script
 from conftest import World
 from shells import Desk, Fish, Zsh, install, is_there
-from terminal import environment
+from terminal import AIRVID, environment
 
 from airvid import completion
 from airvid.commands.completion import SHELLS
@@ -56,20 +57,27 @@ def test_a_script_is_installed_once_and_shown_as_it_is(world: World, tmp_path: P
 @pytest.mark.parametrize(
     ("login", "shell"), [("/usr/bin/fish", "fish"), ("/bin/zsh", "zsh"), ("/opt/pwsh", "powershell"), ("-bash", "bash")]
 )
-def test_the_shell_is_the_one_in_use(world: World, login: str, shell: str) -> None:
-    # Our caller is this test, which is no shell.
-    world.env.setenv("SHELL", login)
-    assert world.airvid("--json", "--install-completion").json["shell"] == shell
-    assert world.airvid("--json", "--show-completion").json["shell"] == shell
+def test_the_shell_is_the_one_that_the_user_logs_in_with(tmp_path: Path, login: str, shell: str) -> None:
+    # The caller of that process is this test, which is no shell.
+    done = subprocess.run(
+        [*AIRVID, "--json", "--install-completion"],
+        env=environment(tmp_path, SHELL=login),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout)["shell"] == shell
 
 
 @pytest.mark.parametrize(("arguments", "login"), [([], "/bin/tcsh"), ([], ""), (["nushell"], "/bin/bash")])
-def test_a_shell_without_a_script_is_told_which_there_are(world: World, arguments: list[str], login: str) -> None:
-    world.env.setenv("SHELL", login)
-    for option in ("--install-completion", "--show-completion"):
-        done = world.airvid(option, *arguments)
-        assert (done.code, done.out) == (2, "")
-        assert "bash, zsh, fish, powershell" in done.err
+@pytest.mark.parametrize("option", ["--install-completion", "--show-completion"])
+def test_a_shell_without_a_script_is_told_which_there_are(
+    tmp_path: Path, option: str, arguments: list[str], login: str
+) -> None:
+    env = environment(tmp_path, SHELL=login)
+    done = subprocess.run([*AIRVID, option, *arguments], env=env, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "bash, zsh, fish, powershell" in done.stderr
 
 
 def test_a_caller_that_is_a_shell_goes_before_the_login_shell(tmp_path: Path) -> None:
