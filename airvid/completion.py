@@ -11,6 +11,10 @@ import sys
 
 from airvid import catalogue, places
 
+TYPE_CHECKING = False  # see catalogue.py
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 KINDS = ("models", "modes", "durations", "aspect-ratios", "qualities", "tasks")
 # So many of the newest tasks, and so many lengths.
 _MOST = 50
@@ -31,11 +35,11 @@ _NEWEST_LIKE = (
 )
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: "Sequence[str]") -> int:
     """Print the candidates of a kind for a line. It cannot fail: what it cannot tell it leaves out."""
     try:
         kind, _, current = arguments[0].partition("=")
-        words = arguments[1:]
+        words = list(arguments[1:])
         found = _tasks(current, words) if kind == "tasks" else _of_models(kind, words)
         lines = [f"{value}\t{description}\n" for value, description in found if _is_sound(value)]
         sys.stdout.buffer.write("".join(lines).encode("utf-8", "replace"))

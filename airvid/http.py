@@ -13,6 +13,7 @@ import json
 import random
 import re
 import ssl
+import urllib.request
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
@@ -25,7 +26,8 @@ import httpx_sse
 from airvid import __version__, clock, retry, secret
 from airvid.answers import Answer, parse_json, refusal
 from airvid.errors import CertificateError, LimitedError, UnavailableError
-from airvid.system import trust_store
+from airvid.sockets import IN_BULK, Transport
+from airvid.system import IS_WINDOWS, trust_store
 
 T = TypeVar("T")
 USER_AGENT = f"airvid/{__version__} (httpx {httpx.__version__})"
@@ -34,6 +36,7 @@ MAX_REDIRECTS = 10
 NONSENSE_PATIENCE = 10.0
 # More than any listing; an answer that goes on beyond this is no answer.
 MAX_ANSWER_BYTES = 64 << 20
+_PROXY_HINT = "HTTPS_PROXY=http://host:port, or NO_PROXY for this server"
 _NOT_SENT = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
@@ -55,7 +58,7 @@ class Timeouts:
 
 @dataclass(frozen=True)
 class Body:
-    """An answer whose bytes are still to come; `url` is where the redirects ended."""
+    """An answer whose bytes are still to come, each chunk good until the next; `url` is where the redirects ended."""
 
     status: int
     headers: Mapping[str, str]
@@ -82,8 +85,10 @@ class Wire:
         self._trace = trace
         self._note = note
         self._use_proxies = use_proxies
-        self._clients: dict[tuple[str, bool], httpx.AsyncClient] = {}
-        self._tls: dict[str, ssl.SSLContext] = {}
+        # How far the server's clock is ahead of ours, in seconds, by its last answer.
+        self._clock_offset = 0.0
+        self._clients: dict[tuple[str, str | None, bool], httpx.AsyncClient] = {}
+        self._tls: ssl.SSLContext | None = None
 
     async def aclose(self) -> None:
         for client in self._clients.values():
@@ -132,11 +137,11 @@ class Wire:
             raise refusal(answer)
         return answer
 
-    async def events(self, path: str, silence: float) -> AsyncGenerator[tuple[str, str], None]:
+    async def events(self, path: str) -> AsyncGenerator[tuple[str, str], None]:
         """Server-sent events, as name and data, until the stream ends.
 
-        Raises: UnavailableError where it cannot be had, breaks, or is silent for `silence` seconds (keep-alives count
-        as life); the server's refusal for any other status.
+        Raises: UnavailableError where it cannot be had, breaks, or is silent for the reading time (keep-alives count as
+        life); the server's refusal for any other status.
         """
         request = self._build(
             "GET",
@@ -147,8 +152,6 @@ class Wire:
         async with self._send(request) as response:
             if response.status_code // 100 != 2:
                 raise refusal(await self._read(response))
-            assert isinstance(response.stream, httpx.AsyncByteStream)
-            response.stream = _Watched(response.stream, silence)
             try:
                 async with aclosing(httpx_sse.EventSource(response).aiter_sse()) as events:
                     async for event in events:
@@ -164,6 +167,7 @@ class Wire:
         """
         for _ in range(MAX_REDIRECTS):
             request = self._build("GET", url, self.timeouts.read, headers={"Accept-Encoding": "identity", **headers})
+            request.extensions[IN_BULK] = True
             async with self._send(request) as response:
                 if response.status_code not in (301, 302, 303, 307, 308):
                     chunks = response.aiter_raw()
@@ -194,7 +198,7 @@ class Wire:
         common = {"User-Agent": USER_AGENT, "X-Request-ID": uuid.uuid4().hex, **(headers or {})}
         timeout = httpx.Timeout(self.timeouts.read, connect=self.timeouts.connect, read=read_timeout)
         try:
-            if self._key and origin(url) == origin(self.base_url):
+            if self._key and self._is_api(url):
                 common["Authorization"] = f"Bearer {self._key}"
             request = self._client(url).build_request(method, url, json=body, headers=common, timeout=timeout)
             if not 0 < (request.url.port or 80) < 65536:
@@ -211,6 +215,8 @@ class Wire:
         try:
             client = self._client(str(request.url), fresh=request.method == "POST")
             response = await client.send(request, stream=True)
+            if (told := retry.http_date(response.headers.get("date", ""))) is not None and self._is_api(request.url):
+                self._clock_offset = told - clock.now()
             self._show(f"< {response.status_code} {response.reason_phrase}", response.headers, None)
             yield response
         except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, TimeoutError) as error:
@@ -239,26 +245,41 @@ class Wire:
             return parse_json(self._scrub(whole))
         return data
 
+    def _is_api(self, url: str | httpx.URL) -> bool:
+        return origin(url) == origin(self.base_url)
+
+    def server_now(self) -> float:
+        """Unix seconds by the API's clock, as far as it has told."""
+        return clock.now() + self._clock_offset
+
     def _client(self, url: str, *, fresh: bool = False) -> httpx.AsyncClient:
-        """One client a scheme: a TLS context costs more than a request, so only https pays for one.
+        """One client a scheme and proxy: a TLS context costs more than a request, so only https pays for one.
 
         A POST has a connection of its own: one that was kept and dies as it is reused would leave its fate unknown.
         """
         scheme = "https" if url.lower().startswith("https") else "http"
-        if (scheme, fresh) not in self._clients:
-            if scheme not in self._tls:
-                # Plain http never needs the trust store; an empty one fails closed should TLS come up all the same.
-                self._tls[scheme] = trust_store() if scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        proxy = _proxy_of(url) if self._use_proxies else None
+        if (scheme, proxy, fresh) not in self._clients:
             limits = httpx.Limits(max_keepalive_connections=0 if fresh else 20, max_connections=100)
+            tls = self._trusted() if "https" in (scheme, (proxy or "")[:5]) else _trusting_nobody()
+            if proxy is None and not IS_WINDOWS:  # whose event loop has none of what our sockets wait by
+                client = httpx.AsyncClient(transport=Transport(tls, limits), trust_env=False)
+            else:
+                client = _stock_client(proxy, tls, limits)
+            self._clients[scheme, proxy, fresh] = client
+        return self._clients[scheme, proxy, fresh]
+
+    def _trusted(self) -> ssl.SSLContext:
+        if self._tls is None:
             try:
-                self._clients[scheme, fresh] = httpx.AsyncClient(
-                    verify=self._tls[scheme], trust_env=self._use_proxies, limits=limits
-                )
-            except ImportError:
-                raise UnavailableError(
-                    "a SOCKS proxy is set, which needs one package more", sent=False, hint="pip install 'httpx[socks]'"
+                self._tls = trust_store()
+            except OSError as error:
+                raise CertificateError(
+                    f"the certificates that SSL_CERT_FILE or SSL_CERT_DIR names cannot be read: {error}",
+                    sent=False,
+                    hint="name a file of PEM certificates, or unset SSL_CERT_FILE",
                 ) from None
-        return self._clients[scheme, fresh]
+        return self._tls
 
     def _scrub(self, value: str) -> str:
         return secret.without(self._key, value, "[key]")
@@ -273,31 +294,40 @@ class Wire:
             self._trace(self._scrub(_redacted(line)))
 
 
-class _Watched(httpx.AsyncByteStream):
-    """A byte stream that gives up when nothing, not even a keep-alive, came for `silence` seconds."""
-
-    def __init__(self, stream: httpx.AsyncByteStream, silence: float) -> None:
-        self._stream = stream
-        self._silence = silence
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        chunks = aiter(self._stream)
-        while True:
-            async with asyncio.timeout(self._silence):
-                try:
-                    chunk = await anext(chunks)
-                except StopAsyncIteration:
-                    return
-            yield chunk
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-
-def origin(url: str) -> tuple[str, str, int | None]:
+def origin(url: str | httpx.URL) -> tuple[str, str, int | None]:
     """Scheme, host and port: what the key belongs to."""
     parsed = httpx.URL(url)
     return parsed.scheme, parsed.host, parsed.port or {"http": 80, "https": 443}.get(parsed.scheme)
+
+
+def _proxy_of(url: str) -> str | None:
+    """The proxy for a URL, as HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY or the system's settings say."""
+    proxies = urllib.request.getproxies()
+    if not proxies:
+        return None
+    parsed = httpx.URL(url)
+    if urllib.request.proxy_bypass(f"{parsed.host}:{parsed.port}" if parsed.port else parsed.host):
+        return None
+    return proxies.get(parsed.scheme) or proxies.get("all")
+
+
+def _stock_client(proxy: str | None, tls: ssl.SSLContext, limits: httpx.Limits) -> httpx.AsyncClient:
+    """httpx as it comes, which speaks all kinds of proxy. Raises: UnavailableError for one that cannot be used."""
+    if proxy and "://" not in proxy:
+        proxy = f"http://{proxy}"
+    try:
+        return httpx.AsyncClient(verify=tls, proxy=proxy, trust_env=False, limits=limits)
+    except ImportError:
+        raise UnavailableError(
+            "a SOCKS proxy is set, which needs one package more", sent=False, hint="pip install 'httpx[socks]'"
+        ) from None
+    except (ValueError, httpx.InvalidURL):
+        raise UnavailableError("the proxy that is set has no usable address", sent=False, hint=_PROXY_HINT) from None
+
+
+def _trusting_nobody() -> ssl.SSLContext:
+    """For plain http, which never needs the trust store; it fails closed should TLS come up all the same."""
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def _unavailable(error: Exception, url: httpx.URL) -> UnavailableError:

@@ -10,7 +10,20 @@ __airvid_table() {
     commands=() options=() arguments=()
     case $1 in
     '')
-        commands=('models' 'create' 'status' 'watch' 'list' 'delete' 'download' 'sandbox' 'auth' 'config')
+        commands=(
+            'models'
+            'create'
+            'status'
+            'watch'
+            'list'
+            'delete'
+            'download'
+            'preview'
+            'sandbox'
+            'help'
+            'auth'
+            'config'
+        )
         options=(
             '--version'
             '--install-completion =bash|zsh|fish|powershell'
@@ -50,6 +63,7 @@ __airvid_table() {
             '--timeout ='
             '--force'
             '--open'
+            '--preview'
         )
         arguments=('=')
         ;;
@@ -81,8 +95,15 @@ __airvid_table() {
         options=('-o --output =/' '--force' '--skip-existing' '--all' '-j --jobs =' '--open')
         arguments=('=@tasks +')
         ;;
+    'preview')
+        options=('--open')
+        arguments=('=/|@tasks')
+        ;;
     'sandbox')
         options=('--port =')
+        ;;
+    'help')
+        arguments=('=exit-codes|environment|templates|json +')
         ;;
     'auth')
         commands=('login' 'logout' 'status')
@@ -101,18 +122,18 @@ __airvid_table() {
         ;;
     'config get')
         arguments=(
-            '=base-url|model|mode|duration|aspect-ratio|quality|seed|sound|count|max-cost|wait|output|timeout|force|open|jobs|budget.day|budget.month'
+            '=base-url|model|mode|duration|aspect-ratio|quality|seed|sound|count|max-cost|wait|output|timeout|force|open|jobs|connect-timeout|read-timeout|create-timeout|budget.day|budget.month'
         )
         ;;
     'config set')
         arguments=(
-            '=base-url|model|mode|duration|aspect-ratio|quality|seed|sound|count|max-cost|wait|output|timeout|force|open|jobs|budget.day|budget.month'
+            '=base-url|model|mode|duration|aspect-ratio|quality|seed|sound|count|max-cost|wait|output|timeout|force|open|jobs|connect-timeout|read-timeout|create-timeout|budget.day|budget.month'
             '=%'
         )
         ;;
     'config unset')
         arguments=(
-            '=base-url|model|mode|duration|aspect-ratio|quality|seed|sound|count|max-cost|wait|output|timeout|force|open|jobs|budget.day|budget.month'
+            '=base-url|model|mode|duration|aspect-ratio|quality|seed|sound|count|max-cost|wait|output|timeout|force|open|jobs|connect-timeout|read-timeout|create-timeout|budget.day|budget.month'
         )
         ;;
     'config path')

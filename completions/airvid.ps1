@@ -19,14 +19,16 @@ $table = @{
             'list', 'Recent tasks, newest first',
             'delete', 'Remove history entries',
             'download', 'Save results',
+            'preview', 'Show a clip''s contact sheet in the terminal',
             'sandbox', 'The API, emulated on this machine',
+            'help', 'Exit codes, environment, templates, JSON',
             'auth', 'The API key: login, logout, status',
             'config', 'The other settings: list, get, set, unset, path'
         )
         Options = @(
             '--version', 'Show the version and exit.',
             '--install-completion =bash|zsh|fish|powershell', 'Make TAB complete in bash, zsh, fish or powershell.',
-            '--show-completion =bash|zsh|fish|powershell', 'Print the script that does it instead.'
+            '--show-completion =bash|zsh|fish|powershell', 'Print the script for that instead.'
         )
         Arguments = @()
     }
@@ -57,16 +59,17 @@ $table = @{
             '-r --reference =/ +', 'A picture to take the style from; repeatable.',
             '--seed =', 'For the same clip again.',
             '--sound --no-sound', 'With or without sound.',
-            '--set = +', 'Anything else for the model: JSON where it parses, else text; repeatable.',
+            '--set = +', 'More for the model: JSON where it parses, else text; repeatable.',
             '-n --count =', 'So many variations.',
             '--max-cost =', 'Send nothing if the estimate is more than this.',
             '--dry-run', 'Show the request and the estimate; send nothing.',
             '--no-validate', 'Let the server judge what the model can do.',
             '-w --wait --no-wait', 'Follow the task to its end.',
-            '-o --output =/', 'A file, a directory, - for standard output, or a template with {id} {short_id} {model} {slug} {date} {time} {n} {seed}.',
+            '-o --output =/', 'A file, a directory, - for stdout, or a template (airvid help templates).',
             '--timeout =', 'Stop waiting after so long (90, 10m, 1h); the task itself goes on.',
             '--force', 'Overwrite existing files.',
-            '--open', 'Open the saved clip in the desktop''s player.'
+            '--open', 'Open the saved clip in the desktop''s player.',
+            '--preview', 'Show its contact sheet in the terminal; implies -w.'
         )
         Arguments = @('=')
     }
@@ -82,7 +85,7 @@ $table = @{
         Commands = @(
         )
         Options = @(
-            '-o --output =/', 'A file, a directory, - for standard output, or a template with {id} {short_id} {model} {slug} {date} {time} {n} {seed}.',
+            '-o --output =/', 'A file, a directory, - for stdout, or a template (airvid help templates).',
             '--timeout =', 'Stop waiting after so long (90, 10m, 1h); the task itself goes on.',
             '--fail-fast', 'Stop following at the first failure.',
             '--force', 'Overwrite existing files.',
@@ -100,7 +103,7 @@ $table = @{
             '-L --limit =', 'So many.',
             '--page =', 'The page of them.',
             '--ids', 'Only the ids.',
-            '--local', 'This machine''s journal instead: it outlives the API''s 24 hours and knows prompts, files and cost.',
+            '--local', 'This machine''s journal: it outlives the API''s 24 hours and knows prompts, files and cost.',
             '--search =', 'With --local: in the prompts.'
         )
         Arguments = @()
@@ -111,7 +114,7 @@ $table = @{
         Options = @(
             '--all', 'All that the API lists.',
             '--status =queued|processing|completed|failed|expired +', 'Only those of this status; repeatable.',
-            '--older-than =', 'Only those older than this.',
+            '--older-than =', 'Only those older than this: 90, 10m, 2h, 3d.',
             '-y --yes', 'Do not ask.'
         )
         Arguments = @('=@tasks +')
@@ -120,7 +123,7 @@ $table = @{
         Commands = @(
         )
         Options = @(
-            '-o --output =/', 'A file, a directory, - for standard output, or a template with {id} {short_id} {model} {slug} {date} {time} {n} {seed}.',
+            '-o --output =/', 'A file, a directory, - for stdout, or a template (airvid help templates).',
             '--force', 'Overwrite existing files.',
             '--skip-existing', 'Pass over files that are there.',
             '--all', 'Every completed task not yet saved.',
@@ -129,6 +132,14 @@ $table = @{
         )
         Arguments = @('=@tasks +')
     }
+    'preview' = @{
+        Commands = @(
+        )
+        Options = @(
+            '--open', 'In the desktop''s player instead.'
+        )
+        Arguments = @('=/|@tasks')
+    }
     'sandbox' = @{
         Commands = @(
         )
@@ -136,6 +147,13 @@ $table = @{
             '--port =', 'The port; 0 takes a free one.'
         )
         Arguments = @()
+    }
+    'help' = @{
+        Commands = @(
+        )
+        Options = @(
+        )
+        Arguments = @('=exit-codes|environment|templates|json +')
     }
     'auth' = @{
         Commands = @(
@@ -173,7 +191,7 @@ $table = @{
         Commands = @(
             'list', 'All that is set, and where it comes from',
             'get', 'One setting''s value',
-            'set', 'Set one, as in: airvid config set model wan-2.6',
+            'set', 'Give one a value',
             'unset', 'Go back to the default',
             'path', 'Where the config file is'
         )
@@ -193,21 +211,21 @@ $table = @{
         )
         Options = @(
         )
-        Arguments = @('=base-url|model|mode|duration|aspect-ratio|quality|seed|sound|count|max-cost|wait|output|timeout|force|open|jobs|budget.day|budget.month')
+        Arguments = @('=base-url|model|mode|duration|aspect-ratio|quality|seed|sound|count|max-cost|wait|output|timeout|force|open|jobs|connect-timeout|read-timeout|create-timeout|budget.day|budget.month')
     }
     'config set' = @{
         Commands = @(
         )
         Options = @(
         )
-        Arguments = @('=base-url|model|mode|duration|aspect-ratio|quality|seed|sound|count|max-cost|wait|output|timeout|force|open|jobs|budget.day|budget.month', '=%')
+        Arguments = @('=base-url|model|mode|duration|aspect-ratio|quality|seed|sound|count|max-cost|wait|output|timeout|force|open|jobs|connect-timeout|read-timeout|create-timeout|budget.day|budget.month', '=%')
     }
     'config unset' = @{
         Commands = @(
         )
         Options = @(
         )
-        Arguments = @('=base-url|model|mode|duration|aspect-ratio|quality|seed|sound|count|max-cost|wait|output|timeout|force|open|jobs|budget.day|budget.month')
+        Arguments = @('=base-url|model|mode|duration|aspect-ratio|quality|seed|sound|count|max-cost|wait|output|timeout|force|open|jobs|connect-timeout|read-timeout|create-timeout|budget.day|budget.month')
     }
     'config path' = @{
         Commands = @(
@@ -218,10 +236,10 @@ $table = @{
     }
 }
 $common = @(
-    '--json', 'Print JSON: one object a line; for models and list one array.',
+    '--json', 'Print JSON: an object a line, or one array.',
     '-q --quiet', 'Say nothing but results and errors.',
-    '--debug', 'Trace requests and answers on standard error, secrets left out.',
-    '--sandbox', 'Talk to an emulator of the API on this machine: no key, no money.',
+    '--debug', 'Trace requests and answers, secrets left out.',
+    '--sandbox', 'Use an emulator of the API: no key, no money.',
     '--base-url =', 'The API''s base URL.',
     '--no-color', 'No colours. NO_COLOR does the same.',
     '-h --help', 'Show this message and exit.'

@@ -16,14 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import typer
-
-from airvid import cli, config
+from airvid import cli, config, topics
 from airvid.commands.completion import SHELLS
 from airvid.tasks import MODES, STATUSES
 
 FOLDER = Path(__file__).parent.parent / "completions"
-TOPICS = ("exit-codes", "environment", "templates", "json")
 # What may stand in the place of each metavar of the help; one in small letters says it itself (`price|name`).
 VALUES = {
     "ID...": "@tasks",
@@ -36,7 +33,7 @@ VALUES = {
     "STATUS": "|".join(STATUSES),
     "KEY": "|".join(config.SETTINGS),
     "VALUE": "%",
-    "TOPIC": "|".join(TOPICS),
+    "TOPIC": "|".join(topics.TOPICS),
     "[SHELL]": "|".join(SHELLS),
     "FILE|ID": "/|@tasks",
     **dict.fromkeys(("PATH", "FILE", "PATH|URL", "MANIFEST"), "/"),
@@ -57,7 +54,7 @@ class Command:
 
 def commands() -> list[Command]:
     """The program and all its commands, each with the options of its own and the common ones."""
-    return _rows(typer.main.get_command(cli.app), "")
+    return _rows(cli.tree(), "")
 
 
 def _rows(command: Any, path: str) -> list[Command]:

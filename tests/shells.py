@@ -22,7 +22,7 @@ _PROMPT = "ready> "
 _STAND_IN = """#!/bin/sh
 if [ "$1" = __complete ]; then
     echo "$2" >> "$CALLS"
-    exec "$PYTHON" -c 'import sys; from airvid.completion import main; main(sys.argv[2:])' "$@"
+    exec "$PYTHON" -m airvid "$@"
 fi
 printf '%s\\0' "$@" > "$RAN"
 """

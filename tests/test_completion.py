@@ -88,7 +88,7 @@ def tree(folder: Path) -> dict[str, tuple[int, int]]:
 def test_a_tab_loads_nothing_heavy_and_writes_nothing(env: dict[str, str], tmp_path: Path, words: str) -> None:
     before = tree(tmp_path)
     script = (
-        "import sys; from airvid.completion import main; main(sys.argv[1:]);"
+        "import sys; from airvid.door import main; main(['__complete', *sys.argv[1:]]);"
         f"print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr)"
     )
     # Isolated from the environment's start-up hooks, which load what they like.

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 from completion_desk import ELSEWHERE, HOSTILE_MODELS, NASTY, PLAYED, PROMPTS, TASKS, fill
-from completion_scripts import TOPICS, commands
+from completion_scripts import commands
 from shells import SHELLS, Desk, Interactive, Shell, is_there
 from terminal import environment
 
 from airvid.config import SETTINGS
 from airvid.tasks import MODES, STATUSES
+from airvid.topics import TOPICS
 
 RATIOS = ["16:9", "9:16", "1:1"]
 
@@ -63,6 +64,7 @@ ALONE: dict[str, list[str] | set[str]] = {
     "airvid create --mode ": list(MODES),
     "airvid create --mode=": list(MODES),
     "airvid config get ": list(SETTINGS),
+    "airvid help ": list(TOPICS),
     "airvid config set sound ": ["true", "false"],
     "airvid config set mode ": list(MODES),
     "airvid config set --json budget.": ["budget.day", "budget.month"],
@@ -147,8 +149,3 @@ def test_a_task_that_an_attacker_named_is_typed_as_it_is_called(shell: Shell) ->
     if isinstance(shell, Interactive):
         assert shell.typed("airvid watch n\t -q") == ["watch", NASTY, "-q"]
     assert "pwned" not in [path.name for path in shell.desk.home.iterdir()]
-
-
-def test_help_topics_are_known_where_there_is_such_a_command(shell: Shell) -> None:
-    if any(row.path == "help" for row in commands()):
-        assert shell.offered("airvid help ") == sorted(TOPICS)

@@ -6,6 +6,7 @@ import os
 import shlex
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from airvid import system
@@ -18,9 +19,15 @@ _SCRIPTS = {"bash": "airvid.bash", "zsh": "_airvid", "fish": "airvid.fish", "pow
 SHELLS = tuple(_SCRIPTS)
 
 
-async def install(session: Session, shell: str) -> None:
-    """Put a shell's script where that shell looks for it; an empty name means the one that is used here."""
-    shell = _known(shell)
+@dataclass
+class Options:
+    # The shell that is used here, where it is not named.
+    shell: str = ""
+
+
+async def install(session: Session, options: Options) -> None:
+    """Put a shell's script where that shell looks for it."""
+    shell = _known(options.shell)
     path = _place(shell)
     try:
         system.write_private(path, _script(shell).encode())
@@ -32,9 +39,9 @@ async def install(session: Session, shell: str) -> None:
         session.out.note(line)
 
 
-async def show(session: Session, shell: str) -> None:
+async def show(session: Session, options: Options) -> None:
     """Print a shell's script."""
-    shell = _known(shell)
+    shell = _known(options.shell)
     script = _script(shell)
     if session.out.as_json:
         session.out.record({"shell": shell, "script": script}, None)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
 
-from airvid import clock, naming, system, transfer
+from airvid import naming, system, transfer
 from airvid.api import Listing
 from airvid.errors import (
     AirvidError,
@@ -22,6 +22,7 @@ from airvid.errors import (
 from airvid.follow import Trouble, follow
 from airvid.naming import Naming
 from airvid.output import length, moment, size
+from airvid.part import DeadLinkError, NotVideoError
 from airvid.progress import Row
 from airvid.session import Session
 from airvid.submit import settle_unknown
@@ -40,7 +41,7 @@ async def follow_to_end(
 ) -> Task:
     """The task as it ended, whatever its state. The journal learns each change of state, the row everything."""
     async with aclosing(
-        follow(session.api(), task, session.polls(), is_fresh=is_fresh, was_seen=was_seen)
+        follow(session.api(), task, session.shared(), is_fresh=is_fresh, was_seen=was_seen)
     ) as sightings:
         async for seen in sightings:
             if isinstance(seen, Trouble):
@@ -82,14 +83,14 @@ async def save(
     if name.template is not None:
         path = name.path(fields)
         naming.check(path, force=force)
-        await _fetch(session, task, path, row, force=force)
+        await fetch(session, task, path, row, force=force)
         count = path.stat().st_size
         session.journal.note_saved(session.service, task.task_id, path, count)
         entry = session.journal.by_task(session.service, [task.task_id]).get(task.task_id, entry)
         return Sighting(task, entry, str(path), count)
     with tempfile.TemporaryDirectory(prefix="airvid-") as folder:
         path = Path(folder) / "clip.mp4"
-        await _fetch(session, task, path, row, force=force)
+        await fetch(session, task, path, row, force=force)
         # Checked whole before its first byte goes out: a reader never gets half a clip with exit 0.
         with path.open("rb") as file:
             while chunk := file.read(1 << 20):
@@ -97,11 +98,14 @@ async def save(
     return Sighting(task, entry, "-")
 
 
-async def _fetch(session: Session, task: Task, path: Path, row: Row, *, force: bool) -> None:
-    """The file at `path`; a link that is dead or leads to no video is read afresh once (contract 8.3)."""
+async def fetch(session: Session, task: Task, path: Path, row: Row, *, force: bool) -> None:
+    """The clip, whole, at `path`; a link that is dead or leads to no video is read afresh once (contract 8.3).
+
+    Raises: as `save`.
+    """
     try:
         await _receive(session, task, path, row, force=force)
-    except (transfer.DeadLinkError, transfer.NotVideoError):
+    except (DeadLinkError, NotVideoError):
         try:
             fresh = await session.api().task(task.task_id)
         except NotFoundError:
@@ -112,8 +116,8 @@ async def _fetch(session: Session, task: Task, path: Path, row: Row, *, force: b
             raise UnavailableError(f"the link is dead, and the task is {fresh.status} again") from None
         try:
             await _receive(session, fresh, path, row, force=force)
-        except transfer.DeadLinkError as error:
-            if fresh.expires_at is not None and clock.now() >= fresh.expires_at:
+        except DeadLinkError as error:
+            if fresh.expires_at is not None and session.api().server_now() >= fresh.expires_at:
                 raise ExpiredError(f"the clip expired on {moment(fresh.expires_at)}", task_id=task.task_id) from None
             raise UnavailableError(
                 error.message, task_id=task.task_id, hint=session.command("download", task.task_id)
