@@ -127,8 +127,9 @@ class Session:
             self._shared = Shared(self.api())
         return self._shared
 
-    def progress(self) -> progress.Progress:
-        return progress.choose(self.out)
+    def progress(self, count: int | None = None) -> progress.Progress:
+        """How what is under way is shown; `count`: so many are to come."""
+        return progress.choose(self.out, count)
 
     async def aclose(self) -> None:
         if self._api is not None:

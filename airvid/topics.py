@@ -145,7 +145,7 @@ Also honoured:
   NO_COLOR              no colours
   FORCE_COLOR           colours where they would be left out, in a pipe
   TERM=dumb             no colours, and lines instead of bars
-  COLUMNS               the width of tables and of this help
+  COLUMNS, LINES        the size of the terminal, for tables, bars and this help
   HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY
                         proxies
   SSL_CERT_FILE, SSL_CERT_DIR

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -45,6 +46,10 @@ class Terminal:
             command[0], command[1:], cwd=str(cwd), env=env, dimensions=(rows, columns), timeout=30, echo=False
         )
 
+    def shown(self, chunk: bytes) -> bytes:
+        """What the screen's emulator can take: signs without width make it lose the rest of a line."""
+        return re.sub(rb"\xe2\x80[\x8c-\x8f]|\xef\xb8\x8f", b"", chunk)
+
     @property
     def lines(self) -> list[str]:
         return [line.rstrip() for line in self.screen.display]
@@ -71,7 +76,7 @@ class Terminal:
         except pexpect.EOF:
             return False
         self.raw += chunk
-        self.stream.feed(chunk)
+        self.stream.feed(self.shown(chunk))
         return True
 
     def end(self) -> int:

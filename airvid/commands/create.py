@@ -16,11 +16,11 @@ from airvid.api import Listing
 from airvid.commands import finish, plan, preview
 from airvid.commands.plan import Options, Plan
 from airvid.errors import AirvidError, LimitedError, UnavailableError, UnknownFateError, WaitTimeoutError, settle
-from airvid.output import money
-from airvid.progress import Progress
+from airvid.progress import Progress, Row
 from airvid.session import Session
 from airvid.submit import UNKNOWN_FATE_HINT, Submitter
 from airvid.tasks import Entry, Sighting, Task
+from airvid.text import money
 
 __all__ = ["Options", "run"]
 
@@ -80,7 +80,7 @@ class _Run:
             self._submitter.learn(listing)
         try:
             async with asyncio.timeout(self._seconds if self._options.wait else None):
-                with self._session.progress() as progress:
+                with self._session.progress(len(self._entries)) as progress:
                     async with asyncio.TaskGroup() as group:
                         await self._submit_all(group, progress)
         except TimeoutError:
@@ -92,17 +92,22 @@ class _Run:
 
     async def _submit_all(self, group: asyncio.TaskGroup, progress: Progress) -> None:
         for index, entry in enumerate(self._entries):
+            row = progress.row("clip" if len(self._entries) == 1 else f"clip {index + 1}")
+            row.phase("submitting")
             try:
                 self._tasks[index], self._entries[index] = await self._submitter.submit(entry, self._plan.body)
             except AirvidError as error:
+                row.drop()
                 self._outcomes[index] = error
                 self._give_up_after(index)  # what refused this one will not take the next
                 return
             seen = Sighting(self._tasks[index], self._entries[index])
             if self._options.wait:
                 self._session.out.note(f"task {seen.task_id} submitted, {self._price(seen)}")
-                group.create_task(self._finish(index, progress))
+                finish.begin_row(self._session, row, seen)
+                group.create_task(self._finish(index, row))
                 continue
+            row.drop()
             try:
                 self._session.out.submitted(seen)
                 self._outcomes[index] = None
@@ -125,14 +130,19 @@ class _Run:
         cents = seen.cost_cents
         return f"estimated at {money(cents)}" if cents is not None else "its price is unknown"
 
-    async def _finish(self, index: int, progress: Progress) -> None:
+    async def _finish(self, index: int, row: Row) -> None:
         """Follow one task to its end, and save it. One clip's failure never stops the others."""
         session, task, entry, began = self._session, self._tasks[index], self._entries[index], clock.elapsed()
-        row = progress.row(task.task_id[:8])
         seen = Sighting(task, entry)
         try:
-            task = self._tasks[index] = await finish.follow_to_end(
-                session, task, row, entry=entry, is_fresh=True, was_seen=True
+            task = await finish.follow_to_end(
+                session,
+                task,
+                row,
+                is_fresh=True,
+                was_seen=True,
+                usual_end=finish.usual_end(session, seen),
+                changed=lambda task: self._tasks.update({index: task}),
             )
             seen = Sighting(task, entry)
             error = finish.verdict(session, task)
@@ -155,7 +165,7 @@ class _Run:
             error = finish.as_told(raised)
             error.task_id = error.task_id or task.task_id
             error.hint = error.hint or self._how_to_go_on(index, task.task_id)
-        row.end(finish.last_word(seen, clock.elapsed() - began))
+        row.end(finish.last_word(seen, clock.elapsed() - began), is_good=error is None)
         name = self._plan.name
         if name is None or name.template is not None:
             error = finish.tell(lambda: session.out.finished(seen, wants_file=name is not None), task.task_id, error)
@@ -185,7 +195,7 @@ class _Run:
             return LimitedError("the time was up before a task could be made")
         self._session.out.finished(Sighting(task, entry), wants_file=False)
         return WaitTimeoutError(
-            f"the time was up; the task goes on ({entry.state})",
+            f"the time was up; the task goes on ({task.status if task else entry.state})",
             task_id=entry.task_id,
             hint=self._how_to_go_on(index, entry.task_id),
         )

@@ -12,6 +12,7 @@ from airvid.naming import DEFAULT_NAME, Naming
 from airvid.progress import Progress
 from airvid.session import Session
 from airvid.tasks import COMPLETED, Sighting, Task
+from airvid.text import short_id
 
 SIDE_BY_SIDE = 4
 
@@ -47,7 +48,7 @@ async def run(session: Session, options: Options) -> None:
         found, errors = await ids.resolve(session, ids.given(options.ids))
     name = Naming.parse(output, max(1, len(found)))
     numbers = {task_id: n for n, task_id in enumerate(found, 1)}
-    with session.progress() as progress:
+    with session.progress(len(found)) as progress:
 
         async def one(task_id: str) -> None:
             await _download(session, options, name, task_id, numbers[task_id], progress)
@@ -69,15 +70,18 @@ async def _download(session: Session, options: Options, name: Naming, task_id: s
     task = await completed(session, task_id, "-o", options.output or DEFAULT_NAME)
     entry = session.journal.by_task(session.service, [task_id]).get(task_id)
     fields = naming.of_task(task, entry, clock.now(), n)
-    row = progress.row(task_id[:8])
+    row = progress.row(short_id(task_id), about=Sighting(task, entry).prompt or "")
     try:
         seen = await finish.save(session, task, row, name, entry=entry, fields=fields, force=options.force)
     except FileError:
         if name.template is None or not options.skip_existing or not (path := name.path(fields)).is_file():
-            row.end("not saved")
+            row.drop()
             raise
         row.end(f"{path} is there already")
         seen = Sighting(task, entry, str(path), path.stat().st_size)
+    except AirvidError:
+        row.drop()
+        raise
     else:
         row.end(finish.last_word(seen, clock.elapsed() - began))
     if name.template is not None:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from airvid import clock, screen
 from airvid.commands import download, finish, ids
 from airvid.errors import FileError, UsageError
-from airvid.output import size
 from airvid.session import Session
+from airvid.text import size
 
 if TYPE_CHECKING:
     from airvid.frames import Clip, Frame
