@@ -16,8 +16,7 @@ import re
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 # httpx brings a command line of its own: with click about, it would load rich and pygments for nothing.
 sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
@@ -40,8 +39,7 @@ MAX_ANSWER_BYTES = 64 << 20
 SHORT_BODY = 1 << 16
 
 
-@dataclass(frozen=True)
-class Timeouts:
+class Timeouts(NamedTuple):
     """Seconds of silence allowed in each phase: connecting, reading, and waiting for a create's answer."""
 
     connect: float = 10.0
@@ -49,8 +47,7 @@ class Timeouts:
     create: float = 120.0
 
 
-@dataclass(frozen=True)
-class Body:
+class Body(NamedTuple):
     """An answer whose bytes are still to come, each chunk good until the next; `url` is where the redirects ended."""
 
     status: int

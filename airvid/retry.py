@@ -12,8 +12,8 @@ from airvid.tasks import number
 # Where an answer can be had by asking again: time-outs, limits, and whatever a server or CDN calls its own fault.
 _TRANSIENT = frozenset({408, 425, 429})
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
-_GUARANTEED = re.compile(r"guaranteed[^.]*?\bin (\d+(?:\.\d+)?) ?s", re.IGNORECASE)
-_TRY_AGAIN = re.compile(r"(?:try again|retry|wait)[^.]*?(\d+(?:\.\d+)?) ?s", re.IGNORECASE)
+# In the order in which they are believed.
+_WORDS = (r"guaranteed[^.]*?\bin (\d+(?:\.\d+)?) ?s", r"(?:try again|retry|wait)[^.]*?(\d+(?:\.\d+)?) ?s")
 
 
 def is_transient(status: int) -> bool:
@@ -48,8 +48,10 @@ def server_hint(headers: Mapping[str, str], data: object, message: str, now: flo
         seconds = number(data.get("retry_after"))
         if seconds is None and isinstance(inner, dict):
             seconds = number(inner.get("retry_after"))
-    if seconds is None and (found := _GUARANTEED.search(message) or _TRY_AGAIN.search(message)):
-        seconds = number(found[1])
+    for words in _WORDS if seconds is None else ():
+        if found := re.search(words, message, re.IGNORECASE):
+            seconds = number(found[1])
+            break
     return None if seconds is None else max(0.0, seconds)
 
 

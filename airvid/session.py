@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from airvid.config import DEFAULT_BASE_URL, SANDBOX_KEY, Setting, Settings, folder, normal_base_url
+from airvid.config import Setting, Settings, folder, normal_base_url
 from airvid.errors import AirvidError, AuthError, UsageError
 from airvid.journal import Journal
 from airvid.output import Output
+from airvid.places import DEFAULT_BASE_URL, SANDBOX, SANDBOX_KEY
 
 if TYPE_CHECKING:
     from airvid.api import Api
@@ -15,9 +16,7 @@ if TYPE_CHECKING:
     from airvid.http import Timeouts
     from airvid.progress import Progress
     from airvid.sandbox.server import Server
-
-# The sandbox's port changes from run to run; its tasks belong to one service all the same.
-SANDBOX = "sandbox"
+    from airvid.tasks import Model
 
 
 class Common(NamedTuple):
@@ -97,6 +96,14 @@ class Session:
                 wire = Wire(self.base_url.value, key, timeouts=timeouts, trace=trace, note=self.out.note)
             self._api = Api(wire)
         return self._api
+
+    async def models(self, *, need_key: bool = True) -> list[Model]:
+        """The video models, of which a note is kept for completion. Raises: as `Api.models` and `api` do."""
+        from airvid import catalogue
+
+        models = await self.api(need_key=need_key).models()
+        catalogue.keep(self.service, models)
+        return models
 
     def _timeouts(self) -> Timeouts:
         from airvid.http import Timeouts

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from airvid import clock
 from airvid.tasks import COMPLETED, EXPIRED, FAILED, QUEUED, Model, Sighting, Task
@@ -18,8 +17,7 @@ from airvid.text import age, dumps, length, moment, money, short_id, size, unix,
 STATUS_STYLE = {COMPLETED: "green", FAILED: "red", EXPIRED: "yellow", QUEUED: "dim", "unknown": "red"}
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(NamedTuple):
     """A column: how it is aligned (`point`: by its decimal points), and how it gives way where there is no room.
 
     Those with the least `worth` are left out first; an empty one always is.
@@ -31,8 +29,7 @@ class Column:
     gives: Literal["", "cut", "wrap"] = ""
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(NamedTuple):
     """Something to show, its style, and where it leads."""
 
     text: str
