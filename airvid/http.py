@@ -26,7 +26,7 @@ from airvid import __version__, clock, retry, secret
 from airvid.answers import Answer, parse_json, refusal
 from airvid.errors import LimitedError, UnavailableError
 from airvid.route import Routes, unavailable
-from airvid.sockets import IN_BULK
+from airvid.transport import IN_BULK
 
 T = TypeVar("T")
 USER_AGENT = f"airvid/{__version__} (httpx {httpx.__version__})"

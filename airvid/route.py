@@ -10,8 +10,8 @@ import urllib.request
 import httpx
 
 from airvid.errors import UnavailableError
-from airvid.sockets import Transport
 from airvid.system import IS_WINDOWS, trust_store
+from airvid.transport import Transport
 
 # What surely never reached the server.
 _NOT_SENT = (

@@ -143,7 +143,7 @@ class World:
 
         self.env.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin or b""), encoding="utf-8"))
         self._capture.readouterr()
-        with clock.use(self.clock), respx.mock(assert_all_called=False) as router:
+        with clock.use(self.clock), respx.mock(assert_all_called=False, using="httpx") as router:
             router.route().mock(side_effect=self.serve)
             code = door.main(arguments)
         out, err = self._capture.readouterr()

@@ -84,7 +84,7 @@ def play(
             made = Tty(io.BufferedWriter(_Bytes(take)), encoding=encoding, write_through=True)
             env.setattr(sys, name, made)
         env.setattr(sys, "stdin", Tty(io.BytesIO(typed.encode()), encoding="utf-8"))
-        with clock.use(world.clock), respx.mock(assert_all_called=False) as router:
+        with clock.use(world.clock), respx.mock(assert_all_called=False, using="httpx") as router:
             router.route().mock(side_effect=world.serve)
             played.code = door.main(arguments)
     return played

@@ -83,7 +83,7 @@ class Store:
     def _world(self) -> Iterator[Callable[..., list]]:  # type: ignore[type-arg]
         with (
             clock.use(self.clock),
-            respx.mock(assert_all_called=False) as router,
+            respx.mock(assert_all_called=False, using="httpx") as router,
             asyncio.Runner(loop_factory=self.clock.loop_factory) as run,
         ):
             router.route().mock(side_effect=self._serve)

@@ -59,8 +59,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "naming": set(),
     "request": set(),
     "api": {"http", "answers"},
-    "http": {"retry", "answers", "secret", "sockets", "route"},
-    "route": {"sockets"},
+    "http": {"retry", "answers", "secret", "transport", "route"},
+    "transport": {"sockets"},
+    "route": {"transport"},
     "sockets": set(),
     "answers": {"retry"},
     "retry": set(),
@@ -73,8 +74,8 @@ MAY_IMPORT: dict[str, set[str]] = {
 # One home for each library.
 HOME = {
     "typer": {"cli", "layout"},
-    "httpx": {"http", "route", "sockets"},
-    "httpcore": {"sockets"},
+    "httpx": {"http", "route", "transport"},
+    "h11": {"transport"},
     "httpx_sse": {"http"},
     "rich": {"tables", "cells", "sheet"},
     "platformdirs": {"places"},

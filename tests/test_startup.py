@@ -20,8 +20,23 @@ from airvid.sandbox.emulator import Emulator, Pace
 from airvid.sandbox.server import Server
 
 # What is slow to load. Whatever a command does not name here it must not touch.
-HEAVY = {"typing", "re", "asyncio", "sqlite3", "httpx", "httpcore", "httpx_sse", "tomllib", "tomlkit", "platformdirs"}
+HEAVY = {
+    "typing",
+    "re",
+    "asyncio",
+    "sqlite3",
+    "httpx",
+    "httpcore",
+    "anyio",
+    "httpx_sse",
+    "tomllib",
+    "tomlkit",
+    "platformdirs",
+}
 HEAVY |= {
+    "httpcore",
+    "anyio",
+    "platformdirs",
     "typer",
     "click",
     "rich",
@@ -35,7 +50,7 @@ HEAVY |= {
     "airvid.sandbox",
 }
 LOCAL = {"typing", "re", "asyncio", "sqlite3"}
-WIRE = LOCAL | {"httpx", "httpcore"}
+WIRE = LOCAL | {"httpx"}
 MAY_LOAD: dict[str, set[str]] = {
     "--version": set(),
     "": set(),
