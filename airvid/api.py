@@ -31,6 +31,10 @@ class Api:
     def __init__(self, wire: Wire) -> None:
         self.wire = wire
 
+    def server_now(self) -> float:
+        """Unix seconds by the server's clock, which `created` and `expires_at` go by."""
+        return self.wire.server_now()
+
     async def models(self, patience: float = PATIENCE) -> list[Model]:
         """The video models, in the server's order."""
         return await self.wire.get("/models", _models, patience=patience)
@@ -61,9 +65,9 @@ class Api:
         """Remove a history entry; one that is gone is no error."""
         await self.wire.get(_path(task_id), lambda _: True, patience=patience, method="DELETE")
 
-    async def stream(self, task_id: str, silence: float) -> AsyncGenerator[dict[str, Any], None]:
+    async def stream(self, task_id: str) -> AsyncGenerator[dict[str, Any], None]:
         """The payloads of a task's event stream, often partial, until it ends; the end says nothing of the state."""
-        async with aclosing(self.wire.events(_path(task_id) + "/stream", silence)) as events:
+        async with aclosing(self.wire.events(_path(task_id) + "/stream")) as events:
             async for name, data in events:
                 payload = parse_json(data)
                 if isinstance(payload, dict) and isinstance(payload.get("data"), dict) and "status" not in payload:

@@ -56,6 +56,13 @@ def seconds(value: object) -> float:
     return float(found[1]) * _UNITS[found[2]]
 
 
+def _patience(value: object) -> float:
+    found = seconds(value)
+    if found <= 0:
+        raise ValueError("a length of time above 0: seconds, or 90s, 10m, 2h, 1d")
+    return found
+
+
 def _text(value: object) -> str:
     if not isinstance(value, str) or not value.strip():
         raise ValueError("text that is not empty")
@@ -132,6 +139,9 @@ SETTINGS: dict[str, Callable[[object], Any]] = {
     "force": switch,
     "open": switch,
     "jobs": _whole(1),
+    "connect-timeout": _patience,
+    "read-timeout": _patience,
+    "create-timeout": _patience,
     "budget.day": money,
     "budget.month": money,
 }

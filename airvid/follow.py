@@ -10,26 +10,33 @@ import random
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Any
 
 from airvid import clock, retry
 from airvid.api import Api
 from airvid.errors import AirvidError, LimitedError, NotFoundError, UnavailableError, UsageError
+from airvid.pace import LEAST, Pace
 from airvid.tasks import COMPLETED, EXPIRED, Task
 
-# Seconds without a byte, keep-alives included, after which a stream counts as dead (contract 6.1).
-SILENCE = 30.0
-# Seconds that the list alone is believed of a task.
-READ_AGAIN = 60.0
+Payload = dict[str, Any]
+# Seconds that the list alone is believed of a task, and how many more for each task that is followed beside it.
+READ_AGAIN, READ_AGAIN_EACH = 60.0, 3.0
+# Seconds that one reading of the list serves all tasks, and between the polls of a whole run.
+LIST_SERVES, TURN = 4.0, 1.0
 # A server that asks for more seconds than these between two readings would let a clip expire unseen.
 LONGEST_HINT = 120.0
 # Seconds of keep-alives alone after which one GET learns the truth.
 NEWS_SILENCE = 60.0
-POLL_FIRST, POLL_LAST = 5.0, 15.0
-# So many streams in a row without news, and polling takes over; the stream gets another try after so many seconds.
+# Seconds between two looks at whether the machine slept: its connections died meanwhile, and do not say so.
+TICK = 5.0
+# So many streams are open at once; tasks beyond them are polled, by the one list.
+MOST_STREAMS = 8
+# So many streams in a row without news, and polling takes over; streams get another try after so many seconds.
 FRUITLESS_STREAMS = 2
 STREAM_AGAIN = 120.0
-# A fresh task may be unknown to the server's other half for its first seconds.
-FRESH_SECONDS = 20.0
+# Seconds that a 404 is not believed: of a fresh task, which the server's other half may not know yet, and of one that
+# was there before.
+FRESH_SECONDS, GONE_SECONDS = 20.0, 60.0
 # `completed` may come before the URL does.
 URL_SECONDS = 30.0
 
@@ -40,25 +47,52 @@ class Trouble:
 
     what: str
     retry_after: float | None = None
+    is_limit: bool = False
 
 
-class Polls:
-    """The task list, read once for all tasks that are polled at the same time."""
+class Shared:
+    """What all followed tasks of a run share: places for streams, turns to poll, and one reading of the task list."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
-        self._turn = asyncio.Lock()
-        self._tasks: dict[str, Task] = {}
-        self._read_at = float("-inf")
+        self._free_streams = MOST_STREAMS
+        self._deaf_streams = 0
+        self._streams_at = float("-inf")
+        self._line = asyncio.Lock()
+        self._turn_at = float("-inf")
+        self._list_lock = asyncio.Lock()
+        self._listed: dict[str, Task] = {}
+        self._listed_at = float("-inf")
         self.followed = 0
+
+    def take_stream(self) -> bool:
+        """Whether a stream may be opened; `give_stream` belongs to every True."""
+        if not self._free_streams or clock.elapsed() < self._streams_at:
+            return False
+        self._free_streams -= 1
+        return True
+
+    def give_stream(self, *, was_heard: bool) -> None:
+        """A stream has ended. Where several in a row were not heard at all, nobody's will be for a while."""
+        self._free_streams += 1
+        self._deaf_streams = 0 if was_heard else self._deaf_streams + 1
+        if self._deaf_streams >= FRUITLESS_STREAMS:
+            self._streams_at = clock.elapsed() + STREAM_AGAIN
+
+    async def turn(self) -> None:
+        """Wait for the turn to poll."""
+        async with self._line:
+            await clock.sleep(self._turn_at - clock.elapsed())
+            self._turn_at = clock.elapsed() + TURN
 
     async def glance(self, task_id: str) -> Task | None:
         """The task as the list tells it, some seconds old at the most; None where it does not. Raises: AirvidError."""
-        async with self._turn:
-            if clock.elapsed() - self._read_at > POLL_FIRST - 1:
-                self._read_at = clock.elapsed()
-                self._tasks = {task.task_id: task for task in (await self._api.tasks(patience=0)).tasks}
-        return self._tasks.get(task_id)
+        async with self._list_lock:
+            if clock.elapsed() - self._listed_at > LIST_SERVES:
+                self._listed_at = clock.elapsed()
+                await self.turn()
+                self._listed = {task.task_id: task for task in (await self._api.tasks(patience=0)).tasks}
+        return self._listed.get(task_id)
 
 
 class _Reader:
@@ -69,7 +103,7 @@ class _Reader:
         self.task = task
         self.was_seen = was_seen
         self._is_fresh = is_fresh
-        self._read_at = float("-inf")
+        self._read_at = clock.elapsed()
         self._missing_since: float | None = None
         self._completed_at: float | None = None
 
@@ -81,7 +115,9 @@ class _Reader:
         except NotFoundError as error:
             return self._missing(error)
         except (UnavailableError, LimitedError) as error:
-            return Trouble(error.message, error.retry_after)
+            if isinstance(error, UnavailableError) and error.is_final and not self.was_seen:
+                raise
+            return Trouble(error.message, error.retry_after, isinstance(error, LimitedError))
         except UsageError:
             raise
         except AirvidError as error:
@@ -92,20 +128,22 @@ class _Reader:
         self.task = self.task.updated(news.raw)
         return self.task
 
-    async def glance(self, polls: Polls) -> Task | Trouble:
-        """As `read`, by the list where that tells of a task that still runs: one request serves all of them.
+    async def poll(self, shared: Shared) -> Task | Trouble:
+        """As `read`, at its turn; among many, by the list where that tells of a task that still runs.
 
         The list may lag behind for good; from time to time the task itself is asked.
         """
-        if clock.elapsed() - self._read_at > READ_AGAIN:
+        if shared.followed == 1 or clock.elapsed() - self._read_at > READ_AGAIN + READ_AGAIN_EACH * shared.followed:
+            await shared.turn()
             return await self.read()
         try:
-            listed = await polls.glance(self.task.task_id)
+            listed = await shared.glance(self.task.task_id)
         except (UnavailableError, LimitedError) as error:
-            return Trouble(error.message, error.retry_after)
+            return Trouble(error.message, error.retry_after, isinstance(error, LimitedError))
         except AirvidError:
             listed = None
         if listed is None or listed.is_terminal:
+            await shared.turn()
             return await self.read()
         self.was_seen, self.task = True, self.task.updated(listed.raw)
         return self.task
@@ -113,12 +151,12 @@ class _Reader:
     def _missing(self, error: NotFoundError) -> Task | Trouble:
         """A 404: too fresh to be known, expired and gone, removed, or never there."""
         now = clock.elapsed()
-        if self.task.expires_at is not None and clock.now() >= self.task.expires_at:
+        if self.task.expires_at is not None and self.api.server_now() >= self.task.expires_at:
             self.task = self.task.updated({"status": EXPIRED})
             return self.task
         if self._missing_since is None:
             self._missing_since = now
-        patience = FRESH_SECONDS if self._is_fresh or self.was_seen else 0.0
+        patience = GONE_SECONDS if self.was_seen else FRESH_SECONDS if self._is_fresh else 0.0
         if now - self._missing_since < patience:
             return Trouble("the server does not know the task yet")
         raise error
@@ -136,49 +174,59 @@ class _Reader:
 
 
 async def follow(
-    api: Api, task: Task, polls: Polls, *, is_fresh: bool = False, was_seen: bool = False
+    api: Api,
+    task: Task,
+    shared: Shared,
+    *,
+    is_fresh: bool = False,
+    was_seen: bool = False,
+    usual_end: float | None = None,
 ) -> AsyncGenerator[Task | Trouble, None]:
     """Yield the task at each change until it ends; the last one is whole, by GET.
 
-    `is_fresh`: it was made moments ago, so that a 404 may be early; `was_seen`: this very run has had word of it.
+    `is_fresh`: it was made moments ago, so that a 404 may be early; `was_seen`: this very run has had word of it;
+    `usual_end`: when such tasks end, in seconds of `clock.elapsed`, where that is known.
     Raises: NotFoundError where the task is gone for good; the server's refusal where the task was never seen.
     """
-    polls.followed += 1
+    shared.followed += 1
     try:
-        async with aclosing(_followed(_Reader(api, task, is_fresh, was_seen), polls)) as sightings:
+        async with aclosing(_followed(_Reader(api, task, is_fresh, was_seen), shared, Pace(usual_end))) as sightings:
             async for seen in sightings:
                 yield seen
     finally:
-        polls.followed -= 1
+        shared.followed -= 1
 
 
-async def _followed(reader: _Reader, polls: Polls) -> AsyncGenerator[Task | Trouble, None]:
-    fruitless, interval, stream_at = 0, POLL_FIRST, clock.elapsed()
+async def _followed(reader: _Reader, shared: Shared, pace: Pace) -> AsyncGenerator[Task | Trouble, None]:
+    fruitless, stream_at = 0, clock.elapsed()
     while True:
-        hint = 0.0
-        if clock.elapsed() >= stream_at:
-            before, began = reader.task, clock.elapsed()
-            async with aclosing(_streamed(reader)) as sightings:
+        before, began, hint = reader.task, clock.elapsed(), 0.0
+        streams = clock.elapsed() >= stream_at and shared.take_stream()
+        if streams:
+            async with aclosing(_streamed(reader, shared)) as sightings:
                 async for seen in sightings:
                     hint = max(hint, _hint(seen))
                     yield seen
             fruitless = 0 if reader.task != before else fruitless + 1
             # A stream that ends at once is no better than polling, and must not ask more often.
-            hint = max(hint, POLL_FIRST - (clock.elapsed() - began))
+            hint = max(hint, LEAST - (clock.elapsed() - began))
             if fruitless >= FRUITLESS_STREAMS:
                 stream_at = clock.elapsed() + STREAM_AGAIN
-        is_polling = clock.elapsed() < stream_at
-        seen = await (reader.glance(polls) if is_polling and polls.followed > 1 else reader.read())
+        seen = await (reader.read() if streams else reader.poll(shared))
         yield seen
         if isinstance(seen, Task) and reader.is_done:
             return
         hint = max(hint, _hint(seen))
+        if isinstance(seen, Task):
+            pace.learn(clock.elapsed(), seen.progress)
+        elif seen.is_limit:
+            pace.refused()
         if reader.task.status == COMPLETED:
             pause = 1.0
-        elif is_polling:
-            pause, interval = min(POLL_LAST, interval * (1 + 0.2 * random.random())), min(POLL_LAST, interval * 1.3)
+        elif streams and fruitless < FRUITLESS_STREAMS:
+            pause = retry.backoff(fruitless, random.random())
         else:
-            pause, interval = retry.backoff(fruitless, random.random()), POLL_FIRST
+            pause = pace.pause(clock.elapsed(), random.random())
         await clock.sleep(max(pause, hint))
 
 
@@ -187,27 +235,46 @@ def _hint(seen: Task | Trouble) -> float:
     return min(LONGEST_HINT, seen.retry_after or 0.0) if isinstance(seen, Trouble) else 0.0
 
 
-async def _streamed(reader: _Reader) -> AsyncGenerator[Task | Trouble, None]:
+async def _streamed(reader: _Reader, shared: Shared) -> AsyncGenerator[Task | Trouble, None]:
     """What the stream tells, until it ends or breaks, the task seems to have ended, or there was no news for long."""
-    news_at = clock.elapsed()
+    was_heard = False
     try:
-        async with aclosing(reader.api.stream(reader.task.task_id, SILENCE)) as payloads:
-            while (left := news_at + NEWS_SILENCE - clock.elapsed()) > 0:
-                async with asyncio.timeout(left):
-                    payload = await anext(payloads, None)
-                if payload is None:
-                    return
-                reader.was_seen = True
+        async with aclosing(_wakeful(reader.api.stream(reader.task.task_id))) as payloads:
+            async for payload in payloads:
+                was_heard = reader.was_seen = True
                 news = reader.task.updated(payload)
-                if news == reader.task:
-                    continue
-                reader.task, news_at = news, clock.elapsed()
+                is_news, reader.task = news != reader.task, news
                 if news.is_terminal:
                     return  # the whole record is for the GET to tell
-                yield news
-    except TimeoutError:
-        return
+                if is_news:
+                    yield news
     except (UnavailableError, LimitedError) as error:
-        yield Trouble(error.message, error.retry_after)
+        yield Trouble(error.message, error.retry_after, isinstance(error, LimitedError))
     except AirvidError:
         return  # a refusal means what the GET says it means
+    finally:
+        shared.give_stream(was_heard=was_heard)
+
+
+async def _wakeful(payloads: AsyncGenerator[Payload, None]) -> AsyncGenerator[Payload, None]:
+    """The payloads, until none that is new came for long, or the machine slept."""
+    last, news_at = None, clock.elapsed()
+    async with aclosing(payloads):
+        coming = asyncio.ensure_future(anext(payloads, None))
+        try:
+            while True:
+                before = clock.now() - clock.elapsed()
+                await asyncio.wait({coming}, timeout=TICK)
+                if abs(clock.now() - clock.elapsed() - before) > TICK or clock.elapsed() - news_at >= NEWS_SILENCE:
+                    return
+                if not coming.done():
+                    continue
+                if (payload := coming.result()) is None:
+                    return
+                if payload != last:
+                    last, news_at = payload, clock.elapsed()
+                yield payload
+                coming = asyncio.ensure_future(anext(payloads, None))
+        finally:
+            coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)

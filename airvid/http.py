@@ -12,7 +12,6 @@ import asyncio
 import json
 import random
 import re
-import ssl
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
@@ -24,8 +23,9 @@ import httpx_sse
 
 from airvid import __version__, clock, retry, secret
 from airvid.answers import Answer, parse_json, refusal
-from airvid.errors import CertificateError, LimitedError, UnavailableError
-from airvid.system import trust_store
+from airvid.errors import LimitedError, UnavailableError
+from airvid.route import Routes, unavailable
+from airvid.sockets import IN_BULK
 
 T = TypeVar("T")
 USER_AGENT = f"airvid/{__version__} (httpx {httpx.__version__})"
@@ -34,14 +34,8 @@ MAX_REDIRECTS = 10
 NONSENSE_PATIENCE = 10.0
 # More than any listing; an answer that goes on beyond this is no answer.
 MAX_ANSWER_BYTES = 64 << 20
-_NOT_SENT = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.PoolTimeout,
-    httpx.ProxyError,
-    httpx.UnsupportedProtocol,
-    httpx.InvalidURL,
-)
+# Bytes of a redirect's body that are worth reading for the sake of its connection.
+SHORT_BODY = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -55,7 +49,7 @@ class Timeouts:
 
 @dataclass(frozen=True)
 class Body:
-    """An answer whose bytes are still to come; `url` is where the redirects ended."""
+    """An answer whose bytes are still to come, each chunk good until the next; `url` is where the redirects ended."""
 
     status: int
     headers: Mapping[str, str]
@@ -81,13 +75,12 @@ class Wire:
         self._key = key
         self._trace = trace
         self._note = note
-        self._use_proxies = use_proxies
-        self._clients: dict[tuple[str, bool], httpx.AsyncClient] = {}
-        self._tls: dict[str, ssl.SSLContext] = {}
+        # How far the server's clock is ahead of ours, in seconds, by its last answer.
+        self._clock_offset = 0.0
+        self._routes = Routes(use_proxies)
 
     async def aclose(self) -> None:
-        for client in self._clients.values():
-            await client.aclose()
+        await self._routes.aclose()
 
     async def get(self, path: str, parse: Callable[[Answer], T | None], *, patience: float, method: str = "GET") -> T:
         """`parse` of the first good answer; an answer that it refuses (None) counts as a server failure.
@@ -106,9 +99,9 @@ class Wire:
                 raise UnavailableError(
                     f"the server's answer makes no sense: {answer.message}", request_id=answer.request_id
                 )
-            except CertificateError:
-                raise
             except (UnavailableError, LimitedError) as error:
+                if isinstance(error, UnavailableError) and error.is_final:
+                    raise
                 spent = clock.elapsed() - began
                 pause = retry.next_pause(attempt, spent, patience, error.retry_after, random.random())
                 if pause is None:
@@ -132,11 +125,11 @@ class Wire:
             raise refusal(answer)
         return answer
 
-    async def events(self, path: str, silence: float) -> AsyncGenerator[tuple[str, str], None]:
+    async def events(self, path: str) -> AsyncGenerator[tuple[str, str], None]:
         """Server-sent events, as name and data, until the stream ends.
 
-        Raises: UnavailableError where it cannot be had, breaks, or is silent for `silence` seconds (keep-alives count
-        as life); the server's refusal for any other status.
+        Raises: UnavailableError where it cannot be had, breaks, or is silent for the reading time (keep-alives count as
+        life); the server's refusal for any other status.
         """
         request = self._build(
             "GET",
@@ -147,8 +140,6 @@ class Wire:
         async with self._send(request) as response:
             if response.status_code // 100 != 2:
                 raise refusal(await self._read(response))
-            assert isinstance(response.stream, httpx.AsyncByteStream)
-            response.stream = _Watched(response.stream, silence)
             try:
                 async with aclosing(httpx_sse.EventSource(response).aiter_sse()) as events:
                     async for event in events:
@@ -164,13 +155,19 @@ class Wire:
         """
         for _ in range(MAX_REDIRECTS):
             request = self._build("GET", url, self.timeouts.read, headers={"Accept-Encoding": "identity", **headers})
+            request.extensions[IN_BULK] = True
             async with self._send(request) as response:
                 if response.status_code not in (301, 302, 303, 307, 308):
-                    chunks = response.aiter_raw()
+                    # An encoding that nobody asked for is undone; else the bytes are as they come.
+                    is_encoded = response.headers.get("content-encoding", "identity") != "identity"
+                    chunks = response.aiter_bytes() if is_encoded else response.aiter_raw()
                     yield Body(response.status_code, response.headers, url, chunks)
                     return
                 url = _redirected(url, response.headers.get("location", ""))
-        raise UnavailableError(f"more than {MAX_REDIRECTS} redirects on the way to the result")
+                async for _ in response.aiter_raw():  # what is read to its end leaves the connection for the next hop
+                    if response.num_bytes_downloaded > SHORT_BODY:
+                        break
+        raise UnavailableError(f"more than {MAX_REDIRECTS} redirects on the way to the result", is_final=True)
 
     async def _exchange(self, method: str, path: str, body: dict[str, Any] | None = None, *, timeout: float) -> Answer:
         request = self._build(method, self.base_url + path, timeout, body=body)
@@ -194,13 +191,15 @@ class Wire:
         common = {"User-Agent": USER_AGENT, "X-Request-ID": uuid.uuid4().hex, **(headers or {})}
         timeout = httpx.Timeout(self.timeouts.read, connect=self.timeouts.connect, read=read_timeout)
         try:
-            if self._key and origin(url) == origin(self.base_url):
+            if self._key and self._is_api(url):
                 common["Authorization"] = f"Bearer {self._key}"
-            request = self._client(url).build_request(method, url, json=body, headers=common, timeout=timeout)
+            request = self._routes.client(url).build_request(method, url, json=body, headers=common, timeout=timeout)
             if not 0 < (request.url.port or 80) < 65536:
                 raise httpx.InvalidURL("no such port")
         except (httpx.InvalidURL, ValueError) as error:
-            raise UnavailableError(f"not a usable address: {_without_query(url)} ({error})", sent=False) from None
+            raise UnavailableError(
+                f"not a usable address: {_without_query(url)} ({error})", sent=False, is_final=True
+            ) from None
         self._show(f"> {method} {request.url}", request.headers, request.content)
         return request
 
@@ -209,13 +208,15 @@ class Wire:
         """The answer's head, its body still to come; everything httpx raises inside comes out as ours."""
         response: httpx.Response | None = None
         try:
-            client = self._client(str(request.url), fresh=request.method == "POST")
+            client = self._routes.client(str(request.url), fresh=request.method == "POST")
             response = await client.send(request, stream=True)
+            if (told := retry.http_date(response.headers.get("date", ""))) is not None and self._is_api(request.url):
+                self._clock_offset = told - clock.now()
             self._show(f"< {response.status_code} {response.reason_phrase}", response.headers, None)
             yield response
         except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, TimeoutError) as error:
             self._show(f"! {type(error).__name__}: {error}", {}, None)
-            raise _unavailable(error, request.url) from error
+            raise unavailable(error, request.url, self._routes.proxy_of(str(request.url))) from error
         finally:
             if response is not None:
                 await response.aclose()
@@ -239,26 +240,12 @@ class Wire:
             return parse_json(self._scrub(whole))
         return data
 
-    def _client(self, url: str, *, fresh: bool = False) -> httpx.AsyncClient:
-        """One client a scheme: a TLS context costs more than a request, so only https pays for one.
+    def _is_api(self, url: str | httpx.URL) -> bool:
+        return origin(url) == origin(self.base_url)
 
-        A POST has a connection of its own: one that was kept and dies as it is reused would leave its fate unknown.
-        """
-        scheme = "https" if url.lower().startswith("https") else "http"
-        if (scheme, fresh) not in self._clients:
-            if scheme not in self._tls:
-                # Plain http never needs the trust store; an empty one fails closed should TLS come up all the same.
-                self._tls[scheme] = trust_store() if scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            limits = httpx.Limits(max_keepalive_connections=0 if fresh else 20, max_connections=100)
-            try:
-                self._clients[scheme, fresh] = httpx.AsyncClient(
-                    verify=self._tls[scheme], trust_env=self._use_proxies, limits=limits
-                )
-            except ImportError:
-                raise UnavailableError(
-                    "a SOCKS proxy is set, which needs one package more", sent=False, hint="pip install 'httpx[socks]'"
-                ) from None
-        return self._clients[scheme, fresh]
+    def server_now(self) -> float:
+        """Unix seconds by the API's clock, as far as it has told."""
+        return clock.now() + self._clock_offset
 
     def _scrub(self, value: str) -> str:
         return secret.without(self._key, value, "[key]")
@@ -273,52 +260,10 @@ class Wire:
             self._trace(self._scrub(_redacted(line)))
 
 
-class _Watched(httpx.AsyncByteStream):
-    """A byte stream that gives up when nothing, not even a keep-alive, came for `silence` seconds."""
-
-    def __init__(self, stream: httpx.AsyncByteStream, silence: float) -> None:
-        self._stream = stream
-        self._silence = silence
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        chunks = aiter(self._stream)
-        while True:
-            async with asyncio.timeout(self._silence):
-                try:
-                    chunk = await anext(chunks)
-                except StopAsyncIteration:
-                    return
-            yield chunk
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-
-def origin(url: str) -> tuple[str, str, int | None]:
+def origin(url: str | httpx.URL) -> tuple[str, str, int | None]:
     """Scheme, host and port: what the key belongs to."""
     parsed = httpx.URL(url)
     return parsed.scheme, parsed.host, parsed.port or {"http": 80, "https": 443}.get(parsed.scheme)
-
-
-def _unavailable(error: Exception, url: httpx.URL) -> UnavailableError:
-    where = f"{url.host}:{url.port}" if url.port else url.host
-    if found := re.search(r"CERTIFICATE_VERIFY_FAILED\] (?:certificate verify failed: )?([^(]*)", str(error)):
-        return CertificateError(
-            f"the certificate of {where} cannot be trusted: {found[1].strip()}",
-            sent=False,
-            hint="behind a company's proxy, name its root certificates: SSL_CERT_FILE=/path/to/roots.pem",
-        )
-    if isinstance(error, httpx.ProxyError):
-        what = f"the proxy refused the way to {where}: {error}"
-    elif isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout):
-        what = f"no connection to {where} within the time allowed"
-    elif isinstance(error, httpx.ConnectError):
-        what = f"no connection to {where}: {error}"
-    elif isinstance(error, httpx.TimeoutException | TimeoutError):
-        what = f"{where} fell silent"
-    else:
-        what = f"the connection to {where} broke: {error or type(error).__name__}"
-    return UnavailableError(what, sent=not isinstance(error, _NOT_SENT))
 
 
 def _redirected(url: str, location: str) -> str:
@@ -327,9 +272,9 @@ def _redirected(url: str, location: str) -> str:
     except (httpx.InvalidURL, ValueError):
         target = ""
     if not target.lower().startswith(("http://", "https://")):
-        raise UnavailableError("the result redirects to something that is not a web address")
+        raise UnavailableError("the result redirects to something that is not a web address", is_final=True)
     if url.lower().startswith("https:") and target.lower().startswith("http:"):
-        raise UnavailableError("the result redirects from https down to http, which is refused")
+        raise UnavailableError("the result redirects from https down to http, which is refused", is_final=True)
     return target
 
 

@@ -14,7 +14,8 @@ from airvid.output import Output
 
 if TYPE_CHECKING:
     from airvid.api import Api
-    from airvid.follow import Polls
+    from airvid.follow import Shared
+    from airvid.http import Timeouts
     from airvid.sandbox.server import Server
 
 # The sandbox's port changes from run to run; its tasks belong to one service all the same.
@@ -41,7 +42,7 @@ class Session:
         self.settings = Settings()
         self._common = common
         self._api: Api | None = None
-        self._polls: Polls | None = None
+        self._shared: Shared | None = None
         self._server: Server | None = None
         if common.base_url is not None and (common.sandbox or self.settings.is_sandbox()):
             raise UsageError("the sandbox and --base-url contradict each other", hint="unset AIRVID_SANDBOX")
@@ -88,16 +89,23 @@ class Session:
 
             self.settings.check()
             trace = self.out.trace if self._common.debug else None
+            timeouts = self._timeouts()
             if self.is_sandbox:
                 self._server = _start_sandbox(self)
-                wire = Wire(self._server.api_url, SANDBOX_KEY, trace=trace, use_proxies=False)
+                wire = Wire(self._server.api_url, SANDBOX_KEY, timeouts=timeouts, trace=trace, use_proxies=False)
             else:
                 stored = None if key else self.settings.key()
                 key = key or (self.key() if need_key else stored.value if stored else None)
                 self.out.secret = key or ""
-                wire = Wire(self.base_url.value, key, trace=trace, note=self.out.note)
+                wire = Wire(self.base_url.value, key, timeouts=timeouts, trace=trace, note=self.out.note)
             self._api = Api(wire)
         return self._api
+
+    def _timeouts(self) -> Timeouts:
+        from airvid.http import Timeouts
+
+        given = {phase: self.settings.get(f"{phase}-timeout") for phase in ("connect", "read", "create")}
+        return Timeouts(**{phase: seconds for phase, seconds in given.items() if seconds is not None})
 
     def command(self, *words: str) -> str:
         """A command line that can be pasted, for the same API as this run's."""
@@ -106,13 +114,13 @@ class Session:
             where = ["--base-url", self._common.base_url]
         return shlex.join(["airvid", *where, *words])
 
-    def polls(self) -> Polls:
-        """The readings that all followed tasks of this run share."""
-        if self._polls is None:
-            from airvid.follow import Polls
+    def shared(self) -> Shared:
+        """What all followed tasks of this run share."""
+        if self._shared is None:
+            from airvid.follow import Shared
 
-            self._polls = Polls(self.api())
-        return self._polls
+            self._shared = Shared(self.api())
+        return self._shared
 
     def progress(self, count: int | None = None) -> progress.Progress:
         """How what is under way is shown; `count`: so many are to come."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -256,15 +257,36 @@ def is_alive(folder: Path, name: str) -> bool:
 
 
 def trust_store() -> ssl.SSLContext:
-    """The system's certificates, to which SSL_CERT_FILE and a company's roots belong; certifi's where it has none."""
+    """The system's certificates, and beside them those that SSL_CERT_FILE and SSL_CERT_DIR name.
+
+    Raises: OSError, of which ssl.SSLError is one, where a file that is named holds none.
+    """
     import ssl
 
-    context = ssl.create_default_context()
-    if sys.platform == "darwin" and not context.cert_store_stats()["x509_ca"]:
+    paths = ssl.get_default_verify_paths()
+    hashed = paths.openssl_capath if _is_hashed(paths.openssl_capath) else None
+    # A folder of hashed names is looked into as needed; a bundle of all roots takes longer to read than a request.
+    context = ssl.create_default_context(capath=hashed)
+    if named := os.environ.get("SSL_CERT_FILE"):
+        context.load_verify_locations(cafile=named)
+        if not hashed and os.path.exists(paths.openssl_cafile):
+            context.load_verify_locations(cafile=paths.openssl_cafile)
+    for folder in filter(None, os.environ.get("SSL_CERT_DIR", "").split(os.pathsep)):
+        context.load_verify_locations(capath=folder)
+    if not (IS_WINDOWS or hashed or paths.cafile or paths.capath):
         import certifi
 
-        context.load_verify_locations(certifi.where())
+        context.load_verify_locations(cafile=certifi.where())
     return context
+
+
+def _is_hashed(folder: str) -> bool:
+    """Whether OpenSSL finds certificates in a folder by their names' hashes."""
+    try:
+        with os.scandir(folder) as entries:
+            return any(re.fullmatch(r"[0-9a-f]{8}\.\d", entry.name) for entry in entries)
+    except OSError:
+        return False
 
 
 def open_file(path: Path) -> bool:
@@ -289,3 +311,11 @@ def open_file(path: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+def boot_id() -> str | None:
+    """What tells one start of the machine from the next; None where the system does not say."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return None

@@ -15,7 +15,7 @@ import httpx
 import pytest
 import respx
 
-from airvid import cli, clock
+from airvid import clock, door
 from airvid.sandbox.emulator import ClipSpec, Emulator, Pace, Request, Response
 
 API = "http://api.test/v1"
@@ -145,7 +145,7 @@ class World:
         self._capture.readouterr()
         with clock.use(self.clock), respx.mock(assert_all_called=False) as router:
             router.route().mock(side_effect=self.serve)
-            code = cli.main(arguments)
+            code = door.main(arguments)
         out, err = self._capture.readouterr()
         return Result(code, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"), out)
 

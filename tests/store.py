@@ -81,7 +81,11 @@ class Store:
 
     @contextmanager
     def _world(self) -> Iterator[Callable[..., list]]:  # type: ignore[type-arg]
-        with clock.use(self.clock), respx.mock() as router, asyncio.Runner(loop_factory=self.clock.loop_factory) as run:
+        with (
+            clock.use(self.clock),
+            respx.mock(assert_all_called=False) as router,
+            asyncio.Runner(loop_factory=self.clock.loop_factory) as run,
+        ):
             router.route().mock(side_effect=self._serve)
             yield run.run
 

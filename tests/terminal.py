@@ -26,15 +26,22 @@ def environment(home: Path, **more: str) -> dict[str, str]:
 
 
 class Terminal:
-    """One run of the program on a terminal of so many columns and rows."""
+    """One run of the program, or of another command, on a terminal of so many columns and rows."""
 
     def __init__(
-        self, arguments: Sequence[str], *, cwd: Path, env: dict[str, str], columns: int = 80, rows: int = 24
+        self,
+        arguments: Sequence[str],
+        *,
+        cwd: Path,
+        env: dict[str, str],
+        columns: int = 80,
+        rows: int = 24,
+        command: Sequence[str] = AIRVID,
     ) -> None:
         self.screen = pyte.Screen(columns, rows)
         self.stream = pyte.ByteStream(self.screen)
         self.raw = b""
-        command = [*AIRVID, *arguments]
+        command = [*command, *arguments]
         self.process = pexpect.spawn(
             command[0], command[1:], cwd=str(cwd), env=env, dimensions=(rows, columns), timeout=30, echo=False
         )

@@ -38,7 +38,7 @@ KILLER = textwrap.dedent("""
                 os.kill(os.getpid(), signal.SIGKILL)
         return None
     sys.setprofile(watch)
-    from airvid.cli import main
+    from airvid.door import main
     sys.exit(main(sys.argv[4:]))
 """)
 STEPS = [
@@ -48,7 +48,7 @@ STEPS = [
     "Journal.mark_known",
     "_Run._price",
     "follow",
-    "_Part.publish",
+    "Part.publish",
     "Journal.note_saved",
     "Output.finished",
 ]

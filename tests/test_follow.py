@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -368,3 +368,64 @@ def test_a_create_is_followed_by_the_same_rules(world: World) -> None:
     world.emulator.faults += [Fault("stream", ending="cut", times=2), Fault("GET /video/tasks/", times=3, before=True)]
     assert world.airvid("create", "fox", "-o", "fox.mp4").out == "fox.mp4\n"
     assert len(world.posts) == 1
+
+
+# ---------------------------------------------------------------------- what the machine goes through meanwhile
+
+
+def test_a_machine_that_slept_does_not_wait_for_a_connection_that_died_meanwhile(stream: Stream) -> None:
+    world, heard = stream.world, dict[str, float]()
+
+    def falls_asleep() -> Iterator[tuple[float, bytes]]:
+        yield world.clock.now(), event({"status": "processing", "progress": 5})
+        world.clock.shift_wall(3600)
+        heard["woke"] = world.clock.elapsed()
+        yield world.clock.now() + 9e9, b""
+
+    def answer(request: Request) -> Response | None:
+        if request.route.endswith("/stream"):
+            return Response(200, SSE, chunks=falls_asleep())  # type: ignore[arg-type]
+        heard.setdefault("asked", world.clock.elapsed())
+        return None
+
+    world.answer = answer
+    assert world.airvid("watch", stream.task).code == 0
+    assert heard["asked"] - heard["woke"] <= 6
+
+
+def test_two_minutes_without_a_network_end_no_wait(stream: Stream) -> None:
+    world = stream.world
+    back_at = world.clock.now() + 120
+
+    def answer(_: Request) -> Response | None:
+        if world.clock.now() < back_at:
+            raise httpx.ConnectError("Temporary failure in name resolution")
+        return None
+
+    world.answer = answer
+    assert world.airvid("watch", stream.task).code == 0
+    assert world.clock.now() - back_at < 20
+
+
+# ---------------------------------------------------------------------- many tasks
+
+
+@pytest.mark.parametrize("refused", [True, False])
+def test_many_tasks_share_a_few_streams_and_one_list(world: World, refused: bool) -> None:
+    world.emulator.slots = 100
+    world.emulator.pace = Pace(queued=5, processing=300)
+    ids = world.airvid("create", "fox", "-m", "wan-2.6", "-n", "30").lines
+    began, asked = world.clock.now(), list[tuple[float, str]]()
+
+    def answer(request: Request) -> Response | None:
+        asked.append((world.clock.now() - began, request.route.rpartition("/")[2]))
+        return json_answer(501, {}) if refused and asked[-1][1] == "stream" else None
+
+    world.answer = answer
+    assert world.airvid("watch", *ids).code == 0
+    streams = [at for at, what in asked if what == "stream"]
+    polls = [at for at, what in asked if what != "stream" and 30 < at < 290]
+    assert sum(at < 1 for at in streams) == 8
+    assert len(streams) < 60
+    assert len(polls) < 260
+    assert [what for at, what in asked if 30 < at < 290].count("tasks") > 20

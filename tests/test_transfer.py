@@ -12,7 +12,8 @@ from store import CLIP, HALF, LINK, OTHER, TAG, Broken, Store, begun, moved, res
 
 from airvid.errors import UnavailableError
 from airvid.http import Wire
-from airvid.transfer import DeadLinkError, Received
+from airvid.part import DeadLinkError, NotVideoError
+from airvid.transfer import Received
 
 
 @pytest.fixture
@@ -116,17 +117,27 @@ def test_a_part_that_nobody_asked_for_is_not_taken_for_the_whole(store: Store) -
     assert store.target.read_bytes() == CLIP
 
 
-def test_a_part_that_was_whole_already_is_only_renamed(store: Store) -> None:
-    store.leave_part(CLIP)
+@pytest.mark.parametrize("total", [len(CLIP), None])
+def test_a_part_that_was_whole_already_is_only_renamed(store: Store, total: int | None) -> None:
+    store.leave_part(CLIP, total=total)
     store.save(httpx.Response(416, headers={"Content-Range": f"bytes */{len(CLIP)}"}))
+    assert len(store.asked) == (total is None)
     assert (store.target.read_bytes(), store.left) == (CLIP, {"fox.mp4"})
 
 
 @pytest.mark.parametrize("span", [f"bytes */{len(CLIP) - 7}", "bytes */*", ""])
 def test_a_part_that_the_server_cannot_go_on_with_starts_again(store: Store, span: str) -> None:
-    store.leave_part(CLIP)
+    store.leave_part(CLIP, total=None)
     store.save(httpx.Response(416, headers={"Content-Range": span}), whole(OTHER))
     assert store.target.read_bytes() == OTHER
+
+
+def test_a_part_of_the_right_length_that_is_no_video_is_taken_again(store: Store) -> None:
+    store.leave_part(b"\0" * len(CLIP))
+    with pytest.raises(NotVideoError):
+        store.save(whole())
+    store.save(whole())
+    assert (store.target.read_bytes(), store.left) == (CLIP, {"fox.mp4"})
 
 
 def test_bytes_gained_renew_patience(store: Store) -> None:

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from airvid.config import SETTINGS, checked, setting_name
 from airvid.errors import NotFoundError
 from airvid.session import Session
+
+
+@dataclass
+class Options:
+    key: str
+    value: str = ""
 
 
 async def list_all(session: Session) -> None:
@@ -16,8 +24,8 @@ async def list_all(session: Session) -> None:
         session.out.note(f"nothing is set; there is {', '.join(SETTINGS)}")
 
 
-async def get(session: Session, name: str) -> None:
-    name = setting_name(name)
+async def get(session: Session, options: Options) -> None:
+    name = setting_name(options.key)
     found = session.settings.find(name)
     if found is None:
         raise NotFoundError(f"{name} is not set", hint=f"airvid config set {name} VALUE")
@@ -25,15 +33,15 @@ async def get(session: Session, name: str) -> None:
     session.out.record({"name": name, "value": found.value, "source": found.source}, [value])
 
 
-async def set_one(session: Session, name: str, value: str) -> None:
-    name = setting_name(name)
-    session.settings.set(name, checked(name, value))
+async def set_one(session: Session, options: Options) -> None:
+    name = setting_name(options.key)
+    session.settings.set(name, checked(name, options.value))
     session.out.record({"name": name, "value": session.settings.file[name]}, None)
     session.out.note(f"{name} is set in {session.settings.path}")
 
 
-async def unset(session: Session, name: str) -> None:
-    name = setting_name(name)
+async def unset(session: Session, options: Options) -> None:
+    name = setting_name(options.key)
     removed = session.settings.unset(name)
     session.out.record({"name": name, "removed": removed}, None)
     if not removed:

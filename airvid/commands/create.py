@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import tempfile
+from pathlib import Path
 
 from airvid import clock
 from airvid.api import Listing
-from airvid.commands import finish, plan
+from airvid.commands import finish, plan, preview
 from airvid.commands.plan import Options, Plan
 from airvid.errors import AirvidError, LimitedError, UnavailableError, UnknownFateError, WaitTimeoutError, settle
 from airvid.progress import Progress, Row
@@ -45,7 +47,7 @@ async def run(session: Session, options: Options) -> None:
         clips.tell_how_to_go_on()
         raise
     finally:
-        clips.withdraw_unsent()
+        clips.close()
 
 
 class _Run:
@@ -61,6 +63,9 @@ class _Run:
         self._seconds = seconds
         self._tasks: dict[int, Task] = {}
         self._outcomes: dict[int, AirvidError | None] = {}
+        self._shown: dict[int, Path] = {}
+        is_for_preview_alone = options.preview and plan.name is None
+        self._folder = tempfile.TemporaryDirectory(prefix="airvid-") if is_for_preview_alone else None
         self._submitter = Submitter(
             session.api(),
             session.journal,
@@ -82,6 +87,7 @@ class _Run:
             for index in range(len(self._entries)):
                 if index not in self._outcomes:
                     self._outcomes[index] = self._timed_out(index)
+        await self._show_previews()
         settle(self._outcomes.values())
 
     async def _submit_all(self, group: asyncio.TaskGroup, progress: Progress) -> None:
@@ -135,6 +141,7 @@ class _Run:
                 row,
                 is_fresh=True,
                 was_seen=True,
+                usual_end=finish.usual_end(session, seen),
                 changed=lambda task: self._tasks.update({index: task}),
             )
             seen = Sighting(task, entry)
@@ -149,6 +156,11 @@ class _Run:
                     force=bool(self._options.force),
                     fields=self._plan.fields(index + 1, task.task_id),
                 )
+                self._shown[index] = Path(str(seen.output))
+            elif error is None and self._folder:
+                path = Path(self._folder.name, f"{task.task_id[:8]}.mp4")
+                await finish.fetch(session, task, path, row, force=False)
+                self._shown[index] = path
         except (AirvidError, OSError) as raised:
             error = finish.as_told(raised)
             error.task_id = error.task_id or task.task_id
@@ -160,6 +172,14 @@ class _Run:
         self._outcomes[index] = error
         if self._options.open and seen.output:
             finish.open_clip(session, seen.output)
+
+    async def _show_previews(self) -> None:
+        """Once no bar is live any more. A clip that cannot be shown is made all the same."""
+        for _, path in sorted(self._shown.items() if self._options.preview else ()):
+            try:
+                await preview.show(self._session, path)
+            except AirvidError as error:
+                self._session.out.warn(f"no preview: {error.message}")
 
     def _timed_out(self, index: int) -> AirvidError:
         """What --timeout means for one clip: the task goes on, nobody knows, or there is none."""
@@ -204,6 +224,8 @@ class _Run:
             elif entry.task_id and index not in self._outcomes and self._options.wait:
                 self._session.out.note(f"the task goes on; to pick it up: {self._how_to_go_on(index, entry.task_id)}")
 
-    def withdraw_unsent(self) -> None:
-        """Intents that never left hold no budget."""
+    def close(self) -> None:
+        """Clips that were for a preview alone go; intents that never left hold no budget."""
+        if self._folder:
+            self._folder.cleanup()
         self._session.journal.withdraw(self._entries)

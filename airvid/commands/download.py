@@ -11,7 +11,7 @@ from airvid.errors import AirvidError, FileError, UsageError, WaitTimeoutError, 
 from airvid.naming import DEFAULT_NAME, Naming
 from airvid.progress import Progress
 from airvid.session import Session
-from airvid.tasks import COMPLETED, Sighting
+from airvid.tasks import COMPLETED, Sighting, Task
 from airvid.text import short_id
 
 SIDE_BY_SIDE = 4
@@ -67,15 +67,7 @@ async def _not_yet_saved(session: Session) -> list[str]:
 async def _download(session: Session, options: Options, name: Naming, task_id: str, n: int, progress: Progress) -> None:
     """One clip onto the disk. Raises: what the task or the file came to."""
     began = clock.elapsed()
-    task = await status.read(session, task_id)
-    session.journal.note_task(session.service, task)
-    if (error := finish.verdict(session, task)) is not None:
-        raise error
-    if task.status != COMPLETED:
-        raise WaitTimeoutError(
-            f"the task is {task.status}: there is no clip yet",
-            hint=session.command("watch", task_id, "-o", options.output or DEFAULT_NAME),
-        )
+    task = await completed(session, task_id, "-o", options.output or DEFAULT_NAME)
     entry = session.journal.by_task(session.service, [task_id]).get(task_id)
     fields = naming.of_task(task, entry, clock.now(), n)
     row = progress.row(short_id(task_id), about=Sighting(task, entry).prompt or "")
@@ -96,3 +88,19 @@ async def _download(session: Session, options: Options, name: Naming, task_id: s
         session.out.finished(seen, wants_file=True)
     if options.open and seen.output:
         finish.open_clip(session, seen.output)
+
+
+async def completed(session: Session, task_id: str, *how: str) -> Task:
+    """A task that has a clip. `how`: the options with which to watch one that has none yet.
+
+    Raises: what the task came to; WaitTimeoutError for one that goes on.
+    """
+    task = await status.read(session, task_id)
+    session.journal.note_task(session.service, task)
+    if (error := finish.verdict(session, task)) is not None:
+        raise error
+    if task.status != COMPLETED:
+        raise WaitTimeoutError(
+            f"the task is {task.status}: there is no clip yet", hint=session.command("watch", task_id, *how)
+        )
+    return task

@@ -19,8 +19,10 @@ from airvid.errors import (
     UnavailableError,
     UsageError,
 )
+from airvid.estimate import seconds_left
 from airvid.follow import Trouble, follow
 from airvid.naming import Naming
+from airvid.part import DeadLinkError, NotVideoError
 from airvid.progress import Row
 from airvid.session import Session
 from airvid.submit import settle_unknown
@@ -36,6 +38,7 @@ async def follow_to_end(
     *,
     is_fresh: bool,
     was_seen: bool = False,
+    usual_end: float | None = None,
     changed: Callable[[Task], None],
 ) -> Task:
     """The task as it ended, whatever its state.
@@ -43,7 +46,7 @@ async def follow_to_end(
     The journal learns each change of state, the row everything, `changed` whatever differs from what it was told.
     """
     async with aclosing(
-        follow(session.api(), task, session.polls(), is_fresh=is_fresh, was_seen=was_seen)
+        follow(session.api(), task, session.shared(), is_fresh=is_fresh, was_seen=was_seen, usual_end=usual_end)
     ) as sightings:
         was_running = False
         async for seen in sightings:
@@ -62,15 +65,22 @@ async def follow_to_end(
 
 def begin_row(session: Session, row: Row, seen: Sighting) -> None:
     """Tell a row which task it is for, and how long this model's clips took before."""
-    entry = seen.entry
-    known_at = entry.known_at if entry else None
+    past, passed = _past(session, seen)
+    row.named(short_id(seen.task_id), about=seen.prompt or "", past=past, passed=passed)
+
+
+def usual_end(session: Session, seen: Sighting) -> float | None:
+    """When the task ends if it takes as long as others of its model did, seconds on the clock that only grows."""
+    left = seconds_left(*_past(session, seen))
+    return None if left is None else clock.elapsed() + left
+
+
+def _past(session: Session, seen: Sighting) -> tuple[list[float], float]:
+    """How long this model's clips took, and for how long this one has been under way, both in seconds."""
+    known_at = seen.entry.known_at if seen.entry else None
     began = known_at if known_at is not None else seen.created
-    row.named(
-        short_id(seen.task_id),
-        about=seen.prompt or "",
-        past=session.journal.past_seconds(session.service, seen.model) if seen.model else (),
-        passed=max(0.0, clock.now() - began) if began is not None else 0.0,
-    )
+    past = session.journal.past_seconds(session.service, seen.model) if seen.model else []
+    return past, max(0.0, clock.now() - began) if began is not None else 0.0
 
 
 def verdict(session: Session, task: Task) -> AirvidError | None:
@@ -100,14 +110,14 @@ async def save(
     if name.template is not None:
         path = name.path(fields)
         naming.check(path, force=force)
-        await _fetch(session, task, path, row, force=force)
+        await fetch(session, task, path, row, force=force)
         count = path.stat().st_size
         session.journal.note_saved(session.service, task.task_id, path, count)
         entry = session.journal.by_task(session.service, [task.task_id]).get(task.task_id, entry)
         return Sighting(task, entry, str(path), count)
     with tempfile.TemporaryDirectory(prefix="airvid-") as folder:
         path = Path(folder) / "clip.mp4"
-        await _fetch(session, task, path, row, force=force)
+        await fetch(session, task, path, row, force=force)
         # Checked whole before its first byte goes out: a reader never gets half a clip with exit 0.
         with path.open("rb") as file:
             while chunk := file.read(1 << 20):
@@ -115,11 +125,14 @@ async def save(
     return Sighting(task, entry, "-")
 
 
-async def _fetch(session: Session, task: Task, path: Path, row: Row, *, force: bool) -> None:
-    """The file at `path`; a link that is dead or leads to no video is read afresh once (contract 8.3)."""
+async def fetch(session: Session, task: Task, path: Path, row: Row, *, force: bool) -> None:
+    """The clip, whole, at `path`; a link that is dead or leads to no video is read afresh once (contract 8.3).
+
+    Raises: as `save`.
+    """
     try:
         await _receive(session, task, path, row, force=force)
-    except (transfer.DeadLinkError, transfer.NotVideoError):
+    except (DeadLinkError, NotVideoError):
         try:
             fresh = await session.api().task(task.task_id)
         except NotFoundError:
@@ -130,8 +143,8 @@ async def _fetch(session: Session, task: Task, path: Path, row: Row, *, force: b
             raise UnavailableError(f"the link is dead, and the task is {fresh.status} again") from None
         try:
             await _receive(session, fresh, path, row, force=force)
-        except transfer.DeadLinkError as error:
-            if fresh.expires_at is not None and clock.now() >= fresh.expires_at:
+        except DeadLinkError as error:
+            if fresh.expires_at is not None and session.api().server_now() >= fresh.expires_at:
                 raise ExpiredError(f"the clip expired on {moment(fresh.expires_at)}", task_id=task.task_id) from None
             raise UnavailableError(
                 error.message, task_id=task.task_id, hint=session.command("download", task.task_id)

@@ -10,7 +10,7 @@ from typing import Any
 
 from airvid import clock, naming, request, system, transfer
 from airvid.api import Listing
-from airvid.commands import finish
+from airvid.commands import finish, preview
 from airvid.config import checked
 from airvid.errors import AirvidError, AuthError, FileError, PaymentError, UnavailableError, UsageError, complain
 from airvid.naming import Naming
@@ -63,6 +63,7 @@ class Options:
     timeout: Any = None
     force: bool | None = None
     open: bool | None = None
+    preview: bool = False
 
     def settle(self, session: Session, complaints: list[AirvidError]) -> None:
         """Check what was said, and take the rest from environment and config file."""
@@ -128,6 +129,7 @@ async def make(session: Session, options: Options) -> tuple[Plan, Listing | None
     complaints += request.complaints_of(wish)
     if options.open and not options.output:
         complaints.append(UsageError("--open needs -o: a clip that is not saved cannot be opened"))
+    complaints += _preview_complaints(session, options)
     plan = Plan(wish, None, {"model": wish.model}, name, options.count or 1, None, options.timeout, clock.now())
     # The model's name may be part of the file's: what can be checked without it is checked before all else.
     checked_early = wish.model is not None or name is None or not name.uses("model")
@@ -226,6 +228,20 @@ def _naming(session: Session, options: Options, wish: Wish, complaints: list[Air
     except AirvidError as error:
         complaints.append(error)
         return None
+
+
+def _preview_complaints(session: Session, options: Options) -> list[AirvidError]:
+    """Why --preview could not show anything once the clip is paid for."""
+    if not options.preview:
+        return []
+    options.wait = True
+    try:
+        preview.check(session)
+        if options.output == "-" or session.out.as_json:
+            raise UsageError("--preview, -o - and --json all want standard output")
+    except UsageError as error:
+        return [error]
+    return []
 
 
 def _target_complaints(plan: Plan, options: Options) -> list[AirvidError]:

@@ -1,0 +1,378 @@
+"""The file under way: `NAME.part`, and beside it `NAME.part.json`, which says what of it is there and of which file.
+
+Bytes are taken only where they provably belong: to the same clip, the same strong validator, the same length. A part
+that one connection fills grows at its end, and its size tells how far it is. Where several fill it, the sidecar tells,
+after every write, which spans are still to come. That holds through a kill; a power cut may keep the one and lose the
+other, so where the machine was started anew (or does not tell) such a part begins anew, too. Neither file outlives
+success.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from airvid import clock, mp4, retry, system
+from airvid.errors import FileError, UnavailableError
+from airvid.http import Body
+
+_DEAD = frozenset({400, 401, 403, 404, 410})
+# Bytes; a span is split where both halves are at least so long.
+SHORTEST_SPAN = 1 << 20
+
+
+class DeadLinkError(UnavailableError):
+    """The link is no longer good for anything: a fresh one may be."""
+
+
+class NotVideoError(FileError):
+    """What came is no MP4."""
+
+
+class CutError(UnavailableError):
+    """The bytes ended before the file did, or are others than asked for."""
+
+
+@dataclass(eq=False)
+class Span:
+    """Bytes still to come, from `at` to before `end` (None: to wherever the file ends); `is_taken`: under way."""
+
+    at: int
+    end: int | None
+    is_taken: bool = False
+    # Where the answer that fills it ends, of which others may have taken over the rest.
+    reach: int | None = None
+
+    @property
+    def left(self) -> int | None:
+        return None if self.end is None else self.end - self.at
+
+
+class Part:
+    """The bytes of one clip that are here, and those still to come. Raises FileError wherever it cannot be written."""
+
+    def __init__(self, path: Path, clip: str, file: IO[bytes]) -> None:
+        self.final = path
+        self.path = _beside(path, ".part")
+        self._sidecar = _beside(path, ".part.json")
+        self._file = file
+        self._clip = clip
+        self.total: int | None = None
+        self._validator: str | None = None
+        self._can_split = False
+        self.spans = [Span(0, None)]
+        if not self._recall(os.fstat(file.fileno()).st_size):
+            self._begin(self.spans[0], None, None)
+
+    # ------------------------------------------------------------------ what is there
+
+    @property
+    def done(self) -> int:
+        """Bytes that are here."""
+        if self.total is None:
+            return self.spans[0].at
+        return self.total - sum(span.left or 0 for span in self.spans)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all that was announced is here; never true of a file of unknown length."""
+        return self.total is not None and self.done == self.total
+
+    def _recall(self, size: int) -> bool:
+        """Take up what the sidecar tells of `size` bytes; False where it vouches for none of them."""
+        try:
+            kept = json.loads(self._sidecar.read_bytes())
+            validator, total, spans = kept["validator"], kept["total"], kept.get("spans")
+            if kept["clip"] != self._clip or not isinstance(validator, str):
+                return False
+            if spans is None:
+                self.spans = [Span(size, _length(total))]
+            elif kept["boot"] and kept["boot"] == system.boot_id():
+                self.spans = [Span(int(at), int(end)) for at, end in spans]
+            else:
+                return False
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+        self._validator, self.total = validator, _length(total)
+        if self.total is None:
+            return len(self.spans) == 1
+        return all(0 <= span.at <= (span.end or 0) <= self.total for span in self.spans)
+
+    @property
+    def _grows_at_its_end(self) -> bool:
+        return len(self.spans) == 1 and self.spans[0].end == self.total
+
+    def _remember(self) -> None:
+        """Write down what is to come: at the beginning, and with several spans after every write and split."""
+        kept: dict[str, Any] = {"clip": self._clip, "validator": self._validator, "total": self.total}
+        if not self._grows_at_its_end:
+            kept |= {"boot": system.boot_id(), "spans": [[span.at, span.end] for span in self.spans]}
+        with _open_plain(self._sidecar) as file:
+            # In place and in one write, which a kill cannot halve; blanks cover what was longer.
+            file.write(json.dumps(kept).encode().ljust(os.fstat(file.fileno()).st_size))
+
+    def _begin(self, span: Span, validator: str | None, total: int | None) -> None:
+        """Begin from nothing, with `span` for all of it. The old validator goes first: it vouches for no new byte."""
+        self._validator, self.total = validator, total
+        try:
+            self._sidecar.unlink(missing_ok=True)
+            self._file.seek(0)
+            self._file.truncate()
+            span.at, span.end, span.reach, self.spans = 0, total, total, [span]
+            if validator:
+                self._remember()
+        except OSError as error:
+            raise file_error(self.final, error) from None
+        if total is not None and total > (free := shutil.disk_usage(self.final.parent).free):
+            raise FileError(f"{self.final} needs {total:,} bytes, and the disk has {free:,} left")
+
+    # ------------------------------------------------------------------ spans and those who fill them
+
+    def take(self) -> Span | None:
+        """A span for one who is free: one that nobody works on, else the second half of the longest; None: no work."""
+        span = next((each for each in self.spans if not each.is_taken and each.left != 0), None)
+        span = span or self._half_of_longest()
+        if span:
+            span.is_taken, span.reach = True, span.end
+        return span
+
+    def _half_of_longest(self) -> Span | None:
+        longest = max(self.spans, key=lambda span: span.left or 0)
+        if not self._can_split or longest.end is None or longest.end - longest.at < 2 * SHORTEST_SPAN:
+            return None
+        half = Span((longest.at + longest.end) // 2, longest.end)
+        longest.end = half.at
+        self.spans = [span for span in self.spans if span.left or span.is_taken] + [half]
+        self._note_split()
+        return half
+
+    def give_back(self, span: Span) -> None:
+        """Whoever filled a span stops. Where nothing of it came, the answer before it may take it over."""
+        span.is_taken = False
+        before = next((each for each in self.spans if each.end == span.at and each is not span), None)
+        if before and before.is_taken and span.left and (before.reach or 0) >= (span.end or 0):
+            before.end = span.end
+            self.spans.remove(span)
+            self._note_split()
+
+    def _note_split(self) -> None:
+        """Before a byte is written by it: a kill must never find a part that is filled otherwise than it says."""
+        try:
+            self._remember()
+        except OSError as error:
+            raise file_error(self.final, error) from None
+
+    def headers(self, span: Span) -> dict[str, str]:
+        """What to ask for a span with."""
+        if not self._validator or (span.at == 0 and self._grows_at_its_end):
+            return {}
+        last = "" if span.end in (None, self.total) else str((span.end or 0) - 1)
+        return {"Range": f"bytes={span.at}-{last}", "If-Range": self._validator}
+
+    def accept(self, body: Body, span: Span) -> bool:
+        """Make ready for the bytes of an answer; False where there are none to take.
+
+        Raises: DeadLinkError; CutError where they are of another file or another place; UnavailableError.
+        """
+        status = body.status
+        is_alone = sum(each.is_taken for each in self.spans) == 1
+        if status == 206 and self.headers(span):
+            if self._is_continued(body.headers, span):
+                return True
+            self._reject(span, "the server sent another part of the file than asked")
+        if status == 200:
+            if not is_alone:
+                raise CutError("the server sends no parts of this file, or it is another one now")
+            encoded = body.headers.get("content-encoding", "identity") != "identity"
+            given = "" if encoded else body.headers.get("content-length", "")
+            self._begin(span, None if encoded else _strong_validator(body.headers), _length(given))
+            self._can_split = bool(self._validator) and body.headers.get("accept-ranges", "") == "bytes"
+            return True
+        if status == 416 and span.at:
+            if body.headers.get("content-range", "").strip() == f"bytes */{span.at}" and self.total is None:
+                span.end = self.total = span.at
+                return False
+            self._reject(span, "the server's file is another one now")
+        if status in _DEAD:
+            raise DeadLinkError(f"the result's link is dead (HTTP {status})")
+        after = retry.server_hint(body.headers, None, "", clock.now())
+        raise UnavailableError(f"the result's server answered HTTP {status}", retry_after=after)
+
+    def _is_continued(self, headers: Mapping[str, str], span: Span) -> bool:
+        given = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", headers.get("content-range", "").strip())
+        if headers.get("etag", self._validator) != self._validator or not given:
+            return False
+        start, total = int(given[1]), int(given[3])
+        if start != span.at or self.total not in (None, total):
+            return False
+        if self.total is None:
+            self.total = span.end = span.reach = total
+        self._can_split = True
+        return True
+
+    def _reject(self, span: Span, why: str) -> None:
+        """What the server sends is not what it sent before: one that works alone begins anew, one of several stops."""
+        if len(self.spans) == 1:
+            self._begin(span, None, None)
+        else:
+            self._validator, self._can_split = None, False
+        raise CutError(why)
+
+    def write(self, span: Span, chunk: bytes) -> bool:
+        """Put bytes where they belong; False once the span is filled. Raises: NotVideoError, CutError."""
+        began, left = span.at, span.left
+        if left is not None and len(chunk) > left:
+            if span.end == self.total:
+                self._reject(span, "the server sent more than the file it announced")
+            chunk = chunk[:left]
+        rest = memoryview(chunk)
+        try:
+            self._file.seek(began)
+            while rest:
+                written = self._file.write(rest)  # unbuffered: it may take less than all
+                span.at += written
+                rest = rest[written:]
+            if not self._grows_at_its_end:
+                self._remember()
+        except OSError as error:
+            raise file_error(self.final, error) from None
+        # What is no video is not worth a disk.
+        if began < mp4.HEAD <= span.at and not mp4.begins(head := self._head()):
+            self._refuse(f"it begins with {head.decode('ascii', 'replace')!r}")
+        return span.left != 0
+
+    def finish(self, span: Span) -> None:
+        """An answer has ended. Raises: CutError where it ended too soon."""
+        if span.end is None:
+            span.end = span.at
+        if span.left:
+            raise CutError(f"the file ended at {self.done:,} of {self.total:,} bytes")
+
+    def _head(self) -> bytes:
+        self._file.seek(0)
+        return self._file.read(2 * mp4.HEAD)
+
+    # ------------------------------------------------------------------ the end
+
+    def check(self) -> None:
+        """Look at the whole file as a container. Raises: NotVideoError, CutError."""
+        size = self.done
+        flaw = mp4.flaw(self._file, size)
+        if flaw and self.total is not None:
+            self._refuse(flaw)  # all that was announced is here: it will not get better
+        if flaw:
+            self._begin(self.spans[0], None, None)
+            raise CutError(f"the video is not whole: {flaw}")
+
+    def _refuse(self, flaw: str) -> None:
+        self._begin(self.spans[0], None, None)
+        raise NotVideoError(f"the result is no video: {flaw}")
+
+    def discard(self) -> None:
+        self._file.close()  # an open file cannot be removed everywhere
+        self.path.unlink(missing_ok=True)
+        self._sidecar.unlink(missing_ok=True)
+
+    def publish(self, *, force: bool) -> None:
+        """Sync, and give it its name in one step. Without `force` a file that has appeared there is left alone."""
+        try:
+            system.sync(self._file)
+            if system.IS_WINDOWS:
+                self._file.close()  # an open file cannot be renamed there
+            if force:
+                os.replace(self.path, self.final)
+            else:
+                _rename_new(self.path, self.final)
+            system.sync_folder(self.final.parent)
+            self._sidecar.unlink(missing_ok=True)
+        except FileExistsError:
+            raise FileError(
+                f"{self.final} has appeared meanwhile; the clip is whole in {self.path}",
+                hint="--force overwrites it; or give another -o",
+            ) from None
+        except OSError as error:
+            raise file_error(self.final, error) from None
+
+
+@contextmanager
+def open_part(path: Path, clip: str) -> Iterator[Part]:
+    """The part of `path`, locked against other processes. Left empty, it goes away again. Raises: FileError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = _open_locked(_beside(path, ".part"))
+    except OSError as error:
+        raise file_error(path, error) from None
+    if file is None:
+        raise FileError(f"another airvid is saving to {path} at this moment")
+    with file:
+        part = Part(path, clip, file)
+        try:
+            yield part
+        finally:
+            if not part.done:
+                part.discard()
+
+
+def _open_locked(part: Path) -> IO[bytes] | None:
+    """The part, opened and locked; None where another process has it."""
+    while True:
+        if os.path.lexists(part) and part.lstat().st_nlink > 1:
+            part.unlink()  # it has its final name already, and is not touched
+        file = _open_plain(part)
+        if not system.try_lock(file):
+            file.close()
+            return None
+        # Whoever had the lock may have renamed or removed the file meanwhile: then this is no part any more.
+        if part.exists() and os.path.samestat(os.fstat(file.fileno()), part.stat()):
+            return file
+        file.close()
+
+
+def _open_plain(path: Path) -> IO[bytes]:
+    """A file to read and write, made where there is none; another's link is not followed. Raises: OSError."""
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
+    return os.fdopen(os.open(path, flags, 0o666), "r+b", buffering=0)
+
+
+def _strong_validator(headers: Mapping[str, str]) -> str | None:
+    """What proves that a file is still the same, byte for byte: a strong ETag (RFC 9110, 13.1.5)."""
+    tag = headers.get("etag", "").strip()
+    return tag if re.fullmatch(r'"[^"]*"', tag) and headers.get("accept-ranges", "bytes") != "none" else None
+
+
+def _length(value: object) -> int | None:
+    """A length in bytes from a number or a header, None where it is none."""
+    if isinstance(value, bool) or not re.fullmatch(r"\d{1,18}", str(value)):
+        return None
+    return int(str(value))
+
+
+def _rename_new(part: Path, final: Path) -> None:
+    """Rename without overwriting. Raises: FileExistsError."""
+    try:
+        os.link(part, final)
+    except FileExistsError:
+        raise
+    except OSError:
+        # A file system without hard links: look, then rename.
+        if final.exists():
+            raise FileExistsError from None
+        os.replace(part, final)
+    else:
+        os.unlink(part)
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+def file_error(path: Path, error: OSError) -> FileError:
+    """The disk's refusal, as ours."""
+    return FileError(f"{path} cannot be written: {error.strerror or error}")

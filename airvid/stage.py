@@ -1,0 +1,141 @@
+"""The stage: a story of `commands/` is played on the program's one event loop, and what goes wrong is told here.
+
+Loaded on every start, so that nothing is imported before it is needed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False  # `typing` alone would cost more than a whole `--version`
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from types import ModuleType
+    from typing import Any
+
+# Stories whose function is not called as the command is; a command that is one word is the `run` of its module.
+_FUNCTIONS: dict[Sequence[str], str] = {("config", "list"): "list_all", ("config", "set"): "set_one"}
+# A run that is short never collects garbage; one that goes on begins to after so many seconds.
+_COLLECT_AFTER = 1.0
+
+
+def play(command: Sequence[str], values: Mapping[str, Any], common: Mapping[str, Any]) -> int:
+    """Play the story of a command, with what it needs opened before and closed behind it; the exit code.
+
+    `values` are its own options by name, None where nothing was said; `common` those that every command takes.
+    """
+    import asyncio
+    import gc
+
+    from airvid import system
+    from airvid.errors import AirvidError
+    from airvid.output import Output
+    from airvid.session import Common, Session
+
+    module = module_of(command)
+    story = getattr(module, _FUNCTIONS.get(tuple(command)) or (command[1] if len(command) > 1 else "run"))
+    options = [options_of(module, values)] if values else []
+    out = Output(
+        as_json=common.get("json", False),
+        quiet=common.get("quiet", False),
+        color=_wants_color(common.get("no_color", False)),
+    )
+
+    async def whole() -> None:
+        asyncio.get_running_loop().call_later(_COLLECT_AFTER, gc.enable)
+        session = Session(Common(**common), out)
+        try:
+            await story(session, *options)
+        finally:
+            await session.aclose()
+
+    try:
+        system.run(whole())
+    except AirvidError as error:
+        out.error(error)
+        return error.exit_code
+    return 0
+
+
+def module_of(command: Sequence[str]) -> ModuleType:
+    """The module that holds a command's story."""
+    from importlib import import_module
+
+    return import_module(f"airvid.commands.{command[0]}")
+
+
+def options_of(module: ModuleType, values: Mapping[str, Any]) -> Any:
+    """The story's Options. A name that Python has taken ends in `_` on the command line's side (`set_`, `all_`)."""
+    given = {name.rstrip("_"): value for name, value in values.items() if value is not None}
+    return module.Options(**{name: list(each) if isinstance(each, tuple) else each for name, each in given.items()})
+
+
+def _wants_color(refused: bool) -> bool:
+    return not refused and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def show(page: str) -> None:
+    """Print a page of help, in any locale."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    sys.stdout.write(page)
+
+
+def answer(act: Callable[[], int], arguments: Sequence[str]) -> int:
+    """Do what was asked for, and return the exit code. Whatever goes wrong becomes a sentence here, and only here."""
+    # A stream that was closed before we began (`>&-`) is one that nobody reads.
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+    try:
+        code = act()
+        sys.stdout.flush()
+        return code
+    except BaseException as caught:
+        error = _innermost(caught)
+    if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
+        # The last flush: standard output is on a disk that is full.
+        from airvid.errors import FileError
+        from airvid.system import forget
+
+        error = FileError(f"standard output cannot be written: {error.strerror}")
+        forget(sys.stdout)
+    # Typer's own answer to a closed pipe is SystemExit; a story's is Interrupted.
+    code = 141 if isinstance(error, BrokenPipeError | SystemExit) else int(getattr(error, "exit_code", 1))
+    if code == 141:
+        from airvid.system import forget
+
+        forget(sys.stdout)
+    elif isinstance(error, KeyboardInterrupt):
+        code = 130
+    elif isinstance(error, Exception):
+        return _report(error, arguments)
+    return code
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """What a group of errors was about: an interruption if there is one, else the first."""
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    leaves = [_innermost(each) for each in error.exceptions]
+    return next((leaf for leaf in leaves if not isinstance(leaf, Exception)), leaves[0])
+
+
+def _report(error: Exception, arguments: Sequence[str]) -> int:
+    from airvid.errors import AirvidError
+    from airvid.output import Output
+
+    out = Output(as_json="--json" in arguments, color=_wants_color("--no-color" in arguments))
+    if isinstance(error, AirvidError):
+        told = error
+    else:
+        told = AirvidError(
+            f"this is a bug in airvid: {type(error).__name__}: {error}",
+            hint="run it again with --debug, and report what it shows",
+        )
+        if "--debug" in arguments:
+            import traceback
+
+            traceback.print_exception(error)
+    out.error(told)
+    return told.exit_code

@@ -1,0 +1,253 @@
+"""What is generated from the live command line: the door's pages of help, the man pages, the README's reference."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from airvid import __version__, cli, layout, topics
+
+ROOT = Path(__file__).parent.parent
+PAGES = ROOT / "airvid" / "pages.py"
+GRAMMAR = ROOT / "airvid" / "grammar.py"
+MAN = ROOT / "airvid" / "man"
+README = ROOT / "README.md"
+_KINDS = {"StringParamType": "text", "IntParamType": "number"}
+WRITTEN_BY = "by `pytest --update-golden` from cli.py"
+
+
+@dataclass(frozen=True)
+class Described:
+    """One command, with the context that its help is rendered in."""
+
+    words: tuple[str, ...]
+    command: Any
+    ctx: Any
+
+    @property
+    def name(self) -> str:
+        return " ".join(("airvid", *self.words))
+
+    @property
+    def is_group(self) -> bool:
+        return hasattr(self.command, "commands")
+
+    @property
+    def summary(self) -> str:
+        """The first sentence of its help."""
+        return re.split(r"(?<=\.) |\n", self.command.help)[0].removesuffix(".")
+
+    @property
+    def help(self) -> str:
+        return str(self.ctx.get_help()) + "\n"
+
+    @property
+    def examples(self) -> list[str]:
+        lines = (self.command.epilog or "").splitlines()
+        end = lines.index("") if "" in lines else len(lines)
+        return [line.strip() for line in lines[1:end]]
+
+
+def commands() -> list[Described]:
+    """The program, every group and every command, as a reader meets them."""
+    return list(_below((), cli.tree(), None))
+
+
+def _below(words: tuple[str, ...], command: Any, parent: Any) -> Iterator[Described]:
+    # 78 columns, as Typer takes them of a terminal of 80, wherever this runs.
+    name = words[-1] if words else "airvid"
+    ctx = command.make_context(name, [], parent=parent, resilient_parsing=True, terminal_width=78)
+    yield Described(words, command, ctx)
+    for word, each in getattr(command, "commands", {}).items():
+        if not each.hidden:
+            yield from _below((*words, word), each, ctx)
+
+
+def pages() -> str:
+    """The source of airvid/pages.py."""
+    lines = [f'"""Written {WRITTEN_BY}: the help of every command at 80 columns."""', "", "PAGES = {"]
+    for each in commands():
+        assert not re.search(r'\\|"""', each.help)
+        words = "".join(f'"{word}", ' for word in each.words)
+        key = f"({words.strip() if len(each.words) == 1 else words.removesuffix(', ')})"
+        lines += [f'    {key}: """\\', each.help + '""",']
+    return "\n".join([*lines, "}", ""])
+
+
+# ---------------------------------------------------------------------- plain command lines
+
+
+def grammar() -> str:
+    """The source of airvid/grammar.py: what `parse` needs to know of each command."""
+    described = commands()
+    common = _options(described[0].command)
+    common.pop("--version")
+    lines = [f'"""Written {WRITTEN_BY}: the options of each command, for parse.py."""', ""]
+    lines += [
+        "from __future__ import annotations",
+        "",
+        "COMMON: dict[str, tuple[str, bool | str]] = {",
+        *_rows(common, ""),
+        "}",
+    ]
+    lines += [f"GROUPS = {[each.words for each in described if each.is_group and each.words]!r}"]
+    lines += ["COMMANDS: dict[tuple[str, ...], tuple[dict[str, tuple[str, bool | str]], list[tuple[str, str]]]] = {"]
+    for each in described:
+        if not each.is_group and not isinstance(each.command, layout.Page) and _is_plain(each.command):
+            own = {flag: option for flag, option in _options(each.command).items() if flag not in common}
+            lines += [f"    {each.words!r}: (", "        {", *_rows(own, " " * 8), "        },"]
+            lines += [f"        {_arguments(each.command)!r},", "    ),"]
+    return "\n".join([*lines, "}", ""])
+
+
+def _rows(options: dict[str, tuple[str, bool | str]], indent: str) -> list[str]:
+    return [f"{indent}    {flag!r}: {option!r}," for flag, option in sorted(options.items())]
+
+
+def _options(command: Any) -> dict[str, tuple[str, bool | str]]:
+    """Flag to name and kind: True or False for a switch, else what its value is."""
+    found: dict[str, tuple[str, bool | str]] = {}
+    for param in command.params:
+        if param.param_type_name != "option":
+            continue
+        if param.is_flag:
+            found |= dict.fromkeys(param.opts, (param.name, True))
+            found |= dict.fromkeys(param.secondary_opts, (param.name, False))
+        else:
+            kind = _kind(param)
+            assert kind == "text" or not param.multiple
+            found |= dict.fromkeys(param.opts, (param.name, "texts" if param.multiple else kind))
+    return found
+
+
+def _is_plain(command: Any) -> bool:
+    """Whether `parse` can read all that the command takes: not a number with bounds, say."""
+    return all(
+        (param.param_type_name == "option" and param.is_flag) or type(param.type).__name__ in _KINDS
+        for param in command.params
+    )
+
+
+def _kind(param: Any) -> str:
+    return _KINDS[type(param.type).__name__]
+
+
+def _arguments(command: Any) -> list[tuple[str, str]]:
+    found = []
+    for param in command.params:
+        if param.param_type_name == "argument":
+            assert _kind(param) == "text"
+            found.append((param.name, "many" if param.nargs == -1 else "required" if param.required else "optional"))
+    assert all(kind != "many" for _, kind in found[:-1])
+    return found
+
+
+# ---------------------------------------------------------------------- the README
+
+
+def readme(current: str) -> str:
+    """The README, with what stands between its markers written anew."""
+    for name, text in {"commands": _reference(), "exit codes": _exit_codes()}.items():
+        begin, end = f"<!-- {name}, written {WRITTEN_BY} -->\n", f"<!-- end of {name} -->\n"
+        before, _, rest = current.partition(begin)
+        _, _, after = rest.partition(end)
+        assert after, f"the README has no markers for {name}"
+        current = f"{before}{begin}\n{text}\n{end}{after}"
+    return current
+
+
+def _reference() -> str:
+    described = commands()[1:]
+    lines = ["| command | does |", "|---|---|"]
+    lines += [f"| `{each.name}` | {_cell(each.summary)} |" for each in described if not each.is_group]
+    common = layout.panels(described[0].command, described[0].ctx)[layout.COMMON]
+    lines += ["", "Common to all commands, before or after the command's name:", ""]
+    lines += ["| option | does |", "|---|---|", *(f"| `{_cell(flags)}` | {_cell(says)} |" for flags, says in common)]
+    for each in described:
+        if each.is_group:
+            continue
+        shown = each.help.partition("\nCommon:\n")
+        rest = shown[2].partition("\n\n")[2]
+        text = f"{shown[0]}\n{rest}".rstrip()
+        lines += [
+            "",
+            f"<details><summary><code>{each.name}</code></summary>",
+            "",
+            "```text",
+            text,
+            "```",
+            "",
+            "</details>",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _exit_codes() -> str:
+    rows = [f"| {code} | {f'`{name}`' if name else ''} | {_cell(when)} |" for code, name, _, when in topics.EXIT_CODES]
+    return "\n".join(["| code | name | when |", "|---|---|---|", *rows, ""])
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+# ---------------------------------------------------------------------- man pages
+
+
+def man_pages() -> dict[str, str]:
+    """The source of every man page, by its file's name."""
+    return {each.name.replace(" ", "-") + ".1": _man_page(each) for each in commands()}
+
+
+def _man_page(each: Described) -> str:
+    title = each.name.replace(" ", "-")
+    usage = " ".join(each.command.collect_usage_pieces(each.ctx))
+    lines = [
+        f'.\\" Written {WRITTEN_BY}.',
+        f'.TH "{_roff(title.upper())}" 1 "" "airvid {__version__}" "airvid"',
+        ".SH NAME",
+        f"{_roff(title)} \\- {_roff(each.summary)}",
+        ".SH SYNOPSIS",
+        f"\\fB{_roff(each.name)}\\fR {_roff(usage)}",
+        ".SH DESCRIPTION",
+        *(_roff(line) if line else ".PP" for line in each.command.help.splitlines()),
+    ]
+    if each.is_group:
+        lines.append(".SH COMMANDS")
+        for name, command in each.command.commands.items():
+            lines += _entry(f"{each.name} {name}", command.help.splitlines()[0])
+    for name, records in layout.panels(each.command, each.ctx).items():
+        lines.append(f'.SH "{name.upper()}"')
+        for flags, says in records:
+            lines += _entry(flags, says)
+    lines += [".SH EXAMPLES", ".nf", *map(_roff, each.examples), ".fi"]
+    if each.words:
+        lines += _exits(each)
+        parent = "airvid" if len(each.words) == 1 else f"airvid-{each.words[0]}"
+        lines += [".SH SEE ALSO", f".BR {_roff(parent)} (1)"]
+    else:
+        for topic, text in topics.TOPICS.items():
+            _, _, body = text.partition("\n\n")
+            lines += [f'.SH "{topic.replace("-", " ").upper()}"', ".nf", *map(_roff, body.rstrip().splitlines()), ".fi"]
+        others = [f"airvid-{'-'.join(found.words)}" for found in commands()[1:]]
+        lines += [".SH SEE ALSO", *(f".BR {_roff(name)} (1){',' if name != others[-1] else ''}" for name in others)]
+    return "\n".join(lines) + "\n"
+
+
+def _entry(term: str, says: str) -> list[str]:
+    return [".TP", f"\\fB{_roff(term)}\\fR", _roff(says)]
+
+
+def _exits(each: Described) -> list[str]:
+    _, _, told = each.command.epilog.partition("Exit codes:\n")
+    return [".SH EXIT STATUS", *(_roff(line.strip()) for line in told.splitlines())] if told else []
+
+
+def _roff(text: str) -> str:
+    """Text that troff shows as it stands."""
+    text = text.replace("\\", "\\e").replace("-", "\\-").replace("'", "\\(aq").replace("`", "\\(ga")
+    text = "".join(character if character.isascii() else f"\\[u{ord(character):04X}]" for character in text)
+    return "\\&" + text if text.startswith((".", "'")) else text

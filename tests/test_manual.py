@@ -1,0 +1,116 @@
+"""Help as the manual: what is generated has not drifted, the door's pages are Typer's own, man can show its pages."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import manual
+import pytest
+from conftest import World
+
+from airvid import cli, config, errors, naming, topics
+
+Golden = Callable[[Path, str], None]
+AIRVID = sorted((manual.ROOT / "airvid").rglob("*.py"))
+DESCRIBED = manual.commands()
+by_name = pytest.mark.parametrize("each", DESCRIBED, ids=lambda each: each.name)
+
+
+def test_the_pages_have_not_drifted(golden: Golden) -> None:
+    golden(manual.PAGES, manual.pages())
+
+
+def test_the_grammar_has_not_drifted(golden: Golden) -> None:
+    golden(manual.GRAMMAR, manual.grammar())
+
+
+def test_the_readme_has_not_drifted(golden: Golden) -> None:
+    golden(manual.README, manual.readme(manual.README.read_text("utf-8")))
+
+
+def test_the_man_pages_have_not_drifted(golden: Golden) -> None:
+    found = manual.man_pages()
+    for name, text in found.items():
+        golden(manual.MAN / name, text)
+    assert {path.name for path in manual.MAN.iterdir()} == set(found)
+
+
+@by_name
+def test_every_command_has_a_summary_two_examples_and_its_exit_codes(each: manual.Described) -> None:
+    assert 10 < len(each.summary) <= 66
+    if not each.is_group:
+        assert len(each.examples) == 2
+        assert "\nExit codes:\n" in each.help
+    assert max(map(len, each.help.splitlines())) <= 80
+
+
+def test_the_topics_fit_into_80_columns() -> None:
+    for text in [topics.INDEX, *topics.TOPICS.values()]:
+        assert max(map(len, text.splitlines())) <= 80
+        assert text.endswith("\n")
+    assert all(f"airvid help {name} " in topics.INDEX for name in topics.TOPICS)
+
+
+@by_name
+@pytest.mark.parametrize("columns", ["80", "200", "60", "nonsense"])
+def test_the_door_says_what_typer_says(
+    each: manual.Described, columns: str, world: World, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    world.env.setenv("COLUMNS", columns)
+    said = [world.airvid(*each.words, "--help"), world.airvid("--json", *each.words, "-h", "-q")]
+    said.append(world.airvid("help", *each.words) if each.words else world.airvid())
+    assert cli.run([*each.words, "--help"]) == 0
+    typers = capsysbinary.readouterr().out.decode()
+    assert [(result.code, result.out, result.err) for result in said] == [(0, typers, "")] * 3
+
+
+@pytest.mark.parametrize("topic", [[], *([name] for name in topics.TOPICS)])
+def test_the_door_and_typer_tell_the_same_of_a_topic(
+    topic: list[str], world: World, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    said = world.airvid("help", *topic, "--no-color")
+    assert cli.run(["help", *topic]) == 0
+    assert (said.code, said.out) == (0, capsysbinary.readouterr().out.decode())
+    assert said.out
+
+
+@pytest.mark.parametrize("words", [["nonsense"], ["create", "fox"], ["auth", "nonsense"], ["exit-codes", "json"]])
+def test_no_help_on_what_is_not_there_but_what_there_is(world: World, words: list[str]) -> None:
+    result = world.airvid("help", *words)
+    assert (result.code, result.out) == (2, "")
+    assert all(name in result.err for name in topics.TOPICS)
+    assert "hint: airvid help\n" in result.err
+
+
+def test_the_exit_codes_are_those_of_the_errors() -> None:
+    def below(kind: type[errors.AirvidError]) -> set[type[errors.AirvidError]]:
+        return {kind}.union(*(below(each) for each in kind.__subclasses__()))
+
+    told = {(code, name) for code, name, _, _ in topics.EXIT_CODES if name}
+    assert told == {(kind.exit_code, kind.code) for kind in below(errors.AirvidError)}
+
+
+def test_every_variable_is_in_the_manual() -> None:
+    told = topics.TOPICS["environment"]
+    assert all(f" {config.variable(name)}" in told for name in config.SETTINGS)
+    read = set(re.findall(r'environ(?:\.get\(|\[)"(\w+)"', "".join(each.read_text("utf-8") for each in AIRVID)))
+    assert all(name in told for name in read)
+
+
+def test_every_field_of_a_template_is_in_the_manual() -> None:
+    assert all(f"  {{{name}}} " in topics.TOPICS["templates"] for name in naming.FIELDS)
+    assert naming.DEFAULT_NAME in topics.TOPICS["templates"]
+
+
+@pytest.mark.parametrize("path", sorted(manual.MAN.iterdir()), ids=lambda path: path.name)
+@pytest.mark.skipif(shutil.which("man") is None, reason="there is no man")
+def test_man_shows_its_page_without_a_warning(path: Path) -> None:
+    env = {**os.environ, "LC_ALL": "C.UTF-8", "MANWIDTH": "80", "MANROFFOPT": "-wall"}
+    done = subprocess.run(["man", "--warnings", "-l", str(path)], capture_output=True, text=True, env=env, check=True)
+    assert done.stderr == ""
+    assert f"airvid-{path.stem.partition('-')[2]}".removesuffix("-") in done.stdout
