@@ -183,23 +183,24 @@ class Frame:
 
     def _drawn(self, line: Line, widths: dict[str, int], columns: int) -> tuple[str, int]:
         """One line with its styles, and its width."""
-        if line.trouble:
-            label = self._ruler.fit(line.cells["label"], min(widths.get("label", 0), columns))
-            text = self._ruler.cut(line.trouble, max(0, columns - self._ruler.width(label) - _GAP))
-            width = self._ruler.width(label) + _GAP + self._ruler.width(text)
-            return f"{self._in(label, 'bold')}{' ' * _GAP}{self._in(text, 'yellow')}", width
-        told, room = [], columns
-        for name, width in widths.items():
-            width = min(width, room)
+        told, used = list[str](), 0
+        for name, width in self._places(line, widths, columns):
+            width = min(width, columns - used - (_GAP if told else 0))
             if width <= 0:
                 break
-            room -= width + _GAP
+            used += width + (_GAP if told else 0)
             if name == "bar":
                 told.append(self._bar(line, width))
             else:
-                cell = self._ruler.fit(line.cells[name], width, right=name in _RIGHT)
-                told.append(self._in(cell, _style(name, line)))
-        return (" " * _GAP).join(told), columns - max(0, room)
+                cell = line.trouble if name == "trouble" else line.cells[name]
+                told.append(self._in(self._ruler.fit(cell, width, right=name in _RIGHT), _style(name, line)))
+        return (" " * _GAP).join(told), used
+
+    def _places(self, line: Line, widths: dict[str, int], columns: int) -> list[tuple[str, int]]:
+        """What a line shows, and how wide: where something stands in the way, that is all."""
+        if not line.trouble:
+            return list(widths.items())
+        return [("label", widths.get("label", 0)), ("trouble", min(self._ruler.width(line.trouble), columns))]
 
     def _bar(self, line: Line, width: int) -> str:
         if line.percent is None:
@@ -222,8 +223,8 @@ class Frame:
 
 
 def _style(name: str, line: Line) -> str:
-    if name == "label":
-        return "bold"
+    if name in ("label", "trouble"):
+        return "bold" if name == "label" else "yellow"
     return "dim" if name in ("about", "rest") or line.cells["state"] == QUEUED else ""
 
 
