@@ -15,10 +15,21 @@ import typer
 from airvid import __version__, topics
 from airvid.errors import UsageError
 from airvid.layout import MONEY, REQUEST, SAVING, SETTINGS, Group, Page, argument, command, epilog, option
-from airvid.stage import show
+from airvid.stage import play, show
+
+
+class _Root(Group):
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """As every group, but the name of a shell may be left out, which Typer's options do not know."""
+        whole = list[str]()
+        for word, following in zip(args, [*args[1:], "-"], strict=False):
+            is_alone = word in ("--install-completion", "--show-completion") and following.startswith("-")
+            whole += [word, ""] if is_alone else [word]
+        return super().parse_args(ctx, whole)
+
 
 _TYPER: dict[str, Any] = {
-    "cls": Group,
+    "cls": _Root,
     "rich_markup_mode": None,
     "add_completion": False,
     "pretty_exceptions_enable": False,
@@ -48,8 +59,17 @@ def _version(value: bool) -> None:
 def _root(
     ctx: typer.Context,
     _: Annotated[bool, option("--version", "Show the version and exit.", callback=_version, is_eager=True)] = False,
+    install_completion: Annotated[
+        str | None, option("--install-completion [SHELL]", "Make TAB complete in bash, zsh, fish or powershell.")
+    ] = None,
+    show_completion: Annotated[
+        str | None, option("--show-completion [SHELL]", "Print the script for that instead.")
+    ] = None,
 ) -> None:
     """Generate video from the terminal, and never pay for a clip twice."""
+    for act, shell in (("install", install_completion), ("show", show_completion)):
+        if shell is not None:
+            raise typer.Exit(play(("completion", act), {"shell": shell}, ctx.meta.get("airvid", {})))
     _help_alone(ctx)
 
 
@@ -160,6 +180,9 @@ def create(
     timeout: _Timeout = None,
     force: Annotated[bool | None, option("--force", "Overwrite existing files.", SAVING)] = None,
     open_: Annotated[bool | None, option("--open", "Open the saved clip in the desktop's player.", SAVING)] = None,
+    preview: Annotated[
+        bool, option("--preview", "Show its contact sheet in the terminal; implies -w.", SAVING)
+    ] = False,
 ) -> None:
     """Submit a clip; with --wait follow it, with -o save it."""
 
@@ -250,6 +273,19 @@ def download(
     open_: _Open = False,
 ) -> None:
     """Save results."""
+
+
+@command(
+    app,
+    "preview",
+    examples=["airvid preview fox.mp4", "airvid preview last --json    # its frames, seconds and size"],
+    exit_codes=[0, 2, 3, 4, 5, 6, 8, 9, 10, 11],
+)
+def preview(
+    what: Annotated[str, argument("FILE|ID", "A clip's file, a task id, a unique prefix of one, or `last`.")],
+    open_: Annotated[bool, option("--open", "In the desktop's player instead.")] = False,
+) -> None:
+    """Show a clip's contact sheet in the terminal."""
 
 
 app.add_typer(auth)

@@ -9,7 +9,6 @@ AirvidError          1   failure      anything unforeseen
 ├ PaymentError       7   payment      402, --max-cost or a budget
 ├ LimitedError       8   limited      a rate or concurrency limit
 ├ UnavailableError   9   unavailable  network or server failure after the retries
-│ ├ CertificateError 9                the server's certificate cannot be trusted
 │ └ UnknownFateError 9                the POST went out and nobody can say what became of it
 ├ WaitTimeoutError  10   timeout      --timeout ran out; the task itself goes on
 ├ FileError         11   file         a local file
@@ -114,7 +113,9 @@ class LimitedError(AirvidError):
 
 
 class UnavailableError(AirvidError):
-    """The server or the way to it failed. `sent` is False only where it surely never saw the request."""
+    """The server or the way to it failed. `sent` is False only where it surely never saw the request; `is_final`:
+    asking again will not change that.
+    """
 
     code = "unavailable"
     exit_code = 9
@@ -124,6 +125,7 @@ class UnavailableError(AirvidError):
         message: str,
         *,
         sent: bool = True,
+        is_final: bool = False,
         retry_after: float | None = None,
         hint: str | None = None,
         request_id: str | None = None,
@@ -131,11 +133,8 @@ class UnavailableError(AirvidError):
     ) -> None:
         super().__init__(message, hint=hint, request_id=request_id, task_id=task_id)
         self.sent = sent
+        self.is_final = is_final
         self.retry_after = retry_after
-
-
-class CertificateError(UnavailableError):
-    """The server's certificate cannot be trusted: asking again will not change that. Nothing was sent."""
 
 
 class UnknownFateError(UnavailableError):

@@ -115,6 +115,8 @@ class _Reader:
         except NotFoundError as error:
             return self._missing(error)
         except (UnavailableError, LimitedError) as error:
+            if isinstance(error, UnavailableError) and error.is_final and not self.was_seen:
+                raise
             return Trouble(error.message, error.retry_after, isinstance(error, LimitedError))
         except UsageError:
             raise
@@ -178,23 +180,25 @@ async def follow(
     *,
     is_fresh: bool = False,
     was_seen: bool = False,
+    usual_end: float | None = None,
 ) -> AsyncGenerator[Task | Trouble, None]:
     """Yield the task at each change until it ends; the last one is whole, by GET.
 
-    `is_fresh`: it was made moments ago, so that a 404 may be early; `was_seen`: this very run has had word of it.
+    `is_fresh`: it was made moments ago, so that a 404 may be early; `was_seen`: this very run has had word of it;
+    `usual_end`: when such tasks end, in seconds of `clock.elapsed`, where that is known.
     Raises: NotFoundError where the task is gone for good; the server's refusal where the task was never seen.
     """
     shared.followed += 1
     try:
-        async with aclosing(_followed(_Reader(api, task, is_fresh, was_seen), shared)) as sightings:
+        async with aclosing(_followed(_Reader(api, task, is_fresh, was_seen), shared, Pace(usual_end))) as sightings:
             async for seen in sightings:
                 yield seen
     finally:
         shared.followed -= 1
 
 
-async def _followed(reader: _Reader, shared: Shared) -> AsyncGenerator[Task | Trouble, None]:
-    fruitless, stream_at, pace = 0, clock.elapsed(), Pace()
+async def _followed(reader: _Reader, shared: Shared, pace: Pace) -> AsyncGenerator[Task | Trouble, None]:
+    fruitless, stream_at = 0, clock.elapsed()
     while True:
         before, began, hint = reader.task, clock.elapsed(), 0.0
         streams = clock.elapsed() >= stream_at and shared.take_stream()
@@ -239,12 +243,11 @@ async def _streamed(reader: _Reader, shared: Shared) -> AsyncGenerator[Task | Tr
             async for payload in payloads:
                 was_heard = reader.was_seen = True
                 news = reader.task.updated(payload)
-                if news == reader.task:
-                    continue
-                reader.task = news
+                is_news, reader.task = news != reader.task, news
                 if news.is_terminal:
                     return  # the whole record is for the GET to tell
-                yield news
+                if is_news:
+                    yield news
     except (UnavailableError, LimitedError) as error:
         yield Trouble(error.message, error.retry_after, isinstance(error, LimitedError))
     except AirvidError:

@@ -42,6 +42,7 @@ COMMANDS: dict[tuple[str, ...], tuple[dict[str, tuple[str, bool | str]], list[tu
             '--no-wait': ('wait', False),
             '--open': ('open_', True),
             '--output': ('output', 'text'),
+            '--preview': ('preview', True),
             '--prompt-file': ('prompt_file', 'text'),
             '--quality': ('quality', 'text'),
             '--reference': ('reference', 'texts'),
@@ -115,6 +116,12 @@ COMMANDS: dict[tuple[str, ...], tuple[dict[str, tuple[str, bool | str]], list[tu
             '-o': ('output', 'text'),
         },
         [('ids', 'many')],
+    ),
+    ('preview',): (
+        {
+            '--open': ('open_', True),
+        },
+        [('what', 'required')],
     ),
     ('auth', 'login'): (
         {

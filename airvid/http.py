@@ -12,8 +12,6 @@ import asyncio
 import json
 import random
 import re
-import ssl
-import urllib.request
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
@@ -25,9 +23,9 @@ import httpx_sse
 
 from airvid import __version__, clock, retry, secret
 from airvid.answers import Answer, parse_json, refusal
-from airvid.errors import CertificateError, LimitedError, UnavailableError
-from airvid.sockets import IN_BULK, Transport
-from airvid.system import IS_WINDOWS, trust_store
+from airvid.errors import LimitedError, UnavailableError
+from airvid.route import Routes, unavailable
+from airvid.sockets import IN_BULK
 
 T = TypeVar("T")
 USER_AGENT = f"airvid/{__version__} (httpx {httpx.__version__})"
@@ -36,15 +34,8 @@ MAX_REDIRECTS = 10
 NONSENSE_PATIENCE = 10.0
 # More than any listing; an answer that goes on beyond this is no answer.
 MAX_ANSWER_BYTES = 64 << 20
-_PROXY_HINT = "HTTPS_PROXY=http://host:port, or NO_PROXY for this server"
-_NOT_SENT = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.PoolTimeout,
-    httpx.ProxyError,
-    httpx.UnsupportedProtocol,
-    httpx.InvalidURL,
-)
+# Bytes of a redirect's body that are worth reading for the sake of its connection.
+SHORT_BODY = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -84,15 +75,12 @@ class Wire:
         self._key = key
         self._trace = trace
         self._note = note
-        self._use_proxies = use_proxies
         # How far the server's clock is ahead of ours, in seconds, by its last answer.
         self._clock_offset = 0.0
-        self._clients: dict[tuple[str, str | None, bool], httpx.AsyncClient] = {}
-        self._tls: ssl.SSLContext | None = None
+        self._routes = Routes(use_proxies)
 
     async def aclose(self) -> None:
-        for client in self._clients.values():
-            await client.aclose()
+        await self._routes.aclose()
 
     async def get(self, path: str, parse: Callable[[Answer], T | None], *, patience: float, method: str = "GET") -> T:
         """`parse` of the first good answer; an answer that it refuses (None) counts as a server failure.
@@ -111,9 +99,9 @@ class Wire:
                 raise UnavailableError(
                     f"the server's answer makes no sense: {answer.message}", request_id=answer.request_id
                 )
-            except CertificateError:
-                raise
             except (UnavailableError, LimitedError) as error:
+                if isinstance(error, UnavailableError) and error.is_final:
+                    raise
                 spent = clock.elapsed() - began
                 pause = retry.next_pause(attempt, spent, patience, error.retry_after, random.random())
                 if pause is None:
@@ -170,11 +158,16 @@ class Wire:
             request.extensions[IN_BULK] = True
             async with self._send(request) as response:
                 if response.status_code not in (301, 302, 303, 307, 308):
-                    chunks = response.aiter_raw()
+                    # An encoding that nobody asked for is undone; else the bytes are as they come.
+                    is_encoded = response.headers.get("content-encoding", "identity") != "identity"
+                    chunks = response.aiter_bytes() if is_encoded else response.aiter_raw()
                     yield Body(response.status_code, response.headers, url, chunks)
                     return
                 url = _redirected(url, response.headers.get("location", ""))
-        raise UnavailableError(f"more than {MAX_REDIRECTS} redirects on the way to the result")
+                async for _ in response.aiter_raw():  # what is read to its end leaves the connection for the next hop
+                    if response.num_bytes_downloaded > SHORT_BODY:
+                        break
+        raise UnavailableError(f"more than {MAX_REDIRECTS} redirects on the way to the result", is_final=True)
 
     async def _exchange(self, method: str, path: str, body: dict[str, Any] | None = None, *, timeout: float) -> Answer:
         request = self._build(method, self.base_url + path, timeout, body=body)
@@ -200,11 +193,13 @@ class Wire:
         try:
             if self._key and self._is_api(url):
                 common["Authorization"] = f"Bearer {self._key}"
-            request = self._client(url).build_request(method, url, json=body, headers=common, timeout=timeout)
+            request = self._routes.client(url).build_request(method, url, json=body, headers=common, timeout=timeout)
             if not 0 < (request.url.port or 80) < 65536:
                 raise httpx.InvalidURL("no such port")
         except (httpx.InvalidURL, ValueError) as error:
-            raise UnavailableError(f"not a usable address: {_without_query(url)} ({error})", sent=False) from None
+            raise UnavailableError(
+                f"not a usable address: {_without_query(url)} ({error})", sent=False, is_final=True
+            ) from None
         self._show(f"> {method} {request.url}", request.headers, request.content)
         return request
 
@@ -213,7 +208,7 @@ class Wire:
         """The answer's head, its body still to come; everything httpx raises inside comes out as ours."""
         response: httpx.Response | None = None
         try:
-            client = self._client(str(request.url), fresh=request.method == "POST")
+            client = self._routes.client(str(request.url), fresh=request.method == "POST")
             response = await client.send(request, stream=True)
             if (told := retry.http_date(response.headers.get("date", ""))) is not None and self._is_api(request.url):
                 self._clock_offset = told - clock.now()
@@ -221,7 +216,7 @@ class Wire:
             yield response
         except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, TimeoutError) as error:
             self._show(f"! {type(error).__name__}: {error}", {}, None)
-            raise _unavailable(error, request.url) from error
+            raise unavailable(error, request.url, self._routes.proxy_of(str(request.url))) from error
         finally:
             if response is not None:
                 await response.aclose()
@@ -252,35 +247,6 @@ class Wire:
         """Unix seconds by the API's clock, as far as it has told."""
         return clock.now() + self._clock_offset
 
-    def _client(self, url: str, *, fresh: bool = False) -> httpx.AsyncClient:
-        """One client a scheme and proxy: a TLS context costs more than a request, so only https pays for one.
-
-        A POST has a connection of its own: one that was kept and dies as it is reused would leave its fate unknown.
-        """
-        scheme = "https" if url.lower().startswith("https") else "http"
-        proxy = _proxy_of(url) if self._use_proxies else None
-        if (scheme, proxy, fresh) not in self._clients:
-            limits = httpx.Limits(max_keepalive_connections=0 if fresh else 20, max_connections=100)
-            tls = self._trusted() if "https" in (scheme, (proxy or "")[:5]) else _trusting_nobody()
-            if proxy is None and not IS_WINDOWS:  # whose event loop has none of what our sockets wait by
-                client = httpx.AsyncClient(transport=Transport(tls, limits), trust_env=False)
-            else:
-                client = _stock_client(proxy, tls, limits)
-            self._clients[scheme, proxy, fresh] = client
-        return self._clients[scheme, proxy, fresh]
-
-    def _trusted(self) -> ssl.SSLContext:
-        if self._tls is None:
-            try:
-                self._tls = trust_store()
-            except OSError as error:
-                raise CertificateError(
-                    f"the certificates that SSL_CERT_FILE or SSL_CERT_DIR names cannot be read: {error}",
-                    sent=False,
-                    hint="name a file of PEM certificates, or unset SSL_CERT_FILE",
-                ) from None
-        return self._tls
-
     def _scrub(self, value: str) -> str:
         return secret.without(self._key, value, "[key]")
 
@@ -300,66 +266,15 @@ def origin(url: str | httpx.URL) -> tuple[str, str, int | None]:
     return parsed.scheme, parsed.host, parsed.port or {"http": 80, "https": 443}.get(parsed.scheme)
 
 
-def _proxy_of(url: str) -> str | None:
-    """The proxy for a URL, as HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY or the system's settings say."""
-    proxies = urllib.request.getproxies()
-    if not proxies:
-        return None
-    parsed = httpx.URL(url)
-    if urllib.request.proxy_bypass(f"{parsed.host}:{parsed.port}" if parsed.port else parsed.host):
-        return None
-    return proxies.get(parsed.scheme) or proxies.get("all")
-
-
-def _stock_client(proxy: str | None, tls: ssl.SSLContext, limits: httpx.Limits) -> httpx.AsyncClient:
-    """httpx as it comes, which speaks all kinds of proxy. Raises: UnavailableError for one that cannot be used."""
-    if proxy and "://" not in proxy:
-        proxy = f"http://{proxy}"
-    try:
-        return httpx.AsyncClient(verify=tls, proxy=proxy, trust_env=False, limits=limits)
-    except ImportError:
-        raise UnavailableError(
-            "a SOCKS proxy is set, which needs one package more", sent=False, hint="pip install 'httpx[socks]'"
-        ) from None
-    except (ValueError, httpx.InvalidURL):
-        raise UnavailableError("the proxy that is set has no usable address", sent=False, hint=_PROXY_HINT) from None
-
-
-def _trusting_nobody() -> ssl.SSLContext:
-    """For plain http, which never needs the trust store; it fails closed should TLS come up all the same."""
-    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-
-
-def _unavailable(error: Exception, url: httpx.URL) -> UnavailableError:
-    where = f"{url.host}:{url.port}" if url.port else url.host
-    if found := re.search(r"CERTIFICATE_VERIFY_FAILED\] (?:certificate verify failed: )?([^(]*)", str(error)):
-        return CertificateError(
-            f"the certificate of {where} cannot be trusted: {found[1].strip()}",
-            sent=False,
-            hint="behind a company's proxy, name its root certificates: SSL_CERT_FILE=/path/to/roots.pem",
-        )
-    if isinstance(error, httpx.ProxyError):
-        what = f"the proxy refused the way to {where}: {error}"
-    elif isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout):
-        what = f"no connection to {where} within the time allowed"
-    elif isinstance(error, httpx.ConnectError):
-        what = f"no connection to {where}: {error}"
-    elif isinstance(error, httpx.TimeoutException | TimeoutError):
-        what = f"{where} fell silent"
-    else:
-        what = f"the connection to {where} broke: {error or type(error).__name__}"
-    return UnavailableError(what, sent=not isinstance(error, _NOT_SENT))
-
-
 def _redirected(url: str, location: str) -> str:
     try:
         target = str(httpx.URL(url).join(location)) if location else ""
     except (httpx.InvalidURL, ValueError):
         target = ""
     if not target.lower().startswith(("http://", "https://")):
-        raise UnavailableError("the result redirects to something that is not a web address")
+        raise UnavailableError("the result redirects to something that is not a web address", is_final=True)
     if url.lower().startswith("https:") and target.lower().startswith("http:"):
-        raise UnavailableError("the result redirects from https down to http, which is refused")
+        raise UnavailableError("the result redirects from https down to http, which is refused", is_final=True)
     return target
 
 

@@ -164,12 +164,15 @@ class Journal:
 
     # ------------------------------------------------------------------ what became of a task
 
-    def note_task(self, base_url: str, *tasks: Task) -> None:
-        """Keep the server's last word on tasks of ours. A journal that cannot be written never stops a paid clip."""
+    def note_task(self, base_url: str, *tasks: Task, ended_now: bool = False) -> None:
+        """Keep the server's last word on tasks of ours; `ended_now`: they ran until this moment.
+
+        A journal that cannot be written never stops a paid clip.
+        """
         self._note(
             "UPDATE clip SET status = :status, error = coalesce(:error, error),"
             " cost_cents = coalesce(:cost, cost_cents), created = coalesce(created, :created),"
-            " expires_at = coalesce(expires_at, :expires_at)"
+            " expires_at = coalesce(expires_at, :expires_at), ended_at = coalesce(ended_at, :ended_at)"
             " WHERE base_url = :base_url AND task_id = :task_id"
             " AND (status IS NOT :status OR cost_cents IS NOT coalesce(:cost, cost_cents))",
             *(
@@ -181,6 +184,7 @@ class Journal:
                     "error": _storable(task.error),
                     "created": task.created,
                     "expires_at": task.expires_at,
+                    "ended_at": clock.now() if ended_now else None,
                 }
                 for task in tasks
             ),
@@ -275,6 +279,15 @@ class Journal:
             " ('completed', 'failed', 'expired', 'deleted') ORDER BY intended_at, id",
             (base_url,),
         )
+
+    def past_seconds(self, base_url: str, model: str) -> list[float]:
+        """How long this model's last clips took from the POST's answer to their end, as this machine saw it."""
+        rows = self._rows(
+            "SELECT ended_at - known_at AS seconds FROM clip WHERE base_url = ? AND model = ? AND ended_at IS NOT NULL"
+            " AND status = 'completed' AND NOT adopted AND ended_at > known_at ORDER BY id DESC LIMIT 20",
+            (base_url, _storable(model)),
+        )
+        return [row["seconds"] for row in rows]
 
     def saved_ids(self, base_url: str) -> set[str]:
         rows = self._ask("SELECT * FROM clip WHERE base_url = ? AND saved_at IS NOT NULL", (base_url,))
@@ -421,8 +434,16 @@ def _take(database: sqlite3.Connection, entry: Entry, task: Task) -> None:
 def _known(database: sqlite3.Connection, entry: Entry, task: Task, *, adopted: bool = False) -> Entry:
     database.execute(
         "UPDATE clip SET fate = 'known', task_id = ?, status = ?, created = ?, expires_at = ?, candidates = '[]',"
-        " present = '[]', adopted = ? WHERE id = ?",
-        (_storable(task.task_id), _storable(task.status), task.created, task.expires_at, adopted, entry.id),
+        " present = '[]', adopted = ?, known_at = ? WHERE id = ?",
+        (
+            _storable(task.task_id),
+            _storable(task.status),
+            task.created,
+            task.expires_at,
+            adopted,
+            clock.now(),
+            entry.id,
+        ),
     )
     return _entry(database.execute("SELECT * FROM clip WHERE id = ?", (entry.id,)).fetchone())
 

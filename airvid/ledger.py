@@ -75,6 +75,12 @@ CREATE TABLE spending (day TEXT PRIMARY KEY, cents REAL NOT NULL);
             ),
         )
     ),
+    # When the POST was answered and when the end was seen, by this machine's clock: how long a model's clips take.
+    """
+ALTER TABLE clip ADD COLUMN known_at REAL;
+ALTER TABLE clip ADD COLUMN ended_at REAL;
+CREATE INDEX clip_by_model ON clip (base_url, model, id) WHERE ended_at IS NOT NULL;
+""",
 )
 VERSION = len(_LAYOUTS)
 _BUSY_SECONDS = 10.0

@@ -1,92 +1,35 @@
 """Standard output is data, standard error is talk. Stories speak in meanings; this decides how they look.
 
-On a terminal results are tables, elsewhere tab-separated lines, with `--json` one object a line (contract §2).
-`plain()` is the one place that tames text from the server and from files, and every word passes through it.
+On a terminal results are tables and cards, elsewhere tab-separated lines, with `--json` one object a line (contract
+§2). Every word passes through `text.plain()` or `text.dumps()`.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
-from airvid import clock, secret, system
+from airvid import secret, system, terminal, views
 from airvid.errors import AirvidError, FileError, Interrupted, SeveralErrors
 from airvid.tasks import COMPLETED, Model, Sighting
+from airvid.terminal import styled
+from airvid.text import dumps, masked, money, plain, size, usd
+from airvid.views import Cell, Column
 
-# C0, DEL and C1 controls, line and paragraph separators, bidi overrides and isolates, halves of characters.
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_UNSAFE_IN_JSON = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+if TYPE_CHECKING:
+    from airvid.tables import Painter
+
 # What the provider's keys look like: one that was typed in the wrong place is not repeated.
 _KEY_LIKE = re.compile(r"\b(?:sk-air-|airf_oat_|afk-)[\w.-]{8,}")
-_STYLES = {"red": "31", "yellow": "33", "green": "32", "dim": "2", "bold": "1", "cyan": "36"}
 # A sentence of an error is for reading; what goes on beyond this is not.
 _LONGEST_SENTENCE = 2000
 # The signal that a Unix tool dies of when its reader has gone (contract 2.5); Windows has none of that name.
 SIGPIPE = 13
-
-
-def plain(value: object) -> str:
-    """Text as one harmless line: white space folded, control characters and bidi tricks shown as escapes."""
-    return _UNSAFE.sub(_escape, re.sub(r"[\t\n\r]+", " ", str(value)))
-
-
-def _escape(found: re.Match[str]) -> str:
-    code = ord(found[0])
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
-
-
-def dumps(record: object, *, indent: int | None = None) -> str:
-    """JSON that any terminal and any locale can print: what could do harm is escaped, the rest is as it is."""
-    separators = (",", ":") if indent is None else None
-    whole = json.dumps(record, ensure_ascii=False, indent=indent, separators=separators, default=str)
-    return _UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", whole)
-
-
-def masked(key: str) -> str:
-    """A key as it may be shown: `sk-air-…last4`."""
-    return f"sk-air-…{key[-4:]}" if len(key) > 12 else "sk-air-…"
-
-
-def money(cents: float | None) -> str:
-    """`$0.80`; fractions of a cent are kept where there are any."""
-    if cents is None:
-        return "?"
-    dollars = cents / 100
-    exact = f"{dollars:.6f}".rstrip("0")
-    return f"${dollars:.2f}" if len(exact) <= len(f"{dollars:.2f}") else f"${exact}"
-
-
-def length(seconds: float) -> str:
-    """A length of time as a reader says it: `42s`, `3m05s`, `2h10m`, `5d`."""
-    whole = int(max(0.0, seconds))
-    if whole < 60:
-        return f"{whole}s"
-    if whole < 3600:
-        return f"{whole // 60}m{whole % 60:02}s"
-    return f"{whole // 3600}h{whole % 3600 // 60:02}m" if whole < 172_800 else f"{whole // 86_400}d"
-
-
-def size(count: float) -> str:
-    """`5.2 MB`, in powers of ten as curl and file managers do."""
-    for unit in ("B", "kB", "MB"):
-        if count < 999.95:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} GB"
-
-
-def moment(at: float | None) -> str:
-    """A Unix time in local time, `2026-11-20 14:03`."""
-    try:
-        return datetime.fromtimestamp(at).strftime("%Y-%m-%d %H:%M") if at is not None else "?"
-    except (ValueError, OverflowError, OSError):
-        return "?"
+Noun = TypeVar("Noun")
 
 
 class Output:
@@ -109,9 +52,9 @@ class Output:
         # The key of this run: whoever repeats it, it is never printed.
         self.secret = ""
         self._lost: OSError | None = None
-        self.forces_color = bool(os.environ.get("FORCE_COLOR"))
-        # While bars are live on this terminal, they print what is said above themselves.
-        self.above_bars: Callable[[str], None] | None = None
+        self._forces_color = os.environ.get("FORCE_COLOR", "0") not in ("", "0", "false")
+        # While bars are live on this terminal, they make room for what is written on it or, by a pipe, ends up there.
+        self.step_aside: Callable[[bool], None] | None = None
         for stream in (self.stdout, self.stderr):
             try:
                 if hasattr(stream, "reconfigure"):
@@ -123,30 +66,31 @@ class Output:
     def is_terminal(self) -> bool:
         return self.stdout.isatty()
 
-    @property
-    def can_move(self) -> bool:
-        """Whether standard error's terminal can move its cursor."""
-        return os.environ.get("TERM") != "dumb"
-
     # ------------------------------------------------------------------ talk
 
     def note(self, message: str) -> None:
         """Something worth knowing; not with `--quiet`."""
         if not self.quiet:
-            self._talk(plain(message), "dim")
+            self._talk(self._in(plain(message), "dim"))
+
+    def last_word(self, name: str, message: str, is_good: bool) -> None:
+        """How something ended that was shown live."""
+        if not self.quiet:
+            sign = ("✓" if is_good else "✗") if terminal.can_write(self.stderr, "✓✗") else "+" if is_good else "x"
+            self._talk(f"{self._in(sign, 'green' if is_good else 'red')} {plain(f'{name}: {message}')}")
 
     def warn(self, message: str) -> None:
         """Something that may need doing; not with `--quiet`."""
         if not self.quiet:
-            self._talk(f"warning: {plain(message)}", "yellow")
+            self.alarm(message)
 
     def alarm(self, message: str) -> None:
         """A warning that not even `--quiet` may swallow."""
-        self._talk(f"warning: {plain(message)}", "yellow")
+        self._talk(f"{self._in('warning:', 'bold yellow')} {plain(message)}")
 
     def trace(self, line: str) -> None:
         """A line of `--debug`."""
-        self._talk(plain(line), "dim")
+        self._talk(self._in(plain(line), "dim"))
 
     def error(self, error: AirvidError) -> None:
         """What happened, and the command that helps; with `--json` as an object (contract 3.1)."""
@@ -154,22 +98,23 @@ class Output:
             if self.as_json:
                 record = each.record()
                 record["message"] = str(record["message"])[:_LONGEST_SENTENCE]
-                self._talk(dumps({"error": record}), None)
+                self._talk(dumps({"error": record}))
                 continue
             subject = f"{each.task_id}: " if each.task_id else ""
             reference = f" (request {each.request_id[:100]})" if each.request_id else ""
-            self._talk(plain(f"error: {subject}{each.message[:_LONGEST_SENTENCE]}{reference}"), "red")
+            told = plain(f"{subject}{each.message[:_LONGEST_SENTENCE]}{reference}")
+            self._talk(f"{self._in('error:', 'bold red')} {told}")
             if each.hint:
-                self._talk(plain(f"hint: {each.hint}"), "cyan")
+                self._talk(f"{self._in('hint:', 'bold cyan')} {plain(each.hint)}")
 
-    def _talk(self, line: str, style: str | None) -> None:
+    def _in(self, text: str, style: str) -> str:
+        return styled(text, style) if self.color and (self.stderr.isatty() or self._forces_color) else text
+
+    def _talk(self, line: str) -> None:
         line = _KEY_LIKE.sub(lambda found: masked(found[0]), self._without_secret(line))
         try:
-            if self.above_bars:
-                self.above_bars(line)
-                return
-            if style and self.color and (self.stderr.isatty() or self.forces_color):
-                line = f"\x1b[{_STYLES[style]}m{line}\x1b[0m"
+            if self.step_aside:
+                self.step_aside(True)
             self.stderr.write(line + "\n")
             self.stderr.flush()
         except OSError:
@@ -191,9 +136,11 @@ class Output:
 
     # ------------------------------------------------------------------ results
 
-    def line(self, *fields: object) -> None:
-        """One line of result: its fields, with tabs between them."""
-        self._say("\t".join("" if field is None else plain(field) for field in fields))
+    def line(self, *fields: object, path: str | None = None) -> None:
+        """One line of result: its fields, with tabs between them. On a terminal it leads to the file at `path`."""
+        line = "\t".join("" if field is None else plain(field) for field in fields)
+        has_link = path and self.color and self.is_terminal and terminal.can_link(os.environ)
+        self._say(terminal.linked(line, terminal.file_link(path)) if has_link else line)
 
     def emit(self, record: object) -> None:
         """One JSON object: a compact line, on a terminal indented."""
@@ -223,12 +170,10 @@ class Output:
         return secret.without(self.secret, line, masked(self.secret))
 
     def _say(self, line: str) -> None:
-        line = self._without_secret(line)
-        if self.above_bars and self.is_terminal:
-            self.above_bars(line)
-            return
         with self._told_when_it_fails():
-            self.stdout.write(line + "\n")
+            if self.step_aside:
+                self.step_aside(self.is_terminal)
+            self.stdout.write(self._without_secret(line) + "\n")
             self.stdout.flush()
 
     def submitted(self, seen: Sighting) -> None:
@@ -244,7 +189,7 @@ class Output:
         if self.as_json:
             self.emit(seen.record())
         elif seen.status == COMPLETED and where:
-            self.line(where)
+            self.line(where, path=seen.output)
 
     def ended(self, seen: Sighting, *, wants_file: bool) -> None:
         """A watched task that ended: id, state, file or URL."""
@@ -269,59 +214,25 @@ class Output:
             self._say(dumps(body | ({"input_images": images} if images else {}), indent=2))
         else:
             self._say(dumps(body))
-        self.line("estimate", "unknown" if cents is None else money(cents))
+        self.line("estimate", "unknown" if cents is None else money(cents) if self.is_terminal else usd(cents))
 
     def tasks(self, sightings: Sequence[Sighting], *, as_array: bool) -> None:
-        """Several tasks, a row each. As JSON one array, or an object a line."""
+        """Several tasks, a row each; of a few, on a terminal, a card each. As JSON one array, or an object a line."""
         if self.as_json:
             records = [seen.record() for seen in sightings]
             for record in [records] if as_array else records:
                 self.emit(record)
-            return
-        header = ["ID", "STATUS", "%", "AGE", "COST", "MODEL", "PROMPT", "FILE"]
-        self._table(header, (self._task_row(seen) for seen in sightings))
+        elif self.is_terminal and not as_array and len(sightings) == 1:
+            self._draw(lambda painter: painter.card(views.task_card(sightings[0])))
+        else:
+            self._rows(views.TASK_COLUMNS, sightings, views.task_cells, views.task_fields)
 
     def entries(self, sightings: Sequence[Sighting]) -> None:
         """The journal's entries, with the estimate beside what was settled. As JSON one array."""
         if self.as_json:
             self.emit([seen.record() for seen in sightings])
-            return
-        header = ["ID", "STATUS", "AGE", "ESTIMATE", "COST", "MODEL", "PROMPT", "FILE"]
-        self._table(header, (self._entry_row(seen) for seen in sightings))
-
-    def _task_row(self, seen: Sighting) -> list[str]:
-        percent = "" if seen.task is None or seen.task.progress is None else f"{seen.task.progress:.0f}"
-        cost = self._amount(seen.cost_cents)
-        return [self._name(seen), seen.status, percent, self._age(seen), cost, *self._about(seen)]
-
-    def _entry_row(self, seen: Sighting) -> list[str]:
-        estimate = self._amount(seen.entry.estimate_cents if seen.entry else None)
-        settled = self._amount(seen.entry.cost_cents if seen.entry else None)
-        return [self._name(seen), seen.status, self._age(seen), estimate, settled, *self._about(seen)]
-
-    def _name(self, seen: Sighting) -> str:
-        """The id; for a reader its beginning, which commands take as well where it tells tasks apart."""
-        if not seen.task_id:  # a create of unknown fate has none: its number in the journal stands for it
-            return f"(intent {seen.entry.id if seen.entry else ''})"
-        is_uuid = len(seen.task_id) == 36 and seen.task_id[8] == "-"
-        return seen.task_id[:8] if self.is_terminal and is_uuid else seen.task_id
-
-    def _about(self, seen: Sighting) -> tuple[str, str, str]:
-        """Model, prompt and file; for a reader only the file's name."""
-        file = seen.file or ""
-        return seen.model or "", seen.prompt or "", os.path.basename(file) if self.is_terminal else file
-
-    def _age(self, seen: Sighting) -> str:
-        """For a reader how long ago, for a program the Unix time."""
-        if seen.created is None:
-            return ""
-        return length(clock.now() - seen.created) if self.is_terminal else f"{seen.created:.0f}"
-
-    def _amount(self, cents: float | None) -> str:
-        """For a reader `$0.80`, for a program `0.8`."""
-        if cents is None:
-            return ""
-        return money(cents) if self.is_terminal else f"{cents / 100:.6g}"
+        else:
+            self._rows(views.TASK_COLUMNS, sightings, views.task_cells, views.entry_fields)
 
     def ids(self, ids: Iterable[str]) -> None:
         """Task ids, one a line; as JSON one array."""
@@ -335,17 +246,22 @@ class Output:
     def models(self, models: Sequence[Model], seconds: float | None) -> None:
         """The listing: what each can do, and what a clip of `seconds` (its minimum if None) costs."""
         if self.as_json:
-            self.emit([model_record(model, seconds) for model in models])
+            self.emit([views.model_record(model, seconds) for model in models])
             return
-        header = ["MODEL", "MODES", "SECONDS", "ASPECT RATIOS", "QUALITIES", "$/S", "$/CLIP", "STATUS"]
-        comma = ", " if self.is_terminal else ","
-        self._table(header, (_model_row(model, seconds, comma) for model in models))
+        self._rows(
+            views.model_columns(seconds),
+            models,
+            lambda model: views.model_cells(model, seconds),
+            lambda model: views.model_fields(model, seconds),
+        )
 
     def model(self, model: Model, seconds: float | None) -> None:
-        """One model's whole record, a key a line."""
-        record = model_record(model, seconds)
-        rows = [[key, value if isinstance(value, str) else dumps(value)] for key, value in record.items()]
-        self._table(["KEY", "VALUE"], rows)
+        """One model's whole record: a card, or a key a line."""
+        if self.is_terminal:
+            self._draw(lambda painter: painter.card(views.model_card(model, seconds)))
+            return
+        for key, value in views.model_record(model, seconds).items():
+            self.line(key, value if isinstance(value, str) else dumps(value))
 
     def settings(self, rows: Sequence[tuple[str, object, str]]) -> None:
         """Settings: name, value, where it comes from."""
@@ -353,7 +269,8 @@ class Output:
             for name, value, source in rows:
                 self.emit({"name": name, "value": value, "source": source})
             return
-        self._table(["SETTING", "VALUE", "FROM"], ([name, _shown(value), source] for name, value, source in rows))
+        columns = (Column("SETTING", 9), Column("VALUE", 8, gives="wrap"), Column("FROM", 5, gives="wrap"))
+        self._rows(columns, rows, lambda row: [Cell(each) for each in _setting(row)], _setting)
 
     def record(self, record: dict[str, Any], line: Sequence[object] | None) -> None:
         """A single result that is an object as JSON and a line of fields, if any, otherwise."""
@@ -362,47 +279,32 @@ class Output:
         elif line is not None:
             self.line(*line)
 
-    def _table(self, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    def _rows(
+        self,
+        columns: Sequence[Column],
+        nouns: Sequence[Noun],
+        cells: Callable[[Noun], Sequence[Cell]],
+        fields: Callable[[Noun], Sequence[str]],
+    ) -> None:
+        """A table for a reader, lines of fields for a program."""
         if not self.is_terminal:
-            for row in rows:
-                self.line(*row)
-            return
-        if rows := list(rows):
-            from airvid import tables
+            for noun in nouns:
+                self.line(*fields(noun))
+        elif nouns:
+            self._draw(lambda painter: painter.table(columns, [cells(noun) for noun in nouns]))
 
-            with self._told_when_it_fails():
-                tame = [[plain(cell)[:500] for cell in row] for row in rows]
-                tables.draw(header, tame, self.stdout, with_color=self.color)
+    def _draw(self, paint: Callable[[Painter], None]) -> None:
+        from airvid.tables import Painter
 
-
-def model_record(model: Model, seconds: float | None) -> dict[str, Any]:
-    """A model as the API tells it, plus what a clip costs."""
-    cents = model.cents(seconds)
-    clip = {
-        "seconds": seconds if seconds is not None else model.caps.min_seconds,
-        "cost_usd": None if cents is None else round(cents / 100, 8),
-    }
-    return model.raw | {"airvid": {"clip": clip, "healthy": model.is_healthy}}
+        width, _ = terminal.dimensions(self.stdout)
+        with self._told_when_it_fails():
+            with_links = self.color and terminal.can_link(os.environ)
+            hide = self._without_secret
+            paint(Painter(self.stdout, width, hide=hide, with_color=self.color, with_links=with_links))
+            self.stdout.flush()
 
 
-def _model_row(model: Model, seconds: float | None, comma: str) -> list[str]:
-    caps = model.caps
-    per_second = caps.cents_per_second
-    return [
-        model.id,
-        comma.join(caps.modes),
-        f"{_whole(caps.min_seconds)}-{_whole(caps.max_seconds)}",
-        comma.join(caps.aspect_ratios),
-        comma.join(caps.qualities),
-        money(per_second) if per_second else "?",
-        money(model.cents(seconds)),
-        model.status or "",
-    ]
-
-
-def _whole(value: float | None) -> str:
-    return "?" if value is None else f"{value:g}"
-
-
-def _shown(value: object) -> str:
-    return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+def _setting(row: tuple[str, object, str]) -> list[str]:
+    name, value, source = row
+    shown = "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    return [name, shown, source]

@@ -14,13 +14,17 @@ Commands:
   list      Recent tasks, newest first.
   delete    Remove history entries.
   download  Save results.
+  preview   Show a clip's contact sheet in the terminal.
   sandbox   The API, emulated on this machine.
   help      Exit codes, environment, templates, JSON.
   auth      The API key: login, logout, status.
   config    The other settings: list, get, set, unset, path.
 
 Options:
-  --version  Show the version and exit.
+  --version                     Show the version and exit.
+  --install-completion [SHELL]  Make TAB complete in bash, zsh, fish or
+                                powershell.
+  --show-completion [SHELL]     Print the script for that instead.
 
 Common:
   --json          Print JSON: an object a line, or one array.
@@ -109,6 +113,7 @@ Waiting and saving:
                           itself goes on.
   --force                 Overwrite existing files.
   --open                  Open the saved clip in the desktop's player.
+  --preview               Show its contact sheet in the terminal; implies -w.
 
 Common:
   --json          Print JSON: an object a line, or one array.
@@ -291,6 +296,35 @@ Examples:
 Exit codes:
   0 done, 1 failure, 2 usage, 3 key, 4 not found, 5 task failed, 6 expired,
   8 limited, 9 unavailable, 10 timeout, 11 file
+""",
+    ("preview",): """\
+Usage: airvid preview [OPTIONS] {FILE|ID}
+
+  Show a clip's contact sheet in the terminal.
+
+Arguments:
+  FILE|ID  A clip's file, a task id, a unique prefix of one, or `last`.
+           [required]
+
+Options:
+  --open  In the desktop's player instead.
+
+Common:
+  --json          Print JSON: an object a line, or one array.
+  -q, --quiet     Say nothing but results and errors.
+  --debug         Trace requests and answers, secrets left out.
+  --sandbox       Use an emulator of the API: no key, no money.
+  --base-url URL  The API's base URL.
+  --no-color      No colours. NO_COLOR does the same.
+  -h, --help      Show this message and exit.
+
+Examples:
+  airvid preview fox.mp4
+  airvid preview last --json    # its frames, seconds and size
+
+Exit codes:
+  0 done, 2 usage, 3 key, 4 not found, 5 task failed, 6 expired, 8 limited,
+  9 unavailable, 10 timeout, 11 file
 """,
     ("sandbox",): """\
 Usage: airvid sandbox [OPTIONS]

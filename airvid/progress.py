@@ -6,186 +6,223 @@ eye only; nothing is decided by it.
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol
 
-from airvid import clock
-from airvid.output import Output, length, money, plain, size
+from airvid import clock, terminal
+from airvid.output import Output
 from airvid.tasks import Task
+from airvid.text import length, size
 
-if TYPE_CHECKING:
-    from rich.progress import Progress as RichProgress
-    from rich.progress import TaskID
-
-# A log gets a line a change of state, and otherwise one in so many seconds, so that a runner sees life.
+# A log gets a line a change of state, and otherwise one in so many seconds, where there is news.
 LOG_EVERY = 10.0
+# Where there is none, it gets one all the same: CI runners kill a job that has been silent for some minutes.
+LONGEST_SILENCE = 60.0
+SAVING = "saving"
 
 
-class Row(Protocol):
-    """One thing that is under way."""
+class Row:
+    """One thing that is under way, and what is known of it."""
+
+    def __init__(self, owner: Progress, label: str) -> None:
+        self._owner = owner
+        self.label = label
+        self.about = ""
+        self.past: Sequence[float] = ()
+        self.began = self.saving_since = clock.elapsed()
+        self.state = ""
+        self.trouble_is = ""
+        self.percent: float | None = None
+        self.cents: float | None = None
+        self.done = self.saved_before = 0
+        self.total: int | None = None
+
+    def named(self, label: str, *, about: str = "", past: Sequence[float] = (), passed: float = 0.0) -> None:
+        """What was nameless is this now: `about` says more of it, `past` is how long (seconds) its like took before,
+        `passed` since when it is under way.
+        """
+        self.label, self.about, self.past, self.began = label, about, past, clock.elapsed() - passed
+        self._owner.changed(self, is_news=False)
+
+    def phase(self, what: str) -> None:
+        """What is done before there is anything to read."""
+        self.state = what
+        self._owner.changed(self, is_news=False)
 
     def task(self, task: Task) -> None:
         """A fresh reading of a task."""
+        # How it ended is for its last word to say.
+        is_news = not task.is_terminal and (task.status != self.state or bool(self.trouble_is))
+        self.state, self.percent, self.trouble_is = task.status, task.progress, ""
+        self.cents = self.cents if task.cost_cents is None else task.cost_cents
+        self._owner.changed(self, is_news)
 
     def trouble(self, what: str) -> None:
         """Something stands in the way, and is waited out."""
+        is_news, self.trouble_is = not self.trouble_is, what
+        self._owner.changed(self, is_news)
 
     def bytes(self, done: int, total: int | None) -> None:
         """So much of a file is here."""
+        if self.state != SAVING:
+            self.state, self.saving_since, self.saved_before = SAVING, clock.elapsed(), done
+        self.done, self.total, self.trouble_is = done, total, ""
+        self.percent = min(100.0, done * 100 / total) if total else None
+        self._owner.changed(self, is_news=False)
 
-    def end(self, word: str) -> None:
+    def end(self, word: str, *, is_good: bool = True) -> None:
         """The last word on it."""
+        self._owner.ended(self, word, is_good)
+
+    def drop(self) -> None:
+        """Nothing is to be said of it."""
+        self._owner.dropped(self)
+
+    @property
+    def passed(self) -> float:
+        """Seconds since it is under way."""
+        return clock.elapsed() - self.began
+
+    @property
+    def is_saving(self) -> bool:
+        return self.state == SAVING
 
 
-class Progress(Protocol):
-    """Rows that live as long as the `with` block."""
+class Progress:
+    """Rows that live as long as the `with` block; this one shows nothing."""
 
-    def row(self, label: str) -> Row: ...
+    def __init__(self, count: int | None = None) -> None:
+        self.began = clock.elapsed()
+        self.rows: list[Row] = []
+        self.finished = 0
+        self._expected = count or 0
 
-    def __enter__(self) -> Progress: ...
+    @property
+    def count(self) -> int:
+        """How many there are to be, as far as is known."""
+        return max(self._expected, self.finished + len(self.rows))
+
+    def row(self, label: str, *, about: str = "", past: Sequence[float] = (), passed: float = 0.0) -> Row:
+        """Begin a row. What it can be told is in `Row.named`."""
+        row = Row(self, label)
+        self.rows.append(row)
+        row.named(label, about=about, past=past, passed=passed)
+        return row
+
+    def changed(self, row: Row, is_news: bool) -> None:
+        """A row knows more now; `is_news`: its state is another."""
+
+    def ended(self, row: Row, word: str, is_good: bool) -> None:
+        self.finished += 1
+        self.dropped(row)
+
+    def dropped(self, row: Row) -> None:
+        if row in self.rows:
+            self.rows.remove(row)
+
+    def __enter__(self) -> Progress:
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
 
-def choose(output: Output) -> Progress:
-    """Live bars on a terminal, lines elsewhere, nothing when quiet."""
+def choose(output: Output, count: int | None = None) -> Progress:
+    """Live bars on a terminal, lines elsewhere, nothing when quiet. `count`: so many rows are to come."""
     if output.quiet:
-        return _Silent()
-    return _Live(output) if output.stderr.isatty() and output.can_move else _Lines(output)
+        return Progress(count)
+    if terminal.is_live(output.stderr):
+        from airvid.live import Live
+
+        return Live(output, count)
+    return _Lines(output, count)
 
 
-class _Silent:
-    def row(self, label: str) -> _Silent:
-        return self
+class Timer:
+    """Calls back once, at the earliest moment that was asked for; never outside of an event loop."""
 
-    def task(self, task: Task) -> None: ...
+    def __init__(self, call: Callable[[], None]) -> None:
+        self._call = call
+        self._due = float("inf")
+        self._handle: asyncio.TimerHandle | None = None
 
-    def trouble(self, what: str) -> None: ...
+    def within(self, seconds: float) -> bool:
+        """Call in so many seconds or sooner. False where there is no event loop to do so."""
+        due = clock.elapsed() + max(0.0, seconds)
+        if due >= self._due:
+            return True
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return False
+        self.stop()
+        self._due, self._handle = due, loop.call_later(max(0.0, seconds), self._fire)
+        return True
 
-    def bytes(self, done: int, total: int | None) -> None: ...
+    def stop(self) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+        self._due, self._handle = float("inf"), None
 
-    def end(self, word: str) -> None: ...
-
-    def __enter__(self) -> _Silent:
-        return self
-
-    def __exit__(self, *_: object) -> None: ...
+    def _fire(self) -> None:
+        self._due, self._handle = float("inf"), None
+        self._call()
 
 
-class _Lines(_Silent):
-    """Plain lines for a log."""
+class _Lines(Progress):
+    """Plain lines for a log, and never a long silence."""
 
-    def __init__(self, output: Output) -> None:
+    def __init__(self, output: Output, count: int | None) -> None:
+        super().__init__(count)
         self._output = output
+        self._said_at = self.began
+        self._timer = Timer(self._break_silence)
 
-    def row(self, label: str) -> _LineRow:
-        return _LineRow(self._output, label)
-
-
-class _LineRow(_Silent):
-    def __init__(self, output: Output, label: str) -> None:
-        self._output = output
-        self._label = label
-        self._began = clock.elapsed()
-        self._said_at = float("-inf")
-        self._state = ""
-
-    def task(self, task: Task) -> None:
-        percent = "" if task.progress is None else f" {task.progress:.0f}%"
-        self._say(task.status, f"{task.status}{percent} {length(clock.elapsed() - self._began)}")
-
-    def trouble(self, what: str) -> None:
-        self._say("trouble", what)
-
-    def bytes(self, done: int, total: int | None) -> None:
-        if not done:
-            self._state, self._said_at = "saving", clock.elapsed()  # a short save is not worth a line
-        self._say("saving", f"saving {size(done)}" + (f" of {size(total)}" if total else ""))
-
-    def end(self, word: str) -> None:
-        self._output.note(f"{self._label}: {word}")
-
-    def _say(self, state: str, line: str) -> None:
-        if state != self._state or clock.elapsed() - self._said_at >= LOG_EVERY:
-            self._state, self._said_at = state, clock.elapsed()
-            self._output.note(f"{self._label}: {line}")
-
-
-class _Live(_Silent):
-    """Rich's bars on a terminal's standard error; what is said meanwhile appears above them."""
-
-    def __init__(self, output: Output) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-        self._output = output
-        console = Console(
-            file=output.stderr,
-            no_color=not output.color,
-            highlight=False,
-            markup=False,
-            emoji=False,
-            force_terminal=True,
-        )
-        columns = (
-            TextColumn("{task.description}", markup=False),
-            TextColumn("{task.fields[state]}", markup=False),
-            BarColumn(bar_width=None),
-            TextColumn("{task.fields[figure]}", markup=False),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[cost]}", markup=False),
-        )
-        self._bars = Progress(
-            *columns, console=console, redirect_stdout=False, redirect_stderr=False, expand=True, transient=True
-        )
-
-    def __enter__(self) -> _Live:
-        self._bars.start()
-        self._output.above_bars = self._above
+    def __enter__(self) -> Progress:
+        self._timer.within(LONGEST_SILENCE)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._output.above_bars = None
-        self._bars.stop()
+        self._timer.stop()
 
-    def _above(self, line: str) -> None:
-        from rich.text import Text
+    def changed(self, row: Row, is_news: bool) -> None:
+        if is_news:
+            self._say(f"{row.label}: {_told(row)}")
+        elif row.state and not row.done and row.is_saving:
+            self._said_at = clock.elapsed()  # a short save is not worth a line
+        elif clock.elapsed() - self._said_at >= LOG_EVERY:
+            self._say(self._summary())
 
-        self._bars.console.print(Text(line), soft_wrap=True)
+    def ended(self, row: Row, word: str, is_good: bool) -> None:
+        super().ended(row, word, is_good)
+        self._say(f"{row.label}: {word}")
 
-    def row(self, label: str) -> _LiveRow:
-        bar = self._bars.add_task(plain(label), total=100.0, state="", figure="", cost="")
-        return _LiveRow(self._output, self._bars, bar, label)
+    def _summary(self) -> str:
+        if len(self.rows) == 1:
+            return f"{self.rows[0].label}: {_told(self.rows[0])}"
+        if not self.rows:
+            return f"still waiting after {length(clock.elapsed() - self.began)}"
+        states = Counter(row.state or "waiting" for row in self.rows)
+        told = ", ".join(f"{number} {state}" for state, number in states.most_common())
+        return f"{self.finished} of {self.count} done, {told} after {length(clock.elapsed() - self.began)}"
+
+    def _break_silence(self) -> None:
+        if clock.elapsed() - self._said_at >= LONGEST_SILENCE - 1:
+            self._say(self._summary())
+        self._timer.within(LONGEST_SILENCE - (clock.elapsed() - self._said_at))
+
+    def _say(self, line: str) -> None:
+        self._said_at = clock.elapsed()
+        self._output.note(line)
 
 
-class _LiveRow(_Silent):
-    def __init__(self, output: Output, bars: RichProgress, bar: TaskID, label: str) -> None:
-        self._output = output
-        self._bars = bars
-        self._bar = bar
-        self._label = label
-
-    def task(self, task: Task) -> None:
-        figure = "" if task.progress is None else f"{task.progress:3.0f}%"
-        cost = "" if task.cost_cents is None else money(task.cost_cents)
-        self._bars.update(
-            self._bar,
-            completed=task.progress or 0,
-            total=100.0,
-            state=plain(task.status)[:20],
-            figure=figure,
-            cost=cost,
-        )
-
-    def trouble(self, what: str) -> None:
-        self._bars.update(self._bar, state=plain(what)[:60])
-
-    def bytes(self, done: int, total: int | None) -> None:
-        figure = f"{done * 100 // total}% of {size(total)}" if total else size(done)
-        self._bars.update(self._bar, completed=done, total=total, state="saving", figure=figure)
-
-    def end(self, word: str) -> None:
-        self._bars.remove_task(self._bar)
-        self._output.note(f"{self._label}: {word}")
+def _told(row: Row) -> str:
+    if row.trouble_is:
+        return row.trouble_is
+    if row.is_saving:
+        return f"saving {size(row.done)}" + (f" of {size(row.total)}" if row.total else "")
+    percent = f" {row.percent:.0f}%" if row.percent else ""
+    return f"{row.state or 'waiting'}{percent} {length(row.passed)}"

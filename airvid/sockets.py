@@ -25,6 +25,8 @@ import httpx
 STAGGER = 0.25
 # Bytes read at once where they come in bulk, and reads after which it is somebody else's turn.
 BULK, FAIR = 1 << 20, 32
+# Bytes of a body that are worth a connection of their own.
+WORTH = 1 << 24
 IN_BULK = "airvid_in_bulk"
 """The request extension by which a body is asked for in bulk."""
 T = TypeVar("T")
@@ -92,10 +94,14 @@ class _Body(httpx.AsyncByteStream):
                 yield view  # type: ignore[misc]  # as good as bytes for whoever writes them
 
     def _bulk(self) -> tuple[_Stream | None, int]:
-        """The connection to read past the parser, and how many bytes; None where the body's end is for the parser."""
+        """The connection to read past the parser, and how many bytes; None where that is not worth it.
+
+        A connection whose parser has not seen the end serves no other request: only a long body makes up for that.
+        """
         headers = {name.lower(): value for name, value in self._answer.headers}
         stream, length = self._answer.extensions.get("network_stream"), headers.get(b"content-length", b"")
-        if self._in_bulk and isinstance(stream, _Stream) and length.isdigit() and b"transfer-encoding" not in headers:
+        is_plain = length.isdigit() and not headers.keys() & {b"transfer-encoding", b"content-encoding"}
+        if self._in_bulk and isinstance(stream, _Stream) and is_plain and int(length) >= WORTH:
             return stream, int(length)
         return None, 0
 

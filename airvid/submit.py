@@ -14,7 +14,7 @@ from typing import Any
 
 from airvid import clock, retry
 from airvid.api import Api, Listing
-from airvid.errors import AirvidError, CertificateError, FileError, LimitedError, UnavailableError, UnknownFateError
+from airvid.errors import AirvidError, FileError, LimitedError, UnavailableError, UnknownFateError
 from airvid.journal import SENT_WINDOW, Journal
 from airvid.tasks import Entry, Task
 
@@ -93,7 +93,7 @@ class Submitter:
                     return await self._look_up(entry, body, error)
                 self._journal.mark_unsent(entry, in_line=False)
                 pause = retry.next_pause(attempt, clock.elapsed() - began, CONNECT_PATIENCE, None, random.random())
-                if pause is None or isinstance(error, CertificateError):
+                if pause is None or error.is_final:
                     self._journal.mark_refused(entry, error.message)
                     raise
                 await clock.sleep(pause)

@@ -23,7 +23,8 @@ from airvid.errors import Interrupted
 
 # A hang-up or a Ctrl-C often comes twice, from the terminal and from a parent: within so many seconds it is one.
 DOUBLED = 0.3
-SHOW_CURSOR = b"\x1b[?25h"
+# What is still to be done for a terminal by a process that ends at once.
+before_abort: Callable[[], None] | None = None
 if TYPE_CHECKING:
     import ssl
 
@@ -45,8 +46,8 @@ def run(story: Coroutine[Any, Any, None]) -> None:
         if len(received) == 1:
             task.cancel()
         elif number == signal.SIGINT and clock.elapsed() - received[0][1] > DOUBLED:
-            if sys.stderr and sys.stderr.isatty():
-                os.write(sys.stderr.fileno(), SHOW_CURSOR)
+            if before_abort:
+                before_abort()
             os._exit(128 + number)
 
     with asyncio.Runner(loop_factory=clock.loop_factory()) as runner:
@@ -81,6 +82,40 @@ def _handle(loop: asyncio.AbstractEventLoop, interrupt: Callable[[int], None]) -
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     return restore
+
+
+def on_screen_change(
+    resized: Callable[[], None], stopped: Callable[[], None], resumed: Callable[[], None]
+) -> Callable[[], None]:
+    """Call back when the terminal has another size, before Ctrl-Z stops the program, and when it goes on.
+
+    The result undoes it. Outside of an event loop, and on Windows, nothing is called.
+    """
+    if IS_WINDOWS:
+        return lambda: None
+
+    def stop() -> None:
+        stopped()
+        loop.remove_signal_handler(signal.SIGTSTP)
+        signal.raise_signal(signal.SIGTSTP)
+        loop.add_signal_handler(signal.SIGTSTP, stop)
+        resumed()
+
+    taken = []
+    try:
+        loop = asyncio.get_running_loop()
+        for number, call in ((signal.SIGWINCH, resized), (signal.SIGTSTP, stop)):
+            if signal.getsignal(number) == signal.SIG_DFL:
+                loop.add_signal_handler(number, call)
+                taken.append(number)
+    except (RuntimeError, ValueError):
+        pass
+
+    def undo() -> None:
+        for number in taken:
+            loop.remove_signal_handler(number)
+
+    return undo
 
 
 @contextmanager

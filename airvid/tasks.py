@@ -249,6 +249,13 @@ class Entry:
     saved_at: float | None = None
     error: str | None = None
     candidates: tuple[str, ...] = ()
+    known_at: float | None = None
+    ended_at: float | None = None
+
+    @property
+    def took(self) -> float | None:
+        """Seconds from the answer to the POST to the end of the task, where that was seen."""
+        return None if self.known_at is None or self.ended_at is None else self.ended_at - self.known_at
 
     @property
     def state(self) -> str:

@@ -145,7 +145,7 @@ Also honoured:
   NO_COLOR              no colours
   FORCE_COLOR           colours where they would be left out, in a pipe
   TERM=dumb             no colours, and lines instead of bars
-  COLUMNS               the width of tables and of this help
+  COLUMNS, LINES        the size of the terminal, for tables, bars and this help
   HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY
                         proxies
   SSL_CERT_FILE, SSL_CERT_DIR
@@ -153,6 +153,8 @@ Also honoured:
   XDG_CONFIG_HOME       holds airvid/config.toml
   XDG_DATA_HOME         holds airvid/journal.db and airvid/sandbox/
   XDG_CACHE_HOME        holds what can be had again
+  SHELL, BASH_COMPLETION_USER_DIR
+                        for --install-completion: which shell, and where to
   DISPLAY, WAYLAND_DISPLAY
                         where --open finds a desktop
   TMPDIR                where a clip waits that goes to standard output
@@ -211,6 +213,14 @@ models
   airvid.clip.cost_usd
                     number, null  what such a clip is estimated to cost
   airvid.healthy    boolean
+
+preview
+  file              string, null  null where it was fetched for this alone
+  frames            integer, null
+  seconds           number, null
+  width, height     integer       pixels
+  codec             string
+  size              integer       bytes
 
 delete
   task_id           string

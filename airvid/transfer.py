@@ -73,7 +73,7 @@ async def save(wire: Wire, url: str, path: Path, *, clip: str, force: bool) -> A
                     gained_at, attempt, most = clock.elapsed(), 0, part.done
                 spent = clock.elapsed() - gained_at
                 pause = retry.next_pause(attempt, spent, PATIENCE, error.retry_after, random.random())
-                if pause is None:
+                if pause is None or error.is_final:
                     raise
             attempt += 1
             await clock.sleep(pause)
@@ -118,6 +118,6 @@ async def _fetch(wire: Wire, url: str, part: Part, span: Span) -> None:
     async with wire.fetch(url, part.headers(span)) as body:
         if part.accept(body, span):
             async for chunk in body.chunks:
-                if not part.write(span, chunk):
-                    break
+                if not part.write(span, chunk) and span.end != span.reach:
+                    break  # the rest is another's; else the answer is read to its end, which keeps its connection
     part.finish(span)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -25,18 +26,29 @@ def environment(home: Path, **more: str) -> dict[str, str]:
 
 
 class Terminal:
-    """One run of the program on a terminal of so many columns and rows."""
+    """One run of the program, or of another command, on a terminal of so many columns and rows."""
 
     def __init__(
-        self, arguments: Sequence[str], *, cwd: Path, env: dict[str, str], columns: int = 80, rows: int = 24
+        self,
+        arguments: Sequence[str],
+        *,
+        cwd: Path,
+        env: dict[str, str],
+        columns: int = 80,
+        rows: int = 24,
+        command: Sequence[str] = AIRVID,
     ) -> None:
         self.screen = pyte.Screen(columns, rows)
         self.stream = pyte.ByteStream(self.screen)
         self.raw = b""
-        command = [*AIRVID, *arguments]
+        command = [*command, *arguments]
         self.process = pexpect.spawn(
             command[0], command[1:], cwd=str(cwd), env=env, dimensions=(rows, columns), timeout=30, echo=False
         )
+
+    def shown(self, chunk: bytes) -> bytes:
+        """What the screen's emulator can take: signs without width make it lose the rest of a line."""
+        return re.sub(rb"\xe2\x80[\x8c-\x8f]|\xef\xb8\x8f", b"", chunk)
 
     @property
     def lines(self) -> list[str]:
@@ -64,7 +76,7 @@ class Terminal:
         except pexpect.EOF:
             return False
         self.raw += chunk
-        self.stream.feed(chunk)
+        self.stream.feed(self.shown(chunk))
         return True
 
     def end(self) -> int:

@@ -14,11 +14,12 @@ ROOT = Path(__file__).parent.parent / "airvid"
 # The nouns, the errors, the clock and the operating system are for everyone; a room may use itself.
 EVERYWHERE = {"airvid", "tasks", "errors", "clock", "system"}
 INSTRUMENTS = {"follow", "transfer", "part", "submit", "output", "progress", "journal", "config"}
+VIEW = {"screen", "frames", "sheet"}
 # Words flow down: a module may import those named here, and nothing else of airvid.
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
     "__main__": {"door"},
-    "door": {"stage", "pages", "topics", "parse", "cli"},
+    "door": {"stage", "pages", "topics", "parse", "cli", "completion"},
     "parse": {"grammar"},
     "grammar": set(),
     "pages": set(),
@@ -26,8 +27,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli": {"layout", "topics", "stage"},
     "layout": {"topics", "stage"},
     "stage": {"commands", "session", "output"},
-    "commands": {"session", "api", "http", "request", "naming", "sandbox"} | INSTRUMENTS,
-    "session": {"api", "http", "config", "follow", "journal", "output", "progress", "sandbox"},
+    "commands": {"session", "api", "http", "request", "naming", "sandbox", "places", "text", "views", "estimate"}
+    | INSTRUMENTS
+    | VIEW,
+    "session": {"api", "http", "catalogue", "config", "follow", "journal", "output", "places", "progress", "sandbox"},
+    "completion": {"catalogue", "places"},
+    "catalogue": {"places"},
+    "places": set(),
     "follow": {"api", "retry", "pace"},
     "pace": set(),
     "submit": {"api", "retry", "journal"},
@@ -35,18 +41,28 @@ MAY_IMPORT: dict[str, set[str]] = {
     "lanes": {"part"},
     "part": {"http", "retry", "mp4"},
     "mp4": set(),
-    "progress": {"output"},
-    "output": {"tables", "secret"},
+    "sheet": {"frames", "screen"},
+    "frames": {"mp4"},
+    "screen": set(),
+    "progress": {"output", "live", "terminal", "text"},
+    "live": {"progress", "output", "terminal", "cells", "text", "estimate"},
+    "output": {"views", "tables", "terminal", "text", "secret"},
+    "tables": {"views", "cells", "text"},
+    "views": {"terminal", "text"},
+    "cells": {"terminal"},
+    "terminal": set(),
+    "text": set(),
+    "estimate": set(),
     "secret": set(),
-    "tables": set(),
     "journal": {"ledger", "budget"},
     "budget": set(),
     "ledger": set(),
-    "config": set(),
+    "config": {"places"},
     "naming": set(),
     "request": set(),
     "api": {"http", "answers"},
-    "http": {"retry", "answers", "secret", "sockets"},
+    "http": {"retry", "answers", "secret", "sockets", "route"},
+    "route": {"sockets"},
     "sockets": set(),
     "answers": {"retry"},
     "retry": set(),
@@ -59,14 +75,15 @@ MAY_IMPORT: dict[str, set[str]] = {
 # One home for each library.
 HOME = {
     "typer": {"cli", "layout"},
-    "httpx": {"http", "sockets"},
+    "httpx": {"http", "route", "sockets"},
     "httpcore": {"sockets"},
     "httpx_sse": {"http"},
-    "rich": {"tables", "progress"},
-    "platformdirs": {"config"},
+    "rich": {"tables", "cells", "sheet"},
+    "platformdirs": {"places"},
     "tomlkit": {"config"},
     "sqlite3": {"journal", "ledger", "budget", "sandbox"},
-    "av": {"sandbox"},
+    "_sqlite3": {"completion"},
+    "av": {"sandbox", "frames"},
 }
 LIGHT = ("httpx", "rich", "asyncio", "pydantic", "sqlite3", "platformdirs", "typer", "typing", "re")
 MODULES = sorted(ROOT.rglob("*.py"))

@@ -301,7 +301,7 @@ def test_a_dry_run_shows_body_and_estimate_and_sends_no_post(world: World) -> No
     assert json.loads(result.lines[0]) == {
         "model": "wan-2.6", "prompt": "x", "mode": "text", "duration_seconds": 8,
     }  # fmt: skip
-    assert fields(result.lines[1]) == ["estimate", "$0.36"]
+    assert fields(result.lines[1]) == ["estimate", "0.36"]
     assert world.posts == []
     assert list(world.folder.iterdir()) == []
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import manual
 import pytest
 from conftest import KEY, World
-from terminal import AIRVID, environment
+from terminal import AIRVID, Terminal, environment
 from test_create import PNG
 from test_process import Run, env, server, sh
 
@@ -44,7 +44,9 @@ EXAMPLES: list[Sequence[str]] = [
 
 
 def needs(lines: Sequence[str]) -> str:
-    """What the lines of an example take: a shell, the sandbox with its renderer, or nothing but the program."""
+    """What the lines of an example take: a terminal, a shell, the sandbox with its renderer, or just the program."""
+    if any("preview" in line for line in lines):
+        return "terminal"
     if any(re.search(r"\| |\$\(|> ", line) for line in lines):
         return "shell"
     return "sandbox" if any(re.search("airvid (--sandbox|sandbox)", line) for line in lines) else "program"
@@ -95,6 +97,15 @@ def test_an_example_in_the_sandbox_works(lines: list[str], tmp_path: Path) -> No
             if "sandbox" in arguments:  # it serves until it is told to end
                 process.send_signal(signal.SIGINT)
             assert process.wait(60) == (130 if "sandbox" in arguments else 0)
+
+
+@of_kind("terminal")
+def test_an_example_on_a_terminal_works(lines: list[str], tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    for line in ["airvid create fox -d 2 -o fox.mp4", *lines]:
+        arguments = shlex.split(line, comments=True)[1:]
+        terminal = Terminal(arguments, cwd=tmp_path, env=environment(tmp_path, AIRVID_SANDBOX="1", TERM="dumb"))
+        assert terminal.end() == 0, terminal.text
 
 
 def test_what_is_not_run_is_there_and_as_few_as_can_be() -> None:

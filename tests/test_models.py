@@ -31,19 +31,19 @@ def test_a_line_has_eight_columns_and_no_header(world: World) -> None:
     lines = world.airvid("models").lines
     assert {len(fields(line)) for line in lines} == {8}
     assert fields(next(line for line in lines if line.startswith("wan-2.6"))) == [
-        "wan-2.6", "text,image", "2-15", "16:9,9:16,1:1", "480p,720p,1080p", "$0.0225", "$0.045", "operational",
+        "wan-2.6", "text,image", "2-15", "16:9,9:16,1:1", "480p,720p,1080p", "0.0225", "0.045", "operational",
     ]  # fmt: skip
 
 
 def test_the_price_is_for_the_duration_asked(world: World) -> None:
     (line,) = [each for each in world.airvid("models", "-d", "8").lines if each.startswith("wan-2.6")]
-    assert fields(line)[6] == "$0.18"
+    assert fields(line)[6] == "0.18"
 
 
 @pytest.mark.parametrize("price", [None, 0, "", "free", -1])
 def test_a_price_that_nobody_told_is_unknown_and_never_free(world: World, price: object) -> None:
     world.emulator.models = [video("x", video_caps={"min_duration_s": 5, "price_per_second_cents": price})]
-    assert fields(world.airvid("models").lines[0])[5:7] == ["?", "?"]
+    assert fields(world.airvid("models").lines[0])[5:7] == ["", ""]
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from airvid import clock
 from airvid.errors import AirvidError, SeveralErrors, TaskFailedError, UnknownFateError, UsageError
-from airvid.output import Output, dumps, length, moment, money, plain, size
+from airvid.output import Output
 from airvid.tasks import Entry, Model, Sighting, Task
+from airvid.text import dumps, length, moment, money, plain, size
 
 few = settings(max_examples=60, deadline=None, database=None, derandomize=True)
 UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -247,7 +248,7 @@ def test_colour_is_for_terminals_that_want_it(
         out.tasks([seen()], as_array=True)
 
     written = spoken(say, on_terminal=on_terminal, color=color)
-    assert all(bool(re.search(r"\x1b\[3\d", each)) is is_coloured for each in written)
+    assert all(bool(re.search(r"\x1b\[(1;)?3\d", each)) is is_coloured for each in written)
 
 
 @pytest.mark.parametrize(

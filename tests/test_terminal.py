@@ -59,7 +59,7 @@ def test_a_resize_while_live_does_not_tear(tmp_path: Path) -> None:
 def test_colour_is_as_the_environment_wants_it(tmp_path: Path, more: dict[str, str], coloured: bool) -> None:
     terminal = Terminal(["status", "nope"], cwd=tmp_path, env=environment(tmp_path, **more))
     assert terminal.end() == 3
-    assert (b"\x1b[31m" in terminal.raw) is coloured
+    assert (b"\x1b[1;31m" in terminal.raw) is coloured
 
 
 def test_a_clip_s_bytes_are_not_written_onto_a_terminal(tmp_path: Path) -> None:

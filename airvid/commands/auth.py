@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from airvid import system
 from airvid.config import sound_key
 from airvid.errors import AuthError, UsageError
-from airvid.output import masked
 from airvid.session import Session
+from airvid.text import masked
 
 
 @dataclass

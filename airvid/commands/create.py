@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import tempfile
+from pathlib import Path
 
 from airvid import clock
 from airvid.api import Listing
-from airvid.commands import finish, plan
+from airvid.commands import finish, plan, preview
 from airvid.commands.plan import Options, Plan
 from airvid.errors import AirvidError, LimitedError, UnavailableError, UnknownFateError, WaitTimeoutError, settle
-from airvid.output import money
-from airvid.progress import Progress
+from airvid.progress import Progress, Row
 from airvid.session import Session
 from airvid.submit import UNKNOWN_FATE_HINT, Submitter
 from airvid.tasks import Entry, Sighting, Task
+from airvid.text import money
 
 __all__ = ["Options", "run"]
 
@@ -45,7 +47,7 @@ async def run(session: Session, options: Options) -> None:
         clips.tell_how_to_go_on()
         raise
     finally:
-        clips.withdraw_unsent()
+        clips.close()
 
 
 class _Run:
@@ -61,6 +63,9 @@ class _Run:
         self._seconds = seconds
         self._tasks: dict[int, Task] = {}
         self._outcomes: dict[int, AirvidError | None] = {}
+        self._shown: dict[int, Path] = {}
+        is_for_preview_alone = options.preview and plan.name is None
+        self._folder = tempfile.TemporaryDirectory(prefix="airvid-") if is_for_preview_alone else None
         self._submitter = Submitter(
             session.api(),
             session.journal,
@@ -75,28 +80,34 @@ class _Run:
             self._submitter.learn(listing)
         try:
             async with asyncio.timeout(self._seconds if self._options.wait else None):
-                with self._session.progress() as progress:
+                with self._session.progress(len(self._entries)) as progress:
                     async with asyncio.TaskGroup() as group:
                         await self._submit_all(group, progress)
         except TimeoutError:
             for index in range(len(self._entries)):
                 if index not in self._outcomes:
                     self._outcomes[index] = self._timed_out(index)
+        await self._show_previews()
         settle(self._outcomes.values())
 
     async def _submit_all(self, group: asyncio.TaskGroup, progress: Progress) -> None:
         for index, entry in enumerate(self._entries):
+            row = progress.row("clip" if len(self._entries) == 1 else f"clip {index + 1}")
+            row.phase("submitting")
             try:
                 self._tasks[index], self._entries[index] = await self._submitter.submit(entry, self._plan.body)
             except AirvidError as error:
+                row.drop()
                 self._outcomes[index] = error
                 self._give_up_after(index)  # what refused this one will not take the next
                 return
             seen = Sighting(self._tasks[index], self._entries[index])
             if self._options.wait:
                 self._session.out.note(f"task {seen.task_id} submitted, {self._price(seen)}")
-                group.create_task(self._finish(index, progress))
+                finish.begin_row(self._session, row, seen)
+                group.create_task(self._finish(index, row))
                 continue
+            row.drop()
             try:
                 self._session.out.submitted(seen)
                 self._outcomes[index] = None
@@ -119,14 +130,19 @@ class _Run:
         cents = seen.cost_cents
         return f"estimated at {money(cents)}" if cents is not None else "its price is unknown"
 
-    async def _finish(self, index: int, progress: Progress) -> None:
+    async def _finish(self, index: int, row: Row) -> None:
         """Follow one task to its end, and save it. One clip's failure never stops the others."""
         session, task, entry, began = self._session, self._tasks[index], self._entries[index], clock.elapsed()
-        row = progress.row(task.task_id[:8])
         seen = Sighting(task, entry)
         try:
-            task = self._tasks[index] = await finish.follow_to_end(
-                session, task, row, entry=entry, is_fresh=True, was_seen=True
+            task = await finish.follow_to_end(
+                session,
+                task,
+                row,
+                is_fresh=True,
+                was_seen=True,
+                usual_end=finish.usual_end(session, seen),
+                changed=lambda task: self._tasks.update({index: task}),
             )
             seen = Sighting(task, entry)
             error = finish.verdict(session, task)
@@ -140,17 +156,30 @@ class _Run:
                     force=bool(self._options.force),
                     fields=self._plan.fields(index + 1, task.task_id),
                 )
+                self._shown[index] = Path(str(seen.output))
+            elif error is None and self._folder:
+                path = Path(self._folder.name, f"{task.task_id[:8]}.mp4")
+                await finish.fetch(session, task, path, row, force=False)
+                self._shown[index] = path
         except (AirvidError, OSError) as raised:
             error = finish.as_told(raised)
             error.task_id = error.task_id or task.task_id
             error.hint = error.hint or self._how_to_go_on(index, task.task_id)
-        row.end(finish.last_word(seen, clock.elapsed() - began))
+        row.end(finish.last_word(seen, clock.elapsed() - began), is_good=error is None)
         name = self._plan.name
         if name is None or name.template is not None:
             error = finish.tell(lambda: session.out.finished(seen, wants_file=name is not None), task.task_id, error)
         self._outcomes[index] = error
         if self._options.open and seen.output:
             finish.open_clip(session, seen.output)
+
+    async def _show_previews(self) -> None:
+        """Once no bar is live any more. A clip that cannot be shown is made all the same."""
+        for _, path in sorted(self._shown.items() if self._options.preview else ()):
+            try:
+                await preview.show(self._session, path)
+            except AirvidError as error:
+                self._session.out.warn(f"no preview: {error.message}")
 
     def _timed_out(self, index: int) -> AirvidError:
         """What --timeout means for one clip: the task goes on, nobody knows, or there is none."""
@@ -166,7 +195,7 @@ class _Run:
             return LimitedError("the time was up before a task could be made")
         self._session.out.finished(Sighting(task, entry), wants_file=False)
         return WaitTimeoutError(
-            f"the time was up; the task goes on ({entry.state})",
+            f"the time was up; the task goes on ({task.status if task else entry.state})",
             task_id=entry.task_id,
             hint=self._how_to_go_on(index, entry.task_id),
         )
@@ -195,6 +224,8 @@ class _Run:
             elif entry.task_id and index not in self._outcomes and self._options.wait:
                 self._session.out.note(f"the task goes on; to pick it up: {self._how_to_go_on(index, entry.task_id)}")
 
-    def withdraw_unsent(self) -> None:
-        """Intents that never left hold no budget."""
+    def close(self) -> None:
+        """Clips that were for a preview alone go; intents that never left hold no budget."""
+        if self._folder:
+            self._folder.cleanup()
         self._session.journal.withdraw(self._entries)

@@ -11,7 +11,8 @@ from airvid.errors import AirvidError, FileError, UsageError, WaitTimeoutError, 
 from airvid.naming import DEFAULT_NAME, Naming
 from airvid.progress import Progress
 from airvid.session import Session
-from airvid.tasks import COMPLETED, Sighting
+from airvid.tasks import COMPLETED, Sighting, Task
+from airvid.text import short_id
 
 SIDE_BY_SIDE = 4
 
@@ -47,7 +48,7 @@ async def run(session: Session, options: Options) -> None:
         found, errors = await ids.resolve(session, ids.given(options.ids))
     name = Naming.parse(output, max(1, len(found)))
     numbers = {task_id: n for n, task_id in enumerate(found, 1)}
-    with session.progress() as progress:
+    with session.progress(len(found)) as progress:
 
         async def one(task_id: str) -> None:
             await _download(session, options, name, task_id, numbers[task_id], progress)
@@ -66,29 +67,40 @@ async def _not_yet_saved(session: Session) -> list[str]:
 async def _download(session: Session, options: Options, name: Naming, task_id: str, n: int, progress: Progress) -> None:
     """One clip onto the disk. Raises: what the task or the file came to."""
     began = clock.elapsed()
-    task = await status.read(session, task_id)
-    session.journal.note_task(session.service, task)
-    if (error := finish.verdict(session, task)) is not None:
-        raise error
-    if task.status != COMPLETED:
-        raise WaitTimeoutError(
-            f"the task is {task.status}: there is no clip yet",
-            hint=session.command("watch", task_id, "-o", options.output or DEFAULT_NAME),
-        )
+    task = await completed(session, task_id, "-o", options.output or DEFAULT_NAME)
     entry = session.journal.by_task(session.service, [task_id]).get(task_id)
     fields = naming.of_task(task, entry, clock.now(), n)
-    row = progress.row(task_id[:8])
+    row = progress.row(short_id(task_id), about=Sighting(task, entry).prompt or "")
     try:
         seen = await finish.save(session, task, row, name, entry=entry, fields=fields, force=options.force)
     except FileError:
         if name.template is None or not options.skip_existing or not (path := name.path(fields)).is_file():
-            row.end("not saved")
+            row.drop()
             raise
         row.end(f"{path} is there already")
         seen = Sighting(task, entry, str(path), path.stat().st_size)
+    except AirvidError:
+        row.drop()
+        raise
     else:
         row.end(finish.last_word(seen, clock.elapsed() - began))
     if name.template is not None:
         session.out.finished(seen, wants_file=True)
     if options.open and seen.output:
         finish.open_clip(session, seen.output)
+
+
+async def completed(session: Session, task_id: str, *how: str) -> Task:
+    """A task that has a clip. `how`: the options with which to watch one that has none yet.
+
+    Raises: what the task came to; WaitTimeoutError for one that goes on.
+    """
+    task = await status.read(session, task_id)
+    session.journal.note_task(session.service, task)
+    if (error := finish.verdict(session, task)) is not None:
+        raise error
+    if task.status != COMPLETED:
+        raise WaitTimeoutError(
+            f"the task is {task.status}: there is no clip yet", hint=session.command("watch", task_id, *how)
+        )
+    return task

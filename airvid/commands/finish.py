@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
 
-from airvid import naming, system, transfer
+from airvid import clock, naming, system, transfer
 from airvid.api import Listing
 from airvid.errors import (
     AirvidError,
@@ -19,14 +19,16 @@ from airvid.errors import (
     UnavailableError,
     UsageError,
 )
+from airvid.estimate import seconds_left
 from airvid.follow import Trouble, follow
 from airvid.naming import Naming
-from airvid.output import length, moment, size
 from airvid.part import DeadLinkError, NotVideoError
 from airvid.progress import Row
 from airvid.session import Session
 from airvid.submit import settle_unknown
 from airvid.tasks import COMPLETED, EXPIRED, FAILED, Entry, Sighting, Task
+from airvid.text import length, moment, money, short_id, size
+from airvid.views import clip_seconds
 
 
 async def follow_to_end(
@@ -34,31 +36,56 @@ async def follow_to_end(
     task: Task,
     row: Row,
     *,
-    entry: Entry | None,
     is_fresh: bool,
     was_seen: bool = False,
-    tell_changes: bool = False,
+    usual_end: float | None = None,
+    changed: Callable[[Task], None],
 ) -> Task:
-    """The task as it ended, whatever its state. The journal learns each change of state, the row everything."""
+    """The task as it ended, whatever its state.
+
+    The journal learns each change of state, the row everything, `changed` whatever differs from what it was told.
+    """
     async with aclosing(
-        follow(session.api(), task, session.shared(), is_fresh=is_fresh, was_seen=was_seen)
+        follow(session.api(), task, session.shared(), is_fresh=is_fresh, was_seen=was_seen, usual_end=usual_end)
     ) as sightings:
+        was_running = False
         async for seen in sightings:
             if isinstance(seen, Trouble):
                 row.trouble(seen.what)
+                was_running = False
                 continue
-            if tell_changes and seen != task:
-                session.out.changed(Sighting(seen, entry))
+            if seen != task:
+                changed(seen)
             if seen.status != task.status or seen.is_terminal:
-                session.journal.note_task(session.service, seen)
-            task = seen
+                session.journal.note_task(session.service, seen, ended_now=was_running and seen.is_terminal)
+            task, was_running = seen, True
             row.task(task)
     return task
 
 
+def begin_row(session: Session, row: Row, seen: Sighting) -> None:
+    """Tell a row which task it is for, and how long this model's clips took before."""
+    past, passed = _past(session, seen)
+    row.named(short_id(seen.task_id), about=seen.prompt or "", past=past, passed=passed)
+
+
+def usual_end(session: Session, seen: Sighting) -> float | None:
+    """When the task ends if it takes as long as others of its model did, seconds on the clock that only grows."""
+    left = seconds_left(*_past(session, seen))
+    return None if left is None else clock.elapsed() + left
+
+
+def _past(session: Session, seen: Sighting) -> tuple[list[float], float]:
+    """How long this model's clips took, and for how long this one has been under way, both in seconds."""
+    known_at = seen.entry.known_at if seen.entry else None
+    began = known_at if known_at is not None else seen.created
+    past = session.journal.past_seconds(session.service, seen.model) if seen.model else []
+    return past, max(0.0, clock.now() - began) if began is not None else 0.0
+
+
 def verdict(session: Session, task: Task) -> AirvidError | None:
     """The error that a task which ended stands for; None for a clip that can be had."""
-    why = f": {task.error}" if task.error else ""
+    why = f": {task.error.rstrip('. ')}" if task.error else ""
     if task.status == FAILED:
         return TaskFailedError(f"the task failed{why}; it is not charged", task_id=task.task_id)
     if task.status == EXPIRED:
@@ -83,14 +110,14 @@ async def save(
     if name.template is not None:
         path = name.path(fields)
         naming.check(path, force=force)
-        await _fetch(session, task, path, row, force=force)
+        await fetch(session, task, path, row, force=force)
         count = path.stat().st_size
         session.journal.note_saved(session.service, task.task_id, path, count)
         entry = session.journal.by_task(session.service, [task.task_id]).get(task.task_id, entry)
         return Sighting(task, entry, str(path), count)
     with tempfile.TemporaryDirectory(prefix="airvid-") as folder:
         path = Path(folder) / "clip.mp4"
-        await _fetch(session, task, path, row, force=force)
+        await fetch(session, task, path, row, force=force)
         # Checked whole before its first byte goes out: a reader never gets half a clip with exit 0.
         with path.open("rb") as file:
             while chunk := file.read(1 << 20):
@@ -98,8 +125,11 @@ async def save(
     return Sighting(task, entry, "-")
 
 
-async def _fetch(session: Session, task: Task, path: Path, row: Row, *, force: bool) -> None:
-    """The file at `path`; a link that is dead or leads to no video is read afresh once (contract 8.3)."""
+async def fetch(session: Session, task: Task, path: Path, row: Row, *, force: bool) -> None:
+    """The clip, whole, at `path`; a link that is dead or leads to no video is read afresh once (contract 8.3).
+
+    Raises: as `save`.
+    """
     try:
         await _receive(session, task, path, row, force=force)
     except (DeadLinkError, NotVideoError):
@@ -131,10 +161,13 @@ async def _receive(session: Session, task: Task, path: Path, row: Row, *, force:
 
 
 def last_word(seen: Sighting, seconds: float) -> str:
-    """The final line on a clip: file, size, time."""
-    if seen.bytes is not None:
-        return f"saved {seen.output} ({size(seen.bytes)}) after {length(seconds)}"
-    return f"{seen.status} after {length(seconds)}"
+    """The final line on a clip: file, length, size, time and price."""
+    if seen.bytes is None:
+        return f"{seen.status} after {length(seconds)}"
+    clip = clip_seconds(seen)
+    about = size(seen.bytes) if clip is None else f"{clip:g} s, {size(seen.bytes)}"
+    price = "" if seen.cost_cents is None else f" for {money(seen.cost_cents)}"
+    return f"saved {seen.output} ({about}) after {length(seconds)}{price}"
 
 
 def as_told(error: AirvidError | OSError) -> AirvidError:

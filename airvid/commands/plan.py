@@ -10,14 +10,14 @@ from typing import Any
 
 from airvid import clock, naming, request, system, transfer
 from airvid.api import Listing
-from airvid.commands import finish
+from airvid.commands import finish, preview
 from airvid.config import checked
 from airvid.errors import AirvidError, AuthError, FileError, PaymentError, UnavailableError, UsageError, complain
 from airvid.naming import Naming
-from airvid.output import money
 from airvid.request import Wish
 from airvid.session import Session
 from airvid.tasks import Model
+from airvid.text import money
 
 # Options that environment and config file may set, too.
 _DEFAULTS = (
@@ -63,6 +63,7 @@ class Options:
     timeout: Any = None
     force: bool | None = None
     open: bool | None = None
+    preview: bool = False
 
     def settle(self, session: Session, complaints: list[AirvidError]) -> None:
         """Check what was said, and take the rest from environment and config file."""
@@ -128,6 +129,7 @@ async def make(session: Session, options: Options) -> tuple[Plan, Listing | None
     complaints += request.complaints_of(wish)
     if options.open and not options.output:
         complaints.append(UsageError("--open needs -o: a clip that is not saved cannot be opened"))
+    complaints += _preview_complaints(session, options)
     plan = Plan(wish, None, {"model": wish.model}, name, options.count or 1, None, options.timeout, clock.now())
     # The model's name may be part of the file's: what can be checked without it is checked before all else.
     checked_early = wish.model is not None or name is None or not name.uses("model")
@@ -228,6 +230,20 @@ def _naming(session: Session, options: Options, wish: Wish, complaints: list[Air
         return None
 
 
+def _preview_complaints(session: Session, options: Options) -> list[AirvidError]:
+    """Why --preview could not show anything once the clip is paid for."""
+    if not options.preview:
+        return []
+    options.wait = True
+    try:
+        preview.check(session)
+        if options.output == "-" or session.out.as_json:
+            raise UsageError("--preview, -o - and --json all want standard output")
+    except UsageError as error:
+        return [error]
+    return []
+
+
 def _target_complaints(plan: Plan, options: Options) -> list[AirvidError]:
     """Why the clips cannot be put where -o says, as far as that can be told before there is an id."""
     if plan.name is None or plan.name.template is None:
@@ -245,13 +261,13 @@ def _target_complaints(plan: Plan, options: Options) -> list[AirvidError]:
 
 async def _ask(session: Session, options: Options) -> tuple[list[Model] | None, Listing | None]:
     """The models, and the tasks there are before the create: what a lost answer is later looked up against."""
-    api = session.api(need_key=not options.dry_run)
     if options.dry_run:
-        return await api.models(), None
+        return await session.models(need_key=False), None
+    session.api()  # without a key, nothing is asked
     needs_price = options.max_cost is not None or bool(budgets(session))
     if options.no_validate and options.model and not needs_price:
         return None, await _present(session)
-    return await asyncio.gather(api.models(), _present(session))
+    return await asyncio.gather(session.models(), _present(session))
 
 
 async def _present(session: Session) -> Listing | None:

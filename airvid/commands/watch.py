@@ -70,7 +70,7 @@ class _Watch:
         """What each task came to."""
         try:
             async with asyncio.timeout(limit):
-                with self._session.progress() as progress:
+                with self._session.progress(len(self._tasks)) as progress:
                     await self._follow_all(progress)
         except TimeoutError:
             pass
@@ -98,13 +98,19 @@ class _Watch:
     async def _one(self, task_id: str, n: int, progress: Progress) -> None:
         """Follow one task to its end, and save it. One clip's failure never stops the others."""
         session, entry, began = self._session, self._entries.get(task_id), clock.elapsed()
-        row = progress.row(task_id[:8])
         seen = Sighting(self._tasks[task_id], entry)
+        row = progress.row(task_id)
+        finish.begin_row(session, row, seen)
         try:
             task = await finish.follow_to_end(
-                session, self._tasks[task_id], row, entry=entry, is_fresh=_is_fresh(entry), tell_changes=True
+                session,
+                self._tasks[task_id],
+                row,
+                is_fresh=_is_fresh(entry),
+                usual_end=finish.usual_end(session, seen),
+                changed=lambda task: self._changed(task, entry),
             )
-            self._tasks[task_id], seen = task, Sighting(task, entry)
+            seen = Sighting(task, entry)
             error = finish.verdict(session, task)
             if error is None and self._name is not None:
                 seen = await finish.save(
@@ -120,13 +126,17 @@ class _Watch:
         except (AirvidError, OSError) as raised:
             error = finish.as_told(raised)
             error.task_id = error.task_id or task_id
-        row.end(finish.last_word(seen, clock.elapsed() - began))
+        row.end(finish.last_word(seen, clock.elapsed() - began), is_good=error is None)
         name = self._name
         if seen.task and seen.task.is_terminal and (name is None or name.template is not None):
             error = finish.tell(lambda: session.out.ended(seen, wants_file=name is not None), task_id, error)
         if self._options.open and seen.output:
             finish.open_clip(session, seen.output)
         self._outcomes[task_id] = error
+
+    def _changed(self, task: Task, entry: Entry | None) -> None:
+        self._tasks[task.task_id] = task
+        self._session.out.changed(Sighting(task, entry))
 
     def _timed_out(self, task_id: str) -> AirvidError:
         return WaitTimeoutError(

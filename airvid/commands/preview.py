@@ -1,0 +1,142 @@
+"""airvid preview: a clip's contact sheet in the terminal; also what `create --preview` shows."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airvid import clock, screen
+from airvid.commands import download, finish, ids
+from airvid.errors import FileError, UsageError
+from airvid.session import Session
+from airvid.text import size
+
+if TYPE_CHECKING:
+    from airvid.frames import Clip, Frame
+
+
+@dataclass
+class Options:
+    what: str
+    open: bool = False
+
+
+async def run(session: Session, options: Options) -> None:
+    as_json = session.out.as_json
+    if as_json and options.open:
+        raise UsageError("--json and --open contradict each other")
+    if not options.open:
+        check(session, needs_terminal=not as_json)
+    async with _found(session, options) as (path, is_kept):
+        if options.open:
+            finish.open_clip(session, str(path))
+        elif as_json:
+            with _opened(path) as clip:
+                session.out.emit({"file": str(path) if is_kept else None, **_facts(clip, path)})
+        else:
+            await show(session, path)
+
+
+def check(session: Session, *, needs_terminal: bool = True) -> None:
+    """See that a clip can be decoded, and that there is something to show it on. Raises: UsageError."""
+    if find_spec("av") is None:
+        raise UsageError("the preview needs PyAV to decode the clip", hint="pip install 'airvid[preview]'")
+    if needs_terminal and not session.out.is_terminal:
+        raise UsageError(
+            "a contact sheet is for a terminal, and standard output is none",
+            hint="--json tells the clip's length and size; --open shows it in the desktop's player",
+        )
+
+
+@asynccontextmanager
+async def _found(session: Session, options: Options) -> AsyncIterator[tuple[Path, bool]]:
+    """The file that was named, or that a task was saved to; else its clip in a folder that goes away again: False."""
+    if os.path.lexists(options.what) or os.path.dirname(options.what) or Path(options.what).suffix:
+        yield Path(options.what), True
+        return
+    found, errors = await ids.resolve(session, ids.given([options.what]))
+    if errors:
+        raise errors[0]
+    if len(found) != 1:
+        raise UsageError("a preview is of one clip", hint="airvid preview last")
+    entry = session.journal.by_task(session.service, found).get(found[0])
+    if entry and entry.file and os.path.isfile(entry.file):
+        yield Path(entry.file), True
+        return
+    if options.open:
+        raise UsageError(
+            "a clip that is not saved cannot be opened", hint=session.command("download", found[0], "--open")
+        )
+    with tempfile.TemporaryDirectory(prefix="airvid-") as folder:
+        path = Path(folder, f"{found[0][:8]}.mp4")
+        task = await download.completed(session, found[0], "-o", path.name)
+        with session.progress() as progress:
+            row = progress.row(task.task_id[:8])
+            await finish.fetch(session, task, path, row, force=False)
+        yield path, False
+
+
+async def show(session: Session, path: Path) -> None:
+    """Draw a clip's contact sheet onto the terminal. Raises: FileError."""
+    from airvid import sheet
+
+    with _opened(path) as clip:
+        place = screen.look(session.out.stdout, with_color=session.out.color)
+        grid = sheet.arrange(place, clip.aspect, min(sheet.MOST_FRAMES, clip.frames or sheet.MOST_FRAMES))
+        frames: list[Frame] = []
+        for frame in clip.pick(grid.across * grid.down, *grid.dots):
+            if frame is not None:
+                frames.append(frame)
+            await clock.sleep(0)  # between any two frames it can be interrupted
+        session.out.line(_title(clip, path, place.columns))
+        try:
+            for piece in sheet.draw(frames, grid, place, sheet.colors(session.out.stdout)):
+                session.out.raw(piece)
+                await clock.sleep(0)
+        except BaseException:
+            session.out.raw(sheet.CLOSING)
+            raise
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Clip]:
+    """The clip in a file that may be anything. Raises: FileError."""
+    from airvid.frames import Clip
+
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # to open a FIFO would wait for its writer
+            raise FileError(f"{path} is no regular file")
+        file = path.open("rb")
+    except (OSError, ValueError) as error:
+        raise FileError(f"{path} cannot be read: {getattr(error, 'strerror', error)}") from None
+    with file:
+        with closing(Clip(file, path.name)) as clip:
+            yield clip
+
+
+def _facts(clip: Clip, path: Path) -> dict[str, object]:
+    return {
+        "frames": clip.frames,
+        "seconds": clip.seconds and round(clip.seconds, 3),
+        "width": clip.width,
+        "height": clip.height,
+        "codec": clip.codec,
+        "size": path.stat().st_size,
+    }
+
+
+def _title(clip: Clip, path: Path, columns: int) -> str:
+    """One line, whatever the name's length: a second one would push the sheet off the screen."""
+    seconds = "" if clip.seconds is None else f"{clip.seconds:.1f}s  "
+    facts = f"{seconds}{clip.width}x{clip.height}  {clip.codec}  {size(path.stat().st_size)}"
+    name = (
+        path.name if len(path.name) + len(facts) + 2 <= columns else path.name[: max(8, columns - len(facts) - 3)] + "…"
+    )
+    return f"{name}  {facts}"

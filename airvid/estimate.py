@@ -1,0 +1,25 @@
+"""How long is left of a task, from how long this model's tasks took before. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+
+# Of fewer runs than these, nothing is concluded.
+LEAST_RUNS = 3
+
+
+def seconds_left(past: Sequence[float], passed: float) -> float | None:
+    """What a task that has run for `passed` seconds still needs, judged by the runs that had not ended by then either.
+
+    `past` are the lengths of past runs, seconds. None where too few are known, or hardly any took as long as this.
+    """
+    if len(past) < LEAST_RUNS:
+        return None
+    longer = [seconds for seconds in past if seconds > passed]
+    return median(longer) - passed if longer else None
+
+
+def is_overdue(past: Sequence[float], passed: float) -> bool:
+    """Whether a task takes longer than every run that is known."""
+    return len(past) >= LEAST_RUNS and passed >= max(past)

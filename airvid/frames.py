@@ -1,0 +1,223 @@
+"""A clip's frames, decoded with PyAV: what the clip is, and a few frames of it, evenly spaced and scaled down.
+
+The file may be anybody's: its name never reaches FFmpeg, only plain containers are read (a playlist would make FFmpeg
+fetch what it lists), and pixels, packets and frames are bounded.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import IO, Any
+
+import av
+from av.container import InputContainer
+from av.filter import Graph
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from airvid import mp4
+from airvid.errors import FileError
+
+CONTAINERS = "mov,matroska,avi,gif"
+MOST_PIXELS = 4096 * 2304
+# Decoded for one frame that is shown, at most: what a long group of pictures takes.
+_LONGEST_RUN = 1200
+# What lies so many seconds ahead is sought, not decoded towards.
+_FAR = 10.0
+_NEVER = float("-inf")
+_MOST_PACKETS = 100_000
+_LIMITS = {"max_pixels": str(MOST_PIXELS)}
+_TICK = Fraction(1, 25)  # single pictures have no time, but FFmpeg asks
+# FFmpeg's own, and those of the file that it reads through us.
+_FAILURES = (av.FFmpegError, ValueError, OverflowError, OSError)
+_THREADS = 4  # each may hold frames of its own
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame as it is shown: scaled, in RGB, `seconds` after the clip's beginning."""
+
+    seconds: float
+    picture: VideoFrame
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.picture.width, self.picture.height
+
+    def rows(self) -> list[bytes]:
+        """Three bytes a pixel, a string a row."""
+        return _rows(self.picture, 3)
+
+    def png(self) -> bytes:
+        width, height = self.size
+        encoder: Any = av.CodecContext.create("png", "w")
+        encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = width, height, "rgb24", _TICK
+        return b"".join(bytes(packet) for packet in [*encoder.encode(self.picture), *encoder.encode(None)])
+
+    def paletted(self) -> tuple[list[tuple[int, int, int]], list[bytes]]:
+        """The 256 colours that suit it best, and a string of their numbers a row."""
+        width, height = self.size
+        graph = Graph()
+        source = graph.add_buffer(width=width, height=height, format=self.picture.format, time_base=_TICK)
+        both, colors = graph.add("split"), graph.add("palettegen", "reserve_transparent=0")
+        use, sink = graph.add("paletteuse", "dither=bayer:bayer_scale=4"), graph.add("buffersink")
+        source.link_to(both)
+        both.link_to(use)
+        both.link_to(colors, 1)
+        colors.link_to(use, 0, 1)
+        use.link_to(sink)
+        graph.configure()
+        source.push(self.picture)
+        source.push(None)
+        found = sink.pull()
+        assert isinstance(found, VideoFrame)
+        palette = bytes(found.planes[1])
+        return [(palette[at + 2], palette[at + 1], palette[at]) for at in range(0, 1024, 4)], _rows(found, 1)
+
+
+class Clip:
+    """An open clip. `name` is what errors call it. Raises: FileError."""
+
+    def __init__(self, file: IO[bytes], name: str) -> None:
+        self._name = name
+        try:
+            _check_whole(file, name)
+            self._container = _open(file)
+        except _FAILURES as error:
+            raise FileError(f"{name} is no video: {_reason(error)}") from None
+        stream = self._container.streams.best("video")  # a cover picture is none while there is another
+        if not isinstance(stream, VideoStream):
+            raise FileError(f"{name} holds no video")
+        self._video = stream
+        self.width, self.height, self.codec = stream.width, stream.height, stream.codec_context.name
+        if not self.width or not self.height:
+            raise FileError(f"{name} holds no video that can be decoded")
+        if self.width * self.height > MOST_PIXELS:
+            raise FileError(f"{name} has {self.width}x{self.height} pixels: more than the 4096x2304 a preview decodes")
+        self.aspect = float(self.width * (stream.sample_aspect_ratio or 1) / self.height)
+        rate = float(stream.average_rate or 0)
+        self._step = 1 / rate if rate > 0 else 0.0
+        self._start = float((stream.start_time or 0) * (stream.time_base or 0))
+        self.frames: int | None = stream.frames or None
+        self.seconds = self._told_seconds()
+        if self.frames is None or self.seconds is None:
+            self._measure()
+        if self.frames == 0:
+            raise FileError(f"{name} holds no frames")
+        stream.codec_context.options = dict(_LIMITS)
+        stream.codec_context.thread_type, stream.codec_context.thread_count = "AUTO", _THREADS
+
+    def close(self) -> None:
+        self._container.close()
+
+    def pick(self, count: int, width: int, height: int) -> Iterator[Frame | None]:
+        """At most `count` frames, evenly spaced from the first to the last, scaled; None while one is under way.
+
+        Raises: FileError.
+        """
+        end = max(0.0, (self.seconds or 0.0) - self._step)
+        steps, at, shown, latest = self._decoded(), _NEVER, _NEVER, None
+        for n in range(count):
+            aim = end * n / (count - 1) if count > 1 else 0.0
+            if aim - max(at, 0.0) > _FAR:
+                self._seek(aim)
+                steps = self._decoded()
+            for step in itertools.islice(steps, _LONGEST_RUN):
+                yield None
+                if step is not None:
+                    at, latest = step
+                    if at >= aim - self._step / 2:
+                        break
+            if latest is None or at <= shown:
+                break
+            shown = at
+            yield Frame(at, self._scaled(latest, width, height))
+        if shown is _NEVER:
+            raise FileError(f"{self._name} holds no frame that can be decoded")
+
+    def _decoded(self) -> Iterator[tuple[float, VideoFrame] | None]:
+        """Frames with their times, and None for each packet that gave none."""
+        at = 0.0
+        try:
+            for packet in self._container.demux(self._video):
+                frames = packet.decode()
+                for frame in frames:
+                    assert isinstance(frame, VideoFrame)
+                    at = at + self._step if frame.time is None else frame.time - self._start
+                    yield at, frame
+                if not frames:
+                    yield None
+        except _FAILURES as error:
+            raise FileError(f"{self._name} cannot be decoded: {_reason(error)}") from None
+
+    def _seek(self, seconds: float) -> None:
+        try:
+            self._container.seek(int((seconds + self._start) / (self._video.time_base or 1)), stream=self._video)
+        except _FAILURES as error:
+            raise FileError(f"{self._name} cannot be decoded: {_reason(error)}") from None
+
+    def _scaled(self, frame: VideoFrame, width: int, height: int) -> VideoFrame:
+        try:
+            return frame.reformat(width=width, height=height, format="rgb24", interpolation="AREA")
+        except _FAILURES as error:
+            raise FileError(f"{self._name} cannot be decoded: {_reason(error)}") from None
+
+    def _told_seconds(self) -> float | None:
+        """The length as the file tells it."""
+        if self._video.duration and self._video.time_base:
+            seconds = float(self._video.duration * self._video.time_base)
+        else:
+            seconds = (self._container.duration or 0) / av.time_base
+        return seconds if seconds > 0 else None
+
+    def _measure(self) -> None:
+        """Number and length of what the file does not tell, from its packets, undecoded."""
+        count, end = 0, 0.0
+        try:
+            for packet in self._container.demux(self._video):
+                if packet.size and packet.pts is not None and packet.time_base:
+                    count += 1
+                    end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base) - self._start)
+                if count == _MOST_PACKETS:
+                    break
+            self._container.seek(0)
+        except _FAILURES as error:
+            raise FileError(f"{self._name} cannot be read: {_reason(error)}") from None
+        if self.frames is None and count < _MOST_PACKETS:
+            self.frames = count
+        if self.seconds is None and end > 0:
+            self.seconds = end
+
+
+def _check_whole(file: IO[bytes], name: str) -> None:
+    """Half an MP4 would show half its frames, and nobody would know. Raises: FileError."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    if mp4.begins(file.read(mp4.HEAD)) and (flaw := mp4.flaw(file, size)):
+        raise FileError(f"{name} is no whole clip: {flaw}")
+    file.seek(0)
+
+
+def _open(file: IO[bytes]) -> InputContainer:
+    return av.open(
+        file,
+        "r",
+        options=dict(_LIMITS),
+        container_options={"format_whitelist": CONTAINERS},
+        metadata_errors="replace",
+    )
+
+
+def _rows(picture: VideoFrame, depth: int) -> list[bytes]:
+    plane = picture.planes[0]
+    whole, step = bytes(plane), plane.line_size
+    return [whole[y * step : y * step + picture.width * depth] for y in range(picture.height)]
+
+
+def _reason(error: Exception) -> str:
+    """FFmpeg's own word, without the number and the name that Python puts around it."""
+    return str(getattr(error, "strerror", None) or error)

@@ -1,0 +1,254 @@
+"""Bars on a terminal: one line a row, as many as fit, and one for all of them together.
+
+A frame is drawn where something changed, a few times a second at most, and once a second for the time that passes.
+Rich's own live display redraws all rows ten times a second and tears where the terminal is resized.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from airvid import clock, system, terminal
+from airvid.cells import Ruler
+from airvid.estimate import is_overdue, seconds_left
+from airvid.output import Output
+from airvid.progress import Progress, Row, Timer
+from airvid.tasks import QUEUED
+from airvid.terminal import styled
+from airvid.text import length, money, plain, size
+
+# Seconds between two frames at least, and at most.
+SHORTEST_FRAME, LONGEST_FRAME = 0.2, 1.0
+# Seconds that the bars stand aside for a program that shows our standard output on this terminal.
+ASIDE = 0.15
+LEAST_BAR = 8
+WIDE = 100
+_GAP = 2
+_LONGEST = {"label": 24, "about": 30, "state": 14}
+# What gives way first where a line has no room for a bar, and what the columns are.
+_GIVES_WAY = ("about", "cost", "rest", "label")
+_COLUMNS = ("label", "about", "state", "bar", "percent", "passed", "rest", "cost")
+_RIGHT = {"percent", "passed", "cost"}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a frame: what it says, and what its bar shows."""
+
+    cells: dict[str, str]
+    percent: float | None
+    style: str
+    trouble: str = ""
+
+
+class Live(Progress):
+    """Rows as bars on standard error."""
+
+    def __init__(self, output: Output, count: int | None) -> None:
+        super().__init__(count)
+        self._output = output
+        self._block = terminal.Block(output.stderr, os.environ)
+        self._frame = Frame(Ruler(output.stderr), with_color=output.color)
+        self._timer = Timer(self._draw)
+        self._drawn_at = float("-inf")
+        self._is_live = False
+        self._undo: Callable[[], None] = lambda: None
+
+    def __enter__(self) -> Progress:
+        self._block.begin()
+        self._is_live = True
+        self._output.step_aside = self._step_aside
+        self._undo = system.on_screen_change(self._draw, self._block.suspend, self._resume)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_live = False
+        self._undo()
+        self._timer.stop()
+        self._output.step_aside = None
+        self._block.end()
+
+    def changed(self, row: Row, is_news: bool) -> None:
+        self._draw_soon(self._drawn_at + SHORTEST_FRAME - clock.elapsed())
+
+    def ended(self, row: Row, word: str, is_good: bool) -> None:
+        super().ended(row, word, is_good)
+        self._output.last_word(row.label, word, is_good)
+
+    def dropped(self, row: Row) -> None:
+        super().dropped(row)
+        self._draw_soon(0)
+
+    def _step_aside(self, on_same_terminal: bool) -> None:
+        self._block.above("")
+        self._draw_soon(0 if on_same_terminal else ASIDE)
+
+    def _resume(self) -> None:
+        self._block.resume()
+        self._draw()
+
+    def _draw_soon(self, seconds: float) -> None:
+        if self._is_live and not self._timer.within(seconds) and seconds <= 0:
+            self._draw()
+
+    def _draw(self) -> None:
+        columns, height = terminal.dimensions(self._output.stderr)
+        lines = self._frame.lines(self, columns - 1, max(1, height - 1))
+        self._drawn_at = clock.elapsed()
+        self._block.draw(lines, overall(self))
+        self._timer.within(LONGEST_FRAME)
+
+
+def overall(progress: Progress) -> float | None:
+    """How much of everything is done, in percent; None where nothing tells."""
+    known = [row.percent for row in progress.rows if row.percent is not None]
+    if not known and not progress.finished:
+        return None
+    # What is being saved has been rendered before, but one clip alone starts its bar anew.
+    return (sum(known) + 100.0 * progress.finished) / max(1, progress.count)
+
+
+class Frame:
+    """Lays out the lines of a moment. Pure but for the clock."""
+
+    def __init__(self, ruler: Ruler, *, with_color: bool) -> None:
+        self._ruler = ruler
+        self._with_color = with_color
+
+    def lines(self, progress: Progress, columns: int, height: int) -> list[tuple[str, int]]:
+        """The lines of this moment and their widths in cells: at most `columns`, and at most `height` of them."""
+        rows = progress.rows
+        total = [self._total(progress)] if progress.count > 1 and height > 1 else []
+        room = height - len(total)
+        shown = rows if len(rows) <= room else _most_telling(rows, max(0, room - 1))
+        lines = [self._line(row) for row in shown]
+        widths = self._widths([*lines, *total], columns)
+        drawn = [self._drawn(line, widths, columns) for line in lines]
+        if len(shown) < len(rows):
+            drawn.append(self._hidden([row for row in rows if row not in shown], columns))
+        return drawn + [self._drawn(line, widths, columns) for line in total]
+
+    def _line(self, row: Row) -> Line:
+        cells = {
+            "label": plain(row.label, 60),
+            "about": plain(row.about, 60),
+            "state": plain(row.state, 40),
+            "percent": "" if row.percent is None else f"{row.percent:.0f}%",
+            "passed": length(row.passed),
+            "rest": _rest(row),
+            "cost": "" if row.cents is None else money(row.cents),
+        }
+        style = "green" if row.is_saving else "cyan"
+        return Line(self._tame(cells), row.percent, style, self._ruler.writable(plain(row.trouble_is, 200)))
+
+    def _total(self, progress: Progress) -> Line:
+        saving = [row for row in progress.rows if row.total]
+        percent = overall(progress)
+        cells = {
+            "label": "all",
+            "about": "",
+            "state": f"{progress.finished} of {progress.count}",
+            "percent": "" if percent is None else f"{percent:.0f}%",
+            "passed": "",
+            "rest": "",
+            "cost": "",
+        }
+        if saving:
+            cells["rest"] = f"{size(sum(row.done for row in saving))} of {size(sum(row.total or 0 for row in saving))}"
+        return Line(self._tame(cells), percent, "bold")
+
+    def _tame(self, cells: dict[str, str]) -> dict[str, str]:
+        return {name: self._ruler.writable(cell) for name, cell in cells.items()}
+
+    def _widths(self, lines: Sequence[Line], columns: int) -> dict[str, int]:
+        """The columns that there is room for, each as wide as its widest cell; the bar takes what is left."""
+        widths = dict.fromkeys(_COLUMNS, 0)
+        for line in lines:
+            for name, cell in line.cells.items():
+                widths[name] = max(widths[name], min(self._ruler.width(cell), _LONGEST.get(name, 60)))
+        if columns < WIDE:
+            widths["about"] = 0
+        has_bar = any(line.percent is not None for line in lines)
+        for name in (*_GIVES_WAY, ""):
+            bar = columns - sum(width + _GAP for width in widths.values() if width)
+            if bar >= (LEAST_BAR if has_bar else -_GAP):
+                break
+            if name != "label" or len(lines) == 1:
+                widths[name] = 0
+        widths["bar"] = bar if has_bar and bar >= LEAST_BAR else 0
+        return {name: width for name, width in widths.items() if width}
+
+    def _drawn(self, line: Line, widths: dict[str, int], columns: int) -> tuple[str, int]:
+        """One line with its styles, and its width."""
+        if line.trouble:
+            label = self._ruler.fit(line.cells["label"], min(widths.get("label", 0), columns))
+            text = self._ruler.cut(line.trouble, max(0, columns - self._ruler.width(label) - _GAP))
+            width = self._ruler.width(label) + _GAP + self._ruler.width(text)
+            return f"{self._in(label, 'bold')}{' ' * _GAP}{self._in(text, 'yellow')}", width
+        told, room = [], columns
+        for name, width in widths.items():
+            width = min(width, room)
+            if width <= 0:
+                break
+            room -= width + _GAP
+            if name == "bar":
+                told.append(self._bar(line, width))
+            else:
+                cell = self._ruler.fit(line.cells[name], width, right=name in _RIGHT)
+                told.append(self._in(cell, _style(name, line)))
+        return (" " * _GAP).join(told), columns - max(0, room)
+
+    def _bar(self, line: Line, width: int) -> str:
+        if line.percent is None:
+            return self._in(self._ruler.glyphs.rest * width, "dim")
+        glyphs = self._ruler.glyphs
+        filled = width * line.percent / 100
+        half = glyphs.half if filled % 1 >= 0.5 else ""
+        done = glyphs.full * int(filled) + half
+        return self._in(done, line.style) + self._in(glyphs.rest * (width - int(filled) - len(half)), "dim")
+
+    def _hidden(self, rows: Sequence[Row], columns: int) -> tuple[str, int]:
+        """What is said of rows that there is no room for."""
+        states = Counter(row.state or "waiting" for row in rows)
+        counts = ", ".join(f"{number} {plain(state, 20)}" for state, number in states.most_common(5))
+        text = self._ruler.cut(self._ruler.writable(f"{self._ruler.glyphs.more} {len(rows)} more: {counts}"), columns)
+        return self._in(text, "dim"), self._ruler.width(text)
+
+    def _in(self, text: str, style: str) -> str:
+        return styled(text, style) if self._with_color else text
+
+
+def _style(name: str, line: Line) -> str:
+    if name == "label":
+        return "bold"
+    return "dim" if name in ("about", "rest") or line.cells["state"] == QUEUED else ""
+
+
+def _rest(row: Row) -> str:
+    """What is left of a row, as well as anyone can tell."""
+    if row.is_saving:
+        if not row.total:
+            return size(row.done)
+        seconds, count = clock.elapsed() - row.saving_since, row.done - row.saved_before
+        left = (row.total - row.done) * seconds / count if seconds >= 1 and count > 0 else None
+        return f"of {size(row.total)}" + (f", {_about(left)}" if left is not None else "")
+    if row.state == "" or not row.past:
+        return ""
+    left = seconds_left(row.past, row.passed)
+    return _about(left) if left is not None else "longer than ever" if is_overdue(row.past, row.passed) else ""
+
+
+def _about(seconds: float) -> str:
+    """An estimate, no more exact than it is."""
+    if seconds >= 100:
+        return f"~{round(seconds / 60)}m left"
+    return f"~{max(1, round(seconds / 5) * 5 if seconds >= 15 else round(seconds))}s left"
+
+
+def _most_telling(rows: Sequence[Row], count: int) -> list[Row]:
+    """Those that something happens to, in their own order."""
+    ranked = sorted(rows, key=lambda row: (row.state in (QUEUED, ""), not row.is_saving, -(row.percent or 0)))[:count]
+    return [row for row in rows if row in ranked]

@@ -1,0 +1,114 @@
+"""Words for the eye: foreign text made harmless, and numbers as a reader says them.
+
+`plain()` and `dumps()` are the only ways by which text from the server, from files or from the user reaches a stream.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import datetime
+
+# C0, DEL and C1 controls, line and paragraph separators, bidi overrides and isolates, halves of characters.
+_HARMFUL = "\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff"
+# What takes no room and joins nothing: two names that look alike would differ by it. (Joiners and marks stay: emoji,
+# Persian and Hebrew need them.)
+_INVISIBLE = "\u00ad\u180e\u200b\u2060-\u2064\u206a-\u206f\ufeff\ufff9-\ufffb"
+_UNSAFE = re.compile(f"[{_HARMFUL}{_INVISIBLE}]")
+_UNSAFE_IN_JSON = re.compile(f"[{_HARMFUL[_HARMFUL.index(chr(0x7F)) :]}]")
+_SPACE = re.compile(r"[\t\n\r]+")
+_UUID = re.compile(r"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-")
+
+
+def plain(value: object, longest: int | None = None) -> str:
+    """Text as one harmless line: white space folded, control characters and bidi tricks shown as escapes.
+
+    Beyond `longest` characters it is cut short.
+    """
+    text = str(value)
+    if longest is not None and len(text) > longest:
+        text = f"{text[: longest - 1]}…"
+    return _UNSAFE.sub(_escape, _SPACE.sub(" ", text))
+
+
+def _escape(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def dumps(record: object, *, indent: int | None = None) -> str:
+    """JSON that any terminal and any locale can print: what could do harm is escaped, the rest is as it is."""
+    separators = (",", ":") if indent is None else None
+    whole = json.dumps(record, ensure_ascii=False, indent=indent, separators=separators, default=str)
+    return _UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", whole)
+
+
+def masked(key: str) -> str:
+    """A key as it may be shown: `sk-air-…last4`."""
+    return f"sk-air-…{key[-4:]}" if len(key) > 12 else "sk-air-…"
+
+
+def short_id(task_id: str) -> str:
+    """A task's id for a reader: of a UUID its beginning, which commands take as well where it tells tasks apart."""
+    return task_id[:8] if len(task_id) == 36 and _UUID.match(task_id) else task_id
+
+
+# ---------------------------------------------------------------------- numbers for a reader
+
+
+def money(cents: float | None) -> str:
+    """`$0.80`; fractions of a cent are kept where there are any."""
+    if cents is None:
+        return "?"
+    dollars = cents / 100
+    exact = f"{dollars:.6f}".rstrip("0")
+    return f"${dollars:.2f}" if len(exact) <= len(f"{dollars:.2f}") else f"${exact}"
+
+
+def length(seconds: float) -> str:
+    """A length of time as a reader says it: `42s`, `3m05s`, `2h10m`, `5d`."""
+    whole = int(max(0.0, seconds))
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02}s"
+    return f"{whole // 3600}h{whole % 3600 // 60:02}m" if whole < 172_800 else f"{whole // 86_400}d"
+
+
+def age(seconds: float) -> str:
+    """How long ago, in its greatest unit alone: `42s`, `3m`, `2h`, `5d`."""
+    whole = int(max(0.0, seconds))
+    for unit, most, size in (("s", 60, 1), ("m", 3600, 60), ("h", 172_800, 3600)):
+        if whole < most:
+            return f"{whole // size}{unit}"
+    return f"{whole // 86_400}d"
+
+
+def size(count: float) -> str:
+    """`5.2 MB`, in powers of ten as curl and file managers do."""
+    for unit in ("B", "kB", "MB"):
+        if count < 999.95:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
+
+
+def moment(at: float | None) -> str:
+    """A Unix time in local time, `2026-11-20 14:03`."""
+    try:
+        return datetime.fromtimestamp(at).strftime("%Y-%m-%d %H:%M") if at is not None else "?"
+    except (ValueError, OverflowError, OSError):
+        return "?"
+
+
+# ---------------------------------------------------------------------- numbers for a program
+
+
+def usd(cents: float | None) -> str:
+    """US dollars as a bare number, `0.8`; nothing where they are unknown."""
+    return "" if cents is None else f"{cents / 100:.8f}".rstrip("0").rstrip(".")
+
+
+def unix(at: float | None) -> str:
+    """A time as whole Unix seconds; nothing where it is unknown."""
+    return "" if at is None else f"{at:.0f}"

@@ -1,0 +1,278 @@
+"""The nouns as they are shown: fields of a line for a program, cells of a table or lines of a card for a reader.
+
+A program gets bare numbers (USD, Unix seconds) and everything whole; a reader gets words, ages and short names.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from airvid import clock
+from airvid.tasks import COMPLETED, EXPIRED, FAILED, QUEUED, Model, Sighting, Task
+from airvid.terminal import file_link, web_link
+from airvid.text import age, dumps, length, moment, money, short_id, size, unix, usd
+
+STATUS_STYLE = {COMPLETED: "green", FAILED: "red", EXPIRED: "yellow", QUEUED: "dim", "unknown": "red"}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: how it is aligned (`point`: by its decimal points), and how it gives way where there is no room.
+
+    Those with the least `worth` are left out first; an empty one always is.
+    """
+
+    name: str
+    worth: int
+    align: Literal["left", "right", "point"] = "left"
+    gives: Literal["", "cut", "wrap"] = ""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Something to show, its style, and where it leads."""
+
+    text: str
+    style: str = ""
+    url: str | None = None
+
+
+Card = tuple[Cell, list[tuple[str, Cell]]]
+
+# ---------------------------------------------------------------------- tasks
+
+TASK_COLUMNS = (
+    Column("ID", 9),
+    Column("STATUS", 8),
+    Column("AGE", 6, "right"),
+    Column("COST", 3, "point"),
+    Column("MODEL", 2),
+    Column("PROMPT", 7, gives="cut"),
+    Column("FILE", 4, gives="cut"),
+)
+
+
+def task_fields(seen: Sighting) -> list[str]:
+    """Id, status, percent, creation, USD, model, prompt, file."""
+    percent = "" if seen.task is None or seen.task.progress is None else f"{seen.task.progress:.0f}"
+    cost = usd(seen.cost_cents)
+    return [_id(seen), seen.status, percent, unix(seen.created), cost, *_about(seen), seen.file or ""]
+
+
+def entry_fields(seen: Sighting) -> list[str]:
+    """Id, status, creation, estimated USD, settled USD, model, prompt, file."""
+    entry = seen.entry
+    costs = (usd(entry.estimate_cents), usd(entry.cost_cents)) if entry else ("", "")
+    return [_id(seen), seen.status, unix(seen.created), *costs, *_about(seen), seen.file or ""]
+
+
+def task_cells(seen: Sighting) -> list[Cell]:
+    made = "" if seen.created is None else age(clock.now() - seen.created)
+    file = seen.file or ""
+    return [
+        Cell(short_id(_id(seen)), "", web_link(seen.task.result_url if seen.task else None)),
+        Cell(_progress(seen), STATUS_STYLE.get(seen.status, "")),
+        Cell(made, "dim"),
+        Cell(_cost(seen)),
+        Cell(seen.model or ""),
+        Cell(seen.prompt or ""),
+        Cell(os.path.basename(file), "", file_link(file)),
+    ]
+
+
+def task_card(seen: Sighting) -> Card:
+    """One task in full."""
+    task, entry = seen.task, seen.entry
+    url = task.result_url if task else None
+    made = "" if seen.created is None else f"{length(clock.now() - seen.created)} ago"
+    took = "" if not entry or entry.took is None else f", took {length(entry.took)}"
+    saved = "" if not entry or entry.bytes is None else f" ({size(entry.bytes)})"
+    lines = {
+        "status": Cell(_progress(seen), STATUS_STYLE.get(seen.status, "")),
+        "prompt": Cell(seen.prompt or ""),
+        "model": Cell(", ".join(_wish(seen))),
+        "cost": Cell(_settled(seen)),
+        "made": Cell(f"{made}{took}" if made else ""),
+        "expires": Cell(_expiry(task)),
+        "error": Cell((task and task.error) or (entry and entry.error) or "", "red"),
+        "file": Cell(f"{_near(seen.file)}{saved}" if seen.file else "", "", file_link(seen.file)),
+        "url": Cell(url or "", "", web_link(url)),
+    }
+    return Cell(_id(seen), "bold"), [(name, cell) for name, cell in lines.items() if cell.text]
+
+
+def _id(seen: Sighting) -> str:
+    """A create of unknown fate has no id: its number in the journal stands for it."""
+    return seen.task_id or f"(intent {seen.entry.id if seen.entry else ''})"
+
+
+def _near(path: str) -> str:
+    """A path as one would type it here."""
+    here = os.path.join(os.getcwd(), "")
+    return path.removeprefix(here)
+
+
+def _about(seen: Sighting) -> tuple[str, str]:
+    return seen.model or "", seen.prompt or ""
+
+
+def _progress(seen: Sighting) -> str:
+    """The status, and how far a running task is."""
+    task = seen.task
+    if task is None or task.progress is None or task.is_terminal or not task.progress:
+        return seen.status
+    return f"{seen.status} {task.progress:.0f}%"
+
+
+def _cost(seen: Sighting) -> str:
+    """`~$0.18` as long as it is an estimate; nothing where nothing is charged or known."""
+    if seen.cost_cents is None or seen.status in (FAILED, EXPIRED):
+        return ""
+    return ("" if _is_settled(seen) else "~") + money(seen.cost_cents)
+
+
+def _is_settled(seen: Sighting) -> bool:
+    told = seen.task.cost_cents if seen.task else seen.entry.cost_cents if seen.entry else None
+    return seen.status == COMPLETED and told is not None
+
+
+def _settled(seen: Sighting) -> str:
+    """The cost in words, for a card."""
+    if seen.status in (FAILED, EXPIRED):
+        return "not charged"
+    if seen.cost_cents is None:
+        return "unknown"
+    return money(seen.cost_cents) + ("" if _is_settled(seen) else ", estimated")
+
+
+def _wish(seen: Sighting) -> Iterator[str]:
+    """The model, and what was asked of it, as far as anyone says."""
+    asked = seen.entry.request if seen.entry else {}
+    told = seen.task.raw if seen.task else {}
+    if seen.model:
+        yield seen.model
+    if seconds := clip_seconds(seen):
+        yield f"{seconds:g} s"
+    for key in ("aspect_ratio", "quality", "mode"):
+        value = told.get(key) or asked.get(key)
+        if isinstance(value, str) and value:
+            yield value
+    if asked.get("seed") is not None:
+        yield f"seed {asked['seed']}"
+
+
+def clip_seconds(seen: Sighting) -> float | None:
+    """How long a task's clip is: what the server says, else what it was asked for."""
+    if seen.task and seen.task.duration_seconds is not None:
+        return seen.task.duration_seconds
+    asked = seen.entry.request.get("duration_seconds") if seen.entry else None
+    return float(asked) if isinstance(asked, int | float) else None
+
+
+def _expiry(task: Task | None) -> str:
+    if task is None or task.expires_at is None or task.status != COMPLETED:
+        return ""
+    left = task.expires_at - clock.now()
+    return f"in {length(left)}, on {moment(task.expires_at)}" if left > 0 else f"on {moment(task.expires_at)}"
+
+
+# ---------------------------------------------------------------------- models
+
+
+def model_columns(seconds: float | None) -> tuple[Column, ...]:
+    """`seconds`: the length of clip whose price is shown; None: of each model's shortest."""
+    return (
+        Column("MODEL", 9),
+        Column("STATUS", 7),
+        Column("FROM" if seconds is None else f"$/{seconds:g} S", 8, "point"),
+        Column("$/S", 2, "point"),
+        Column("SEC", 6, "right"),
+        Column("MODES", 5, gives="wrap"),
+        Column("RATIOS", 4, gives="wrap"),
+        Column("QUALITIES", 3, gives="wrap"),
+    )
+
+
+def model_fields(model: Model, seconds: float | None) -> list[str]:
+    """Id, modes, seconds, aspect ratios, qualities, USD a second, USD a clip, health."""
+    caps = model.caps
+    return [
+        model.id,
+        ",".join(caps.modes),
+        _span(model, "-"),
+        ",".join(caps.aspect_ratios),
+        ",".join(caps.qualities),
+        usd(caps.cents_per_second),
+        usd(model.cents(seconds)),
+        model.status or "",
+    ]
+
+
+def model_cells(model: Model, seconds: float | None) -> list[Cell]:
+    caps = model.caps
+    cents = model.cents(seconds)
+    return [
+        Cell(model.id),
+        _health(model),
+        Cell(money(cents), "dim" if cents is None else "bold"),
+        Cell("" if caps.cents_per_second is None else money(caps.cents_per_second), "dim"),
+        Cell(_span(model, "–")),
+        Cell(" ".join(caps.modes)),
+        Cell(" ".join(caps.aspect_ratios)),
+        Cell(" ".join(caps.qualities)),
+    ]
+
+
+def model_card(model: Model, seconds: float | None) -> Card:
+    """One model in full: what it can do in words, and whatever else the server says of it."""
+    caps = model.caps
+    lines = {
+        "status": Cell(model.status or "unknown", _health(model).style),
+        "modes": Cell(", ".join(caps.modes)),
+        "duration": Cell(f"{span} s" if (span := _span(model, "–")) else ""),
+        "aspect ratios": Cell(", ".join(caps.aspect_ratios)),
+        "qualities": Cell(", ".join(caps.qualities)),
+        "price": Cell(_prices(model, seconds)),
+    }
+    told = {"id", "status", "video_caps"}
+    rest = [(key, value) for key, value in model.raw.items() if key not in told and value not in (None, [], {}, "")]
+    shown = [(key, Cell(value if isinstance(value, str) else dumps(value), "dim")) for key, value in rest]
+    return Cell(model.id, "bold"), [(name, cell) for name, cell in lines.items() if cell.text] + shown
+
+
+def model_record(model: Model, seconds: float | None) -> dict[str, Any]:
+    """A model as the API tells it, plus what a clip costs."""
+    cents = model.cents(seconds)
+    clip = {
+        "seconds": seconds if seconds is not None else model.caps.min_seconds,
+        "cost_usd": None if cents is None else round(cents / 100, 8),
+    }
+    return model.raw | {"airvid": {"clip": clip, "healthy": model.is_healthy}}
+
+
+def _health(model: Model) -> Cell:
+    """Whether it is up: `up`, the server's own word for what is wrong, or `?` where it says nothing."""
+    if model.status is None:
+        return Cell("?", "dim")
+    return Cell("up", "green") if model.is_healthy else Cell(model.status, "red")
+
+
+def _span(model: Model, dash: str) -> str:
+    """`2-15`, `5`, or nothing where the server does not say."""
+    least, most = model.caps.min_seconds, model.caps.max_seconds
+    if least == most:
+        return "" if least is None else f"{least:g}"
+    return f"{'' if least is None else f'{least:g}'}{dash}{'' if most is None else f'{most:g}'}"
+
+
+def _prices(model: Model, seconds: float | None) -> str:
+    """`$0.0225 a second: $0.045 for 2 s, $0.18 for 8 s`."""
+    caps = model.caps
+    if caps.cents_per_second is None:
+        return "unknown"
+    lengths: Sequence[float] = sorted({each for each in (caps.min_seconds, seconds, caps.max_seconds) if each})
+    clips = ", ".join(f"{money(model.cents(each))} for {each:g} s" for each in lengths)
+    return f"{money(caps.cents_per_second)} a second" + (f": {clips}" if clips else "")

@@ -1,0 +1,67 @@
+"""Clips to be looked at, made with PyAV."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import av
+
+FRAMES = 20
+
+
+def red_to_blue(
+    path: Path, *, codec: str = "libx264", width: int = 320, height: int = 180, frames: int = FRAMES
+) -> Path:
+    """So many frames from red to blue, ten a second."""
+    with av.open(str(path), "w") as target:
+        stream: Any = target.add_stream(codec, 10, options={"preset": "ultrafast"} if codec == "libx264" else {})
+        stream.width, stream.height = width, height
+        stream.pix_fmt = {"mjpeg": "yuvj420p", "gif": "rgb8"}.get(codec, "yuv420p")
+        for n in range(frames):
+            frame = av.VideoFrame(width, height, "rgb24")
+            blue = 255 * n // max(1, frames - 1)
+            frame.planes[0].update(bytes((255 - blue, 20, blue)) * (frame.planes[0].buffer_size // 3))
+            target.mux(stream.encode(frame.reformat(format=stream.pix_fmt)))
+        target.mux(stream.encode(None))
+    return path
+
+
+def sound(path: Path) -> Path:
+    """A moment of silence, without a picture."""
+    with av.open(str(path), "w") as target:
+        stream: Any = target.add_stream("pcm_s16le", 48_000, layout="mono")
+        frame = av.AudioFrame(format="s16", layout="mono", samples=1024)
+        frame.sample_rate = 48_000
+        target.mux(stream.encode(frame))
+    return path
+
+
+def growing(path: Path) -> Path:
+    """A stream whose pictures become too large halfway."""
+    parts = [
+        red_to_blue(path.with_name(f"{width}.mjpeg"), codec="mjpeg", width=width, height=2400, frames=1)
+        for width in (64, 4098)
+    ]
+    both = path.with_name("both.mjpeg")
+    both.write_bytes(b"".join(part.read_bytes() for part in parts))
+    with av.open(str(both)) as source, av.open(str(path), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for n, packet in enumerate(source.demux(video=0)):
+            if packet.size:
+                packet.stream, packet.pts, packet.dts = stream, n * 120_000, n * 120_000
+                target.mux(packet)
+    return path
+
+
+def film(path: Path) -> Path:
+    """Two thousand small frames, one a second, every twentieth a key frame."""
+    with av.open(str(path), "w") as target:
+        stream: Any = target.add_stream("mpeg4", 1)
+        stream.width, stream.height, stream.pix_fmt, stream.gop_size = 64, 64, "yuv420p", 20
+        for n in range(2000):
+            frame = av.VideoFrame(64, 64, "yuv420p")
+            frame.pts = n
+            target.mux(stream.encode(frame))
+        target.mux(stream.encode(None))
+    return path
