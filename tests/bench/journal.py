@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import tempfile
 import time
 import uuid
@@ -12,6 +11,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from airvid import ledger
 from airvid.api import Api
 from airvid.http import Wire
 from airvid.journal import Journal
@@ -73,15 +73,18 @@ def _intend(journal: Journal, service: str = "x") -> Entry:
 
 
 def fill(path: Path, service: str) -> None:
-    """A hundred thousand clips of the last year into a journal that is there."""
+    """A hundred thousand clips of the last year into the journal at `path`."""
     now = time.time()
     rows = ((service, str(uuid.uuid4()), now - n * 300, "a fox in snow, from the left") for n in range(ENTRIES, 0, -1))
-    with closing(sqlite3.connect(path)) as database, database:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with closing(ledger.open_or_begin(path, print)) as database:
+        database.execute("BEGIN")
         database.executemany(
             "INSERT INTO clip (base_url, fate, task_id, intended_at, prompt, status, cost_cents, estimate_cents, model)"
             " VALUES (?, 'known', ?, ?, ?, 'completed', 10, 10, 'wan-2.6')",
             rows,
         )
+        database.execute("COMMIT")
 
 
 def _ignore(_: str) -> None: ...

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from airvid.journal import Journal
 from airvid.sandbox.models import MODELS
 
 from . import journal, process, servers
@@ -50,8 +49,6 @@ def sides() -> Iterator[Sides]:
         _script()
         env["AIRVID_BASE_URL"] = url
         path = folder / "data" / "airvid" / "journal.db"
-        Journal(path, print).close()
-        process.run(process.AIRVID, "list", "--local", env=env)  # makes the journal
         journal.fill(path, url)
         process.run(process.AIRVID, "models", env=env)
         offers = {each: [process.AIRVID, "__complete", *each.split()] for each in (TASKS, MODEL_NAMES)}
