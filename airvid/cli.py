@@ -15,10 +15,21 @@ import typer
 from airvid import __version__, topics
 from airvid.errors import UsageError
 from airvid.layout import MONEY, REQUEST, SAVING, SETTINGS, Group, Page, argument, command, epilog, option
-from airvid.stage import show
+from airvid.stage import play, show
+
+
+class _Root(Group):
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """As every group, but the name of a shell may be left out, which Typer's options do not know."""
+        whole = list[str]()
+        for word, following in zip(args, [*args[1:], "-"], strict=False):
+            is_alone = word in ("--install-completion", "--show-completion") and following.startswith("-")
+            whole += [word, ""] if is_alone else [word]
+        return super().parse_args(ctx, whole)
+
 
 _TYPER: dict[str, Any] = {
-    "cls": Group,
+    "cls": _Root,
     "rich_markup_mode": None,
     "add_completion": False,
     "pretty_exceptions_enable": False,
@@ -48,8 +59,17 @@ def _version(value: bool) -> None:
 def _root(
     ctx: typer.Context,
     _: Annotated[bool, option("--version", "Show the version and exit.", callback=_version, is_eager=True)] = False,
+    install_completion: Annotated[
+        str | None, option("--install-completion [SHELL]", "Make TAB complete in bash, zsh, fish or powershell.")
+    ] = None,
+    show_completion: Annotated[
+        str | None, option("--show-completion [SHELL]", "Print the script for that instead.")
+    ] = None,
 ) -> None:
     """Generate video from the terminal, and never pay for a clip twice."""
+    for act, shell in (("install", install_completion), ("show", show_completion)):
+        if shell is not None:
+            raise typer.Exit(play(("completion", act), {"shell": shell}, ctx.meta.get("airvid", {})))
     _help_alone(ctx)
 
 

@@ -15,37 +15,19 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from airvid import system
+from airvid import places, system
 from airvid.errors import AuthError, FileError, UsageError
+from airvid.places import SANDBOX_KEY
 from airvid.tasks import MODES
 
-DEFAULT_BASE_URL = "https://api.airforce/v1"
-SANDBOX_KEY = "sk-air-sandbox"
 _KEY_VARIABLES = ("AIRVID_API_KEY", "AIRFORCE_API_KEY")
 _BASE_URL_VARIABLES = ("AIRVID_BASE_URL", "AIRFORCE_BASE_URL")
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def folder(kind: str) -> Path:
-    """The user's `config`, `data` or `cache` folder of airvid; `XDG_*` is honoured on every system."""
-    home = os.environ.get(f"XDG_{kind.upper()}_HOME", "")
-    if os.path.isabs(home):
-        return Path(home) / "airvid"
-    import platformdirs
-
-    try:
-        Path.home()
-    except RuntimeError:
-        raise FileError(
-            f"there is no home folder to keep {kind} in", hint=f"set HOME, or XDG_{kind.upper()}_HOME"
-        ) from None
-    return Path(
-        {
-            "config": platformdirs.user_config_path,
-            "data": platformdirs.user_data_path,
-            "cache": platformdirs.user_cache_path,
-        }[kind]("airvid", appauthor=False)
-    )
+    """The user's `config`, `data` or `cache` folder of airvid. Raises: FileError where there is no home."""
+    return Path(places.folder(kind))
 
 
 def seconds(value: object) -> float:

@@ -21,6 +21,10 @@ _COLUMNS = 80
 
 def main(arguments: Sequence[str]) -> int:
     """Run the program and return its exit code."""
+    if arguments and arguments[0] == "__complete":
+        from airvid import completion
+
+        return completion.main(arguments[1:])
 
     def act() -> int:
         if (page := _page([each for each in arguments if each not in _ANYWHERE])) is not None:

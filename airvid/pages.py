@@ -21,7 +21,10 @@ Commands:
   config    The other settings: list, get, set, unset, path.
 
 Options:
-  --version  Show the version and exit.
+  --version                     Show the version and exit.
+  --install-completion [SHELL]  Make TAB complete in bash, zsh, fish or
+                                powershell.
+  --show-completion [SHELL]     Print the script for that instead.
 
 Common:
   --json          Print JSON: an object a line, or one array.

@@ -6,20 +6,19 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airvid import progress
-from airvid.config import DEFAULT_BASE_URL, SANDBOX_KEY, Setting, Settings, folder, normal_base_url
+from airvid import catalogue, progress
+from airvid.config import Setting, Settings, folder, normal_base_url
 from airvid.errors import AirvidError, AuthError, UsageError
 from airvid.journal import Journal
 from airvid.output import Output
+from airvid.places import DEFAULT_BASE_URL, SANDBOX, SANDBOX_KEY
 
 if TYPE_CHECKING:
     from airvid.api import Api
     from airvid.follow import Shared
     from airvid.http import Timeouts
     from airvid.sandbox.server import Server
-
-# The sandbox's port changes from run to run; its tasks belong to one service all the same.
-SANDBOX = "sandbox"
+    from airvid.tasks import Model
 
 
 @dataclass(frozen=True)
@@ -100,6 +99,12 @@ class Session:
                 wire = Wire(self.base_url.value, key, timeouts=timeouts, trace=trace, note=self.out.note)
             self._api = Api(wire)
         return self._api
+
+    async def models(self, *, need_key: bool = True) -> list[Model]:
+        """The video models, of which a note is kept for completion. Raises: as `Api.models` and `api` do."""
+        models = await self.api(need_key=need_key).models()
+        catalogue.keep(self.service, models)
+        return models
 
     def _timeouts(self) -> Timeouts:
         from airvid.http import Timeouts

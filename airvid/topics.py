@@ -153,6 +153,8 @@ Also honoured:
   XDG_CONFIG_HOME       holds airvid/config.toml
   XDG_DATA_HOME         holds airvid/journal.db and airvid/sandbox/
   XDG_CACHE_HOME        holds what can be had again
+  SHELL, BASH_COMPLETION_USER_DIR
+                        for --install-completion: which shell, and where to
   DISPLAY, WAYLAND_DISPLAY
                         where --open finds a desktop
   TMPDIR                where a clip waits that goes to standard output

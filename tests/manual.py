@@ -84,7 +84,8 @@ def grammar() -> str:
     """The source of airvid/grammar.py: what `parse` needs to know of each command."""
     described = commands()
     common = _options(described[0].command)
-    common.pop("--version")
+    for flag in ("--version", "--install-completion", "--show-completion"):
+        common.pop(flag)
     lines = [f'"""Written {WRITTEN_BY}: the options of each command, for parse.py."""', ""]
     lines += [
         "from __future__ import annotations",

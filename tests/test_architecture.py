@@ -19,7 +19,7 @@ VIEW = {"screen", "frames", "sheet"}
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
     "__main__": {"door"},
-    "door": {"stage", "pages", "topics", "parse", "cli"},
+    "door": {"stage", "pages", "topics", "parse", "cli", "completion"},
     "parse": {"grammar"},
     "grammar": set(),
     "pages": set(),
@@ -27,10 +27,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli": {"layout", "topics", "stage"},
     "layout": {"topics", "stage"},
     "stage": {"commands", "session", "output"},
-    "commands": {"session", "api", "http", "request", "naming", "sandbox", "text", "views", "estimate"}
+    "commands": {"session", "api", "http", "request", "naming", "sandbox", "places", "text", "views", "estimate"}
     | INSTRUMENTS
     | VIEW,
-    "session": {"api", "http", "config", "follow", "journal", "output", "progress", "sandbox"},
+    "session": {"api", "http", "catalogue", "config", "follow", "journal", "output", "places", "progress", "sandbox"},
+    "completion": {"catalogue", "places"},
+    "catalogue": {"places"},
+    "places": set(),
     "follow": {"api", "retry", "pace"},
     "pace": set(),
     "submit": {"api", "retry", "journal"},
@@ -54,7 +57,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "journal": {"ledger", "budget"},
     "budget": set(),
     "ledger": set(),
-    "config": set(),
+    "config": {"places"},
     "naming": set(),
     "request": set(),
     "api": {"http", "answers"},
@@ -76,9 +79,10 @@ HOME = {
     "httpcore": {"sockets"},
     "httpx_sse": {"http"},
     "rich": {"tables", "cells", "sheet"},
-    "platformdirs": {"config"},
+    "platformdirs": {"places"},
     "tomlkit": {"config"},
     "sqlite3": {"journal", "ledger", "budget", "sandbox"},
+    "_sqlite3": {"completion"},
     "av": {"sandbox", "frames"},
 }
 LIGHT = ("httpx", "rich", "asyncio", "pydantic", "sqlite3", "platformdirs", "typer", "typing", "re")

@@ -30,7 +30,7 @@ async def run(session: Session, options: Options) -> None:
         raise UsageError(f"--sort {options.sort!r} is not one of price, name")
     if options.mode is not None and options.mode not in MODES:
         raise UsageError(f"--mode {options.mode!r} is not one of {', '.join(MODES)}")
-    models = await session.api(need_key=False).models()
+    models = await session.models(need_key=False)
     if options.names:
         found = [_named(models, name) for name in options.names]
         if session.out.as_json:

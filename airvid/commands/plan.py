@@ -261,13 +261,13 @@ def _target_complaints(plan: Plan, options: Options) -> list[AirvidError]:
 
 async def _ask(session: Session, options: Options) -> tuple[list[Model] | None, Listing | None]:
     """The models, and the tasks there are before the create: what a lost answer is later looked up against."""
-    api = session.api(need_key=not options.dry_run)
     if options.dry_run:
-        return await api.models(), None
+        return await session.models(need_key=False), None
+    session.api()  # without a key, nothing is asked
     needs_price = options.max_cost is not None or bool(budgets(session))
     if options.no_validate and options.model and not needs_price:
         return None, await _present(session)
-    return await asyncio.gather(api.models(), _present(session))
+    return await asyncio.gather(session.models(), _present(session))
 
 
 async def _present(session: Session) -> Listing | None:

@@ -6,11 +6,12 @@ import asyncio
 from dataclasses import dataclass
 
 from airvid import system
-from airvid.config import SANDBOX_KEY, folder
+from airvid.config import folder
 from airvid.errors import FileError
+from airvid.places import SANDBOX, SANDBOX_KEY
 from airvid.sandbox.emulator import Emulator
 from airvid.sandbox.server import Server
-from airvid.session import SANDBOX, Session, check_renderer
+from airvid.session import Session, check_renderer
 
 
 @dataclass

@@ -1,0 +1,124 @@
+"""airvid --install-completion, --show-completion: the scripts that make TAB work in a shell (contract 12.1)."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from airvid import system
+from airvid.config import folder
+from airvid.errors import FileError, UsageError
+from airvid.session import Session
+
+# The script of each shell, as it is called in completions/.
+_SCRIPTS = {"bash": "airvid.bash", "zsh": "_airvid", "fish": "airvid.fish", "powershell": "airvid.ps1"}
+SHELLS = tuple(_SCRIPTS)
+
+
+@dataclass
+class Options:
+    # The shell that is used here, where it is not named.
+    shell: str = ""
+
+
+async def install(session: Session, options: Options) -> None:
+    """Put a shell's script where that shell looks for it."""
+    shell = _known(options.shell)
+    path = _place(shell)
+    try:
+        system.write_private(path, _script(shell).encode())
+    except OSError as error:
+        raise FileError(f"{path} cannot be written: {error.strerror or error}") from None
+    session.out.record({"shell": shell, "path": str(path)}, [path])
+    session.out.note(f"completion for {shell} is installed")
+    for line in _next_steps(shell, path):
+        session.out.note(line)
+
+
+async def show(session: Session, options: Options) -> None:
+    """Print a shell's script."""
+    shell = _known(options.shell)
+    script = _script(shell)
+    if session.out.as_json:
+        session.out.record({"shell": shell, "script": script}, None)
+    else:
+        session.out.raw(script.encode())
+
+
+def _known(given: str) -> str:
+    """The shell of that name. Raises: UsageError."""
+    shell = _shell(given) if given else _used_here()
+    if shell is None:
+        told = f"no completion for {given!r}" if given else "it cannot be told which shell this is"
+        raise UsageError(f"{told}: there is {', '.join(SHELLS)}", hint="airvid --install-completion bash")
+    return shell
+
+
+def _shell(name: str) -> str | None:
+    name = os.path.basename(name.strip().replace("\\", "/")).lstrip("-").lower().removesuffix(".exe")
+    return "powershell" if name == "pwsh" else name if name in SHELLS else None
+
+
+def _used_here() -> str | None:
+    """The shell that called us, else the one that the user logs in with."""
+    if system.IS_WINDOWS:
+        return "powershell"
+    try:
+        command = ["ps", "-o", "comm=", "-p", str(os.getppid())]
+        caller = subprocess.run(command, capture_output=True, text=True, check=False, timeout=5).stdout
+    except (OSError, subprocess.SubprocessError):
+        caller = ""
+    return _shell(caller) or _shell(os.environ.get("SHELL", ""))
+
+
+def _script(shell: str) -> str:
+    """The script itself: the wheel has it inside the package, a working copy beside it."""
+    package = Path(sys.modules["airvid"].__path__[0])
+    for place in (package, package.parent):
+        if (path := place / "completions" / _SCRIPTS[shell]).is_file():
+            return path.read_text("utf-8")
+    raise FileError(f"this installation is without completions/{_SCRIPTS[shell]}", hint="install airvid anew")
+
+
+def _place(shell: str) -> Path:
+    """Where a shell looks for the scripts of its user. Raises: FileError where there is no home."""
+    if shell == "bash":
+        own = os.environ.get("BASH_COMPLETION_USER_DIR", "").split(":")[0]
+        return (Path(own) if own else _home("DATA", ".local/share") / "bash-completion") / "completions" / "airvid"
+    if shell == "fish":
+        return _home("CONFIG", ".config") / "fish" / "completions" / "airvid.fish"
+    if shell == "zsh":
+        return _home("DATA", ".local/share") / "zsh" / "site-functions" / "_airvid"
+    return folder("data") / "airvid.ps1"
+
+
+def _home(kind: str, usual: str) -> Path:
+    """Where shells look, which is the same folder on every system."""
+    named = os.environ.get(f"XDG_{kind}_HOME", "")
+    try:
+        return Path(named) if os.path.isabs(named) else Path.home() / usual
+    except RuntimeError:
+        raise FileError("there is no home folder to keep the script in", hint="set HOME") from None
+
+
+def _next_steps(shell: str, path: Path) -> list[str]:
+    """What is left for the user to do; nobody's start-up files are edited here."""
+    if shell == "bash":
+        return [
+            "new shells have it where the package bash-completion is in use; without that, add to ~/.bashrc:",
+            f"  . {shlex.quote(str(path))}",
+        ]
+    if shell == "zsh":
+        return [
+            "if TAB does nothing in a new shell, add to ~/.zshrc, before any compinit that is there:",
+            f"  fpath=({shlex.quote(str(path.parent))} $fpath)",
+            "  autoload -Uz compinit && compinit",
+        ]
+    if shell == "powershell":
+        quoted = str(path).replace("'", "''")
+        return ["add to the file that $PROFILE names:", f"  . '{quoted}'"]
+    return ["it works at once, in shells that are open too"]

@@ -1,0 +1,203 @@
+"""What the scripts in completions/ know of the commands: a table in each shell's own words, written from Typer's tree.
+
+The engines around the tables are written by hand, once a shell, and all read the same notation:
+
+    an option    its names, and where it takes a value `=` and what that may be; `+` where it may come again
+    an argument  the same without names
+    a value      `/` a file, `@kind` what `airvid __complete kind` says, `%` what the setting named before it takes,
+                 anything else itself; several have `|` between them
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from airvid import cli, config, topics
+from airvid.commands.completion import SHELLS
+from airvid.tasks import MODES, STATUSES
+
+FOLDER = Path(__file__).parent.parent / "completions"
+# What may stand in the place of each metavar of the help; one in small letters says it itself (`price|name`).
+VALUES = {
+    "ID...": "@tasks",
+    "MODEL": "@models",
+    "MODEL...": "@models",
+    "SECONDS": "@durations",
+    "W:H": "@aspect-ratios",
+    "QUALITY": "@qualities",
+    "MODE": f"@modes|{'|'.join(MODES)}",
+    "STATUS": "|".join(STATUSES),
+    "KEY": "|".join(config.SETTINGS),
+    "VALUE": "%",
+    "TOPIC": "|".join(topics.TOPICS),
+    "[SHELL]": "|".join(SHELLS),
+    "FILE|ID": "/|@tasks",
+    **dict.fromkeys(("PATH", "FILE", "PATH|URL", "MANIFEST"), "/"),
+    **dict.fromkeys(("PROMPT", "TEXT", "NUMBER", "USD", "TIME", "WHEN", "URL", "KEY=VALUE", "I/N"), ""),
+}
+_BEGIN, _END = "generated from the commands: pytest --update-golden writes it anew", "the end of what is generated"
+
+
+@dataclass
+class Command:
+    """One command's row of the table; options with what they do."""
+
+    path: str
+    commands: dict[str, str] = field(default_factory=dict)
+    options: dict[str, str] = field(default_factory=dict)
+    arguments: list[str] = field(default_factory=list)
+
+
+def commands() -> list[Command]:
+    """The program and all its commands, each with the options of its own and the common ones."""
+    return _rows(cli.tree(), "")
+
+
+def _rows(command: Any, path: str) -> list[Command]:
+    row = Command(path)
+    rows = [row]
+    for parameter in command.params:
+        if parameter.param_type_name == "argument":
+            row.arguments.append(_value(parameter))
+        elif not parameter.hidden:
+            names = sorted([*parameter.opts, *parameter.secondary_opts], key=lambda name: name.startswith("--"))
+            entry = " ".join([*names, *([] if parameter.is_flag else [_value(parameter)])])
+            row.options[entry] = parameter.help or ""
+    row.options["-h --help"] = "Show this message and exit."
+    for name, inner in getattr(command, "commands", {}).items():
+        if not inner.hidden:
+            row.commands[name] = inner.get_short_help_str(limit=200).rstrip(".")
+            rows += _rows(inner, f"{path} {name}".strip())
+    return rows
+
+
+def _value(parameter: Any) -> str:
+    metavar = parameter.metavar or ""
+    known = VALUES.get(metavar, metavar if metavar.islower() else None)
+    assert known is not None, f"VALUES does not say what may stand for {metavar!r} ({parameter.name})"
+    return f"={known}" + (" +" if parameter.nargs == -1 or getattr(parameter, "multiple", False) else "")
+
+
+def settings(rows: Sequence[Command]) -> dict[str, str]:
+    """What the settings take that can be told: what the options of their names do."""
+    options = {name.removeprefix("--"): entry for row in rows for entry in row.options for name in entry.split()}
+    found = {}
+    for name, parse in config.SETTINGS.items():
+        value = "true|false" if parse is config.switch else options.get(name, "").partition("=")[2].removesuffix(" +")
+        if value:
+            found[name] = value
+    return found
+
+
+# ---------------------------------------------------------------------- one table a shell
+
+
+def script(name: str) -> str:
+    """A script of completions/ with its table as the commands are now."""
+    rows = commands()
+    common = {entry: says for entry, says in rows[0].options.items() if all(entry in row.options for row in rows)}
+    for row in rows:
+        row.options = {entry: says for entry, says in row.options.items() if entry not in common}
+    written = _TABLES[name](rows, common, settings(rows))
+    found = re.fullmatch(rf"(.*# {_BEGIN}\n).*(# {_END}\n.*)", (FOLDER / name).read_text("utf-8"), re.DOTALL)
+    assert found, f"{name} has lost the lines between which its table belongs"
+    return found[1] + written + found[2]
+
+
+def _bash(rows: Sequence[Command], common: dict[str, str], values: dict[str, str]) -> str:
+    lines = ["__airvid_table() {", "    commands=() options=() arguments=()", "    case $1 in"]
+    for row in rows:
+        lines.append(f"    {_posix(row.path)})")
+        for name, entries in (("commands", row.commands), ("options", row.options), ("arguments", row.arguments)):
+            lines += _array(f"        {name}=", entries) if entries else []
+        lines.append("        ;;")
+    lines += ["    esac", *_array("    options+=", common), "}", ""]
+    return "\n".join([*lines, *_posix_settings(values)]) + "\n"
+
+
+def _array(begin: str, entries: Iterable[str]) -> list[str]:
+    """A bash array, on one line where it fits."""
+    quoted = [_posix(each) for each in entries]
+    line = f"{begin}({' '.join(quoted)})"
+    if len(line) <= 120:
+        return [line]
+    indent = " " * (len(begin) - len(begin.lstrip()))
+    return [f"{begin}(", *(f"{indent}    {each}" for each in quoted), f"{indent})"]
+
+
+def _zsh(rows: Sequence[Command], common: dict[str, str], values: dict[str, str]) -> str:
+    lines = ["__airvid_table() {", "  subcommands=() opts=() arguments=()", "  case $1 in"]
+    for row in rows:
+        lines.append(f"  {_posix(row.path)})")
+        lines += _pairs("    subcommands=(", row.commands, "    )", _posix) if row.commands else []
+        lines += _pairs("    opts=(", row.options, "    )", _posix) if row.options else []
+        lines += [f"    arguments=({' '.join(map(_posix, row.arguments))})"] if row.arguments else []
+        lines.append("    ;;")
+    lines += ["  esac", *_pairs("  opts+=(", common, "  )", _posix), "}", ""]
+    return "\n".join([*lines, *_posix_settings(values)]) + "\n"
+
+
+def _posix_settings(values: dict[str, str]) -> list[str]:
+    cases = [f"    {_posix(name)}) value={_posix(value)} ;;" for name, value in values.items()]
+    return ["__airvid_setting() {", "    value=''", "    case $1 in", *cases, "    esac", "}"]
+
+
+def _fish(rows: Sequence[Command], common: dict[str, str], values: dict[str, str]) -> str:
+    lines = ["function __airvid_table --no-scope-shadowing"]
+    lines += [f"    set {name}" for name in ("commands", "options", "arguments")]
+    lines.append("    switch $argv[1]")
+    for row in rows:
+        lines.append(f"        case {_fishy(row.path)}")
+        for name, entries in (("commands", row.commands), ("options", row.options)):
+            lines += [f"            set -a {name} {_fishy(each)} {_fishy(says)}" for each, says in entries.items()]
+        lines += [f"            set -a arguments {_fishy(each)}" for each in row.arguments]
+    lines += ["    end", *(f"    set -a options {_fishy(each)} {_fishy(says)}" for each, says in common.items()), "end"]
+    lines += ["", "function __airvid_setting", "    switch $argv[1]"]
+    for name, value in values.items():
+        lines += [f"        case {_fishy(name)}", f"            echo {_fishy(value)}"]
+    return "\n".join([*lines, "    end", "end"]) + "\n"
+
+
+def _powershell(rows: Sequence[Command], common: dict[str, str], values: dict[str, str]) -> str:
+    lines = ["$table = @{"]
+    for row in rows:
+        lines.append(f"    {_power(row.path)} = @{{")
+        lines += _pairs("        Commands = @(", row.commands, "        )", _power)
+        lines += _pairs("        Options = @(", row.options, "        )", _power)
+        lines += [f"        Arguments = @({', '.join(map(_power, row.arguments))})", "    }"]
+    lines += ["}", *_pairs("$common = @(", common, ")", _power), "$settings = @{"]
+    return "\n".join([*lines, *(f"    {_power(name)} = {_power(value)}" for name, value in values.items()), "}"]) + "\n"
+
+
+_TABLES: dict[str, Callable[[Sequence[Command], dict[str, str], dict[str, str]], str]] = {
+    "airvid.bash": _bash,
+    "_airvid": _zsh,
+    "airvid.fish": _fish,
+    "airvid.ps1": _powershell,
+}
+
+
+def _pairs(begin: str, entries: dict[str, str], end: str, quoted: Callable[[str], str]) -> list[str]:
+    """An array in which what a thing does follows each thing."""
+    indent = " " * (len(begin) - len(begin.lstrip()) + (4 if quoted is _power else 2))
+    comma = "," if quoted is _power else ""
+    pairs = [f"{indent}{quoted(each)}{comma} {quoted(says)}{comma}" for each, says in entries.items()]
+    if pairs:
+        pairs[-1] = pairs[-1].removesuffix(",")
+    return [begin, *pairs, end]
+
+
+def _posix(text: str) -> str:
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+def _fishy(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _power(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
