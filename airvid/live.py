@@ -25,11 +25,12 @@ SHORTEST_FRAME, LONGEST_FRAME = 0.2, 1.0
 # Seconds that the bars stand aside for a program that shows our standard output on this terminal.
 ASIDE = 0.15
 LEAST_BAR = 8
-WIDE = 100
+# With less room than this for words and a bar, the words about a row are left out.
+LEAST_ABOUT, LEAST_BAR_BESIDE = 10, 14
 _GAP = 2
-_LONGEST = {"label": 24, "about": 30, "state": 14}
+_LONGEST = {"label": 24, "about": 28, "state": 14}
 # What gives way first where a line has no room for a bar, and what the columns are.
-_GIVES_WAY = ("about", "cost", "rest", "label")
+_GIVES_WAY = ("cost", "rest", "label")
 _COLUMNS = ("label", "about", "state", "bar", "percent", "passed", "rest", "cost")
 _RIGHT = {"percent", "passed", "cost"}
 
@@ -169,8 +170,7 @@ class Frame:
         for line in lines:
             for name, cell in line.cells.items():
                 widths[name] = max(widths[name], min(self._ruler.width(cell), _LONGEST.get(name, 60)))
-        if columns < WIDE:
-            widths["about"] = 0
+        about, widths["about"] = widths["about"], 0
         has_bar = any(line.percent is not None for line in lines)
         for name in (*_GIVES_WAY, ""):
             bar = columns - sum(width + _GAP for width in widths.values() if width)
@@ -178,6 +178,9 @@ class Frame:
                 break
             if name != "label" or len(lines) == 1:
                 widths[name] = 0
+        if (room := bar - LEAST_BAR_BESIDE - _GAP) >= LEAST_ABOUT:
+            widths["about"] = min(about, room)
+            bar -= widths["about"] + _GAP if about else 0
         widths["bar"] = bar if has_bar and bar >= LEAST_BAR else 0
         return {name: width for name, width in widths.items() if width}
 
