@@ -82,8 +82,9 @@ class _Render:
 
     async def stream(self, task_id: str) -> AsyncGenerator[dict[str, Any], None]:
         self.requests += 1
+        for _ in ():
+            yield {}
         raise UnavailableError("no streams here")
-        yield {}
 
     def server_now(self) -> float:
         return clock.now()
