@@ -25,11 +25,12 @@ SHORTEST_FRAME, LONGEST_FRAME = 0.2, 1.0
 # Seconds that the bars stand aside for a program that shows our standard output on this terminal.
 ASIDE = 0.15
 LEAST_BAR = 8
-WIDE = 100
+# With less room than this for words and a bar, the words about a row are left out.
+LEAST_ABOUT, LEAST_BAR_BESIDE = 10, 14
 _GAP = 2
-_LONGEST = {"label": 24, "about": 30, "state": 14}
+_LONGEST = {"label": 24, "about": 28, "state": 14}
 # What gives way first where a line has no room for a bar, and what the columns are.
-_GIVES_WAY = ("about", "cost", "rest", "label")
+_GIVES_WAY = ("cost", "rest", "label")
 _COLUMNS = ("label", "about", "state", "bar", "percent", "passed", "rest", "cost")
 _RIGHT = {"percent", "passed", "cost"}
 
@@ -169,8 +170,7 @@ class Frame:
         for line in lines:
             for name, cell in line.cells.items():
                 widths[name] = max(widths[name], min(self._ruler.width(cell), _LONGEST.get(name, 60)))
-        if columns < WIDE:
-            widths["about"] = 0
+        about, widths["about"] = widths["about"], 0
         has_bar = any(line.percent is not None for line in lines)
         for name in (*_GIVES_WAY, ""):
             bar = columns - sum(width + _GAP for width in widths.values() if width)
@@ -178,28 +178,32 @@ class Frame:
                 break
             if name != "label" or len(lines) == 1:
                 widths[name] = 0
+        if (room := bar - LEAST_BAR_BESIDE - _GAP) >= LEAST_ABOUT:
+            widths["about"] = min(about, room)
+            bar -= widths["about"] + _GAP if about else 0
         widths["bar"] = bar if has_bar and bar >= LEAST_BAR else 0
         return {name: width for name, width in widths.items() if width}
 
     def _drawn(self, line: Line, widths: dict[str, int], columns: int) -> tuple[str, int]:
         """One line with its styles, and its width."""
-        if line.trouble:
-            label = self._ruler.fit(line.cells["label"], min(widths.get("label", 0), columns))
-            text = self._ruler.cut(line.trouble, max(0, columns - self._ruler.width(label) - _GAP))
-            width = self._ruler.width(label) + _GAP + self._ruler.width(text)
-            return f"{self._in(label, 'bold')}{' ' * _GAP}{self._in(text, 'yellow')}", width
-        told, room = [], columns
-        for name, width in widths.items():
-            width = min(width, room)
+        told, used = list[str](), 0
+        for name, width in self._places(line, widths, columns):
+            width = min(width, columns - used - (_GAP if told else 0))
             if width <= 0:
                 break
-            room -= width + _GAP
+            used += width + (_GAP if told else 0)
             if name == "bar":
                 told.append(self._bar(line, width))
             else:
-                cell = self._ruler.fit(line.cells[name], width, right=name in _RIGHT)
-                told.append(self._in(cell, _style(name, line)))
-        return (" " * _GAP).join(told), columns - max(0, room)
+                cell = line.trouble if name == "trouble" else line.cells[name]
+                told.append(self._in(self._ruler.fit(cell, width, right=name in _RIGHT), _style(name, line)))
+        return (" " * _GAP).join(told), used
+
+    def _places(self, line: Line, widths: dict[str, int], columns: int) -> list[tuple[str, int]]:
+        """What a line shows, and how wide: where something stands in the way, that is all."""
+        if not line.trouble:
+            return list(widths.items())
+        return [("label", widths.get("label", 0)), ("trouble", min(self._ruler.width(line.trouble), columns))]
 
     def _bar(self, line: Line, width: int) -> str:
         if line.percent is None:
@@ -222,8 +226,8 @@ class Frame:
 
 
 def _style(name: str, line: Line) -> str:
-    if name == "label":
-        return "bold"
+    if name in ("label", "trouble"):
+        return "bold" if name == "label" else "yellow"
     return "dim" if name in ("about", "rest") or line.cells["state"] == QUEUED else ""
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # What the provider's keys look like: one that was typed in the wrong place is not repeated.
 _KEY_LIKE = re.compile(r"\b(?:sk-air-|airf_oat_|afk-)[\w.-]{8,}")
 # A sentence of an error is for reading; what goes on beyond this is not.
-_LONGEST_SENTENCE = 2000
+_LONGEST_SENTENCE, _LONGEST_NAME, _LONGEST_TRACE = 2000, 200, 10_000
 # The signal that a Unix tool dies of when its reader has gone (contract 2.5); Windows has none of that name.
 SIGPIPE = 13
 Noun = TypeVar("Noun")
@@ -71,13 +71,15 @@ class Output:
     def note(self, message: str) -> None:
         """Something worth knowing; not with `--quiet`."""
         if not self.quiet:
-            self._talk(self._in(plain(message), "dim"))
+            self._talk(self._in(plain(message, _LONGEST_SENTENCE), "dim"))
 
     def last_word(self, name: str, message: str, is_good: bool) -> None:
         """How something ended that was shown live."""
         if not self.quiet:
             sign = ("✓" if is_good else "✗") if terminal.can_write(self.stderr, "✓✗") else "+" if is_good else "x"
-            self._talk(f"{self._in(sign, 'green' if is_good else 'red')} {plain(f'{name}: {message}')}")
+            self._talk(
+                f"{self._in(sign, 'green' if is_good else 'red')} {plain(f'{name}: {message}', _LONGEST_SENTENCE)}"
+            )
 
     def warn(self, message: str) -> None:
         """Something that may need doing; not with `--quiet`."""
@@ -86,26 +88,25 @@ class Output:
 
     def alarm(self, message: str) -> None:
         """A warning that not even `--quiet` may swallow."""
-        self._talk(f"{self._in('warning:', 'bold yellow')} {plain(message)}")
+        self._talk(f"{self._in('warning:', 'bold yellow')} {plain(message, _LONGEST_SENTENCE)}")
 
     def trace(self, line: str) -> None:
         """A line of `--debug`."""
-        self._talk(self._in(plain(line), "dim"))
+        self._talk(self._in(plain(line, _LONGEST_TRACE), "dim"))
 
     def error(self, error: AirvidError) -> None:
         """What happened, and the command that helps; with `--json` as an object (contract 3.1)."""
         for each in error.errors if isinstance(error, SeveralErrors) else [error]:
             if self.as_json:
-                record = each.record()
-                record["message"] = str(record["message"])[:_LONGEST_SENTENCE]
-                self._talk(dumps({"error": record}))
+                told = {key: _short(value) for key, value in each.record().items()}
+                self._talk(dumps({"error": told}))
                 continue
-            subject = f"{each.task_id}: " if each.task_id else ""
-            reference = f" (request {each.request_id[:100]})" if each.request_id else ""
-            told = plain(f"{subject}{each.message[:_LONGEST_SENTENCE]}{reference}")
-            self._talk(f"{self._in('error:', 'bold red')} {told}")
+            subject = f"{plain(each.task_id, _LONGEST_NAME)}: " if each.task_id else ""
+            reference = f" (request {plain(each.request_id, _LONGEST_NAME)})" if each.request_id else ""
+            sentence = plain(each.message, _LONGEST_SENTENCE)
+            self._talk(f"{self._in('error:', 'bold red')} {subject}{sentence}{reference}")
             if each.hint:
-                self._talk(f"{self._in('hint:', 'bold cyan')} {plain(each.hint)}")
+                self._talk(f"{self._in('hint:', 'bold cyan')} {plain(each.hint, _LONGEST_SENTENCE)}")
 
     def _in(self, text: str, style: str) -> str:
         return styled(text, style) if self.color and (self.stderr.isatty() or self._forces_color) else text
@@ -302,6 +303,13 @@ class Output:
             hide = self._without_secret
             paint(Painter(self.stdout, width, hide=hide, with_color=self.color, with_links=with_links))
             self.stdout.flush()
+
+
+def _short(value: object) -> object:
+    """A value of an error's record, no longer than a sentence."""
+    if isinstance(value, list):
+        return [_short(each) for each in value[:100]]
+    return value[:_LONGEST_SENTENCE] if isinstance(value, str) else value
 
 
 def _setting(row: tuple[str, object, str]) -> list[str]:

@@ -21,6 +21,7 @@ _GAP = 2
 # No cell says more than this, and nothing that identifies a row takes more room than this.
 _LONGEST_CELL, _LONGEST_NAME = 1000, 36
 _LEAST_CUT = 10
+_NICE_TO_HAVE = 2
 
 
 class Painter:
@@ -106,8 +107,14 @@ class Painter:
                 widths[n] = min(widest[n], _LEAST_CUT if column.gives == "cut" else _LONGEST_NAME)
         # The last column has no gap behind it, and the last cell of a line is left free.
         room = self._columns + _GAP - 1
-        while len(widths) > 1 and sum(widths.values()) + _GAP * len(widths) > room:
-            del widths[min(widths, key=lambda n: columns[n].worth)]
+        while len(widths) > 1:
+            last = min(widths, key=lambda n: columns[n].worth)
+            # What is only nice to have makes room for rows of one line.
+            is_spare = columns[last].worth <= _NICE_TO_HAVE
+            wished = [usual[n] if is_spare and columns[n].gives == "wrap" else 0 for n in widths]
+            if sum(map(max, widths.values(), wished)) + _GAP * len(widths) <= room:
+                break
+            del widths[last]
         free = room - sum(widths.values()) - _GAP * len(widths)
         # First what most rows need, then what the longest does; the narrowest column's turn is always next.
         for wanted in (usual, widest):

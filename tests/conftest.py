@@ -187,9 +187,10 @@ class World:
         if response.ending == "silence":
             await asyncio.sleep(patience)
             raise httpx.ReadTimeout("", request=request)
-        headers = {name: value for name, value in response.headers.items() if name.lower() != "content-length"}
+        told = {name: value for name, value in response.headers.items() if name.lower() != "content-length"}
         if response.chunks is None:
-            headers["Content-Length"] = str(len(response.body))
+            told["Content-Length"] = str(len(response.body))
+        headers = [(name.encode(), value.encode("latin-1")) for name, value in told.items()]
         stream = _Stream(response, self.clock, patience, request)
         return httpx.Response(response.status, headers=headers, stream=stream)
 

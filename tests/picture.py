@@ -99,11 +99,11 @@ def main(media: Path = MEDIA, theme: str = "dark") -> None:
         create = ("create", "fox in snow", "-m", "wan-2.6", "-d", "8", "-o", "fox.mp4")
         studio.take("create", *create, at=lambda each: any(f"{n}%" in each.text for n in range(55, 75))).end()
         studio.take("created", *create, "--force")
-        studio.take("error", "create", "a fox", "-m", "wan-2.6", "-d", "20", "-a", "4:3")
-        many = ("create", "a paper boat in the rain", "-m", "dune-lite", "-n", "4")
-        studio.play("-q", *many).end()
+        studio.take("error", "create", "a fox", "-m", "wan-2.6", "-d", "20", "-a", "4:3", "-o", "fox.mp4")
+        for prompt in ("a paper boat in the rain", "a wolf in the mist", "city of glass, slow pan", "雪の中のキツネ"):
+            studio.play("-q", "create", prompt, "-m", "wan-2.6", "-d", "4").end()
         studio.take("watch", "watch", at=lambda each: any(f"{n}%" in each.text for n in range(40, 75))).end()
-        studio.play("-q", "create", "雪の中のキツネ", "-m", "wan-2.6", "-d", "4").end()
+        studio.play("-q", "create", "a lighthouse at night", "-m", "dune-lite", "-d", "4").end()
         studio.take("list", "list", "-L", "7")
 
 

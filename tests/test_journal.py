@@ -229,3 +229,23 @@ def test_a_budget_is_kept_over_all_processes_and_services(desk: Desk) -> None:
     other = desk.another()
     with pytest.raises(PaymentError):
         other.intend(base_url=API, request={}, targets=[None], estimate_cents=10, budgets={"day": 0.1})
+
+
+# ---------------------------------------------------------------------- how long clips took
+
+
+def test_the_journal_knows_how_long_a_model_s_clips_took(desk: Desk) -> None:
+    def ran(seconds: float, *, status: str = "completed", watched: bool = True, model: str = "wan") -> None:
+        number = len(desk.journal.entries(limit=100, offset=0))
+        entry = desk.sent(request={"model": model, "prompt": "x"})
+        desk.journal.mark_known(entry, task(f"t-{number}"))
+        desk.clock.advance(seconds)
+        desk.journal.note_task(entry.base_url, task(f"t-{number}", status=status), ended_now=watched)
+
+    for seconds in (60, 70, 80):
+        ran(seconds)
+    ran(500, watched=False)
+    ran(5, status="failed")
+    ran(33, model="other")
+    assert desk.journal.past_seconds(API, "wan") == [80, 70, 60]
+    assert desk.journal.past_seconds("http://elsewhere/v1", "wan") == []

@@ -61,10 +61,10 @@ async def follow_to_end(
     return task
 
 
-def begin_row(session: Session, row: Row, seen: Sighting) -> None:
-    """Tell a row which task it is for, and how long this model's clips took before."""
+def begin_row(session: Session, row: Row, seen: Sighting, *, about: str = "") -> None:
+    """Tell a row which task it is for, `about` what that is, and how long this model's clips took before."""
     past, passed = _past(session, seen)
-    row.named(short_id(seen.task_id), about=seen.prompt or "", past=past, passed=passed)
+    row.named(short_id(seen.task_id), about=about, past=past, passed=passed)
 
 
 def usual_end(session: Session, seen: Sighting) -> float | None:

@@ -100,7 +100,7 @@ class _Watch:
         session, entry, began = self._session, self._entries.get(task_id), clock.elapsed()
         seen = Sighting(self._tasks[task_id], entry)
         row = progress.row(task_id)
-        finish.begin_row(session, row, seen)
+        finish.begin_row(session, row, seen, about=seen.prompt or "")
         try:
             task = await finish.follow_to_end(
                 session,

@@ -1,69 +1,70 @@
-"""Speed as ratios within one run: `python -m tests.bench [--json] [NAME…]`.
+"""Speed as ratios within one run: `python -m tests.bench [--json] [--rounds N] [NAME…]`.
 
-Each row times two ways of doing the same thing in shuffled rounds and sets their medians against each other.
+NAME is a part of a theme's or a line's name. All are on loopback; what needs a program that is not here is skipped.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import random
 import sys
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from statistics import median
+from collections.abc import Sequence
+from dataclasses import asdict
 
 from rich.console import Console
 from rich.table import Table
 
-from . import journal
+from . import download, install, journal, polling, start, tab, wait, watch
+from .rows import Row, Theme, measure
 
-ROUNDS = 40
-
-
-@dataclass(frozen=True)
-class Row:
-    """One comparison: medians in milliseconds, their ratio, and what limits it."""
-
-    name: str
-    against: str
-    ours_ms: float
-    theirs_ms: float
-    ratio: float
-    target: str
-    is_met: bool
-    limit: str
+THEMES: Sequence[Theme] = (
+    start.THEME, start.TLS, tab.THEME, tab.COUNTED, wait.THEME, polling.THEME, watch.THEME,
+    download.THEME, download.CAPPED, download.MEMORY, journal.THEME, install.THEME,
+)  # fmt: skip
 
 
-def compare(case: journal.Case) -> Row:
-    """Time both sides in shuffled rounds, after one round for nothing."""
-    times: dict[Callable[[], float], list[float]] = {case.ours: [], case.theirs: []}
-    for number in range(ROUNDS + 1):
-        for side in random.sample(list(times), 2):
-            seconds = side()
-            if number:
-                times[side].append(seconds)
-    ours, theirs = (median(times[side]) * 1000 for side in (case.ours, case.theirs))
-    return Row(
-        case.name, case.against, round(ours, 3), round(theirs, 3), round(ours / theirs, 3), case.target,
-        case.is_met(ours, theirs), case.limit,
-    )  # fmt: skip
-
-
-def main(arguments: list[str]) -> None:
-    wanted = [each for each in arguments if not each.startswith("-")]
-    with journal.cases() as cases:
-        rows = [compare(case) for case in cases if not wanted or any(word in case.name for word in wanted)]
-    if "--json" in arguments:
+def main() -> None:
+    read = argparse.ArgumentParser(prog="python -m tests.bench", description="Speed as ratios within one run.")
+    read.add_argument("names", nargs="*", metavar="NAME", help="a part of a theme's or a line's name (default: all)")
+    read.add_argument("--json", action="store_true", help="one JSON array instead of the table")
+    read.add_argument("--rounds", type=int, metavar="N", help="rounds of what is measured several times")
+    given = read.parse_args()
+    rows: list[Row] = []
+    for theme in THEMES:
+        lines = [line for line in theme.lines if _is_wanted(f"{theme.name}: {line.name}", given.names)]
+        if lines:
+            print(f"{theme.name} …", file=sys.stderr)
+            rows += measure(theme, lines, given.rounds)
+    if given.json:
         print(json.dumps([asdict(row) for row in rows]))
-        return
-    table = Table("what", "against", "ours ms", "theirs ms", "ratio", "target", "met", "limited by")
+    else:
+        _show(rows)
+
+
+def _is_wanted(name: str, parts: Sequence[str]) -> bool:
+    return not parts or any(part in name for part in parts)
+
+
+def _show(rows: Sequence[Row]) -> None:
+    table = Table("what", "ours", "against", "theirs", "figure", "target", "met", "limited by", show_lines=True)
     for row in rows:
+        sign = row.target.removeprefix("≤ ").rstrip("0123456789.")
+        met = f"skipped: {row.skipped}" if row.skipped else "yes" if row.is_met else "NO"
         table.add_row(
-            row.name, row.against, f"{row.ours_ms:.2f}", f"{row.theirs_ms:.2f}", f"{row.ratio:.3f}", row.target,
-            "yes" if row.is_met else "NO", row.limit,
+            row.name, _number(row.ours, row.unit), row.against, _number(row.theirs, row.unit),
+            _number(row.figure, "", sign), row.target, met, row.limit,
         )  # fmt: skip
-    Console().print(table)
+    console = Console(markup=False)
+    console.width = max(console.width, 120)
+    console.print(table)
+
+
+def _number(value: float | None, unit: str = "", sign: str = "") -> str:
+    if value is None:
+        return ""
+    digits = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return f"{sign}{digits} {unit}".rstrip()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

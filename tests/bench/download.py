@@ -1,0 +1,163 @@
+"""Downloads from nginx on loopback, by whole processes: airvid, whose API has its answer ready, curl, and aria2c."""
+
+from __future__ import annotations
+
+import os
+import random
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from shutil import disk_usage
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+from conftest import tiny_mp4
+
+from . import process, servers, start
+from .rows import Line, Side, Sides, Skipped, Theme, at_most, times
+
+MIB = 1 << 20
+LENGTHS = {"1GiB": 1024 * MIB, "64MB": 64_000_000, "20MB": 20_000_000, "1kB": 1000}
+TMPFS = Path("/dev/shm")
+_START = "{airvid, 1 kB:.0f} ms of it are the program's start and one call"
+
+LINES = (
+    Line("1 GiB to disk", "airvid", "curl -s -o", times(0.65),
+         f"the disk, which curl does not wait for, and one copy a byte; {_START}"),
+    Line("1 GiB to tmpfs", "airvid, tmpfs", "curl, tmpfs", times(0.85), f"two copies a byte; {_START}"),
+    Line("1 GiB over https to tmpfs", "airvid, https", "curl, https", times(1.05), f"one core's TLS; {_START}"),
+    Line("1 GiB, uncapped, where ranges can be had", "airvid, tmpfs", "airvid, no ranges", times(1.25),
+         "a line that is full gets no second connection"),
+)  # fmt: skip
+CAPPED_LINES = (
+    Line("64 MB at 2 MB/s a connection", "airvid", "curl -s -o", times(0.15), "eight connections: 1/8"),
+    Line("64 MB at 2 MB/s a connection ", "airvid", "aria2c -x8 -s8 -k1M", times(1.1),
+         "aria2c opens eight at once, ours double as long as that pays"),
+)  # fmt: skip
+MEMORY_LINES = (
+    Line("memory of a 20 MB download", "20 MB", None, at_most(32), "httpx itself: 22 MB", "MB"),
+    Line("memory of a 1 GiB download", "1 GiB", None, at_most(32), "httpx itself: 22 MB", "MB"),
+    Line("memory of 1 GiB against 20 MB", "1 GiB", "20 MB", times(1.1), "one buffer, whatever the length", "MB"),
+)
+
+
+class Scene(NamedTuple):
+    """A user with a folder on a disk, whose API knows a task for every file of nginx."""
+
+    env: dict[str, str]
+    disk: Path
+    http: str
+    https: str
+    roots: str
+
+    def download(self, url: str, folder: Path) -> tuple[list[str], Path]:
+        """The command, and the file that it makes."""
+        target = folder / "airvid.mp4"
+        return [process.AIRVID, "download", _task_id(url), "-o", str(target)], target
+
+    def airvid(self, url: str, folder: Path) -> Side:
+        command, target = self.download(url, folder)
+        return process.timed(*command, env=self.env, before=_clearing(target))
+
+    def curl(self, url: str, folder: Path) -> Side:
+        target = folder / "curl.mp4"
+        command = ("curl", "-sf", "--cacert", self.roots, "-o", str(target), url)
+        return process.timed(*command, env=self.env, before=_clearing(target))
+
+    def aria2c(self, url: str, folder: Path) -> Side:
+        target = folder / "aria2c.mp4"
+        command = ("aria2c", "--no-conf", "-q", "-x8", "-s8", "-k1M", "-d", str(folder), "-o", target.name, url)
+        return process.timed(*command, env=self.env, before=_clearing(target))
+
+
+@contextmanager
+def sides() -> Iterator[Sides]:
+    """1 GiB as fast as it goes."""
+    with _scene() as scene, _tmpfs() as memory:
+        plain, secure, whole = (f"{each}/1GiB.mp4" for each in (scene.http, scene.https, f"{scene.http}/whole"))
+        yield {
+            "airvid": scene.airvid(plain, scene.disk),
+            "curl -s -o": scene.curl(plain, scene.disk),
+            "airvid, tmpfs": scene.airvid(plain, memory),
+            "curl, tmpfs": scene.curl(plain, memory),
+            "airvid, https": scene.airvid(secure, memory),
+            "curl, https": scene.curl(secure, memory),
+            "airvid, no ranges": scene.airvid(whole, memory),
+            "airvid, 1 kB": scene.airvid(f"{scene.http}/1kB.mp4", memory),
+        }
+
+
+@contextmanager
+def capped() -> Iterator[Sides]:
+    """A server that gives each connection so much and no more."""
+    with _scene() as scene:
+        url = f"{scene.http}/capped/64MB.mp4"
+        yield {
+            "airvid": scene.airvid(url, scene.disk),
+            "curl -s -o": scene.curl(url, scene.disk),
+            "aria2c -x8 -s8 -k1M": scene.aria2c(url, scene.disk),
+        }
+
+
+@contextmanager
+def memory() -> Iterator[Sides]:
+    """What the program holds at its peak."""
+    with _scene() as scene:
+        found = {}
+        for name, file in (("20 MB", "20MB"), ("1 GiB", "1GiB")):
+            command, target = scene.download(f"{scene.http}/{file}.mp4", scene.disk)
+            found[name] = process.peak(*command, env=scene.env, before=_clearing(target))
+        yield found
+
+
+@contextmanager
+def _scene() -> Iterator[Scene]:
+    with process.home() as (folder, env):
+        tls = servers.certificate(folder)
+        (folder / "www").mkdir()
+        for name, length in LENGTHS.items():
+            _make_clip(folder / "www" / f"{name}.mp4", length)
+        with servers.nginx(folder, tls) as (http, https):
+            places = (http, https, f"{http}/capped", f"{http}/whole")
+            ids = {_task_id(url): url for place in places for url in (f"{place}/{name}.mp4" for name in LENGTHS)}
+            answers = {f"/video/tasks/{each}": start.task(each, url) for each, url in ids.items()}
+            with servers.canned(answers) as api:
+                env |= {"AIRVID_BASE_URL": api, "SSL_CERT_FILE": tls.roots}
+                yield Scene(env, folder, http, https, tls.roots)
+
+
+@contextmanager
+def _tmpfs() -> Iterator[Path]:
+    if not TMPFS.is_dir() or disk_usage(TMPFS).free < 3 * LENGTHS["1GiB"]:
+        raise Skipped(f"{TMPFS} is no file system in memory with 3 GiB to spare")
+    with TemporaryDirectory(prefix="airvid-bench-", dir=TMPFS) as folder:
+        yield Path(folder)
+
+
+def _make_clip(path: Path, length: int) -> None:
+    """An MP4 of boxes that add up, most of it one random megabyte over and over."""
+    head, block = tiny_mp4(b""), random.Random(1).randbytes(MIB)
+    with path.open("wb") as file:
+        file.write(head[:-8] + (length - len(head) + 8).to_bytes(4, "big") + b"mdat")
+        while left := length - file.tell():
+            file.write(block[:left])
+
+
+def _task_id(url: str) -> str:
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, url))
+
+
+def _clearing(target: Path) -> Callable[[], None]:
+    """Before each run: nothing of the last one is there, or still on its way to the disk."""
+
+    def clear() -> None:
+        target.unlink(missing_ok=True)
+        os.sync()
+
+    return clear
+
+
+THEME = Theme("download", 7, LINES, sides)
+CAPPED = Theme("download, capped", 3, CAPPED_LINES, capped, warms_up=False)
+MEMORY = Theme("download, memory", 3, MEMORY_LINES, memory)
