@@ -38,6 +38,16 @@ class Broken(httpx.AsyncByteStream):
             raise httpx.ReadError("connection reset")
 
 
+class Whole(httpx.AsyncByteStream):
+    """A body in one piece."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._content
+
+
 class Store:
     """A storage host with its answers in order (the last one for ever), a clock, and what it was asked."""
 
@@ -94,7 +104,10 @@ class Store:
         answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
         if isinstance(answer, Exception):
             raise answer
-        return answer if isinstance(answer, httpx.Response) else answer(request)
+        answer = answer if isinstance(answer, httpx.Response) else answer(request)
+        # A body that is still to be read, however often the same answer is given.
+        stream = Whole(answer.content) if isinstance(answer.stream, httpx.ByteStream) else answer.stream
+        return httpx.Response(answer.status_code, headers=answer.headers, stream=stream)
 
     def leave_part(self, content: bytes = CLIP[:HALF], tag: str | None = TAG, total: int | None = len(CLIP)) -> None:
         """What an interrupted transfer left."""
