@@ -24,6 +24,7 @@ WORTH = 1 << 24
 # Bytes read at once: past the parser, and for it. The longest head of an answer.
 BULK, CHUNK, LONGEST_HEAD = 1 << 20, 1 << 16, 100 << 10
 Origin = tuple[str, str, int]
+_PORTS = {"http": 80, "https": 443}
 
 
 class Transport(httpx.AsyncBaseTransport):
@@ -37,7 +38,9 @@ class Transport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         url = request.url
-        origin = (url.scheme, url.raw_host.decode("ascii"), url.port or {"http": 80, "https": 443}[url.scheme])
+        if url.scheme not in _PORTS or not url.host:
+            raise httpx.UnsupportedProtocol("an http:// or https:// address is needed")
+        origin = (url.scheme, url.raw_host.decode("ascii"), url.port or _PORTS[url.scheme])
         exchange = self._kept(origin) or _Exchange(origin, await self._connect(origin, request), self)
         try:
             return await exchange.begin(request)

@@ -74,10 +74,19 @@ class Terminal:
         except pexpect.TIMEOUT:
             return True
         except pexpect.EOF:
+            chunk = self._last_words()
+        if not chunk:
             return False
         self.raw += chunk
         self.stream.feed(self.shown(chunk))
         return True
+
+    def _last_words(self) -> bytes:
+        """What pexpect leaves unread where a program writes and ends between two of its looks."""
+        try:
+            return os.read(self.process.child_fd, 65536)
+        except OSError:
+            return b""
 
     def end(self) -> int:
         """Read to the end, and tell the exit code."""
