@@ -60,8 +60,16 @@ socket.getaddrinfo = getaddrinfo
 def closed_beside(port: int, family: socket.AddressFamily) -> Iterator[None]:
     """Make sure that nobody else takes this port in the other family; it is bound, and refuses."""
     with socket.socket(family) as kept:
-        kept.bind(("::1" if family == socket.AF_INET6 else "127.0.0.1", port))
+        _bind(kept, port)
         yield
+
+
+def _bind(made: socket.socket, port: int) -> None:
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # somebody may call from this port just now
+    try:
+        made.bind(("::1" if made.family == socket.AF_INET6 else "127.0.0.1", port))
+    except OSError:
+        pytest.skip("another program listens on this port in the other family")
 
 
 @contextmanager
@@ -70,7 +78,7 @@ def black_hole(port: int, family: socket.AddressFamily) -> Iterator[None]:
     address = ("::1" if family == socket.AF_INET6 else "127.0.0.1", port)
     with ExitStack() as stack:
         full = stack.enter_context(socket.socket(family))
-        full.bind(address)
+        _bind(full, port)
         full.listen(0)
         for _ in range(8):
             caller = stack.enter_context(socket.socket(family))
