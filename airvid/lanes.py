@@ -9,6 +9,8 @@ TICK = 0.1
 MOST = 8
 # More connections are worth their while where the rest would take so many seconds, and where a step brought so much.
 WORTH, GAIN = 2.0, 1.3
+# Bytes a second at which one connection is no bottleneck, whatever it measures against.
+FAST = 50_000_000
 
 
 class Lanes:
@@ -44,7 +46,7 @@ class Lanes:
         if self._has_grown and not is_starved and rate < GAIN * self._rate:
             self._most = working
         self._rate = rate
-        is_worth_it = part.total - part.done > WORTH * rate
+        is_worth_it = rate < FAST and part.total - part.done > WORTH * rate
         added = max(0, min(self._most, 2 * working) - working) if is_worth_it else 0
         self._has_grown = added > 0
         return added

@@ -261,6 +261,13 @@ class Part:
 
     # ------------------------------------------------------------------ the end
 
+    def sync(self) -> None:
+        """Have on the disk what is here so far; it may run beside the writing, so that little is left for the end."""
+        try:
+            system.sync(self._file)
+        except OSError as error:
+            raise file_error(self.final, error) from None
+
     def check(self) -> None:
         """Look at the whole file as a container. Raises: NotVideoError, CutError."""
         size = self.done

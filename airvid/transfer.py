@@ -22,6 +22,8 @@ from airvid.part import DeadLinkError, Part, Span, file_error, open_part
 
 # Without a byte gained for so many seconds, a transfer gives up; what it has stays for the next time.
 PATIENCE = 60.0
+# Bytes after which the disk is given something to do while more come in.
+SYNC_EVERY = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ async def _filled(wire: Wire, url: str, part: Part) -> AsyncGenerator[Received, 
     """Fill the part by as many connections as pay. Raises: the last one's failure where they left it incomplete."""
     yield Received(part.done, part.total)
     lanes, working, failure = Lanes(), {asyncio.ensure_future(_fill(wire, url, part))}, None
+    syncing, synced = None, part.done
     try:
         while working:
             done, working = await asyncio.wait(working, timeout=TICK, return_when=asyncio.FIRST_COMPLETED)
@@ -97,10 +100,13 @@ async def _filled(wire: Wire, url: str, part: Part) -> AsyncGenerator[Received, 
             yield Received(part.done, part.total)
             for _ in range(lanes.more(clock.elapsed(), part, len(working))):
                 working.add(asyncio.ensure_future(_fill(wire, url, part)))
+            if part.done - synced > SYNC_EVERY and (syncing is None or syncing.done()):
+                syncing, synced = asyncio.ensure_future(asyncio.to_thread(part.sync)), part.done
     finally:
         for lane in working:
             lane.cancel()
-        await asyncio.gather(*working, return_exceptions=True)
+        # The file is closed next, which a sync under way must not live to see.
+        await asyncio.gather(*working, *([syncing] if syncing else []), return_exceptions=True)
     if failure and not part.is_whole:
         raise failure
 
