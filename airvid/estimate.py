@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import median
 
 # Of fewer runs than these, nothing is concluded.
 LEAST_RUNS = 3
@@ -16,8 +15,10 @@ def seconds_left(past: Sequence[float], passed: float) -> float | None:
     """
     if len(past) < LEAST_RUNS:
         return None
-    longer = [seconds for seconds in past if seconds > passed]
-    return median(longer) - passed if longer else None
+    longer = sorted(seconds for seconds in past if seconds > passed)
+    middle = len(longer) // 2
+    # Their median; `statistics` would bring fractions and decimals along for it.
+    return (longer[middle] + longer[~middle]) / 2 - passed if longer else None
 
 
 def is_overdue(past: Sequence[float], passed: float) -> bool:

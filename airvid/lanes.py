@@ -5,8 +5,8 @@ from __future__ import annotations
 from airvid.part import Part, Span
 
 # Seconds between two looks; two of them are a step, of which the second is measured: the first settles.
-TICK = 0.1
-MOST = 8
+TICK = 0.025
+MOST, GROWTH = 8, 2
 # More connections are worth their while where the rest would take so many seconds, and where a step brought so much.
 WORTH, GAIN = 2.0, 1.3
 # Bytes a second at which one connection is no bottleneck, whatever it measures against.
@@ -35,8 +35,10 @@ class Lanes:
         """How many connections to add. `now`: seconds on a clock that only grows."""
         places = {span: span.at for span in part.spans if span.is_taken}
         before, self._seen = self._seen, (now, part.done, places)
-        if before is None or not part.done or part.total is None or now <= before[0]:
+        if before is None or part.total is None or now <= before[0]:
             return 0
+        if not all(span.is_flowing for span in places):
+            return 0  # on a long way, a connection's first bytes take their time
         if not self._is_settled:
             self._is_settled = True
             return 0
@@ -47,6 +49,6 @@ class Lanes:
             self._most = working
         self._rate = rate
         is_worth_it = rate < FAST and part.total - part.done > WORTH * rate
-        added = max(0, min(self._most, 2 * working) - working) if is_worth_it else 0
+        added = max(0, min(self._most, GROWTH * working) - working) if is_worth_it else 0
         self._has_grown = added > 0
         return added

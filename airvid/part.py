@@ -25,7 +25,7 @@ from airvid.http import Body
 
 _DEAD = frozenset({400, 401, 403, 404, 410})
 # Bytes; a span is split where both halves are at least so long.
-SHORTEST_SPAN = 1 << 20
+SHORTEST_SPAN = 1 << 18
 
 
 class DeadLinkError(UnavailableError):
@@ -47,6 +47,8 @@ class Span:
     at: int
     end: int | None
     is_taken: bool = False
+    # Whether any of it has come since.
+    is_flowing: bool = False
     # Where the answer that fills it ends, of which others may have taken over the rest.
     reach: int | None = None
 
@@ -140,7 +142,7 @@ class Part:
         span = next((each for each in self.spans if not each.is_taken and each.left != 0), None)
         span = span or self._half_of_longest()
         if span:
-            span.is_taken, span.reach = True, span.end
+            span.is_taken, span.is_flowing, span.reach = True, False, span.end
         return span
 
     def _half_of_longest(self) -> Span | None:
@@ -227,7 +229,7 @@ class Part:
 
     def write(self, span: Span, chunk: bytes) -> bool:
         """Put bytes where they belong; False once the span is filled. Raises: NotVideoError, CutError."""
-        began, left = span.at, span.left
+        began, left, span.is_flowing = span.at, span.left, True
         if left is not None and len(chunk) > left:
             if span.end == self.total:
                 self._reject(span, "the server sent more than the file it announced")

@@ -22,7 +22,7 @@ IN_BULK = "airvid_in_bulk"
 # Bytes of a body that are worth a connection of their own.
 WORTH = 1 << 24
 # Bytes read at once: past the parser, and for it. The longest head of an answer.
-BULK, CHUNK, LONGEST_HEAD = 1 << 19, 1 << 16, 100 << 10
+BULK, CHUNK, LONGEST_HEAD = 1 << 20, 1 << 16, 100 << 10
 Origin = tuple[str, str, int]
 _PORTS = {"http": 80, "https": 443}
 

@@ -15,7 +15,7 @@ from airvid.http import Body
 from airvid.lanes import MOST, TICK, Lanes
 from airvid.part import SHORTEST_SPAN, CutError, Part, Span, open_part
 
-CLIP = tiny_mp4(random.Random(1).randbytes(9 * SHORTEST_SPAN))
+CLIP = tiny_mp4(random.Random(1).randbytes(36 * SHORTEST_SPAN))
 TAG = '"v1"'
 
 
@@ -52,12 +52,12 @@ def feed(part: Part, span: Span, count: int) -> None:
 
 
 @settings(max_examples=60, deadline=None, derandomize=True, database=None)
-@given(st.lists(st.tuples(st.integers(0, 9), st.integers(1, 3 * SHORTEST_SPAN), st.integers(0, 9)), max_size=60))
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(1, 12 * SHORTEST_SPAN), st.integers(0, 9)), max_size=60))
 def test_whatever_the_order_and_wherever_it_is_killed_the_clip_comes_out_whole(
     tmp_path_factory: pytest.TempPathFactory, moves: list[tuple[int, int, int]]
 ) -> None:
     target = tmp_path_factory.mktemp("clip") / "fox.mp4"
-    moves = [*moves, *((0, 3 * SHORTEST_SPAN, 5) for _ in range(40))]
+    moves = [*moves, *((0, 12 * SHORTEST_SPAN, 5) for _ in range(60))]
     while moves:
         with open_part(target, "clip") as part:
             at_work = [begin(part)] if part.total is None else []
