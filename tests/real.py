@@ -29,7 +29,7 @@ from airvid.sandbox.server import Server
 from airvid.sandbox.state import Task
 
 # Too short for a second connection to join the first.
-LENGTH = 1_900_000
+LENGTH = 500_000
 CLIP = tiny_mp4(random.Random(1).randbytes(LENGTH))
 # As long as the other, so that nothing but its bytes and its validator tells them apart.
 OTHER = tiny_mp4(random.Random(2).randbytes(LENGTH))

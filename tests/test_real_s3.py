@@ -239,7 +239,7 @@ def test_a_link_that_expires_midway_is_replaced_and_the_rest_fetched(
 ) -> None:
     [task] = make_tasks(server)
     emulator.links = [s3.link(60), s3.link(60), s3.link(86400)]
-    s3.stalls = 1_000_000
+    s3.stalls = 250_000
     had = user.kill_midway("download", task, "-o", "fox.mp4")
     s3.ahead = 3600
     done = user.airvid("download", task, "-o", "fox.mp4")
@@ -254,7 +254,7 @@ def test_an_object_replaced_between_is_never_mixed(
 ) -> None:
     [task] = make_tasks(server)
     emulator.links = [s3.link()]
-    s3.stalls = 1_000_000
+    s3.stalls = 250_000
     user.kill_midway("download", task, "-o", "fox.mp4")
     s3.put(OTHER)
     done = user.airvid("download", task, "-o", "fox.mp4")
