@@ -24,3 +24,11 @@ def seconds_left(past: Sequence[float], passed: float) -> float | None:
 def is_overdue(past: Sequence[float], passed: float) -> bool:
     """Whether a task takes longer than every run that is known."""
     return len(past) >= LEAST_RUNS and passed >= max(past)
+
+
+def usual_span(ends: Sequence[float]) -> tuple[float, float] | None:
+    """Between which moments a task ends, by those at which past runs would have: the middle four fifths of them."""
+    if len(ends) < LEAST_RUNS:
+        return None
+    ends, odd = sorted(ends), len(ends) // 10
+    return ends[odd], ends[~odd]

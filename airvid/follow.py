@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -179,17 +179,19 @@ async def follow(
     *,
     is_fresh: bool = False,
     was_seen: bool = False,
-    usual_end: float | None = None,
+    usual_ends: Sequence[float] = (),
 ) -> AsyncGenerator[Task | Trouble, None]:
     """Yield the task at each change until it ends; the last one is whole, by GET.
 
     `is_fresh`: it was made moments ago, so that a 404 may be early; `was_seen`: this very run has had word of it;
-    `usual_end`: when such tasks end, in seconds of `clock.elapsed`, where that is known.
+    `usual_ends`: when it would end if it took as long as such tasks did, each in seconds of `clock.elapsed`.
     Raises: NotFoundError where the task is gone for good; the server's refusal where the task was never seen.
     """
     shared.followed += 1
     try:
-        async with aclosing(_followed(_Reader(api, task, is_fresh, was_seen), shared, Pace(usual_end))) as sightings:
+        async with aclosing(
+            _followed(_Reader(api, task, is_fresh, was_seen), shared, Pace(clock.elapsed(), usual_ends))
+        ) as sightings:
             async for seen in sightings:
                 yield seen
     finally:

@@ -2,42 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from airvid.estimate import usual_span
+
 # Seconds between two polls (contract 6.1), and how far a limit that refuses them can widen that.
 LEAST, LONGEST, WIDEST = 5.0, 15.0, 60.0
-GROWTH = 1.3
-# Seconds after the foreseen end at which it is looked for, and until the next look where it has not come.
-MARGIN, NEAR = 0.3, 1.5
-# So many looks around the foreseen end before they grow rare again.
-PATIENT_LOOKS = 6
-# Per cent between two readings before their slope foretells anything.
-TELLING = 10.0
+# Where nothing foretells the end, the pause grows by this share of the wait.
+SHARE = 0.03
+# Seconds after the foreseen end at which it is looked for, and between two looks around it: where it is known within a
+# span, that many looks fill the span, and past it they grow rare again by this share of the delay.
+MARGIN, NEAR, LOOKS, LATE = 0.3, 1.5, 22, 0.1
+# Per cent between the first reading and the last before their slope foretells anything, and how far those between may
+# lie off the line: progress that jumps tells nothing.
+TELLING, STRAIGHT = 10.0, 5.0
 
 
 class Pace:
     """The pauses of one task: sparse while its end is far, so that there are polls to spare around it.
 
-    Where nothing foretells the end they grow. A limit that refuses us widens them, and they narrow again.
-    Times are seconds on one clock that only grows; `usual_end` is when the task would end if it took as long as others
-    of its model did.
+    A limit that refuses us widens them, and they narrow again. Times are seconds on one clock that only grows;
+    `usual_ends` are the moments at which the task would end if it took as long as one or another of its model did.
     """
 
-    def __init__(self, usual_end: float | None = None) -> None:
-        self._usual_end = usual_end
-        self._interval = LEAST
+    def __init__(self, began: float, usual_ends: Sequence[float] = ()) -> None:
+        self._began = began
+        self._usual = usual_span(usual_ends)
         self._widened = 1.0
-        self._overdue = 0
-        self._first: tuple[float, float] | None = None
-        self._last: tuple[float, float] | None = None
+        self._told: list[tuple[float, float]] = []
 
     def learn(self, now: float, progress: float | None) -> None:
         """Take in what a poll told."""
         self._widened = max(1.0, self._widened / 2)
-        self._interval = min(LONGEST, self._interval * GROWTH)
         if not progress:
             return
-        if self._first is None or progress < self._first[1]:
-            self._first = (now, progress)
-        self._last = (now, progress)
+        if self._told and progress < self._told[-1][1]:
+            self._told.clear()
+        self._told.append((now, progress))
 
     def refused(self) -> None:
         """A limit refused the poll."""
@@ -45,21 +46,27 @@ class Pace:
 
     def pause(self, now: float, jitter: float) -> float:
         """Seconds until the next poll; `jitter` (0 to 1) spreads those who began together."""
+        blind = min(LONGEST, LEAST + SHARE * (now - self._began)) * (1 + 0.2 * jitter)
         if self._widened > 1:
-            return min(WIDEST, self._interval * self._widened * (1 + 0.2 * jitter))
-        end = self._foreseen()
-        if end is None:
-            return min(LONGEST, self._interval * (1 + 0.2 * jitter))
-        left = end + MARGIN - now
-        if left > NEAR:
-            # Half of the way each time: the nearer the end, the better it is foreseen.
-            return min(LONGEST, max(NEAR, left / 2))
-        self._overdue += 1
-        return min(LONGEST, NEAR * GROWTH ** max(0, self._overdue - PATIENT_LOOKS))
+            return min(WIDEST, blind * self._widened)
+        foreseen = self._by_progress() or self._usual
+        if foreseen is None:
+            return min(LONGEST, blind)
+        soonest, latest = foreseen
+        near = max(NEAR, (latest - soonest) / LOOKS)
+        # Half of the way each time: the nearer the end, the better it is foreseen.
+        ahead = (soonest + MARGIN - now) / 2
+        return min(LONGEST, max(near, ahead) + LATE * max(0.0, now - latest))
 
-    def _foreseen(self) -> float | None:
-        """When the task ends if it goes on as it did, or else as others of its model."""
-        if self._first and self._last and self._last[1] - self._first[1] >= TELLING:
-            (began, low), (now, high) = self._first, self._last
-            return now + (100.0 - high) * (now - began) / (high - low)
-        return self._usual_end
+    def _by_progress(self) -> tuple[float, float] | None:
+        """When the task ends if it goes on as evenly as it did."""
+        if len(self._told) < 3:
+            return None
+        (began, low), (now, high) = self._told[0], self._told[-1]
+        if high - low < TELLING or now <= began:
+            return None
+        slope = (high - low) / (now - began)
+        if any(abs(low + slope * (at - began) - progress) > STRAIGHT for at, progress in self._told):
+            return None
+        end = now + (100.0 - high) / slope
+        return end, end

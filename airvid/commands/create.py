@@ -141,7 +141,7 @@ class _Run:
                 row,
                 is_fresh=True,
                 was_seen=True,
-                usual_end=finish.usual_end(session, seen),
+                usual_ends=finish.usual_ends(session, seen),
                 changed=lambda task: self._tasks.update({index: task}),
             )
             seen = Sighting(task, entry)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
@@ -18,7 +18,6 @@ from airvid.errors import (
     UnavailableError,
     UsageError,
 )
-from airvid.estimate import seconds_left
 from airvid.follow import Trouble, follow
 from airvid.naming import Naming
 from airvid.part import DeadLinkError, NotVideoError
@@ -36,7 +35,7 @@ async def follow_to_end(
     *,
     is_fresh: bool,
     was_seen: bool = False,
-    usual_end: float | None = None,
+    usual_ends: Sequence[float] = (),
     changed: Callable[[Task], None],
 ) -> Task:
     """The task as it ended, whatever its state.
@@ -44,7 +43,7 @@ async def follow_to_end(
     The journal learns each change of state, the row everything, `changed` whatever differs from what it was told.
     """
     async with aclosing(
-        follow(session.api(), task, session.shared(), is_fresh=is_fresh, was_seen=was_seen, usual_end=usual_end)
+        follow(session.api(), task, session.shared(), is_fresh=is_fresh, was_seen=was_seen, usual_ends=usual_ends)
     ) as sightings:
         was_running = False
         async for seen in sightings:
@@ -67,10 +66,10 @@ def begin_row(session: Session, row: Row, seen: Sighting, *, about: str = "") ->
     row.named(short_id(seen.task_id), about=about, past=past, passed=passed)
 
 
-def usual_end(session: Session, seen: Sighting) -> float | None:
-    """When the task ends if it takes as long as others of its model did, seconds on the clock that only grows."""
-    left = seconds_left(*_past(session, seen))
-    return None if left is None else clock.elapsed() + left
+def usual_ends(session: Session, seen: Sighting) -> list[float]:
+    """When the task would end if it took as long as others of its model, seconds on the clock that only grows."""
+    past, passed = _past(session, seen)
+    return [clock.elapsed() + seconds - passed for seconds in past]
 
 
 def _past(session: Session, seen: Sighting) -> tuple[list[float], float]:

@@ -107,7 +107,7 @@ class _Watch:
                 self._tasks[task_id],
                 row,
                 is_fresh=_is_fresh(entry),
-                usual_end=finish.usual_end(session, seen),
+                usual_ends=finish.usual_ends(session, seen),
                 changed=lambda task: self._changed(task, entry),
             )
             seen = Sighting(task, entry)
