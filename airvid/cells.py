@@ -22,16 +22,12 @@ class Glyphs:
     half: str = "╸"
     rest: str = "─"
     more: str = "…"
-    good: str = "✓"
-    bad: str = "✗"
-    up: str = "●"
-    down: str = "○"
 
     @classmethod
     def of(cls, stream: TextIO) -> Glyphs:
-        if terminal.can_write(stream, "━╸─…✓✗●○"):
+        if terminal.can_write(stream, "━╸─…"):
             return cls()
-        return cls(full="#", half="", rest="-", more=".", good="+", bad="x", up="*", down="o")
+        return cls(full="#", half="", rest="-", more=".")
 
 
 class Ruler:

@@ -15,7 +15,6 @@ TYPE_CHECKING = False  # see catalogue.py
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-KINDS = ("models", "modes", "durations", "aspect-ratios", "qualities", "tasks")
 # So many of the newest tasks, and so many lengths.
 _MOST = 50
 # Columns of what stands beside a candidate: a task's id (36) and its prompt fit into 80 of them.

@@ -20,6 +20,8 @@ from airvid.tasks import MODES
 
 _KEY_VARIABLES = ("AIRVID_API_KEY", "AIRFORCE_API_KEY")
 _BASE_URL_VARIABLES = ("AIRVID_BASE_URL", "AIRFORCE_BASE_URL")
+# Seconds that a time-out can be set to at the most.
+LONGEST_PATIENCE = 300.0
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -38,8 +40,8 @@ def seconds(value: object) -> float:
 
 def _patience(value: object) -> float:
     found = seconds(value)
-    if found <= 0:
-        raise ValueError("a length of time above 0: seconds, or 90s, 10m, 2h, 1d")
+    if not 0 < found <= LONGEST_PATIENCE:
+        raise ValueError("a length of time above 0 and up to 5m: seconds, or 90s, 2m")
     return found
 
 
@@ -95,7 +97,7 @@ def normal_base_url(value: object) -> str:
         usable = bool(parts.scheme in ("http", "https") and parts.hostname and parts.port != 0)
     except ValueError:
         usable = False
-    if not usable or parts.username or parts.query or parts.fragment or not given.isprintable() or " " in given:
+    if not usable or "@" in parts.netloc or parts.query or parts.fragment or not given.isprintable() or " " in given:
         raise ValueError("a web address such as https://host/v1")
     path = parts.path.rstrip("/")
     return f"{parts.scheme}://{parts.netloc.lower()}{path if path.endswith('/v1') else path + '/v1'}"
@@ -247,7 +249,8 @@ class Settings:
 
         self._parse()  # names line and column of a broken file, in tomllib's words
         document = tomlkit.parse(self.path.read_bytes().decode("utf-8-sig") if self.path.exists() else "")
-        *tables, last = name.split(".")
+        is_quoted = any(key.replace("_", "-") == name for key in document)  # "budget.day" = 20, at the top
+        *tables, last = [name] if is_quoted else name.split(".")
         place: Any = document
         for table in tables:
             if table not in place:

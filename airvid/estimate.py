@@ -27,7 +27,9 @@ def is_overdue(past: Sequence[float], passed: float) -> bool:
 
 
 def usual_span(ends: Sequence[float]) -> tuple[float, float] | None:
-    """Between which moments a task ends, by those at which past runs would have: the middle four fifths of them."""
+    """Between which moments a task ends, by those at which past runs would have. Of ten or more, the first and the last
+    tenth are left out.
+    """
     if len(ends) < LEAST_RUNS:
         return None
     ends, odd = sorted(ends), len(ends) // 10

@@ -19,7 +19,7 @@ from airvid.pace import LEAST, Pace
 from airvid.tasks import COMPLETED, EXPIRED, FRESH_SECONDS, Task
 
 Payload = dict[str, Any]
-# Seconds that the list alone is believed of a task, and how many more for each task that is followed beside it.
+# Seconds that the list alone is believed of a task, and how many more for each task that is followed.
 READ_AGAIN, READ_AGAIN_EACH = 60.0, 3.0
 # Seconds that one reading of the list serves all tasks, and between the polls of a whole run.
 LIST_SERVES, TURN = 4.0, 1.0
@@ -61,6 +61,7 @@ class Shared:
         self._turn_at = float("-inf")
         self._list_lock = asyncio.Lock()
         self._listed: dict[str, Task] = {}
+        self._list_failure: AirvidError | None = None
         self._listed_at = float("-inf")
         self.followed = 0
 
@@ -88,9 +89,14 @@ class Shared:
         """The task as the list tells it, some seconds old at the most; None where it does not. Raises: AirvidError."""
         async with self._list_lock:
             if clock.elapsed() - self._listed_at > LIST_SERVES:
-                self._listed_at = clock.elapsed()
+                self._listed, self._list_failure, self._listed_at = {}, None, clock.elapsed()
                 await self.turn()
-                self._listed = {task.task_id: task for task in (await self._api.tasks(patience=0)).tasks}
+                try:
+                    self._listed = {task.task_id: task for task in (await self._api.tasks(patience=0)).tasks}
+                except AirvidError as error:
+                    self._list_failure = error
+        if self._list_failure:
+            raise self._list_failure
         return self._listed.get(task_id)
 
 

@@ -173,8 +173,8 @@ class Wire:
     async def _exchange(self, method: str, path: str, body: dict[str, Any] | None = None, *, timeout: float) -> Answer:
         request = self._build(method, self.base_url + path, timeout, body=body)
         try:
-            # However slowly it drips, an answer has its time.
-            async with asyncio.timeout(2 * timeout), self._send(request) as response:
+            # However slowly it drips, an answer has its time; a connection that does not come about ends by its own.
+            async with asyncio.timeout(2 * (self.timeouts.connect + timeout)), self._send(request) as response:
                 return await self._read(response)
         except TimeoutError:
             raise UnavailableError(f"{request.url.host} did not finish its answer in time") from None

@@ -21,8 +21,8 @@ from airvid.tasks import Entry, Task
 
 # Seconds before and after the moment a POST left (by the server's clock) within which its task can have been made.
 SENT_WINDOW = (2.0, 180.0)
-# Seconds that a POST and the look-up after it can take at the most.
-LONGEST_POST = 300.0
+# Seconds that a POST and the look-up after it can take at the most, with the longest time-outs that can be set.
+LONGEST_POST = 1300.0
 # Seconds without a beat after which a process in line is passed by.
 AWAKE = 15.0
 
@@ -167,6 +167,7 @@ class Journal:
     def note_task(self, base_url: str, *tasks: Task, ended_now: bool = False) -> None:
         """Keep the server's last word on tasks of ours; `ended_now`: they ran until this moment.
 
+        What was seen completed was charged, and stays so when the server calls it expired a day later.
         A journal that cannot be written never stops a paid clip.
         """
         self._note(
@@ -174,6 +175,7 @@ class Journal:
             " cost_cents = coalesce(:cost, cost_cents), created = coalesce(created, :created),"
             " expires_at = coalesce(expires_at, :expires_at), ended_at = coalesce(ended_at, :ended_at)"
             " WHERE base_url = :base_url AND task_id = :task_id"
+            " AND (status IS NOT 'completed' OR :status = 'completed')"
             " AND (status IS NOT :status OR cost_cents IS NOT coalesce(:cost, cost_cents))",
             *(
                 {
@@ -350,6 +352,7 @@ class Journal:
 
     def _reap(self, database: sqlite3.Connection) -> None:
         """Intents of processes that died before they sent anything hold no budget and no place in line any more."""
+        system.bury(self._lives)
         rows = database.execute(
             "SELECT id, process FROM clip WHERE fate <> 'known' AND fate IN ('intended', 'waiting')"
         ).fetchall()

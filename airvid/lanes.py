@@ -9,7 +9,7 @@ TICK = 0.025
 MOST, GROWTH = 8, 2
 # More connections are worth their while where the rest would take so many seconds, and where a step brought so much.
 WORTH, GAIN = 2.0, 1.3
-# Bytes a second at which one connection is no bottleneck, whatever it measures against.
+# Bytes a second, of all connections together, that are fast enough.
 FAST = 50_000_000
 
 

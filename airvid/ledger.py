@@ -11,7 +11,7 @@ from pathlib import Path
 from airvid import clock, system
 
 
-def _day(row: str) -> str:
+def _local_day(row: str) -> str:
     return f"date({row}.intended_at, 'unixepoch', 'localtime')"
 
 
@@ -20,6 +20,24 @@ def _cents(row: str) -> str:
     return (
         f"CASE WHEN {row}.fate = 'refused' OR coalesce({row}.status, '') IN ('failed', 'expired') THEN 0"
         f" ELSE max(coalesce({row}.cost_cents, {row}.estimate_cents, 0), 0) END"
+    )
+
+
+def _spending_triggers(insert: str, day: str) -> str:
+    """What was spent or reserved on each local day, kept by the database itself: a budget costs the same to check,
+    however long the journal grows. `insert` is the day of a new row, `day` that of a row that is there.
+    """
+    changes = {
+        "INSERT": f"INSERT INTO spending VALUES ({insert.format('new')}, {_cents('new')})"
+        " ON CONFLICT (day) DO UPDATE SET cents = cents + excluded.cents",
+        "DELETE": f"UPDATE spending SET cents = cents - {_cents('old')} WHERE day = {day.format('old')}",
+        "UPDATE OF fate, status, cost_cents, estimate_cents": (
+            f"UPDATE spending SET cents = cents - {_cents('old')} + {_cents('new')} WHERE day = {day.format('old')}"
+        ),
+    }
+    return "".join(
+        f"CREATE TRIGGER spending_{event.split()[0].lower()} AFTER {event} ON clip BEGIN {change}; END;\n"
+        for event, change in changes.items()
     )
 
 
@@ -58,29 +76,23 @@ CREATE INDEX clip_by_task ON clip (task_id);
 CREATE INDEX clip_open ON clip (fate) WHERE fate <> 'known';
 CREATE TABLE spending (day TEXT PRIMARY KEY, cents REAL NOT NULL);
 """
-    # What was spent or reserved on each local day, kept by the database itself: a budget costs the same to check,
-    # however long the journal grows.
-    + "".join(
-        f"CREATE TRIGGER spending_{event.split()[0].lower()} AFTER {event} ON clip BEGIN {change}; END;\n"
-        for event, change in (
-            (
-                "INSERT",
-                f"INSERT INTO spending VALUES ({_day('new')}, {_cents('new')})"
-                " ON CONFLICT (day) DO UPDATE SET cents = cents + excluded.cents",
-            ),
-            ("DELETE", f"UPDATE spending SET cents = cents - {_cents('old')} WHERE day = {_day('old')}"),
-            (
-                "UPDATE OF fate, status, cost_cents, estimate_cents",
-                f"UPDATE spending SET cents = cents - {_cents('old')} + {_cents('new')} WHERE day = {_day('new')}",
-            ),
-        )
-    ),
+    + _spending_triggers(_local_day("{}"), _local_day("{}")),
     # When the POST was answered and when the end was seen, by this machine's clock: how long a model's clips take.
     """
 ALTER TABLE clip ADD COLUMN known_at REAL;
 ALTER TABLE clip ADD COLUMN ended_at REAL;
 CREATE INDEX clip_by_model ON clip (base_url, model, id) WHERE ended_at IS NOT NULL;
 """,
+    # The day that a row was counted on stays its day when the machine has travelled.
+    f"""
+ALTER TABLE clip ADD COLUMN day TEXT;
+UPDATE clip SET day = {_local_day("clip")};
+DROP TRIGGER spending_insert;
+DROP TRIGGER spending_delete;
+DROP TRIGGER spending_update;
+CREATE TRIGGER clip_day AFTER INSERT ON clip BEGIN UPDATE clip SET day = {_local_day("new")} WHERE id = new.id; END;
+"""
+    + _spending_triggers(_local_day("{}"), "{}.day"),
 )
 VERSION = len(_LAYOUTS)
 _BUSY_SECONDS = 10.0

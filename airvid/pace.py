@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 from airvid.estimate import usual_span
 
-# Seconds between two polls (contract 6.1), and how far a limit that refuses them can widen that.
-LEAST, LONGEST, WIDEST = 5.0, 15.0, 60.0
-# Where nothing foretells the end, the pause grows by this share of the wait.
-SHARE = 0.03
+# Seconds between two polls where nothing foretells the end (contract 6.1): the pause grows by this share of the wait.
+# And how far a limit that refuses them can widen that.
+LEAST, LONGEST, SHARE, WIDEST = 5.0, 15.0, 0.03, 60.0
 # Seconds after the foreseen end at which it is looked for, and between two looks around it: where it is known within a
 # span, that many looks fill the span, and past it they grow rare again by this share of the delay.
 MARGIN, NEAR, LOOKS, LATE = 0.3, 1.5, 22, 0.1
@@ -45,7 +44,7 @@ class Pace:
         self._widened = min(WIDEST / LEAST, 2 * self._widened)
 
     def pause(self, now: float, jitter: float) -> float:
-        """Seconds until the next poll; `jitter` (0 to 1) spreads those who began together."""
+        """Seconds until the next poll; `jitter` (0 to 1) spreads those who began together and foresee nothing."""
         blind = min(LONGEST, LEAST + SHARE * (now - self._began)) * (1 + 0.2 * jitter)
         if self._widened > 1:
             return min(WIDEST, blind * self._widened)

@@ -159,7 +159,7 @@ class Part:
         """Whoever filled a span stops. Where nothing of it came, the answer before it may take it over."""
         span.is_taken = False
         before = next((each for each in self.spans if each.end == span.at and each is not span), None)
-        if before and before.is_taken and span.left and (before.reach or 0) >= (span.end or 0):
+        if before and before.is_taken and before.left and span.left and (before.reach or 0) >= (span.end or 0):
             before.end = span.end
             self.spans.remove(span)
             self._note_split()
@@ -332,16 +332,21 @@ def open_part(path: Path, clip: str) -> Iterator[Part]:
 def _open_locked(part: Path) -> IO[bytes] | None:
     """The part, opened and locked; None where another process has it."""
     while True:
-        if os.path.lexists(part) and part.lstat().st_nlink > 1:
-            part.unlink()  # it has its final name already, and is not touched
         file = _open_plain(part)
         if not system.try_lock(file):
             file.close()
             return None
-        # Whoever had the lock may have renamed or removed the file meanwhile: then this is no part any more.
-        if part.exists() and os.path.samestat(os.fstat(file.fileno()), part.stat()):
+        found = os.fstat(file.fileno())
+        try:
+            # Whoever had the lock may have renamed or removed the file meanwhile: then this is no part any more.
+            is_here = os.path.samestat(found, part.stat())
+        except FileNotFoundError:
+            is_here = False
+        if is_here and found.st_nlink == 1:
             return file
         file.close()
+        if is_here:
+            part.unlink(missing_ok=True)  # it has its final name already, and is not touched
 
 
 def _open_plain(path: Path) -> IO[bytes]:
@@ -375,7 +380,7 @@ def _rename_new(part: Path, final: Path) -> None:
             raise FileExistsError from None
         os.replace(part, final)
     else:
-        os.unlink(part)
+        part.unlink(missing_ok=True)  # another process that finds it may have been quicker
 
 
 def _beside(path: Path, suffix: str) -> Path:

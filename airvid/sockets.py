@@ -136,8 +136,8 @@ async def _connect(host: str, port: int) -> socket.socket:
             done, _ = await asyncio.wait(
                 trials, timeout=STAGGER if waiting else None, return_when=asyncio.FIRST_COMPLETED
             )
-            trials -= done
             for trial in done:
+                trials.remove(trial)
                 if (error := trial.exception()) is None:
                     return trial.result()
                 if not isinstance(error, OSError):

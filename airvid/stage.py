@@ -84,7 +84,8 @@ def show(page: str) -> None:
 
 def answer(act: Callable[[], int], arguments: Sequence[str]) -> int:
     """Do what was asked for, and return the exit code. Whatever goes wrong becomes a sentence here, and only here."""
-    # A stream that was closed before we began (`>&-`) is one that nobody reads.
+    # A stream that was closed before we began (`>&-`, `<&-`) is one that nobody reads or writes.
+    sys.stdin = sys.stdin or open(os.devnull)  # noqa: SIM115
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     try:

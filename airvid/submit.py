@@ -71,8 +71,6 @@ class Submitter:
             entry = self._journal.mark_sent(entry, clock.now() + (self._clock_offset or 0.0), self._present)
             try:
                 task = await self._post(entry, body)
-                if task.task_id in (self._present or ()):
-                    raise self._no_new_task(entry, task)
                 return task, self._remember(entry, task)
             except LimitedError as error:
                 self.trouble = error
@@ -104,12 +102,6 @@ class Submitter:
                 return await self._look_up(entry, body, UnavailableError(f"{type(bug).__name__}: {bug}"))
             attempt += 1
 
-    def _no_new_task(self, entry: Entry, task: Task) -> UnknownFateError:
-        """The answer to a create names a task that was there before it."""
-        why = f"the server answered the create with task {task.task_id}, which was there before"
-        self._journal.mark_unknown(entry, why, [task.task_id])
-        return UnknownFateError(why, candidates=[task.task_id], hint=UNKNOWN_FATE_HINT)
-
     async def _post(self, entry: Entry, body: dict[str, Any]) -> Task:
         """One POST. A signal while it is out waits for its answer for a moment, so that no paid id is thrown away."""
         post = asyncio.ensure_future(self._api.create(body))
@@ -127,15 +119,23 @@ class Submitter:
             post.cancel()
             self._journal.mark_unknown(entry, "interrupted before the server answered", ())
         elif (error := post.exception()) is None:
-            self._remember(entry, post.result())
-            self._note(f"the task was made: {post.result().task_id}")
+            try:
+                self._remember(entry, post.result())
+                self._note(f"the task was made: {post.result().task_id}")
+            except UnknownFateError as unknown:
+                self._note(unknown.message)
         elif isinstance(error, AirvidError) and not (isinstance(error, UnavailableError) and error.sent):
             self._journal.mark_refused(entry, error.message)
         else:
             self._journal.mark_unknown(entry, str(error), ())
 
     def _remember(self, entry: Entry, task: Task) -> Entry:
+        """Write down what the POST's answer says it made. Raises: UnknownFateError for a task that was there before."""
         if self._present is not None:
+            if task.task_id in self._present:
+                why = f"the server answered the create with task {task.task_id}, which was there before"
+                self._journal.mark_unknown(entry, why, [task.task_id])
+                raise UnknownFateError(why, candidates=[task.task_id], hint=UNKNOWN_FATE_HINT)
             self._present.add(task.task_id)
         try:
             return self._journal.mark_known(entry, task)

@@ -6,6 +6,7 @@ POSIX is what is meant; Windows gets the nearest portable thing.
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import re
 import signal
@@ -119,11 +120,15 @@ def on_screen_change(
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """While a person or a pipe is read, which blocks the event loop, signals end the program as they always do."""
+    """While a person or a pipe is read or written, which blocks the event loop, signals raise Interrupted at once."""
+
+    def interrupt(number: int, _: object) -> None:
+        raise Interrupted(number)
+
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:
-            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+            signal.signal(number, interrupt)
     try:
         yield
     finally:
@@ -255,6 +260,16 @@ def is_alive(folder: Path, name: str) -> bool:
     return False
 
 
+def bury(folder: Path) -> None:
+    """Remove what dead processes left of their signs of life."""
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return
+    for name in names:
+        is_alive(folder, name)
+
+
 def trust_store() -> ssl.SSLContext:
     """The system's certificates, and beside them those that SSL_CERT_FILE and SSL_CERT_DIR name.
 
@@ -312,6 +327,7 @@ def open_file(path: Path) -> bool:
     return True
 
 
+@functools.cache
 def boot_id() -> str | None:
     """What tells one start of the machine from the next; None where the system does not say."""
     try:

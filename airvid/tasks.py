@@ -232,7 +232,6 @@ class Entry(NamedTuple):
     base_url: str
     fate: str
     intended_at: float
-    process: int | None = None
     sent_at: float | None = None
     task_id: str | None = None
     status: str | None = None
@@ -296,6 +295,12 @@ class Sighting(NamedTuple):
             if self.entry
             else None
         )
+
+    @property
+    def is_free(self) -> bool:
+        """Whether nothing is charged: it failed, or expired before anyone saw it completed."""
+        was_completed = self.entry is not None and self.entry.status == COMPLETED
+        return self.status == FAILED or (self.status == EXPIRED and not was_completed)
 
     @property
     def created(self) -> float | None:

@@ -254,6 +254,13 @@ sandbox
   base_url          string
   api_key           string
 
+--install-completion
+  shell             string
+  path              string
+--show-completion
+  shell             string
+  script            string
+
 Errors, an object a line on standard error
   error.code        string        a name from airvid help exit-codes
   error.message     string

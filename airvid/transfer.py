@@ -90,18 +90,24 @@ async def _filled(wire: Wire, url: str, part: Part) -> AsyncGenerator[Received, 
     try:
         while working:
             done, working = await asyncio.wait(working, timeout=TICK, return_when=asyncio.FIRST_COMPLETED)
-            for lane in done:
-                error = lane.exception()
-                if error and not isinstance(error, UnavailableError):
+            # All of them are looked at before one is told: several can end in one turn.
+            errors = [error for lane in done if (error := lane.exception())]
+            for error in errors:
+                if not isinstance(error, UnavailableError):
                     raise error
-                if error:
-                    failure = error
-                    lanes.lost(len(working))
+                failure = error
+                lanes.lost(len(working))
             yield Received(part.done, part.total)
             for _ in range(lanes.more(clock.elapsed(), part, len(working))):
                 working.add(asyncio.ensure_future(_fill(wire, url, part)))
             if part.done - synced > SYNC_EVERY and (syncing is None or syncing.done()):
+                if syncing:
+                    syncing.result()
                 syncing, synced = asyncio.ensure_future(asyncio.to_thread(part.sync)), part.done
+        if syncing:
+            # A disk tells of bytes that it lost once, and not to the next who asks.
+            await asyncio.wait({syncing})
+            syncing.result()
     finally:
         for lane in working:
             lane.cancel()

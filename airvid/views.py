@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 from airvid import clock
-from airvid.tasks import COMPLETED, EXPIRED, FAILED, QUEUED, Model, Sighting, Task
+from airvid.tasks import COMPLETED, EXPIRED, FAILED, QUEUED, TERMINAL, Model, Sighting, Task
 from airvid.terminal import file_link, web_link
 from airvid.text import age, dumps, length, moment, money, short_id, size, unix, usd
 
@@ -126,19 +126,19 @@ def _progress(seen: Sighting) -> str:
 
 def _cost(seen: Sighting) -> str:
     """`~$0.18` as long as it is an estimate; nothing where nothing is charged or known."""
-    if seen.cost_cents is None or seen.status in (FAILED, EXPIRED):
+    if seen.cost_cents is None or seen.is_free:
         return ""
     return ("" if _is_settled(seen) else "~") + money(seen.cost_cents)
 
 
 def _is_settled(seen: Sighting) -> bool:
     told = seen.task.cost_cents if seen.task else seen.entry.cost_cents if seen.entry else None
-    return seen.status == COMPLETED and told is not None
+    return seen.status in TERMINAL and told is not None
 
 
 def _settled(seen: Sighting) -> str:
     """The cost in words, for a card."""
-    if seen.status in (FAILED, EXPIRED):
+    if seen.is_free:
         return "not charged"
     if seen.cost_cents is None:
         return "unknown"

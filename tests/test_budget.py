@@ -65,3 +65,14 @@ def test_a_model_without_a_price_does_not_slip_past_a_budget(world: World) -> No
     world.env.setenv("AIRVID_BUDGET_DAY", "100")
     assert world.airvid("create", "x", "-m", "mochi-1").code == 7
     assert world.posts == []
+
+
+def test_what_was_charged_still_counts_when_the_server_calls_it_expired(world: World) -> None:
+    world.env.setenv("AIRVID_BUDGET_MONTH", "0.20")
+    assert world.airvid(*CREATE, "-o", "fox.mp4").code == 0
+    world.clock.advance(25 * 3600)
+    [task] = world.airvid("list", "--json").json
+    assert task["status"] == "expired"
+    assert world.airvid(*CREATE).code == 7
+    [line] = world.airvid("list", "--local").lines
+    assert line.split("\t")[1] == "completed"

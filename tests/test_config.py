@@ -149,6 +149,8 @@ def test_a_base_url_is_taken_however_it_is_written(given: str, expected: str) ->
         "https://",
         "https://h:99999",
         "https://u:p@h",
+        "https://:p@h",
+        "https://@h",
         "https://h?x=1",
         "https://h/a b",
         "h\nx",
@@ -238,6 +240,21 @@ def test_an_unknown_setting_is_answered_with_the_nearest(world: World, file: Pat
     assert result.code == 2
     assert "did you mean aspect-ratio?" in result.err
     assert not file.exists()
+
+
+def test_a_setting_under_a_quoted_name_can_be_set_and_unset(world: World, file: Path) -> None:
+    write(file, '"budget.day" = 20')
+    assert world.airvid("config", "set", "budget.day", "30").code == 0
+    assert file.read_text() == '"budget.day" = 30.0'
+    assert world.airvid("config", "unset", "budget.day").code == 0
+    assert file.read_text() == ""
+
+
+@pytest.mark.parametrize(("given", "is_allowed"), [("300", True), ("5m", True), ("301", False), ("0", False)])
+def test_a_time_out_has_its_bounds(world: World, given: str, is_allowed: bool) -> None:
+    result = world.airvid("config", "set", "create-timeout", given)
+    assert result.code == (0 if is_allowed else 2)
+    assert is_allowed or "up to 5m" in result.err
 
 
 def test_a_setting_in_the_file_that_means_nothing_is_warned_about(world: World, file: Path) -> None:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
-from conftest import World, fields, json_answer
+from conftest import VirtualClock, World, fields, json_answer
 from test_follow import SSE, event
 from test_submit import CREATE, listed
 
+from airvid import clock
+from airvid.api import Listing
+from airvid.errors import UnavailableError
+from airvid.follow import Shared
 from airvid.sandbox.emulator import Request, Response
+from airvid.tasks import Task
 
 DOWN = json_answer(503, {"error": "busy"})
 DAY = {"Retry-After": "86400"}
@@ -215,3 +222,31 @@ def test_a_create_s_answer_that_drips_and_ends_is_taken(world: World) -> None:
     world.answer = answer
     assert world.airvid(*CREATE).lines == ids
     assert len(world.posts) == 1
+
+
+def test_what_the_list_said_long_ago_is_not_told_after_it_failed() -> None:
+    answers = iter(["queued", None, "processing"])
+
+    class Api:
+        async def tasks(self, patience: float) -> Listing:
+            if (status := next(answers)) is None:
+                raise UnavailableError("down")
+            return Listing([found for name in "ab" if (found := Task.parse({"status": status}, name))], None)
+
+    async def look(world: VirtualClock) -> None:
+        api: Any = Api()
+        shared = Shared(api)
+        first = await shared.glance("a")
+        world.advance(600)
+        for name in "ab":
+            with pytest.raises(UnavailableError, match="down"):
+                await shared.glance(name)
+        world.advance(600)
+        last = await shared.glance("b")
+        assert first
+        assert last
+        assert (first.status, last.status) == ("queued", "processing")
+
+    world = VirtualClock()
+    with clock.use(world), asyncio.Runner(loop_factory=world.loop_factory) as loop:
+        loop.run(look(world))

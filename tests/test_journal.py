@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import sqlite3
+import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -12,8 +16,11 @@ from conftest import API, NOON
 from desk import Desk, task
 
 from airvid import clock
+from airvid.api import Listing
 from airvid.errors import PaymentError
 from airvid.journal import SENT_WINDOW
+from airvid.submit import Submitter
+from airvid.tasks import Entry, Task
 
 DAY = 86_400.0
 
@@ -185,6 +192,44 @@ def test_settled_costs_count_where_known_and_failures_not(
         desk.intend(cents=0.01, budgets={"day": 0.2})
 
 
+@pytest.mark.parametrize("later", ["expired", "processing", "failed"])
+def test_what_was_seen_completed_stays_charged(desk: Desk, later: str) -> None:
+    entry = desk.known("t-1")
+    desk.journal.note_task(API, task(status="completed", cost_cents=8))
+    desk.journal.note_task(API, task(status=later))
+    assert desk.state(entry) == "completed"
+    with pytest.raises(PaymentError):
+        desk.intend(cents=3, budgets={"day": 0.1})
+    desk.journal.note_task(API, task(status="completed", cost_cents=7))
+    assert desk.intend(cents=3, budgets={"day": 0.1})
+
+
+def test_what_fails_after_a_journey_is_taken_off_the_day_it_was_counted_on(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    try:
+        monkeypatch.setenv("TZ", "UTC0")
+        time.tzset()
+        desk.known("t-1")  # at noon
+        monkeypatch.setenv("TZ", "XXX-13")  # where it is the next day already
+        time.tzset()
+        desk.journal.note_task(API, task(status="failed"))
+        with contextlib.closing(sqlite3.connect(desk.path)) as database:
+            assert database.execute("SELECT cents FROM spending").fetchall() == [(0.0,)]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_what_a_killed_process_left_of_its_sign_of_life_is_swept_away(desk: Desk) -> None:
+    lives = desk.path.parent / "running"
+    lives.mkdir(parents=True)
+    (lives / "0123").touch()
+    desk.intend()
+    assert not (lives / "0123").exists()
+    assert len(list(lives.iterdir())) == 1  # our own
+
+
 @pytest.mark.parametrize(
     ("fate", "counted"), [("refused", False), ("unknown", True), ("sent", True), ("intended", True)]
 )
@@ -249,3 +294,29 @@ def test_the_journal_knows_how_long_a_model_s_clips_took(desk: Desk) -> None:
     ran(33, model="other")
     assert desk.journal.past_seconds(API, "wan") == [80, 70, 60]
     assert desk.journal.past_seconds("http://elsewhere/v1", "wan") == []
+
+
+def test_an_answer_that_comes_after_an_interruption_and_names_an_older_task_is_not_taken(desk: Desk) -> None:
+    older, told = task("old", prompt="a fox"), list[str]()
+
+    class Api:
+        async def create(self, body: dict[str, Any]) -> Task:
+            await asyncio.sleep(1)
+            return older
+
+    async def interrupted(entry: Entry) -> None:
+        api: Any = Api()
+        submitter = Submitter(api, desk.journal, wait_for_slot=False, note=told.append, warn=told.append)
+        submitter.learn(Listing([older], None))
+        submitting = asyncio.ensure_future(submitter.submit(entry, {}))
+        await asyncio.sleep(0.5)
+        submitting.cancel()
+        await asyncio.gather(submitting, return_exceptions=True)
+
+    [entry] = desk.intend()
+    with asyncio.Runner(loop_factory=desk.clock.loop_factory) as loop:
+        loop.run(interrupted(entry))
+    found = desk.entry(entry)
+    assert found
+    assert (found.fate, found.task_id, found.candidates) == ("unknown", None, ("old",))
+    assert "was there before" in told[-1]

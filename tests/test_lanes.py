@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ from conftest import tiny_mp4
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airvid.errors import FileError
 from airvid.http import Body
 from airvid.lanes import MOST, TICK, Lanes
 from airvid.part import SHORTEST_SPAN, CutError, Part, Span, open_part
@@ -95,6 +97,17 @@ def test_what_nothing_came_of_goes_back_to_the_connection_before_it(part: Part) 
     assert first.end == second.at
     part.give_back(second)
     assert (first.end, part.spans) == (len(CLIP), [first])
+
+
+def test_what_nothing_came_of_is_not_given_to_a_connection_that_has_finished(part: Part) -> None:
+    first = begin(part)
+    feed(part, first, 5000)
+    second = part.take()
+    assert second
+    feed(part, first, first.left or 0)
+    part.give_back(second)
+    part.finish(first)
+    assert part.take() is second
 
 
 def test_what_has_begun_stays_where_it_is(part: Part) -> None:
@@ -185,3 +198,33 @@ def test_a_connection_that_fails_is_the_last_word_on_how_many_there_may_be(part:
     lanes.lost(1)
     feed(part, part.spans[0], 5000)
     assert [lanes.more(now / 10, part, 1) for now in range(9)] == [0] * 9
+
+
+def test_two_programs_at_one_target_and_the_second_comes_at_its_very_end(
+    part: Part, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, told = os.link, list[str]()
+
+    def link(source: Path, target: Path) -> None:
+        real(source, target)
+        with pytest.raises(FileError) as caught, open_part(part.final, "clip"):
+            pass
+        told.append(caught.value.message)
+
+    monkeypatch.setattr(os, "link", link)
+    span = begin(part)
+    feed(part, span, len(CLIP))
+    part.publish(force=False)
+    assert part.final.read_bytes() == CLIP
+    assert [each.name for each in part.final.parent.iterdir()] == ["fox.mp4"]
+    assert "another airvid is saving" in told[0]
+
+
+def test_a_part_that_has_its_final_name_already_is_left_as_it_is(part: Part) -> None:
+    part.final.write_bytes(CLIP)
+    part.path.unlink()
+    os.link(part.final, part.path)
+    with open_part(part.final, "clip") as another:
+        assert another.done == 0
+        assert part.final.read_bytes() == CLIP
+    assert os.stat(part.final).st_nlink == 1

@@ -137,7 +137,7 @@ def test_shows_thirty_where_nothing_is_said(world: World) -> None:
 @pytest.mark.parametrize(
     "options",
     [["--status", "good"], ["--since", "soon"], ["-L", "0"], ["-L", "-1"], ["--page", "0"], ["--search", "fox"],
-     ["--status", "unknown"]],
+     ["--status", "unknown"], ["--since", "9" * 400 + "d"]],
 )  # fmt: skip
 def test_a_filter_that_makes_no_sense_is_a_usage_error(world: World, options: list[str]) -> None:
     result = world.airvid("list", *options)

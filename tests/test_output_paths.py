@@ -96,6 +96,7 @@ def test_one_clip_is_not_numbered(world: World) -> None:
         (["-o", "/dev/null"], 11, "/dev/null"),
         (["-o", "y" * 300], 11, "yyy"),
         (["--open"], 2, "-o"),
+        (["--open", "-o", "-"], 2, "-o FILE"),
     ],
 )
 def test_a_target_that_cannot_be_is_told_before_anything_is_spent(

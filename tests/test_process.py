@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import KEY, render_tiny
+from conftest import KEY, render_tiny, tiny_mp4
 from terminal import AIRVID, environment
 
 from airvid.sandbox.emulator import Emulator, Fault, Pace
@@ -152,3 +152,19 @@ def test_killed_after_the_post_left_it_is_found_again(tmp_path: Path, env: dict[
     assert done.returncode == 0, done.stderr
     assert posts(server) == 1
     assert (tmp_path / "fox.mp4").exists()
+
+
+def test_a_kill_while_a_reader_is_waited_for_leaves_no_clip_behind(tmp_path: Path, env: dict[str, str]) -> None:
+    places = tmp_path / "tmp"
+    places.mkdir()
+    longer_than_a_pipe = tiny_mp4(bytes(4 << 20))
+    with Server(Emulator(pace=Pace(queued=0.1, processing=0.4), render=lambda _: longer_than_a_pipe)) as server:
+        more = {**env, "TMPDIR": str(places), "AIRVID_BASE_URL": server.api_url}
+        command = [*AIRVID, "create", "x", "-o", "-"]
+        with subprocess.Popen(command, env=more, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+            assert process.stdout
+            assert process.stdout.read(4096)
+            assert list(places.iterdir())
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 143
+    assert list(places.iterdir()) == []

@@ -15,6 +15,7 @@ from real import CLIP, OTHER, LinkedEmulator, Nginx, User, make_tasks, needs_ngi
 
 from airvid.sandbox.emulator import Pace
 from airvid.sandbox.server import Server
+from airvid.transfer import SYNC_EVERY
 
 pytestmark = needs_nginx
 
@@ -269,3 +270,25 @@ def test_a_deploy_of_the_api_in_the_middle_of_a_wait_heals(tmp_path: Path, serve
             process.stderr.read()
             assert process.wait(20) == 0
     assert (user.target.read_bytes(), posts(server)) == (CLIP, 1)
+
+
+def test_a_disk_that_loses_bytes_on_the_way_is_believed(tmp_path: Path, server: Server, user: User) -> None:
+    """It says so once, to whoever syncs first: the next one is told that all is well."""
+    user.customise(
+        """
+import errno, os
+real, failures = os.fsync, [OSError(errno.EIO, "Input/output error")]
+def fsync(descriptor):
+    if failures and os.fstat(descriptor).st_size > 1_000_000:
+        raise failures.pop()
+    return real(descriptor)
+os.fsync = fsync
+"""
+    )
+    with Nginx(tmp_path / "nginx") as nginx:
+        shelve(nginx, server, tiny_mp4(bytes(2 * SYNC_EVERY)))
+        [task] = make_tasks(server)
+        done = user.airvid("download", task, "-o", "fox.mp4")
+    assert (done.returncode, "Input/output error" in done.stderr) == (11, True), done.stderr
+    assert "Traceback" not in done.stderr
+    assert not user.target.exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import threading
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from airvid import sockets
 from airvid.errors import UnavailableError
 from airvid.http import Timeouts, Wire
 from airvid.sandbox.emulator import Emulator
@@ -99,3 +101,60 @@ def test_a_name_that_stands_for_nothing_is_not_sent_to(host: str) -> None:
     with pytest.raises(UnavailableError) as caught:
         ask(f"http://{host}/v1")
     assert not caught.value.sent
+
+
+def test_a_create_whose_connection_hangs_was_surely_not_sent() -> None:
+    async def run(url: str) -> None:
+        wire = Wire(url, "k", timeouts=Timeouts(connect=0.3, create=0.05), use_proxies=False)
+        try:
+            await wire.post("/video/generations", {})
+        finally:
+            await wire.aclose()
+
+    with ExitStack() as held:
+        silent = held.enter_context(socket.socket())
+        silent.bind(("127.0.0.9", 0))
+        silent.listen(0)
+        for _ in range(4):
+            waiting = held.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(silent.getsockname())
+        with pytest.raises(UnavailableError) as caught:
+            asyncio.run(run(f"http://127.0.0.9:{silent.getsockname()[1]}/v1"))
+    assert not caught.value.sent
+
+
+@pytest.mark.parametrize("is_first_refused", [False, True])
+def test_of_two_connections_made_in_one_turn_the_other_is_closed(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, is_first_refused: bool
+) -> None:
+    made: list[socket.socket] = []
+
+    class Together(asyncio.SelectorEventLoop):
+        """What is dialled first is through when the second is."""
+
+        async def sock_connect(self, sock: socket.socket, address: Any) -> None:
+            made.append(sock)
+            await super().sock_connect(sock, address)
+            if len(made) == 1:
+                await self.second
+                if is_first_refused:
+                    raise ConnectionRefusedError(111, "Connection refused")
+            else:
+                self.second.set_result(None)
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.second = self.create_future()
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        resolves_to(monkeypatch, (socket.AF_INET, "127.0.0.1"), (socket.AF_INET, "127.0.0.1"))
+        with asyncio.Runner(loop_factory=Together) as loop:
+            connection = loop.run(sockets.connect("api.test", port, 9))
+            assert len([each for each in made if each.fileno() != -1]) == 1
+            connection.close()
+    gc.collect()
+    assert not caplog.records

@@ -217,6 +217,15 @@ def test_streams_that_were_closed_before_it_began_lose_nothing(user: User, close
     assert user.posts == 1
 
 
+@pytest.mark.parametrize("arguments", [["delete", "--all"], ["auth", "login"], ["create", "-"]])
+def test_closed_standard_input_is_an_empty_one(user: User, arguments: list[str]) -> None:
+    command = ["sh", "-c", 'exec "$@" <&-', "sh", *AIRVID, *arguments]
+    done = subprocess.run(command, cwd=user.folder, env=user.env, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 2, done.stderr
+    assert b"bug" not in done.stderr
+    assert user.posts == 0
+
+
 # ---------------------------------------------------------------------- keys of a few letters
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from pathlib import Path
 
 import httpx
 import pytest
-from conftest import API, KEY, STORAGE
+from conftest import API, KEY, STORAGE, tiny_mp4
 from store import CLIP, HALF, LINK, OTHER, TAG, Broken, Store, begun, moved, rest, whole
 
-from airvid.errors import UnavailableError
+from airvid.errors import FileError, UnavailableError
 from airvid.http import Wire
 from airvid.part import DeadLinkError, NotVideoError
 from airvid.transfer import Received
@@ -266,3 +267,30 @@ def test_an_address_that_leads_nowhere_is_an_error_of_ours(url: str) -> None:
 
     with pytest.raises(UnavailableError):
         asyncio.run(fetch())
+
+
+# ---------------------------------------------------------------------- a disk that fails
+
+
+def test_of_connections_that_fail_in_one_turn_each_is_heard(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    resource = pytest.importorskip("resource")
+    clip = tiny_mp4(bytes(12_000_000))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def serve(request: httpx.Request) -> httpx.Response:
+        if len(store.asked) == 4:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))  # whoever writes next finds the disk full
+        start = int(request.headers.get("range", "bytes=0-").removeprefix("bytes=").split("-")[0])
+        told = {"ETag": TAG, "Accept-Ranges": "bytes", "Content-Length": str(len(clip) - start)}
+        told |= {"Content-Range": f"bytes {start}-{len(clip) - 1}/{len(clip)}"} if start else {}
+        slowly = Broken(*(clip[at : at + 1000] for at in range(start, len(clip), 1000)))
+        return httpx.Response(206 if start else 200, headers=told, stream=slowly)
+
+    try:
+        with pytest.raises(FileError):
+            store.save(serve)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    gc.collect()
+    assert len(store.asked) >= 4
+    assert not caplog.records

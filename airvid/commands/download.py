@@ -37,7 +37,7 @@ async def run(session: Session, options: Options) -> None:
         raise UsageError("--force and --skip-existing contradict each other")
     jobs = session.settings.get("jobs") if options.jobs is None else checked("jobs", options.jobs, "--jobs")
     output = DEFAULT_NAME if options.output is None else options.output
-    finish.check_stdout(session, Naming.parse(output, 1))
+    finish.check_stdout(session, Naming.parse(output, 1), opens=options.open)
     errors: list[AirvidError] = []
     if options.all:
         found = await _not_yet_saved(session)

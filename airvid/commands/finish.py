@@ -160,14 +160,18 @@ def tell(words: Callable[[], None], task_id: str, error: AirvidError | None) -> 
     return error
 
 
-def check_stdout(session: Session, name: Naming) -> None:
-    """See that a clip's bytes may go to standard output, where they are to. Raises: UsageError."""
-    if name.template is None and session.out.is_terminal:
+def check_stdout(session: Session, name: Naming, *, opens: bool) -> None:
+    """See that a clip's bytes may go to standard output, where they are to. Raises: UsageError, FileError."""
+    if name.template is not None:
+        return
+    if session.out.is_terminal:
         raise UsageError("-o - would write the clip's bytes onto the terminal", hint="-o FILE, or a pipe")
-    if name.template is None and sys.__stdout__ is None:
+    if sys.__stdout__ is None:
         raise FileError("standard output is closed")
-    if name.template is None and session.out.as_json:
+    if session.out.as_json:
         raise UsageError("-o - and --json both want standard output")
+    if opens:
+        raise UsageError("-o - leaves no file that --open could show", hint="-o FILE")
 
 
 def open_clip(session: Session, path: str) -> None:

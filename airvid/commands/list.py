@@ -73,9 +73,9 @@ def _tell(session: Session, options: Options, found: list[Sighting]) -> None:
 
 def moment(given: str, now: float) -> float:
     """`30m`, `2h`, `3d` before now, or a local date or time, as Unix seconds. Raises: UsageError."""
-    if re.fullmatch(r"\s*\d+(\.\d+)?\s*[smhd]\s*", given.lower()):
-        return now - seconds(given)
     try:
+        if re.fullmatch(r"\s*\d+(\.\d+)?\s*[smhd]\s*", given.lower()):
+            return now - seconds(given)
         return datetime.fromisoformat(given.strip()).timestamp()
     except (ValueError, OverflowError, OSError):
         raise UsageError(f"{given!r} is no time: 30m, 2h, 3d, 2026-11-20 or 2026-11-20T14:00") from None

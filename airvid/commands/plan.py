@@ -223,7 +223,7 @@ def _naming(session: Session, options: Options, wish: Wish, complaints: list[Air
         name = Naming.parse(options.output, options.count or 1)
         if name.uses("seed") and wish.effective_seed is None:
             raise UsageError("-o uses {seed}, but no seed is set", hint="--seed NUMBER")
-        finish.check_stdout(session, name)
+        finish.check_stdout(session, name, opens=bool(options.open))
         return name
     except AirvidError as error:
         complaints.append(error)

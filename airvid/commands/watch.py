@@ -29,7 +29,7 @@ async def run(session: Session, options: Options) -> None:
     limit = None if options.timeout is None else checked("timeout", options.timeout, "--timeout")
     errors: list[AirvidError] = []
     if options.output is not None:
-        finish.check_stdout(session, Naming.parse(options.output, 1))
+        finish.check_stdout(session, Naming.parse(options.output, 1), opens=options.open)
     if options.ids:
         found, errors = await ids.resolve(session, ids.given(options.ids))
     else:
