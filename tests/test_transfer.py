@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -272,18 +273,31 @@ def test_an_address_that_leads_nowhere_is_an_error_of_ours(url: str) -> None:
 # ---------------------------------------------------------------------- a disk that fails
 
 
+class Marching(httpx.AsyncByteStream):
+    """A body whose pieces come with each full second, together with those of others."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self._pieces = pieces
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in self._pieces:
+            yield piece
+            await asyncio.sleep(1 - asyncio.get_running_loop().time() % 1)
+
+
 def test_of_connections_that_fail_in_one_turn_each_is_heard(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     resource = pytest.importorskip("resource")
     clip = tiny_mp4(bytes(12_000_000))
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def serve(request: httpx.Request) -> httpx.Response:
-        if len(store.asked) == 4:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))  # whoever writes next finds the disk full
+        if len(store.asked) == 4:  # soon whoever writes finds the disk full
+            limit = resource.RLIMIT_FSIZE, (1000, before[1])
+            asyncio.get_running_loop().call_later(0.01, resource.setrlimit, *limit)
         start = int(request.headers.get("range", "bytes=0-").removeprefix("bytes=").split("-")[0])
         told = {"ETag": TAG, "Accept-Ranges": "bytes", "Content-Length": str(len(clip) - start)}
         told |= {"Content-Range": f"bytes {start}-{len(clip) - 1}/{len(clip)}"} if start else {}
-        slowly = Broken(*(clip[at : at + 1000] for at in range(start, len(clip), 1000)))
+        slowly = Marching(*(clip[at : at + 1000] for at in range(start, len(clip), 1000)))
         return httpx.Response(206 if start else 200, headers=told, stream=slowly)
 
     try:
