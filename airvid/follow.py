@@ -82,8 +82,13 @@ class Shared:
     async def turn(self) -> None:
         """Wait for the turn to poll."""
         async with self._line:
-            await clock.sleep(self._turn_at - clock.elapsed())
-            self._turn_at = clock.elapsed() + TURN
+            while (left := self._turn_at - clock.elapsed()) > 0:
+                await clock.sleep(left)
+            self.spend()
+
+    def spend(self) -> None:
+        """Account for a request that cannot wait for its turn: polls make up for it."""
+        self._turn_at = max(self._turn_at, clock.elapsed()) + TURN
 
     async def glance(self, task_id: str) -> Task | None:
         """The task as the list tells it, some seconds old at the most; None where it does not. Raises: AirvidError."""
@@ -210,6 +215,7 @@ async def _followed(reader: _Reader, shared: Shared, pace: Pace) -> AsyncGenerat
         before, began, hint = reader.task, clock.elapsed(), 0.0
         streams = clock.elapsed() >= stream_at and shared.take_stream()
         if streams:
+            shared.spend()
             async with aclosing(_streamed(reader, shared)) as sightings:
                 async for seen in sightings:
                     hint = max(hint, _hint(seen))
@@ -219,6 +225,7 @@ async def _followed(reader: _Reader, shared: Shared, pace: Pace) -> AsyncGenerat
             hint = max(hint, LEAST - (clock.elapsed() - began))
             if fruitless >= FRUITLESS_STREAMS:
                 stream_at = clock.elapsed() + STREAM_AGAIN
+            shared.spend()
         seen = await (reader.read() if streams else reader.poll(shared))
         yield seen
         if isinstance(seen, Task) and reader.is_done:
