@@ -90,7 +90,7 @@ def refusal(answer: Answer) -> AirvidError:
         return PaymentError(f"payment required: {message}", request_id=request_id)
     if status in (404, 410):
         told = message if "not found" in message.lower() else f"not found: {message}"
-        return NotFoundError(told, request_id=request_id)
+        return NotFoundError(told, hint="airvid list", request_id=request_id)
     if retry.is_transient(status):
         return UnavailableError(
             f"the server failed (HTTP {status}): {message}", retry_after=hint_after, request_id=request_id

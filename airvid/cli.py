@@ -119,7 +119,7 @@ _Key = Annotated[str, argument("KEY", "The setting: an option's long name.")]
     app,
     "models",
     examples=["airvid models --duration 8    # what there is, and what 8 s cost", "airvid models wan-2.6 --json"],
-    exit_codes=[0, 2, 3, 4, 8, 9],
+    exit_codes=[0, 1, 2, 3, 4, 8, 9, 11],
 )
 def models(
     names: Annotated[_Texts, argument("MODEL...", "Show these in full.")] = None,
@@ -191,7 +191,7 @@ def create(
     app,
     "status",
     examples=["airvid status last", "airvid status last --exit-status --json"],
-    exit_codes=[0, 1, 2, 3, 4, 5, 6, 8, 9, 10],
+    exit_codes=[0, 1, 2, 3, 4, 5, 6, 8, 9, 10, 11],
 )
 def status(
     ids: _Ids = None,
@@ -223,7 +223,7 @@ def watch(
     app,
     "list",
     examples=["airvid list --status completed --since 2h", "airvid list --local --search fox"],
-    exit_codes=[0, 2, 3, 8, 9],
+    exit_codes=[0, 1, 2, 3, 8, 9, 11],
 )
 def list_(
     status: _Status = None,
@@ -245,7 +245,7 @@ def list_(
     app,
     "delete",
     examples=["airvid delete last -y", "airvid delete --status failed --older-than 2h -y"],
-    exit_codes=[0, 1, 2, 3, 4, 8, 9],
+    exit_codes=[0, 1, 2, 3, 4, 8, 9, 11],
 )
 def delete(
     ids: _Ids = None,
@@ -279,7 +279,7 @@ def download(
     app,
     "preview",
     examples=["airvid preview fox.mp4", "airvid preview last --json    # its frames, seconds and size"],
-    exit_codes=[0, 2, 3, 4, 5, 6, 8, 9, 10, 11],
+    exit_codes=[0, 1, 2, 3, 4, 5, 6, 8, 9, 10, 11],
 )
 def preview(
     what: Annotated[str, argument("FILE|ID", "A clip's file, a task id, a unique prefix of one, or `last`.")],
@@ -295,7 +295,7 @@ app.add_typer(auth)
     auth,
     "login",
     examples=["airvid auth login                  # asks for the key, unseen", "airvid auth login < key.txt"],
-    exit_codes=[0, 2, 3, 8, 9, 11],
+    exit_codes=[0, 1, 2, 3, 8, 9, 11],
 )
 def auth_login(
     no_verify: Annotated[bool, option("--no-verify", "Store the key without asking the API.")] = False,

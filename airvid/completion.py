@@ -99,7 +99,9 @@ def _tasks(current: str, words: list[str]) -> list[tuple[str, str]]:
     rows = [row for row in _rows(_journal(words), _service(words), current) if row[1] != "deleted"]
     command = next((word for word in words if word in _USELESS), "")
     rows = [row for row in rows if row[1] not in _USELESS.get(command, ())] or rows
-    found = [("last", "the newest")] if rows and "last".startswith(current) and "last" not in words else []
+    found = []
+    if "last".startswith(current) and "last" not in words and (rows or _rows(_journal(words), _service(words), "")):
+        found.append(("last", "the newest"))
     for task_id, state, prompt in rows:
         if task_id not in words:
             found.append((task_id, _cut(f"{state}: {prompt or ''}".rstrip(": "))))

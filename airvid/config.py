@@ -265,6 +265,8 @@ class Settings:
             place[spelled] = value
         try:
             system.write_private(self.path, tomlkit.dumps(document).encode())
+        except UnicodeEncodeError:
+            raise UsageError(f"{name} cannot be kept: the config file takes UTF-8 text alone") from None
         except OSError as error:
             raise FileError(f"the config file {self.path} cannot be written: {error.strerror}") from None
         self._read = None

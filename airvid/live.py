@@ -105,10 +105,13 @@ class Live(Progress):
 
 def overall(progress: Progress) -> float | None:
     """How much of everything is done, in percent; None where nothing tells."""
-    known = [row.percent for row in progress.rows if row.percent is not None]
+    # What was followed and is being saved has been rendered, but one clip alone starts its bar anew.
+    told = [
+        100.0 if row.is_saving and row.was_followed and progress.count > 1 else row.percent for row in progress.rows
+    ]
+    known = [percent for percent in told if percent is not None]
     if not known and not progress.finished:
         return None
-    # What is being saved has been rendered before, but one clip alone starts its bar anew.
     return (sum(known) + 100.0 * progress.finished) / max(1, progress.count)
 
 

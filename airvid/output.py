@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 # What the provider's keys look like: one that was typed in the wrong place is not repeated.
 _KEY_LIKE = re.compile(r"\b(?:sk-air-|airf_oat_|afk-)[\w.-]{8,}")
+# Bytes of a file name that are no UTF-8, as Python keeps them.
+_NO_UNICODE = re.compile("[\udc80-\udcff]")
 # A sentence of an error is for reading; what goes on beyond this is not.
 _LONGEST_SENTENCE, _LONGEST_NAME, _LONGEST_TRACE = 2000, 200, 10_000
 # The signal that a Unix tool dies of when its reader has gone (contract 2.5); Windows has none of that name.
@@ -132,8 +134,12 @@ class Output:
         """A line from the terminal that is not shown while it is typed."""
         import getpass
 
-        with system.interruptible():
-            return getpass.getpass(question, stream=self.stderr)
+        try:
+            with system.interruptible():
+                return getpass.getpass(question, stream=self.stderr)
+        except EOFError:
+            self._talk("")
+            return ""
 
     # ------------------------------------------------------------------ results
 
@@ -167,6 +173,19 @@ class Output:
             system.forget(self.stdout)
             raise FileError(f"standard output cannot be written: {error.strerror}") from None
 
+    def _takes_bytes(self, path: str) -> bool:
+        """Whether a path is no Unicode, but harmless otherwise, and a program reads it, which wants to use it."""
+        text = _NO_UNICODE.sub("", path)
+        return text != path and text == plain(text) and not self.is_terminal
+
+    def _bytes(self, line: bytes) -> None:
+        with self._told_when_it_fails():
+            if self.step_aside:
+                self.step_aside(False)
+            self.stdout.flush()
+            self.stdout.buffer.write(line + b"\n")
+            self.stdout.buffer.flush()
+
     def _without_secret(self, line: str) -> str:
         return secret.without(self.secret, line, masked(self.secret))
 
@@ -189,6 +208,8 @@ class Output:
         where = seen.output if wants_file else seen.task and seen.task.result_url
         if self.as_json:
             self.emit(seen.record())
+        elif seen.status == COMPLETED and where and wants_file and self._takes_bytes(where):
+            self._bytes(os.fsencode(where))
         elif seen.status == COMPLETED and where:
             self.line(where, path=seen.output)
 

@@ -74,7 +74,8 @@ Examples:
   airvid models wan-2.6 --json
 
 Exit codes:
-  0 done, 2 usage, 3 key, 4 not found, 8 limited, 9 unavailable
+  0 done, 1 failure, 2 usage, 3 key, 4 not found, 8 limited, 9 unavailable,
+  11 file
 """,
     ("create",): """\
 Usage: airvid create [OPTIONS] [PROMPT]
@@ -160,7 +161,7 @@ Examples:
 
 Exit codes:
   0 done, 1 failure, 2 usage, 3 key, 4 not found, 5 task failed, 6 expired,
-  8 limited, 9 unavailable, 10 timeout
+  8 limited, 9 unavailable, 10 timeout, 11 file
 """,
     ("watch",): """\
 Usage: airvid watch [OPTIONS] [ID...]
@@ -227,7 +228,7 @@ Examples:
   airvid list --local --search fox
 
 Exit codes:
-  0 done, 2 usage, 3 key, 8 limited, 9 unavailable
+  0 done, 1 failure, 2 usage, 3 key, 8 limited, 9 unavailable, 11 file
 """,
     ("delete",): """\
 Usage: airvid delete [OPTIONS] [ID...]
@@ -258,7 +259,8 @@ Examples:
   airvid delete --status failed --older-than 2h -y
 
 Exit codes:
-  0 done, 1 failure, 2 usage, 3 key, 4 not found, 8 limited, 9 unavailable
+  0 done, 1 failure, 2 usage, 3 key, 4 not found, 8 limited, 9 unavailable,
+  11 file
 """,
     ("download",): """\
 Usage: airvid download [OPTIONS] [ID...]
@@ -323,8 +325,8 @@ Examples:
   airvid preview last --json    # its frames, seconds and size
 
 Exit codes:
-  0 done, 2 usage, 3 key, 4 not found, 5 task failed, 6 expired, 8 limited,
-  9 unavailable, 10 timeout, 11 file
+  0 done, 1 failure, 2 usage, 3 key, 4 not found, 5 task failed, 6 expired,
+  8 limited, 9 unavailable, 10 timeout, 11 file
 """,
     ("sandbox",): """\
 Usage: airvid sandbox [OPTIONS]
@@ -421,7 +423,7 @@ Examples:
   airvid auth login < key.txt
 
 Exit codes:
-  0 done, 2 usage, 3 key, 8 limited, 9 unavailable, 11 file
+  0 done, 1 failure, 2 usage, 3 key, 8 limited, 9 unavailable, 11 file
 """,
     ("auth", "logout"): """\
 Usage: airvid auth logout [OPTIONS]

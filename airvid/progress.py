@@ -33,6 +33,7 @@ class Row:
         self.past: Sequence[float] = ()
         self.began = self.saving_since = clock.elapsed()
         self.state = ""
+        self.was_followed = False
         self.trouble_is = ""
         self.percent: float | None = None
         self.cents: float | None = None
@@ -55,7 +56,7 @@ class Row:
         """A fresh reading of a task."""
         # How it ended is for its last word to say.
         is_news = not task.is_terminal and (task.status != self.state or bool(self.trouble_is))
-        self.state, self.percent, self.trouble_is = task.status, task.progress, ""
+        self.state, self.percent, self.trouble_is, self.was_followed = task.status, task.progress, "", True
         self.cents = self.cents if task.cost_cents is None else task.cost_cents
         self._owner.changed(self, is_news)
 

@@ -42,7 +42,10 @@ class Submitter:
         wait_for_slot: bool,
         note: Callable[[str], None],
         warn: Callable[[str], None],
+        waits: Callable[[], None] = lambda: None,
     ) -> None:
+        """`note` and `warn` take sentences; `waits` is called when a clip begins to wait for a slot or a limit."""
+        self._waits = waits
         self._api = api
         self._journal = journal
         self._wait_for_slot = wait_for_slot
@@ -151,6 +154,7 @@ class Submitter:
             if not told:
                 self._journal.mark_unsent(entry, in_line=True)
                 self._note(f"waiting for a free slot, with {ahead} more in line before this")
+                self._waits()
                 told = True
             await self._pause(LINE_PAUSE)
 
@@ -166,6 +170,7 @@ class Submitter:
             self._journal.mark_refused(entry, error.message)
             raise AirvidError(error.message, request_id=error.request_id)
         self._note(f"waiting for {'a free slot' if error.concurrency else 'the rate limit'}: {error.message}")
+        self._waits()
         began = clock.elapsed()
         longer = min(ROOM_PATIENCE, SLOT_PAUSE * 2.0 ** min(attempt, 8))
         await self._pause(max(error.retry_after or 0.0, SLOT_PAUSE if busiest else longer))

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 QUEUED, PROCESSING = "queued", "processing"
 COMPLETED, FAILED, EXPIRED = "completed", "failed", "expired"
+# What the journal says of a task whose history entry was removed; the server has no word for it.
+DELETED = "deleted"
 STATUSES = (QUEUED, PROCESSING, COMPLETED, FAILED, EXPIRED)
 TERMINAL = frozenset({COMPLETED, FAILED, EXPIRED})
 # For so many seconds a task that was just made may be unknown to the server's other half.
@@ -316,7 +318,7 @@ class Sighting(NamedTuple):
         """The API's object with every key it had, plus `airvid` with what we know (contract 2.2)."""
         entry = self.entry
         record: dict[str, Any] = dict(self.task.raw) if self.task else {}
-        record.setdefault("task_id", self.task_id or None)
+        record["task_id"] = record.get("task_id") or self.task_id or None
         if not self.task:
             record |= {
                 "status": self.status,

@@ -79,10 +79,11 @@ keys; they are null where this machine does not know:
   status            string        queued, processing, completed, failed or
                                   expired; or the API's own new word; with
                                   list --local also intended, waiting, sent,
-                                  unknown or refused: what became of the POST
+                                  unknown or refused: what became of the POST;
+                                  and deleted, whose history entry is removed
   prompt            string
   request           object        the body that was sent
-  output            string        the file it was saved to; - for a pipe
+  output            string        the file it was saved to
   bytes             integer       that file's length
   estimate_cents    number        duration x the listed price
   intended_at       number        Unix seconds, before the POST
@@ -143,7 +144,8 @@ Defaults of airvid create:
 
 Also honoured:
   NO_COLOR              no colours
-  FORCE_COLOR           colours where they would be left out, in a pipe
+  FORCE_COLOR           messages in colour where standard error is no terminal;
+                        results in a pipe stay plain
   TERM=dumb             no colours, and lines instead of bars
   COLUMNS, LINES        the size of the terminal, for tables, bars and this help
   HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY
@@ -261,7 +263,8 @@ sandbox
   shell             string
   script            string
 
-Errors, an object a line on standard error
+Errors, an object a line on standard error; notes and progress stay text there,
+and -q leaves the errors alone
   error.code        string        a name from airvid help exit-codes
   error.message     string
   error.hint        string, null  the command that helps

@@ -25,7 +25,19 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli": {"layout", "topics", "stage"},
     "layout": {"topics", "stage"},
     "stage": {"commands", "session", "output"},
-    "commands": {"session", "api", "http", "request", "naming", "sandbox", "places", "text", "views", "estimate"}
+    "commands": {
+        "session",
+        "api",
+        "http",
+        "request",
+        "naming",
+        "sandbox",
+        "places",
+        "text",
+        "views",
+        "cells",
+        "estimate",
+    }
     | INSTRUMENTS
     | VIEW,
     "session": {"api", "http", "catalogue", "config", "follow", "journal", "output", "places", "progress", "sandbox"},

@@ -193,6 +193,7 @@ def test_of_many_the_newest_and_those_that_go_on_from_what_is_typed(env: dict[st
     assert found[:2] == ["last", "00000069-aaaa"]
     assert len(found) == 51
     assert values(complete("tasks=f47a", "airvid", "status")) == [TASKS[0]]
+    assert values(complete("tasks=la", "airvid", "status")) == ["last"]
 
 
 def test_what_another_process_has_just_written_is_seen(env: dict[str, str], complete: Complete, tmp_path: Path) -> None:

@@ -250,6 +250,13 @@ def test_a_setting_under_a_quoted_name_can_be_set_and_unset(world: World, file: 
     assert file.read_text() == ""
 
 
+@pytest.mark.parametrize(("name", "value"), [("model", "caf\udce9"), ("output", "\udcff.mp4")])
+def test_what_the_file_cannot_hold_is_refused(world: World, file: Path, name: str, value: str) -> None:
+    result = world.airvid("config", "set", name, value)
+    assert (result.code, file.exists()) == (2, False)
+    assert "UTF-8" in result.err
+
+
 @pytest.mark.parametrize(("given", "is_allowed"), [("300", True), ("5m", True), ("301", False), ("0", False)])
 def test_a_time_out_has_its_bounds(world: World, given: str, is_allowed: bool) -> None:
     result = world.airvid("config", "set", "create-timeout", given)

@@ -327,3 +327,17 @@ def test_a_listing_that_fails_stops_a_create_before_its_post(world: World) -> No
     world.answer = lambda request: json_answer(500, {}) if request.route == "/v1/models" else None
     assert world.airvid("create", "x").code == 9
     assert world.posts == []
+
+
+@pytest.mark.parametrize("options", [["-o", "fox.mp4"], ["--preview"]])
+def test_not_to_wait_contradicts_what_waits(world: World, options: list[str]) -> None:
+    result = world.airvid("create", "fox", "--no-wait", *options)
+    assert (result.code, world.posts) == (2, [])
+    assert "--no-wait contradicts" in result.err
+
+
+@pytest.mark.parametrize("told", ["", None, 5])
+def test_a_record_always_has_its_id(world: World, told: object) -> None:
+    [task] = world.airvid("create", "fox").lines
+    world.answer = lambda _: json_answer(200, {"task_id": told, "status": "processing"}) if told != 5 else None
+    assert world.airvid("status", task, "--json").json["task_id"] == task

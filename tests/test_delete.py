@@ -120,4 +120,12 @@ def test_asks_on_a_terminal(
     monkeypatch.setattr(io, "TextIOWrapper", lambda *_, **__: terminal)
     result = world.airvid("delete", tasks[0])
     assert (result.code, len(deleted(world))) == (code, count)
-    assert "Delete 1 history entry?" in result.err
+    assert f"Delete the history entry {tasks[0][:8]}?" in result.err
+    assert f"{tasks[0][:8]}, clip 2, is still running" in result.err
+
+
+def test_what_was_not_removed_is_not_said_to_be(world: World, tasks: list[str]) -> None:
+    world.answer = lambda request: json_answer(400, {"error": "no"}) if request.method == "DELETE" else None
+    result = world.airvid("delete", "-y", tasks[1])
+    assert result.code == 1
+    assert "was removed" not in result.err

@@ -102,9 +102,13 @@ def test_an_example_in_the_sandbox_works(lines: list[str], tmp_path: Path) -> No
 @of_kind("terminal")
 def test_an_example_on_a_terminal_works(lines: list[str], tmp_path: Path) -> None:
     pytest.importorskip("av")
+    (tmp_path / "open").symlink_to("/bin/true")
+    (tmp_path / "xdg-open").symlink_to("/bin/true")
+    env = environment(tmp_path, AIRVID_SANDBOX="1", TERM="dumb", DISPLAY=":0")
+    env["PATH"] = f"{tmp_path}{os.pathsep}{env['PATH']}"
     for line in ["airvid create fox -d 2 -o fox.mp4", *lines]:
         arguments = shlex.split(line, comments=True)[1:]
-        terminal = Terminal(arguments, cwd=tmp_path, env=environment(tmp_path, AIRVID_SANDBOX="1", TERM="dumb"))
+        terminal = Terminal(arguments, cwd=tmp_path, env=env)
         assert terminal.end() == 0, terminal.text
 
 

@@ -225,7 +225,7 @@ def test_open_without_a_desktop_says_so(world: World, clip: bytes) -> None:
     world.env.delenv("WAYLAND_DISPLAY", raising=False)
     Path("fox.mp4").write_bytes(clip)
     result = world.airvid("preview", "--open", "fox.mp4")
-    assert (result.code, result.out) == (0, "")
+    assert (result.code, result.out) == (1, "")
     assert "no desktop" in result.err
 
 

@@ -168,3 +168,25 @@ def test_a_kill_while_a_reader_is_waited_for_leaves_no_clip_behind(tmp_path: Pat
             process.send_signal(signal.SIGTERM)
             assert process.wait(30) == 143
     assert list(places.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="its file systems take no such names")
+def test_a_file_of_any_name_can_be_used_by_a_script(sh: Run) -> None:
+    name = r"name=$(printf 'caf\351 au lait.mp4')"
+    done = sh(f'{name}; file=$(airvid create x -o "$name"); head -c 8 "$file" | tail -c 4')
+    assert (done.returncode, done.stdout) == (0, b"ftyp"), done.stderr
+
+
+def test_a_prompt_is_utf_8_in_a_locale_that_knows_but_ascii(tmp_path: Path, env: dict[str, str]) -> None:
+    more = {**env, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [*AIRVID, "create", "雪の中のキツネ", "--dry-run", "--json"]
+    done = subprocess.run(command, cwd=tmp_path, env=more, capture_output=True, timeout=60, check=True)
+    assert json.loads(done.stdout)["request"]["prompt"] == "雪の中のキツネ"
+
+
+def test_the_sandbox_s_own_key_is_shown_though_it_is_in_use(env: dict[str, str]) -> None:
+    more = {**env, "AIRVID_API_KEY": "sk-air-sandbox"}
+    with subprocess.Popen([*AIRVID, "sandbox", "--json"], env=more, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        assert json.loads(process.stdout.readline())["api_key"] == "sk-air-sandbox"
+        process.send_signal(signal.SIGTERM)

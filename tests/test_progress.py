@@ -303,6 +303,25 @@ def test_several_files_have_a_bar_for_all_of_them(live: Stage) -> None:
     live.tell(story, 5)
 
 
+def test_what_was_rendered_is_not_unmade_by_its_saving(live: Stage) -> None:
+    async def story(shown: Progress) -> None:
+        shares = []
+        rows = [shown.row(f"clip-{n}") for n in range(2)]
+        for row in rows:
+            row.task(task("processing", 90))
+        for received in (None, 0, 1_000_000):
+            for row in rows if received is not None else ():
+                row.bytes(received or 0, 50_000_000 if received else None)
+            await clock.sleep(2)
+            (total,) = [line for line in live.screen() if line.startswith("all")]
+            found = re.search(r"(\d+)%", total)
+            assert found
+            shares.append(int(found[1]))
+        assert shares == [90, 100, 100]
+
+    live.tell(story, 2)
+
+
 def test_what_is_said_meanwhile_stands_above(live: Stage) -> None:
     async def whole() -> None:
         out = Output(stdout=live.stream, stderr=live.stream)

@@ -214,3 +214,38 @@ def test_four_are_followed_side_by_side(world: World) -> None:
     before = world.clock.elapsed()
     assert len(world.airvid("watch").lines) == 4
     assert world.clock.elapsed() - before < 80
+
+
+@pytest.mark.parametrize("name", ["\ud800", "A" * 300, "..", "a\tb"])
+def test_what_cannot_be_an_id_is_a_usage_error(world: World, name: str) -> None:
+    for command in ("watch", "status", "download"):
+        result = world.airvid(command, name)
+        assert (result.code, world.calls) == (2, []), result.err
+        assert "no task id" in result.err
+
+
+def test_a_task_that_is_not_there_has_no_state(world: World) -> None:
+    result = world.airvid("watch", "00000000-0000-4000-8000-000000000000")
+    assert (result.code, result.out) == (4, "")
+    assert "queued" not in result.err
+    assert "hint: airvid list" in result.err
+
+
+def test_what_the_journal_remembers_of_a_task_that_is_gone_is_no_result(world: World) -> None:
+    [task] = world.airvid("create", "fox", "--wait", "--json").objects[-1:]
+    world.airvid("delete", "-y", task["task_id"])
+    began = world.clock.now()
+    result = world.airvid("watch", task["task_id"])
+    assert (result.code, result.out) == (4, "")
+    assert world.clock.now() - began < 5
+    [entry] = world.airvid("list", "--local", "--json", "--status", "completed").json
+    assert entry["task_id"] == task["task_id"]
+
+
+def test_a_task_that_was_deleted_while_it_ran_is_found_as_such(world: World) -> None:
+    [task] = world.airvid("create", "fox").lines
+    world.airvid("delete", "-y", task)
+    began = world.clock.now()
+    assert world.airvid("watch", task).code == 4
+    assert world.clock.now() - began < 5
+    assert [each["task_id"] for each in world.objects("list", "--local", "--json", "--status", "deleted")] == [task]

@@ -20,7 +20,7 @@ from airvid.progress import Progress, Row
 from airvid.session import Session
 from airvid.submit import UNKNOWN_FATE_HINT, Submitter
 from airvid.tasks import Entry, Sighting, Task
-from airvid.text import money
+from airvid.text import money, short_id
 
 __all__ = ["Options", "run"]
 
@@ -64,6 +64,7 @@ class _Run:
         self._tasks: dict[int, Task] = {}
         self._outcomes: dict[int, AirvidError | None] = {}
         self._shown: dict[int, Path] = {}
+        self._submitting: Row | None = None
         is_for_preview_alone = options.preview and plan.name is None
         self._folder = tempfile.TemporaryDirectory(prefix="airvid-") if is_for_preview_alone else None
         self._submitter = Submitter(
@@ -72,6 +73,7 @@ class _Run:
             wait_for_slot=bool(options.wait),
             note=session.out.note,
             warn=session.out.alarm,
+            waits=self._show_waiting,
         )
 
     async def play(self, listing: Listing | None) -> None:
@@ -94,6 +96,7 @@ class _Run:
         for index, entry in enumerate(self._entries):
             row = progress.row("clip" if len(self._entries) == 1 else f"clip {index + 1}")
             row.phase("submitting")
+            self._submitting = row
             try:
                 self._tasks[index], self._entries[index] = await self._submitter.submit(entry, self._plan.body)
             except AirvidError as error:
@@ -114,6 +117,10 @@ class _Run:
             except AirvidError as error:
                 error.task_id = seen.task_id
                 self._outcomes[index] = error
+
+    def _show_waiting(self) -> None:
+        if self._submitting:
+            self._submitting.phase("waiting")
 
     def _give_up_after(self, index: int) -> None:
         left = range(index + 1, len(self._entries))
@@ -158,7 +165,7 @@ class _Run:
                 )
                 self._shown[index] = Path(str(seen.output))
             elif error is None and self._folder:
-                path = Path(self._folder.name, f"{task.task_id[:8]}.mp4")
+                path = Path(self._folder.name, f"{short_id(task.task_id)}.mp4")
                 await finish.fetch(session, task, path, row, force=False)
                 self._shown[index] = path
         except (AirvidError, OSError) as raised:
@@ -223,6 +230,9 @@ class _Run:
                 self._session.out.warn(f"whether a task was made is unknown; {UNKNOWN_FATE_HINT}")
             elif entry.task_id and index not in self._outcomes and self._options.wait:
                 self._session.out.note(f"the task goes on; to pick it up: {self._how_to_go_on(index, entry.task_id)}")
+        never = sum(self._entry(index).fate in ("intended", "waiting") for index in range(len(self._entries)))
+        if never:
+            self._session.out.note(f"{never} more {'clips were' if never > 1 else 'clip was'} not submitted")
 
     def close(self) -> None:
         """Clips that were for a preview alone go; intents that never left hold no budget."""

@@ -10,7 +10,8 @@ from airvid.commands import ids
 from airvid.config import checked
 from airvid.errors import AirvidError, NotFoundError, UsageError, settle
 from airvid.session import Session
-from airvid.tasks import STATUSES, canonical_status
+from airvid.tasks import PROCESSING, QUEUED, STATUSES, canonical_status
+from airvid.text import short_id
 
 
 @dataclass
@@ -40,9 +41,10 @@ async def run(session: Session, options: Options) -> None:
         settle(errors)
         session.out.note("nothing to delete")
         return
+    _warn_of_running(session, found)
+    what = f"{len(found)} history entries" if len(found) > 1 else f"the history entry {short_id(found[0])}"
     if not options.yes and not session.out.confirm(
-        f"Delete {len(found)} history {'entry' if len(found) == 1 else 'entries'}? "
-        "Stored media and running jobs are not touched. [y/N] "
+        f"Delete {what}? Stored media and running jobs are not touched. [y/N] "
     ):
         raise AirvidError("nothing was deleted")
 
@@ -55,8 +57,18 @@ async def run(session: Session, options: Options) -> None:
         session.out.record({"task_id": task_id, "deleted": True}, [task_id])
 
     outcomes = await ids.side_by_side(found, remove)
-    session.out.note("only the history was removed: stored media and running jobs are not touched")
+    if None in outcomes:
+        session.out.note("only the history was removed: stored media and running jobs are not touched")
     settle([*errors, *outcomes])
+
+
+def _warn_of_running(session: Session, found: list[str]) -> None:
+    """A task that is deleted while it runs is paid for, and its clip is lost."""
+    entries = session.journal.by_task(session.service, found)
+    for task_id, entry in entries.items():
+        if entry.state in (QUEUED, PROCESSING):
+            prompt = f", {entry.prompt[:60]}," if entry.prompt else ""
+            session.out.warn(f"{short_id(task_id)}{prompt} is still running: its clip cannot be fetched any more then")
 
 
 async def _selected(session: Session, options: Options) -> list[str]:

@@ -10,6 +10,7 @@ from airvid import system
 from airvid.commands import outcome
 from airvid.errors import AirvidError, LimitedError, NotFoundError, UnavailableError, UsageError
 from airvid.session import Session
+from airvid.tasks import is_task_id
 
 SHORTEST_PREFIX = 4
 _WHOLE_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
@@ -44,6 +45,8 @@ async def resolve(session: Session, names: Iterable[str]) -> tuple[list[str], li
 async def _resolve(session: Session, name: str) -> str:
     if name == "last":
         return await _last(session)
+    if not is_task_id(name):
+        raise UsageError("that is no task id", hint="airvid list --ids")
     if len(name) < SHORTEST_PREFIX or _WHOLE_ID.fullmatch(name) or session.journal.by_task(session.service, [name]):
         return name
     known = set(session.journal.with_prefix(session.service, name))

@@ -11,9 +11,10 @@ from airvid.commands import outcome
 from airvid.config import seconds
 from airvid.errors import UsageError
 from airvid.session import Session
-from airvid.tasks import STATUSES, Sighting, canonical_status
+from airvid.tasks import DELETED, STATUSES, Sighting, canonical_status
 
-FATES = ("intended", "waiting", "sent", "unknown", "refused")
+# What only the journal knows of a clip.
+OURS = ("intended", "waiting", "sent", "unknown", "refused", DELETED)
 
 
 @dataclass
@@ -29,8 +30,8 @@ class Options:
 
 
 async def run(session: Session, options: Options) -> None:
-    allowed = (*STATUSES, *FATES) if options.local else STATUSES
-    statuses = [each if options.local and each in FATES else canonical_status(each) for each in options.status]
+    allowed = (*STATUSES, *OURS) if options.local else STATUSES
+    statuses = [each if options.local and each in OURS else canonical_status(each) for each in options.status]
     for each, status in zip(options.status, statuses, strict=True):
         if status not in allowed:
             raise UsageError(f"--status {each!r} is not one of {', '.join(allowed)}")

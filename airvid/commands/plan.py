@@ -123,6 +123,8 @@ class Plan:
 async def make(session: Session, options: Options) -> tuple[Plan, Listing | None]:
     """The request, checked in every way; all complaints at once. Raises: AirvidError, nothing sent."""
     complaints: list[AirvidError] = []
+    if options.wait is False and (options.output is not None or options.preview):
+        complaints.append(UsageError("--no-wait contradicts -o and --preview, which wait for the clip"))
     options.settle(session, complaints)
     wish = _wish(options, complaints)
     name = _naming(session, options, wish, complaints)
@@ -200,10 +202,18 @@ def _prompt(options: Options) -> str:
         except OSError as error:
             raise FileError(f"the prompt file {options.prompt_file} cannot be read: {error.strerror}") from None
     else:
-        prompt = options.prompt or ""
+        prompt = _typed(options.prompt or "")
     if not prompt.strip():
         raise UsageError("the prompt is empty", hint=hint)
     return prompt
+
+
+def _typed(argument: str) -> str:
+    """The bytes that were typed as the UTF-8 that they are, in a locale that knows but ASCII, too."""
+    try:
+        return os.fsencode(argument).decode("utf-8")
+    except UnicodeError:
+        return argument  # what is wrong with it, the request's own check says
 
 
 def _decoded(content: bytes, source: str) -> str:
@@ -238,7 +248,7 @@ def _preview_complaints(session: Session, options: Options) -> list[AirvidError]
     try:
         preview.check(session)
         if options.output == "-" or session.out.as_json:
-            raise UsageError("--preview, -o - and --json all want standard output")
+            raise UsageError("--preview wants standard output for itself, without -o - and --json")
     except UsageError as error:
         return [error]
     return []

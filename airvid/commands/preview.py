@@ -12,13 +12,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airvid import clock, screen
+from airvid import clock, screen, system
 from airvid.commands import download, finish, ids
-from airvid.errors import FileError, UsageError
+from airvid.errors import AirvidError, FileError, UsageError
 from airvid.session import Session
-from airvid.text import size
+from airvid.text import plain, short_id, size
 
 if TYPE_CHECKING:
+    from airvid.cells import Ruler
     from airvid.frames import Clip, Frame
 
 
@@ -36,7 +37,8 @@ async def run(session: Session, options: Options) -> None:
         check(session, needs_terminal=not as_json)
     async with _found(session, options) as (path, is_kept):
         if options.open:
-            finish.open_clip(session, str(path))
+            if not system.open_file(path):
+                raise AirvidError(f"there is no desktop here to open {path} on")
         elif as_json:
             with _opened(path) as clip:
                 session.out.emit({"file": str(path) if is_kept else None, **_facts(clip, path)})
@@ -75,10 +77,10 @@ async def _found(session: Session, options: Options) -> AsyncIterator[tuple[Path
             "a clip that is not saved cannot be opened", hint=session.command("download", found[0], "--open")
         )
     with tempfile.TemporaryDirectory(prefix="airvid-") as folder:
-        path = Path(folder, f"{found[0][:8]}.mp4")
+        path = Path(folder, f"{short_id(found[0])}.mp4")
         task = await download.completed(session, found[0], "-o", path.name)
         with session.progress() as progress:
-            row = progress.row(task.task_id[:8])
+            row = progress.row(short_id(task.task_id))
             await finish.fetch(session, task, path, row, force=False)
         yield path, False
 
@@ -86,6 +88,7 @@ async def _found(session: Session, options: Options) -> AsyncIterator[tuple[Path
 async def show(session: Session, path: Path) -> None:
     """Draw a clip's contact sheet onto the terminal. Raises: FileError."""
     from airvid import sheet
+    from airvid.cells import Ruler
 
     with _opened(path) as clip:
         place = screen.look(session.out.stdout, with_color=session.out.color)
@@ -95,7 +98,7 @@ async def show(session: Session, path: Path) -> None:
             if frame is not None:
                 frames.append(frame)
             await clock.sleep(0)  # between any two frames it can be interrupted
-        session.out.line(_title(clip, path, place.columns))
+        session.out.line(_title(clip, path, Ruler(session.out.stdout), place.columns))
         try:
             for piece in sheet.draw(frames, grid, place, sheet.colors(session.out.stdout)):
                 session.out.raw(piece)
@@ -132,11 +135,8 @@ def _facts(clip: Clip, path: Path) -> dict[str, object]:
     }
 
 
-def _title(clip: Clip, path: Path, columns: int) -> str:
+def _title(clip: Clip, path: Path, ruler: Ruler, columns: int) -> str:
     """One line, whatever the name's length: a second one would push the sheet off the screen."""
     seconds = "" if clip.seconds is None else f"{clip.seconds:.1f}s  "
     facts = f"{seconds}{clip.width}x{clip.height}  {clip.codec}  {size(path.stat().st_size)}"
-    name = (
-        path.name if len(path.name) + len(facts) + 2 <= columns else path.name[: max(8, columns - len(facts) - 3)] + "…"
-    )
-    return f"{name}  {facts}"
+    return f"{ruler.cut(ruler.writable(plain(path.name)), max(8, columns - len(facts) - 2))}  {facts}"

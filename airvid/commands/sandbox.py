@@ -29,6 +29,7 @@ async def run(session: Session, options: Options) -> None:
         raise FileError(f"the sandbox cannot be started on port {options.port}: {error.strerror or error}") from None
     with server:
         url = server.api_url
+        session.out.secret = ""  # its key is for everyone, though it is the one in use
         session.out.record(
             {"base_url": url, "api_key": SANDBOX_KEY}, [f"export AIRVID_BASE_URL={url} AIRVID_API_KEY={SANDBOX_KEY}"]
         )

@@ -12,7 +12,7 @@ from airvid.errors import AirvidError, WaitTimeoutError, settle
 from airvid.naming import Naming
 from airvid.progress import Progress
 from airvid.session import Session
-from airvid.tasks import QUEUED, Entry, Sighting, Task
+from airvid.tasks import DELETED, QUEUED, Entry, Sighting, Task
 
 
 @dataclass
@@ -99,7 +99,7 @@ class _Watch:
         """Follow one task to its end, and save it. One clip's failure never stops the others."""
         session, entry, began = self._session, self._entries.get(task_id), clock.elapsed()
         seen = Sighting(self._tasks[task_id], entry)
-        row = progress.row(task_id)
+        row, was_read = progress.row(task_id), False
         finish.begin_row(session, row, seen, about=seen.prompt or "")
         try:
             task = await finish.follow_to_end(
@@ -110,7 +110,7 @@ class _Watch:
                 usual_ends=finish.usual_ends(session, seen),
                 changed=lambda task: self._changed(task, entry),
             )
-            seen = Sighting(task, entry)
+            seen, was_read = Sighting(task, entry), True
             error = outcome.verdict(session, task)
             if error is None and self._name is not None:
                 seen = await finish.save(
@@ -126,9 +126,12 @@ class _Watch:
         except (AirvidError, OSError) as raised:
             error = outcome.as_told(raised)
             error.task_id = error.task_id or task_id
-        row.end(finish.last_word(seen, clock.elapsed() - began), is_good=error is None)
+        if was_read:
+            row.end(finish.last_word(seen, clock.elapsed() - began), is_good=error is None)
+        else:
+            row.drop()  # what the journal knew is no news of the task
         name = self._name
-        if seen.task and seen.task.is_terminal and (name is None or name.template is not None):
+        if was_read and (name is None or name.template is not None):
             error = finish.tell(lambda: session.out.ended(seen, wants_file=name is not None), task_id, error)
         if self._options.open and seen.output:
             finish.open_clip(session, seen.output)
@@ -164,4 +167,4 @@ def _as_known(task_id: str, entry: Entry | None) -> Task:
 
 
 def _is_fresh(entry: Entry | None) -> bool:
-    return entry is not None and clock.now() - entry.intended_at < 60
+    return entry is not None and entry.status != DELETED and clock.now() - entry.intended_at < 60
