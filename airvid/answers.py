@@ -43,7 +43,7 @@ class Answer(NamedTuple):
 def parse_json(value: str) -> Any:
     """The JSON in `value`, None where it is none. Infinities and NaN, which no JSON may hold, become null."""
     try:
-        return json.loads(value, parse_constant=lambda _: None, parse_float=_finite)
+        return json.loads(value.removeprefix("\ufeff"), parse_constant=lambda _: None, parse_float=_finite)
     except (ValueError, RecursionError):
         return None
 
@@ -64,8 +64,10 @@ def error_message(status: int, body: str, data: Any) -> str:
         if message:
             return message[:1000]
     if re.match(r"\s*<(!doctype|html|\?xml)", body, re.IGNORECASE):
-        title = re.search(r"<title>\s*(.*?)\s*</title>", body[:10_000], re.IGNORECASE | re.DOTALL)
-        return f"an HTML page{f', “{title[1][:200]}”' if title else ''} (HTTP {status})"
+        # No part of it may look at a hostile page twice.
+        found = re.search(r"<title[^>]{0,100}>([^<]{1,1000})", body[:10_000], re.IGNORECASE)
+        title = found[1].strip()[:200] if found else ""
+        return f"an HTML page{f', “{title}”' if title else ''} (HTTP {status})"
     return body.strip()[:1000] or f"an empty answer (HTTP {status})"
 
 

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from airvid.answers import Answer, parse_json
+from airvid.answers import Answer
 from airvid.errors import UnavailableError, UsageError
 from airvid.http import Wire
 from airvid.tasks import Model, Task, error_text, is_task_id
@@ -66,8 +66,7 @@ class Api:
     async def stream(self, task_id: str) -> AsyncGenerator[dict[str, Any], None]:
         """The payloads of a task's event stream, often partial, until it ends; the end says nothing of the state."""
         async with aclosing(self.wire.events(_path(task_id) + "/stream")) as events:
-            async for name, data in events:
-                payload = parse_json(data)
+            async for name, payload in events:
                 if isinstance(payload, dict) and isinstance(payload.get("data"), dict) and "status" not in payload:
                     name, payload = str(payload.get("event") or name), payload["data"]
                 if not isinstance(payload, dict):

@@ -24,6 +24,7 @@ import httpx
 
 from airvid import __version__, clock, retry, secret
 from airvid.answers import Answer, parse_json, refusal
+from airvid.bodies import EventText, inflated
 from airvid.errors import LimitedError, UnavailableError
 from airvid.route import Routes, unavailable
 from airvid.transport import IN_BULK
@@ -35,8 +36,8 @@ MAX_REDIRECTS = 10
 NONSENSE_PATIENCE = 10.0
 # More than any listing; an answer that goes on beyond this is no answer.
 MAX_ANSWER_BYTES = 64 << 20
-# Bytes of a redirect's body that are worth reading for the sake of its connection.
-SHORT_BODY = 1 << 16
+# Bytes of a redirect's body, and seconds, that are worth reading for the sake of its connection.
+SHORT_BODY, SHORT_BODY_SECONDS = 1 << 16, 1.0
 
 
 class Timeouts(NamedTuple):
@@ -124,8 +125,8 @@ class Wire:
             raise refusal(answer)
         return answer
 
-    async def events(self, path: str) -> AsyncGenerator[tuple[str, str], None]:
-        """Server-sent events, as name and data, until the stream ends.
+    async def events(self, path: str) -> AsyncGenerator[tuple[str, Any], None]:
+        """Server-sent events, as name and the JSON of their data (None where it is none), until the stream ends.
 
         Raises: UnavailableError where it cannot be had, breaks, or is silent for the reading time (keep-alives count as
         life); the server's refusal for any other status.
@@ -136,15 +137,17 @@ class Wire:
             "GET",
             self.base_url + path,
             self.timeouts.read,
-            headers={"Accept": "text/event-stream", "Cache-Control": "no-store"},
+            headers={"Accept": "text/event-stream", "Cache-Control": "no-store", "Accept-Encoding": "identity"},
         )
         async with self._send(request) as response:
             if response.status_code // 100 != 2:
                 raise refusal(await self._read(response))
+            source: Any = EventText(response)
             try:
-                async with aclosing(httpx_sse.EventSource(response).aiter_sse()) as events:
+                async with aclosing(httpx_sse.EventSource(source).aiter_sse()) as events:
                     async for event in events:
-                        yield event.event, self._scrub(event.data)
+                        source.rested()
+                        yield event.event, self._parsed(self._scrub(event.data))
             except httpx_sse.SSEError:
                 raise UnavailableError("the server does not stream this task's progress") from None
 
@@ -159,15 +162,10 @@ class Wire:
             request.extensions[IN_BULK] = True
             async with self._send(request) as response:
                 if response.status_code not in (301, 302, 303, 307, 308):
-                    # An encoding that nobody asked for is undone; else the bytes are as they come.
-                    is_encoded = response.headers.get("content-encoding", "identity") != "identity"
-                    chunks = response.aiter_bytes() if is_encoded else response.aiter_raw()
-                    yield Body(response.status_code, response.headers, url, chunks)
+                    yield Body(response.status_code, response.headers, url, inflated(response))
                     return
                 url = _redirected(url, response.headers.get("location", ""))
-                async for _ in response.aiter_raw():  # what is read to its end leaves the connection for the next hop
-                    if response.num_bytes_downloaded > SHORT_BODY:
-                        break
+                await _finish(response)
         raise UnavailableError(f"more than {MAX_REDIRECTS} redirects on the way to the result", is_final=True)
 
     async def _exchange(self, method: str, path: str, body: dict[str, Any] | None = None, *, timeout: float) -> Answer:
@@ -189,7 +187,8 @@ class Wire:
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Request:
         """Raises: UnavailableError (not sent) for a URL that no request can be made of."""
-        common = {"User-Agent": USER_AGENT, "X-Request-ID": os.urandom(16).hex(), **(headers or {})}
+        common = {"User-Agent": USER_AGENT, "Accept-Encoding": "gzip", "X-Request-ID": os.urandom(16).hex()}
+        common |= headers or {}
         timeout = httpx.Timeout(self.timeouts.read, connect=self.timeouts.connect, read=read_timeout)
         try:
             if self._key and self._is_api(url):
@@ -210,7 +209,9 @@ class Wire:
         response: httpx.Response | None = None
         try:
             client = self._routes.client(str(request.url), fresh=request.method == "POST")
-            response = await client.send(request, stream=True)
+            patience = request.extensions["timeout"]
+            async with asyncio.timeout(2 * (patience["connect"] + patience["read"])):  # a head that drips is none
+                response = await client.send(request, stream=True)
             if (told := retry.http_date(response.headers.get("date", ""))) is not None and self._is_api(request.url):
                 self._clock_offset = told - clock.now()
             self._show(f"< {response.status_code} {response.reason_phrase}", response.headers, None)
@@ -225,7 +226,7 @@ class Wire:
     async def _read(self, response: httpx.Response) -> Answer:
         """The whole answer, with our own key blotted out should the server repeat it."""
         content = bytearray()
-        async for chunk in response.aiter_bytes():
+        async for chunk in inflated(response):
             content += chunk
             if len(content) > MAX_ANSWER_BYTES:
                 raise UnavailableError("the server's answer does not end")
@@ -265,6 +266,17 @@ def origin(url: str | httpx.URL) -> tuple[str, str, int | None]:
     """Scheme, host and port: what the key belongs to."""
     parsed = httpx.URL(url)
     return parsed.scheme, parsed.host, parsed.port or {"http": 80, "https": 443}.get(parsed.scheme)
+
+
+async def _finish(response: httpx.Response) -> None:
+    """Read a redirect's body, where that is quickly done: it leaves the connection for the next hop."""
+    try:
+        async with asyncio.timeout(SHORT_BODY_SECONDS):
+            async for _ in response.aiter_raw():
+                if response.num_bytes_downloaded > SHORT_BODY:
+                    return
+    except TimeoutError:
+        pass
 
 
 def _redirected(url: str, location: str) -> str:

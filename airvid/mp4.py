@@ -6,6 +6,9 @@ from typing import IO
 
 HEAD = 8
 """Bytes that tell whether a file begins as an MP4."""
+# More boxes than any clip has, at the top level; each costs a look.
+MOST_BOXES = 20_000
+_NEEDED = (b"ftyp", b"moov", b"mdat")
 
 
 def begins(head: bytes) -> bool:
@@ -13,10 +16,16 @@ def begins(head: bytes) -> bool:
     return head[4:8] == b"ftyp"
 
 
-def flaw(file: IO[bytes], size: int) -> str | None:
-    """What an MP4 of `size` bytes lacks, None for nothing: `ftyp` first, a `moov`, an `mdat`, boxes that add up."""
-    at, kinds = 0, set[bytes]()
+def flaw(file: IO[bytes], size: int, *, may_end_anywhere: bool = True) -> str | None:
+    """What an MP4 of `size` bytes lacks, None for nothing: `ftyp` first, a `moov`, an `mdat`, boxes that add up.
+
+    `may_end_anywhere`: whether the last box may reach to the end of the file, wherever that is.
+    """
+    at, kinds, boxes = 0, set[bytes](), 0
     while at < size:
+        boxes += 1
+        if boxes > MOST_BOXES:
+            return f"it has more than {MOST_BOXES:,} boxes"
         file.seek(at)
         head = file.read(16)
         if at == 0 and not begins(head):
@@ -24,11 +33,12 @@ def flaw(file: IO[bytes], size: int) -> str | None:
         length, kind, least = int.from_bytes(head[:4], "big"), head[4:8], 8
         if length == 1:
             length, least = int.from_bytes(head[8:16], "big"), 16
-        elif length == 0:
-            length = size - at  # the last box may say "to the end"
+        elif length == 0 and may_end_anywhere:
+            length = size - at
         if len(head) < 8 or length < least or at + length > size:
             return "its end is missing"
-        kinds.add(kind)
+        if kind in _NEEDED:
+            kinds.add(kind)
         at += length
-    missing = [kind.decode() for kind in (b"ftyp", b"moov", b"mdat") if kind not in kinds]
+    missing = [kind.decode() for kind in _NEEDED if kind not in kinds]
     return f"it has no {' and no '.join(missing)}" if missing else None

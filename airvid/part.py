@@ -13,6 +13,7 @@ import json
 import os
 import re
 import shutil
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ from airvid.http import Body
 _DEAD = frozenset({400, 401, 403, 404, 410})
 # Bytes; a span is split where both halves are at least so long.
 SHORTEST_SPAN = 1 << 18
+_LONGEST_SIDECAR = 1 << 20
+# A strong entity tag, of the characters that every header can carry.
+_STRONG = re.compile(r'"[\x20\x21\x23-\x7e]*"')
 
 
 class DeadLinkError(UnavailableError):
@@ -69,6 +73,7 @@ class Part:
         self.total: int | None = None
         self._validator: str | None = None
         self._can_split = False
+        self._tells_end = True
         self.spans = [Span(0, None)]
         if not self._recall(os.fstat(file.fileno()).st_size):
             self._begin(self.spans[0], None, None)
@@ -90,22 +95,21 @@ class Part:
     def _recall(self, size: int) -> bool:
         """Take up what the sidecar tells of `size` bytes; False where it vouches for none of them."""
         try:
-            kept = json.loads(self._sidecar.read_bytes())
-            validator, total, spans = kept["validator"], kept["total"], kept.get("spans")
-            if kept["clip"] != self._clip or not isinstance(validator, str):
+            kept = json.loads(_read_plain(self._sidecar))
+            validator, total, spans = kept["validator"], _length(kept["total"]), kept.get("spans")
+            if kept["clip"] != self._clip or not _STRONG.fullmatch(validator):
                 return False
             if spans is None:
-                self.spans = [Span(size, _length(total))]
-            elif kept["boot"] and kept["boot"] == system.boot_id():
-                self.spans = [Span(int(at), int(end)) for at, end in spans]
-            else:
+                spans = [[size, total]]
+            elif not kept["boot"] or kept["boot"] != system.boot_id() or total is None:
                 return False
-        except (OSError, ValueError, KeyError, TypeError):
+            found = [Span(at, end) for at, end in spans]
+            if total is not None and _vouched(sorted(spans), total) > size:
+                return False
+            self.spans, self._validator, self.total = found, validator, total
+            return True
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return False
-        self._validator, self.total = validator, _length(total)
-        if self.total is None:
-            return len(self.spans) == 1
-        return all(0 <= span.at <= (span.end or 0) <= self.total for span in self.spans)
 
     @property
     def _grows_at_its_end(self) -> bool:
@@ -193,6 +197,7 @@ class Part:
             if not is_alone:
                 raise CutError("the server sends no parts of this file, or it is another one now")
             encoded = body.headers.get("content-encoding", "identity") != "identity"
+            self._tells_end = any(name in body.headers for name in ("content-length", "transfer-encoding"))
             given = "" if encoded else body.headers.get("content-length", "")
             self._begin(span, None if encoded else _strong_validator(body.headers), _length(given))
             self._can_split = bool(self._validator) and body.headers.get("accept-ranges", "") == "bytes"
@@ -208,8 +213,9 @@ class Part:
         raise UnavailableError(f"the result's server answered HTTP {status}", retry_after=after)
 
     def _is_continued(self, headers: Mapping[str, str], span: Span) -> bool:
-        given = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", headers.get("content-range", "").strip())
-        if headers.get("etag", self._validator) != self._validator or not given:
+        """Whether a 206 is of the same file (its ETag must say so: RFC 9110, 15.3.7) and of the place asked for."""
+        given = re.fullmatch(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})", headers.get("content-range", "").strip())
+        if headers.get("etag", "").strip() != self._validator or not given:
             return False
         start, total = int(given[1]), int(given[3])
         if start != span.at or self.total not in (None, total):
@@ -272,8 +278,11 @@ class Part:
 
     def check(self) -> None:
         """Look at the whole file as a container. Raises: NotVideoError, CutError."""
-        size = self.done
-        flaw = mp4.flaw(self._file, size)
+        size = os.fstat(self._file.fileno()).st_size
+        if size != self.done:
+            self._begin(self.spans[0], None, None)
+            raise CutError(f"{self.path} was changed meanwhile")
+        flaw = mp4.flaw(self._file, size, may_end_anywhere=self._tells_end)
         if flaw and self.total is not None:
             self._refuse(flaw)  # all that was announced is here: it will not get better
         if flaw:
@@ -293,6 +302,9 @@ class Part:
         """Sync, and give it its name in one step. Without `force` a file that has appeared there is left alone."""
         try:
             system.sync(self._file)
+            if not self._is_in_place():
+                self._sidecar.unlink(missing_ok=True)
+                raise FileError(f"{self.path} was removed or replaced meanwhile")
             if system.IS_WINDOWS:
                 self._file.close()  # an open file cannot be renamed there
             if force:
@@ -308,6 +320,13 @@ class Part:
             ) from None
         except OSError as error:
             raise file_error(self.final, error) from None
+
+    def _is_in_place(self) -> bool:
+        """Whether the file that was written is still what stands under the part's name."""
+        try:
+            return os.path.samestat(os.fstat(self._file.fileno()), os.lstat(self.path))
+        except FileNotFoundError:
+            return False
 
 
 @contextmanager
@@ -355,10 +374,34 @@ def _open_plain(path: Path) -> IO[bytes]:
     return os.fdopen(os.open(path, flags, 0o666), "r+b", buffering=0)
 
 
+def _read_plain(path: Path) -> bytes:
+    """A short regular file's content; nothing else is opened for long, or waited for. Raises: OSError, ValueError."""
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    with os.fdopen(os.open(path, flags), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError("no regular file")
+        return file.read(_LONGEST_SIDECAR)
+
+
+def _vouched(spans: list[list[int]], total: int) -> int:
+    """Up to where bytes must be there, if all but these are. Raises: ValueError for spans that cannot be."""
+    if not spans or any(type(each) is not int for span in spans for each in span):
+        raise ValueError("no spans")
+    edges = [edge for span in spans for edge in span]
+    if edges != sorted(edges) or edges[0] < 0 or edges[-1] > total:
+        raise ValueError("spans that overlap")
+    bound = total
+    for at, end in reversed(spans):
+        if end != bound:
+            break
+        bound = at
+    return bound
+
+
 def _strong_validator(headers: Mapping[str, str]) -> str | None:
     """What proves that a file is still the same, byte for byte: a strong ETag (RFC 9110, 13.1.5)."""
     tag = headers.get("etag", "").strip()
-    return tag if re.fullmatch(r'"[^"]*"', tag) and headers.get("accept-ranges", "bytes") != "none" else None
+    return tag if _STRONG.fullmatch(tag) and headers.get("accept-ranges", "bytes") != "none" else None
 
 
 def _length(value: object) -> int | None:

@@ -60,7 +60,10 @@ class Connection:
             rest = rest[await self._when_ready(functools.partial(self._socket.send, rest), timeout, writing=True) :]
 
     async def start_tls(self, tls: ssl.SSLContext, host: str, timeout: float | None) -> None:
-        self._socket = tls.wrap_socket(self._socket, server_hostname=host, do_handshake_on_connect=False)
+        # Without the peer's good-bye the end is a break: it may be somebody else's word.
+        self._socket = tls.wrap_socket(
+            self._socket, server_hostname=host, do_handshake_on_connect=False, suppress_ragged_eofs=False
+        )
         try:
             await self._when_ready(self._socket.do_handshake, timeout, writing=False)
         except BaseException:

@@ -87,8 +87,11 @@ async def _filled(wire: Wire, url: str, part: Part) -> AsyncGenerator[Received, 
     yield Received(part.done, part.total)
     lanes, working, failure = Lanes(), {asyncio.ensure_future(_fill(wire, url, part))}, None
     syncing, synced = None, part.done
+    grown_at, seen, was_whole = clock.elapsed(), part.done, False
     try:
-        while working:
+        # Who goes on after the last byte is heard for one more look, and no longer.
+        while working and not was_whole:
+            was_whole = part.is_whole
             done, working = await asyncio.wait(working, timeout=TICK, return_when=asyncio.FIRST_COMPLETED)
             # All of them are looked at before one is told: several can end in one turn.
             errors = [error for lane in done if (error := lane.exception())]
@@ -97,6 +100,10 @@ async def _filled(wire: Wire, url: str, part: Part) -> AsyncGenerator[Received, 
                     raise error
                 failure = error
                 lanes.lost(len(working))
+            if part.done != seen:
+                grown_at, seen = clock.elapsed(), part.done
+            elif clock.elapsed() - grown_at >= PATIENCE:
+                raise UnavailableError(f"no byte of the file has come for {PATIENCE:.0f} s")
             yield Received(part.done, part.total)
             for _ in range(lanes.more(clock.elapsed(), part, len(working))):
                 working.add(asyncio.ensure_future(_fill(wire, url, part)))

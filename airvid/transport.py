@@ -23,6 +23,8 @@ IN_BULK = "airvid_in_bulk"
 WORTH = 1 << 24
 # Bytes read at once: past the parser, and for it. The longest head of an answer.
 BULK, CHUNK, LONGEST_HEAD = 1 << 20, 1 << 16, 100 << 10
+# Answers of 1xx before the one that counts.
+MOST_PRELIMINARY = 10
 Origin = tuple[str, str, int]
 _PORTS = {"http": 80, "https": 443}
 
@@ -104,7 +106,10 @@ class _Exchange(httpx.AsyncByteStream):
         timeouts = request.extensions["timeout"]
         self._patience = timeouts["read"]
         with _told(httpx.WriteTimeout, httpx.WriteError):
-            head = h11.Request(method=request.method, target=request.url.raw_path, headers=request.headers.raw)
+            try:
+                head = h11.Request(method=request.method, target=request.url.raw_path, headers=request.headers.raw)
+            except h11.LocalProtocolError as error:
+                raise httpx.LocalProtocolError(str(error)) from error
             await self._send(head, timeouts["write"])
             try:
                 async for chunk in request.stream:  # type: ignore[union-attr]
@@ -114,9 +119,13 @@ class _Exchange(httpx.AsyncByteStream):
                 raise
             except OSError:
                 pass  # who refuses a body may close before it is through; the answer may be there all the same
+        preliminary = 0
         while not isinstance(answer := await self._event(), h11.Response):
+            preliminary += 1
             if not isinstance(answer, h11.InformationalResponse) or answer.status_code == 101:
                 raise httpx.RemoteProtocolError("an answer that nobody asked for")
+            if preliminary > MOST_PRELIMINARY:
+                raise httpx.RemoteProtocolError("preliminary answers without end")
         self._bulk_left = _length(answer) if request.extensions.get(IN_BULK) else 0
         return httpx.Response(
             answer.status_code,

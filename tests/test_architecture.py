@@ -71,7 +71,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "naming": set(),
     "request": set(),
     "api": {"http", "answers"},
-    "http": {"retry", "answers", "secret", "transport", "route"},
+    "http": {"retry", "answers", "secret", "transport", "route", "bodies"},
+    "bodies": set(),
     "transport": {"sockets"},
     "route": {"transport"},
     "sockets": set(),
@@ -86,7 +87,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 # One home for each library.
 HOME = {
     "typer": {"cli", "layout"},
-    "httpx": {"http", "route", "transport"},
+    "httpx": {"http", "route", "transport", "bodies"},
     "h11": {"transport"},
     "httpx_sse": {"http"},
     "rich": {"tables", "cells", "sheet"},

@@ -153,7 +153,7 @@ def test_bytes_gained_renew_patience(store: Store) -> None:
 
 
 def _piece(start: int, size: int) -> httpx.Response:
-    headers = {"Content-Range": f"bytes {start}-{len(CLIP) - 1}/{len(CLIP)}"}
+    headers = {"Content-Range": f"bytes {start}-{len(CLIP) - 1}/{len(CLIP)}", "ETag": TAG}
     stream = Broken(CLIP[start : start + size], breaks=start + size < len(CLIP))
     return httpx.Response(206, headers=headers, stream=stream)
 
