@@ -6,6 +6,7 @@ import asyncio
 import json
 import selectors
 import shutil
+import signal
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,14 @@ LONGEST_RUN = 40 * 86_400
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write what is generated anew")
+
+
+def pytest_configure() -> None:
+    """What ignores signals (`nohup`) hands that on to the programs under test, which are to heed them."""
+    for name in ("SIGINT", "SIGHUP", "SIGQUIT"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if name == "SIGINT" else signal.SIG_DFL)
 
 
 @pytest.fixture

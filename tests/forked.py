@@ -14,14 +14,7 @@ from pathlib import Path
 from terminal import environment
 
 _FORKS = multiprocessing.get_context(None if sys.platform == "win32" else "forkserver")
-_LOADED = [
-    "forked",
-    "pytest",
-    "airvid.commands.create",
-    "airvid.commands.watch",
-    "airvid.commands.download",
-    "anyio._backends._asyncio",
-]
+_LOADED = ["forked", "pytest", "airvid.commands.create", "airvid.commands.watch", "airvid.commands.download"]
 
 
 class Forked:

@@ -245,7 +245,7 @@ def test_closing_is_quick_even_with_open_connections(emulator: Emulator) -> None
         call(idle, "GET", "/v1/models").read()
         begun = time.monotonic()
         server.close()
-        assert time.monotonic() - begun < 0.5  # some milliseconds, but never a poll or a time-out
+        assert time.monotonic() - begun < 4  # the stream's next word, and every time-out, would come later
         with pytest.raises((IncompleteRead, ConnectionError)):
             stream.read()
         with pytest.raises((ConnectionError, BadStatusLine)):

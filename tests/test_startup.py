@@ -34,9 +34,6 @@ HEAVY = {
     "platformdirs",
 }
 HEAVY |= {
-    "httpcore",
-    "anyio",
-    "platformdirs",
     "typer",
     "click",
     "rich",

@@ -15,6 +15,8 @@ from airvid.tasks import COMPLETED, Sighting, Task
 from airvid.text import short_id
 
 SIDE_BY_SIDE = 4
+# How often a completed task without a URL is read again, and after how many seconds.
+URL_READINGS, URL_PAUSE = 5, 2.0
 
 
 @dataclass
@@ -96,6 +98,11 @@ async def completed(session: Session, task_id: str, *how: str) -> Task:
     Raises: what the task came to; WaitTimeoutError for one that goes on.
     """
     task = await status.read(session, task_id)
+    for _ in range(URL_READINGS):  # the URL may come a moment after the word
+        if task.status != COMPLETED or task.result_url:
+            break
+        await clock.sleep(URL_PAUSE)
+        task = await status.read(session, task_id)
     session.journal.note_task(session.service, task)
     if (error := outcome.verdict(session, task)) is not None:
         raise error

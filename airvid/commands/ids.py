@@ -7,6 +7,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterable
 
 from airvid import system
+from airvid.api import PATIENCE
 from airvid.commands import outcome
 from airvid.errors import AirvidError, LimitedError, NotFoundError, UnavailableError, UsageError
 from airvid.session import Session
@@ -27,13 +28,18 @@ def given(arguments: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-async def resolve(session: Session, names: Iterable[str]) -> tuple[list[str], list[AirvidError]]:
-    """Task ids in the order named, each once, and the errors of those that name none."""
+async def resolve(
+    session: Session, names: Iterable[str], *, patience: float = PATIENCE
+) -> tuple[list[str], list[AirvidError]]:
+    """Task ids in the order named, each once, and the errors of those that name none.
+
+    For `patience` seconds a server that does not answer is asked again. Raises: UnavailableError, LimitedError.
+    """
     ids: list[str] = []
     errors: list[AirvidError] = []
     for name in names:
         try:
-            ids.append(await _resolve(session, name))
+            ids.append(await _resolve(session, name, patience))
         except (UnavailableError, LimitedError):
             raise
         except AirvidError as error:
@@ -42,15 +48,15 @@ async def resolve(session: Session, names: Iterable[str]) -> tuple[list[str], li
     return list(dict.fromkeys(ids)), errors
 
 
-async def _resolve(session: Session, name: str) -> str:
+async def _resolve(session: Session, name: str, patience: float) -> str:
     if name == "last":
-        return await _last(session)
+        return await _last(session, patience)
     if not is_task_id(name):
         raise UsageError("that is no task id", hint="airvid list --ids")
     if len(name) < SHORTEST_PREFIX or _WHOLE_ID.fullmatch(name) or session.journal.by_task(session.service, [name]):
         return name
     known = set(session.journal.with_prefix(session.service, name))
-    listed = {task.task_id for task in (await session.api().tasks()).tasks}
+    listed = {task.task_id for task in (await session.api().tasks(patience=patience)).tasks}
     if name in listed:
         return name
     found = sorted(known | {each for each in listed if each.startswith(name)})
@@ -59,11 +65,11 @@ async def _resolve(session: Session, name: str) -> str:
     return found[0] if found else name  # older than the list reaches, perhaps: the server shall say
 
 
-async def _last(session: Session) -> str:
+async def _last(session: Session, patience: float) -> str:
     entry = session.journal.last(session.service)
     if entry and entry.task_id:
         return entry.task_id
-    listing = await session.api().tasks()
+    listing = await session.api().tasks(patience=patience)
     if entry:
         outcome.take_note(session, listing)
         settled = session.journal.entry(entry.id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass, field
 
 from airvid import clock, naming
@@ -26,17 +27,25 @@ class Options:
 
 
 async def run(session: Session, options: Options) -> None:
-    limit = None if options.timeout is None else checked("timeout", options.timeout, "--timeout")
+    limit, began = (
+        None if options.timeout is None else checked("timeout", options.timeout, "--timeout"),
+        clock.elapsed(),
+    )
     errors: list[AirvidError] = []
     if options.output is not None:
         finish.check_stdout(session, Naming.parse(options.output, 1), opens=options.open)
-    if options.ids:
-        found, errors = await ids.resolve(session, ids.given(options.ids))
-    else:
-        found = await _running(session)
-        if not found:
-            session.out.note("nothing is running")
-            return
+    try:
+        async with asyncio.timeout(limit):
+            if options.ids:
+                found, errors = await ids.resolve(session, ids.given(options.ids), patience=math.inf)
+            else:
+                found = await _running(session)
+    except TimeoutError:
+        raise WaitTimeoutError("the time was up before the server had told its tasks") from None
+    if not found and not errors:
+        session.out.note("nothing is running")
+        return
+    limit = None if limit is None else max(0.0, limit - (clock.elapsed() - began))
     name = Naming.parse(options.output, max(1, len(found))) if options.output is not None else None
     watch = _Watch(session, options, name, found)
     try:
@@ -48,7 +57,7 @@ async def run(session: Session, options: Options) -> None:
 
 async def _running(session: Session) -> list[str]:
     """All that run: what the server lists, and what the journal last knew to be under way."""
-    listing = await session.api().tasks()
+    listing = await session.api().tasks(patience=math.inf)  # a wait gives up on no server
     listed = {task.task_id: task for task in listing.tasks}
     outcome.take_note(session, listing)
     ours = [str(entry.task_id) for entry in session.journal.running(session.service)]

@@ -26,8 +26,15 @@ SETTLED, OBSERVED = 20.0, 30.0
 BODY = {"model": "wan-2.6", "prompt": "a fox"}
 
 LINES = (
-    Line("100 tasks: memory", "memory", None, at_most(80), "httpx, Rich, and a row a task", "MB"),
-    Line("100 tasks: processor", "processor", None, at_most(10), "Rich draws what fits on the screen", "% of a core"),
+    Line("100 tasks: memory", "memory", None, at_most(80), "httpx, and a row a task", "MB"),
+    Line(
+        "100 tasks: processor",
+        "processor",
+        None,
+        at_most(10),
+        "a line is drawn for each task that fits on the screen",
+        "% of a core",
+    ),
     Line(
         "100 tasks: requests", "requests", None, at_most(1), "one list for all, a poll a task for the truth", "a second"
     ),
