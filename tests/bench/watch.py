@@ -32,7 +32,7 @@ LINES = (
         "processor",
         None,
         at_most(10),
-        "a line is drawn for each task that fits on the screen",
+        "a line for each task that fits on the screen",
         "% of a core",
     ),
     Line(
