@@ -56,13 +56,13 @@ def bars(lines: list[str]) -> int:
 # ---------------------------------------------------------------------- more rows than lines
 
 
-def test_twenty_rows_on_ten_lines_do_not_tear(tmp_path: Path, server: Server, env: dict[str, str]) -> None:
+def test_twelve_rows_on_eight_lines_do_not_tear(tmp_path: Path, server: Server, env: dict[str, str]) -> None:
     server.emulator.pace = Pace(queued=0.2, processing=8)
-    submit(server, 20)
-    terminal = Terminal(["watch"], cwd=tmp_path, env=env, columns=80, rows=10)
+    submit(server, 12)
+    terminal = Terminal(["watch"], cwd=tmp_path, env=env, columns=80, rows=8)
     terminal.until(lambda each: "more: " in each.text and "%" in each.text)
     seen = 0
-    while terminal.process.isalive() and "20 of 20" not in terminal.text and terminal.read():
+    while terminal.process.isalive() and "12 of 12" not in terminal.text and terminal.read():
         lines = terminal.lines
         if lines[-2].startswith("all ") and not lines[-1]:  # a whole frame, and not the middle of one
             seen += 1
@@ -72,7 +72,7 @@ def test_twenty_rows_on_ten_lines_do_not_tear(tmp_path: Path, server: Server, en
     assert seen > 3
     assert bars(terminal.lines) == 0
     assert "more: " not in terminal.text
-    assert len(set(re.findall(rb"([0-9a-f-]{36})\tcompleted", terminal.raw))) == 20
+    assert len(set(re.findall(rb"([0-9a-f-]{36})\tcompleted", terminal.raw))) == 12
     assert not terminal.screen.cursor.hidden
 
 
