@@ -19,7 +19,7 @@ from .rows import Row, Theme, measure
 
 THEMES: Sequence[Theme] = (
     start.THEME, start.TLS, tab.THEME, tab.COUNTED, wait.THEME, polling.THEME, watch.THEME,
-    download.THEME, download.CAPPED, download.MEMORY, journal.THEME, install.THEME,
+    download.THEME, download.DISK, download.CAPPED, download.MEMORY, journal.THEME, install.THEME,
 )  # fmt: skip
 
 
