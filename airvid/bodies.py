@@ -12,7 +12,7 @@ from airvid.errors import UnavailableError
 
 # Bytes that one step of decompression may give.
 PIECE = 1 << 16
-# Characters of a stream without one event in them; no task has that much to say.
+# Bytes of a stream without one event in them; no task has that much to say.
 LONGEST_EVENT = 4 << 20
 _GZIP = 31  # zlib's word for a gzip header and 32 kB of window
 

@@ -96,11 +96,12 @@ def _durations(models: list[catalogue.Listed], named: list[catalogue.Listed]) ->
 
 def _tasks(current: str, words: list[str]) -> list[tuple[str, str]]:
     """The newest tasks that the journal knows, each with its state and prompt; `last` before them."""
-    rows = [row for row in _rows(_journal(words), _service(words), current) if row[1] != "deleted"]
+    journal, service = _journal(words), _service(words)
+    rows = [row for row in _rows(journal, service, current) if row[1] != "deleted"]
     command = next((word for word in words if word in _USELESS), "")
     rows = [row for row in rows if row[1] not in _USELESS.get(command, ())] or rows
     found = []
-    if "last".startswith(current) and "last" not in words and (rows or _rows(_journal(words), _service(words), "")):
+    if "last".startswith(current) and "last" not in words and (rows or _rows(journal, service, "")):
         found.append(("last", "the newest"))
     for task_id, state, prompt in rows:
         if task_id not in words:

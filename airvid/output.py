@@ -178,22 +178,17 @@ class Output:
         text = _NO_UNICODE.sub("", path)
         return text != path and text == plain(text) and not self.is_terminal
 
-    def _bytes(self, line: bytes) -> None:
-        with self._told_when_it_fails():
-            if self.step_aside:
-                self.step_aside(False)
-            self.stdout.flush()
-            self.stdout.buffer.write(line + b"\n")
-            self.stdout.buffer.flush()
-
     def _without_secret(self, line: str) -> str:
         return secret.without(self.secret, line, masked(self.secret))
 
-    def _say(self, line: str) -> None:
+    def _say(self, line: str | bytes) -> None:
         with self._told_when_it_fails():
             if self.step_aside:
                 self.step_aside(self.is_terminal)
-            self.stdout.write(self._without_secret(line) + "\n")
+            if isinstance(line, bytes):
+                self.stdout.buffer.write(line + b"\n")
+            else:
+                self.stdout.write(self._without_secret(line) + "\n")
             self.stdout.flush()
 
     def submitted(self, seen: Sighting) -> None:
@@ -209,7 +204,7 @@ class Output:
         if self.as_json:
             self.emit(seen.record())
         elif seen.status == COMPLETED and where and wants_file and self._takes_bytes(where):
-            self._bytes(os.fsencode(where))
+            self._say(os.fsencode(where))
         elif seen.status == COMPLETED and where:
             self.line(where, path=seen.output)
 

@@ -302,7 +302,7 @@ class Part:
         """Sync, and give it its name in one step. Without `force` a file that has appeared there is left alone."""
         try:
             system.sync(self._file)
-            if not self._is_in_place():
+            if not _is_at(self.path, self._file):
                 self._sidecar.unlink(missing_ok=True)
                 raise FileError(f"{self.path} was removed or replaced meanwhile")
             if system.IS_WINDOWS:
@@ -320,13 +320,6 @@ class Part:
             ) from None
         except OSError as error:
             raise file_error(self.final, error) from None
-
-    def _is_in_place(self) -> bool:
-        """Whether the file that was written is still what stands under the part's name."""
-        try:
-            return os.path.samestat(os.fstat(self._file.fileno()), os.lstat(self.path))
-        except FileNotFoundError:
-            return False
 
 
 @contextmanager
@@ -355,17 +348,21 @@ def _open_locked(part: Path) -> IO[bytes] | None:
         if not system.try_lock(file):
             file.close()
             return None
-        found = os.fstat(file.fileno())
-        try:
-            # Whoever had the lock may have renamed or removed the file meanwhile: then this is no part any more.
-            is_here = os.path.samestat(found, part.stat())
-        except FileNotFoundError:
-            is_here = False
-        if is_here and found.st_nlink == 1:
+        # Whoever had the lock may have renamed or removed the file meanwhile: then this is no part any more.
+        is_here, names = _is_at(part, file), os.fstat(file.fileno()).st_nlink
+        if is_here and names <= 1:  # some file systems do not count
             return file
         file.close()
         if is_here:
             part.unlink(missing_ok=True)  # it has its final name already, and is not touched
+
+
+def _is_at(path: Path, file: IO[bytes]) -> bool:
+    """Whether an open file is still what stands under its name."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.lstat(path))
+    except FileNotFoundError:
+        return False
 
 
 def _open_plain(path: Path) -> IO[bytes]:

@@ -124,8 +124,7 @@ class _Run:
 
     def _give_up_after(self, index: int) -> None:
         left = range(index + 1, len(self._entries))
-        if left:
-            self._session.out.note(f"{len(left)} more {'clips were' if len(left) > 1 else 'clip was'} not submitted")
+        self._tell_unsubmitted(len(left))
         for each in left:
             # The same exit code, for it is the same reason; but this one was never sent.
             told = copy.copy(self._outcomes[index])
@@ -148,7 +147,6 @@ class _Run:
                 row,
                 is_fresh=True,
                 was_seen=True,
-                usual_ends=finish.usual_ends(session, seen),
                 changed=lambda task: self._tasks.update({index: task}),
             )
             seen = Sighting(task, entry)
@@ -230,9 +228,12 @@ class _Run:
                 self._session.out.warn(f"whether a task was made is unknown; {UNKNOWN_FATE_HINT}")
             elif entry.task_id and index not in self._outcomes and self._options.wait:
                 self._session.out.note(f"the task goes on; to pick it up: {self._how_to_go_on(index, entry.task_id)}")
-        never = sum(self._entry(index).fate in ("intended", "waiting") for index in range(len(self._entries)))
-        if never:
-            self._session.out.note(f"{never} more {'clips were' if never > 1 else 'clip was'} not submitted")
+        fates = [self._entry(index).fate for index in range(len(self._entries))]
+        self._tell_unsubmitted(fates.count("intended") + fates.count("waiting"))
+
+    def _tell_unsubmitted(self, count: int) -> None:
+        if count:
+            self._session.out.note(f"{count} more {'clips were' if count > 1 else 'clip was'} not submitted")
 
     def close(self) -> None:
         """Clips that were for a preview alone go; intents that never left hold no budget."""

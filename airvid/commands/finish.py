@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
 
@@ -35,13 +35,13 @@ async def follow_to_end(
     *,
     is_fresh: bool,
     was_seen: bool = False,
-    usual_ends: Sequence[float] = (),
     changed: Callable[[Task], None],
 ) -> Task:
     """The task as it ended, whatever its state.
 
     The journal learns each change of state, the row everything, `changed` whatever differs from what it was told.
     """
+    usual_ends = [row.began + seconds for seconds in row.past]
     async with aclosing(
         follow(session.api(), task, session.shared(), is_fresh=is_fresh, was_seen=was_seen, usual_ends=usual_ends)
     ) as sightings:
@@ -64,12 +64,6 @@ def begin_row(session: Session, row: Row, seen: Sighting, *, about: str = "") ->
     """Tell a row which task it is for, `about` what that is, and how long this model's clips took before."""
     past, passed = _past(session, seen)
     row.named(short_id(seen.task_id), about=about, past=past, passed=passed)
-
-
-def usual_ends(session: Session, seen: Sighting) -> list[float]:
-    """When the task would end if it took as long as others of its model, seconds on the clock that only grows."""
-    past, passed = _past(session, seen)
-    return [clock.elapsed() + seconds - passed for seconds in past]
 
 
 def _past(session: Session, seen: Sighting) -> tuple[list[float], float]:

@@ -27,10 +27,8 @@ class Options:
 
 
 async def run(session: Session, options: Options) -> None:
-    limit, began = (
-        None if options.timeout is None else checked("timeout", options.timeout, "--timeout"),
-        clock.elapsed(),
-    )
+    began = clock.elapsed()
+    limit = None if options.timeout is None else checked("timeout", options.timeout, "--timeout")
     errors: list[AirvidError] = []
     if options.output is not None:
         finish.check_stdout(session, Naming.parse(options.output, 1), opens=options.open)
@@ -116,7 +114,6 @@ class _Watch:
                 self._tasks[task_id],
                 row,
                 is_fresh=_is_fresh(entry),
-                usual_ends=finish.usual_ends(session, seen),
                 changed=lambda task: self._changed(task, entry),
             )
             seen, was_read = Sighting(task, entry), True
