@@ -220,7 +220,7 @@ async def _followed(reader: _Reader, shared: Shared, pace: Pace) -> AsyncGenerat
                 async for seen in sightings:
                     hint = max(hint, _hint(seen))
                     yield seen
-            fruitless = 0 if reader.task != before else fruitless + 1
+            fruitless = 0 if reader.task.facts != before.facts else fruitless + 1
             # A stream that ends at once is no better than polling, and must not ask more often.
             hint = max(hint, LEAST - (clock.elapsed() - began))
             if fruitless >= FRUITLESS_STREAMS:

@@ -27,9 +27,11 @@ from airvid.answers import Answer, parse_json, refusal
 from airvid.bodies import EventText, inflated
 from airvid.errors import LimitedError, UnavailableError
 from airvid.route import Routes, unavailable
+from airvid.system import Pipe
 from airvid.transport import IN_BULK
 
 T = TypeVar("T")
+Chunk = bytes | memoryview | Pipe
 USER_AGENT = f"airvid/{__version__} (httpx {httpx.__version__})"
 MAX_REDIRECTS = 10
 # A server that answers beside the point is asked again for so many seconds: it seldom gets better.
@@ -49,12 +51,15 @@ class Timeouts(NamedTuple):
 
 
 class Body(NamedTuple):
-    """An answer whose bytes are still to come, each chunk good until the next; `url` is where the redirects ended."""
+    """An answer whose bytes are still to come, each chunk good until the next; `url` is where the redirects ended.
+
+    A chunk is bytes, a view of some, or the system's pipe that holds them.
+    """
 
     status: int
     headers: Mapping[str, str]
     url: str
-    chunks: AsyncIterator[bytes]
+    chunks: AsyncIterator[Chunk]
 
 
 class Wire:

@@ -22,7 +22,7 @@ from typing import IO, Any
 
 from airvid import clock, mp4, retry, system
 from airvid.errors import FileError, UnavailableError
-from airvid.http import Body
+from airvid.http import Body, Chunk
 
 _DEAD = frozenset({400, 401, 403, 404, 410})
 # Bytes; a span is split where both halves are at least so long.
@@ -233,20 +233,19 @@ class Part:
             self._validator, self._can_split = None, False
         raise CutError(why)
 
-    def write(self, span: Span, chunk: bytes) -> bool:
+    def write(self, span: Span, chunk: Chunk) -> bool:
         """Put bytes where they belong; False once the span is filled. Raises: NotVideoError, CutError."""
         began, left, span.is_flowing = span.at, span.left, True
-        if left is not None and len(chunk) > left:
-            if span.end == self.total:
-                self._reject(span, "the server sent more than the file it announced")
-            chunk = chunk[:left]
-        rest = memoryview(chunk)
+        if left is not None and len(chunk) > left and span.end == self.total:
+            self._reject(span, "the server sent more than the file it announced")
+        end = began + min(len(chunk), len(chunk) if left is None else left)
         try:
             self._file.seek(began)
-            while rest:
-                written = self._file.write(rest)  # unbuffered: it may take less than all
-                span.at += written
-                rest = rest[written:]
+            while span.at < end:  # unbuffered: it may take less than all
+                if isinstance(chunk, system.Pipe):
+                    span.at += chunk.pour(self._file, end - span.at)
+                else:
+                    span.at += self._file.write(memoryview(chunk)[span.at - began : end - began])
             if not self._grows_at_its_end:
                 self._remember()
         except OSError as error:

@@ -35,7 +35,7 @@ class Routes:
     """The connections of a run: one client a scheme and proxy, for a TLS context costs more than a request."""
 
     def __init__(self, use_proxies: bool) -> None:
-        self._use_proxies = use_proxies
+        self._proxies = urllib.request.getproxies() if use_proxies else {}
         self._clients: dict[tuple[str, str | None, bool], httpx.AsyncClient] = {}
         self._tls: ssl.SSLContext | None = None
 
@@ -52,23 +52,22 @@ class Routes:
         proxy = self.proxy_of(url)
         if (scheme, proxy, fresh) not in self._clients:
             limits = httpx.Limits(max_keepalive_connections=0 if fresh else 20, max_connections=100)
-            tls = self._trusted() if "https" in (scheme, (proxy or "")[:5]) else _trusting_nobody()
             if proxy is None and not IS_WINDOWS:  # whose event loop has none of what our sockets wait by
-                client = httpx.AsyncClient(transport=Transport(tls, limits), trust_env=False)
+                client = httpx.AsyncClient(transport=Transport(self._trusted, limits), trust_env=False)
             else:
+                tls = self._trusted() if "https" in (scheme, (proxy or "")[:5]) else _trusting_nobody()
                 client = _stock_client(proxy, tls, limits)
             self._clients[scheme, proxy, fresh] = client
         return self._clients[scheme, proxy, fresh]
 
     def proxy_of(self, url: str) -> str | None:
         """The proxy for a URL, as HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY or the system's settings say."""
-        proxies = urllib.request.getproxies() if self._use_proxies else {}
-        if not proxies:
+        if not self._proxies:
             return None
         parsed = httpx.URL(url)
         if urllib.request.proxy_bypass(f"{parsed.host}:{parsed.port}" if parsed.port else parsed.host):
             return None
-        found = proxies.get(parsed.scheme) or proxies.get("all")
+        found = self._proxies.get(parsed.scheme) or self._proxies.get("all")
         return found if not found or "://" in found else f"http://{found}"
 
     def _trusted(self) -> ssl.SSLContext:

@@ -16,6 +16,8 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from airvid.system import Pipe
+
 # Seconds that an address gets before the next one is tried beside it (RFC 8305, section 5).
 STAGGER = 0.25
 # Reads or writes after which it is somebody else's turn.
@@ -37,22 +39,32 @@ class Connection:
 
     async def receive_into(self, buffer: memoryview, timeout: float | None) -> int:
         """Fill a buffer with what there is; how many bytes that was, 0 at the end."""
+        receive = self._records_into if isinstance(self._socket, ssl.SSLSocket) else self._socket.recv_into
+        return await self._when_ready(functools.partial(receive, buffer), timeout, writing=False)
 
-        def receive() -> int:
-            count = 0
-            while count < len(buffer):  # TLS gives 16 kB at a time
-                try:
-                    more = self._socket.recv_into(buffer[count:])
-                except (BlockingIOError, ssl.SSLWantReadError):
-                    if not count:
-                        raise
-                    break
-                if not more:
-                    break
-                count += more
-            return count
+    async def receive_piped(self, pipe: Pipe, most: int, timeout: float | None) -> int:
+        """Fill a pipe with what there is, up to `most` bytes; how many that was, 0 at the end."""
+        return await self._when_ready(functools.partial(pipe.fill, self._socket, most), timeout, writing=False)
 
-        return await self._when_ready(receive, timeout, writing=False)
+    @property
+    def can_be_piped(self) -> bool:
+        """Whether the bytes on the line are the bytes that are sent, and the system can pass them on by itself."""
+        return Pipe.can_be_had() and not isinstance(self._socket, ssl.SSLSocket)
+
+    def _records_into(self, buffer: memoryview) -> int:
+        """TLS gives 16 kB at a time: as many as there are."""
+        count = 0
+        while count < len(buffer):
+            try:
+                more = self._socket.recv_into(buffer[count:])
+            except ssl.SSLWantReadError:
+                if not count:
+                    raise
+                break
+            if not more:
+                break
+            count += more
+        return count
 
     async def send(self, data: bytes, timeout: float | None) -> None:
         rest = memoryview(data)
@@ -170,7 +182,8 @@ async def _dial(family: socket.AddressFamily, address: Any) -> socket.socket:
 async def _addresses(host: str, port: int) -> list[Address]:
     """The addresses of a host, the families by turns, as the system prefers them. Raises: OSError."""
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+        # As bytes: text would have the codec for international names loaded, which by now it is not.
+        found = socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     except (OSError, UnicodeError):
         found = await _looked_up(host, port)
     families: dict[socket.AddressFamily, list[Address]] = {}

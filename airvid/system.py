@@ -6,6 +6,7 @@ POSIX is what is meant; Windows gets the nearest portable thing.
 from __future__ import annotations
 
 import asyncio
+import errno
 import functools
 import os
 import re
@@ -26,6 +27,7 @@ DOUBLED = 0.3
 # What is still to be done for a terminal by a process that ends at once.
 before_abort: Callable[[], None] | None = None
 if TYPE_CHECKING:
+    import socket
     import ssl
 
 IS_WINDOWS = sys.platform == "win32"
@@ -198,6 +200,63 @@ def sync_folder(folder: Path) -> None:
         pass  # some network and FUSE file systems refuse this for folders; the rename itself is done
     finally:
         os.close(descriptor)
+
+
+class Pipe:
+    """Bytes on their way from a socket to a file by a pipe of the kernel's, never seen by the program (Linux).
+
+    It is filled, then poured; its length is what is in it. Raises: OSError.
+    """
+
+    # Bytes, the most that a user may ask for.
+    ROOM = 1 << 20
+
+    @staticmethod
+    def can_be_had() -> bool:
+        return hasattr(os, "splice")
+
+    def __init__(self) -> None:
+        import fcntl
+
+        self._end, self._mouth = os.pipe()
+        self._content = 0
+        try:
+            fcntl.fcntl(self._mouth, fcntl.F_SETPIPE_SZ, self.ROOM)
+        except OSError:
+            pass  # who has many pipes gets no large ones
+
+    def __len__(self) -> int:
+        return self._content
+
+    def fill(self, source: socket.socket, most: int) -> int:
+        """Take up to `most` bytes that a socket has; 0 at its end. Raises: BlockingIOError where it has none yet."""
+        self._content = os.splice(source.fileno(), self._mouth, min(most, self.ROOM))
+        return self._content
+
+    def pour(self, file: IO[bytes], most: int) -> int:
+        """Write up to `most` bytes where an unbuffered file stands; how many it took."""
+        try:
+            count = os.splice(self._end, file.fileno(), most)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            # A file system that cannot: by hand.
+            count = 0
+            rest = memoryview(os.read(self._end, most))
+            while rest:
+                written = file.write(rest)
+                count, rest = count + written, rest[written:]
+        self._content -= count
+        return count
+
+    def empty(self) -> None:
+        """Let go of what nobody wanted."""
+        while self._content:
+            self._content -= len(os.read(self._end, self._content))
+
+    def close(self) -> None:
+        os.close(self._end)
+        os.close(self._mouth)
 
 
 def try_lock(file: IO[bytes]) -> bool:

@@ -7,7 +7,6 @@ Money is in cents and may be fractional; times are Unix seconds. Source: the API
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 QUEUED, PROCESSING = "queued", "processing"
@@ -95,13 +94,12 @@ def canonical_status(value: object) -> str:
     return word if word in STATUSES else _SYNONYMS.get(word, given)
 
 
-@dataclass(frozen=True)
-class Task:
+class Task(NamedTuple):
     """One generation on the server, as last read."""
 
     task_id: str
     status: str
-    raw: dict[str, Any] = field(repr=False, compare=False)
+    raw: dict[str, Any]
     progress: float | None = None
     model: str | None = None
     prompt: str | None = None
@@ -146,6 +144,11 @@ class Task:
         return Task.parse({**raw, **kept}, self.task_id) or self
 
     @property
+    def facts(self) -> Task:
+        """What is understood of it: a key of the server's own that changes is no news."""
+        return self._replace(raw={})
+
+    @property
     def is_terminal(self) -> bool:
         return self.status in TERMINAL
 
@@ -170,13 +173,12 @@ class Caps(NamedTuple):
     cents_per_second: float | None = None
 
 
-@dataclass(frozen=True)
-class Model:
+class Model(NamedTuple):
     """One video model of the listing."""
 
     id: str
     caps: Caps
-    raw: dict[str, Any] = field(repr=False, compare=False)
+    raw: dict[str, Any]
     status: str | None = None
 
     @classmethod

@@ -14,10 +14,11 @@ _HARMFUL = "\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udff
 # What takes no room and joins nothing: two names that look alike would differ by it. (Joiners and marks stay: emoji,
 # Persian and Hebrew need them.)
 _INVISIBLE = "\u00ad\u180e\u200b\u2060-\u2064\u206a-\u206f\ufeff\ufff9-\ufffb"
-_UNSAFE = re.compile(f"[{_HARMFUL}{_INVISIBLE}]")
-_UNSAFE_IN_JSON = re.compile(f"[{_HARMFUL[_HARMFUL.index(chr(0x7F)) :]}]")
-_SPACE = re.compile(r"[\t\n\r]+")
-_UUID = re.compile(r"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-")
+# Compiled when first used, which takes longer than to load this module.
+_UNSAFE = f"[{_HARMFUL}{_INVISIBLE}]"
+_UNSAFE_IN_JSON = f"[{_HARMFUL[_HARMFUL.index(chr(0x7F)) :]}]"
+_SPACE = r"[\t\n\r]+"
+_UUID = r"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-"
 
 
 def plain(value: object, longest: int | None = None) -> str:
@@ -28,7 +29,7 @@ def plain(value: object, longest: int | None = None) -> str:
     text = str(value)
     if longest is not None and len(text) > longest:
         text = f"{text[: longest - 1]}…"
-    return _UNSAFE.sub(_escape, _SPACE.sub(" ", text))
+    return re.sub(_UNSAFE, _escape, re.sub(_SPACE, " ", text))
 
 
 def _escape(found: re.Match[str]) -> str:
@@ -40,7 +41,7 @@ def dumps(record: object, *, indent: int | None = None) -> str:
     """JSON that any terminal and any locale can print: what could do harm is escaped, the rest is as it is."""
     separators = (",", ":") if indent is None else None
     whole = json.dumps(record, ensure_ascii=False, indent=indent, separators=separators, default=str)
-    return _UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", whole)
+    return re.sub(_UNSAFE_IN_JSON, lambda found: f"\\u{ord(found[0]):04x}", whole)
 
 
 def masked(key: str) -> str:
@@ -50,7 +51,7 @@ def masked(key: str) -> str:
 
 def short_id(task_id: str) -> str:
     """A task's id for a reader: of a UUID its beginning, which commands take as well where it tells tasks apart."""
-    return task_id[:8] if len(task_id) == 36 and _UUID.match(task_id) else task_id
+    return task_id[:8] if len(task_id) == 36 and re.match(_UUID, task_id) else task_id
 
 
 # ---------------------------------------------------------------------- numbers for a reader

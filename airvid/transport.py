@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import functools
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 
 import h11
 import httpx
 
 from airvid.sockets import Connection, connect
+from airvid.system import Pipe
 
 IN_BULK = "airvid_in_bulk"
 """The request extension by which a body is asked for in bulk."""
@@ -30,10 +31,12 @@ _PORTS = {"http": 80, "https": 443}
 
 
 class Transport(httpx.AsyncBaseTransport):
-    """Connections, one request at a time on each; those that are done are kept for the next, as `limits` say."""
+    """Connections, one request at a time on each; those that are done are kept for the next, as `limits` say.
 
-    def __init__(self, tls: ssl.SSLContext, limits: httpx.Limits) -> None:
-        tls.set_alpn_protocols(["http/1.1"])
+    `tls` gives the context, which plain http does not need. Raises: as `tls` does.
+    """
+
+    def __init__(self, tls: Callable[[], ssl.SSLContext], limits: httpx.Limits) -> None:
         self._tls = tls
         self._limits = limits
         self._idle: list[_Exchange] = []
@@ -53,10 +56,12 @@ class Transport(httpx.AsyncBaseTransport):
     async def _connect(self, origin: Origin, request: httpx.Request) -> Connection:
         scheme, host, port = origin
         allowed = request.extensions["timeout"]["connect"]
+        tls = self._tls() if scheme == "https" else None
         with _told(httpx.ConnectTimeout, httpx.ConnectError):
             connection = await connect(host, port, allowed)
-            if scheme == "https":
-                await connection.start_tls(self._tls, host, allowed)
+            if tls:
+                tls.set_alpn_protocols(["http/1.1"])
+                await connection.start_tls(tls, host, allowed)
         return connection
 
     def _kept(self, origin: Origin) -> _Exchange | None:
@@ -89,7 +94,8 @@ class Transport(httpx.AsyncBaseTransport):
 class _Exchange(httpx.AsyncByteStream):
     """A connection and its parser; as a stream, the body of the answer under way.
 
-    Where it is wanted in bulk, the chunks are views of one buffer that hold until the next is asked for.
+    Where it is wanted in bulk, the chunks are pipes to pour from, or views of one buffer that hold until the next is
+    asked for.
     """
 
     def __init__(self, origin: Origin, connection: Connection, transport: Transport) -> None:
@@ -142,19 +148,28 @@ class _Exchange(httpx.AsyncByteStream):
         while isinstance(event := await self._event(), h11.Data):
             yield bytes(event.data)
 
-    async def _in_bulk(self, left: int) -> AsyncIterator[bytes | memoryview]:
+    async def _in_bulk(self, left: int) -> AsyncIterator[bytes | memoryview | Pipe]:
         """What came with the head, then the rest straight from the socket, for its length is known."""
-        with _told(httpx.ReadTimeout, httpx.ReadError):
-            while isinstance(event := self._next_event(), h11.Data):
-                left -= len(event.data)
-                yield bytes(event.data)
-            while left:
-                room = self._transport.buffer[:left]
-                count = await self._connection.receive_into(room, self._patience)
-                if not count:
-                    raise httpx.RemoteProtocolError(f"closed {left} bytes before the end")
-                left -= count
-                yield room[:count]
+        pipe = Pipe() if self._connection.can_be_piped else None
+        try:
+            with _told(httpx.ReadTimeout, httpx.ReadError):
+                while isinstance(event := self._next_event(), h11.Data):
+                    left -= len(event.data)
+                    yield bytes(event.data)
+                while left:
+                    if pipe is None:
+                        room = self._transport.buffer[:left]
+                        count = await self._connection.receive_into(room, self._patience)
+                    else:
+                        pipe.empty()
+                        count = await self._connection.receive_piped(pipe, left, self._patience)
+                    if not count:
+                        raise httpx.RemoteProtocolError(f"closed {left} bytes before the end")
+                    left -= count
+                    yield room[:count] if pipe is None else pipe
+        finally:
+            if pipe is not None:
+                pipe.close()
 
     async def _send(self, event: h11.Event, patience: float | None) -> None:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from airvid import system
 from airvid.config import sound_key
@@ -12,8 +12,7 @@ from airvid.session import Session
 from airvid.text import masked
 
 
-@dataclass
-class Options:
+class Options(NamedTuple):
     no_verify: bool = False
 
 

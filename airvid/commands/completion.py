@@ -6,8 +6,8 @@ import os
 import shlex
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from airvid import system
 from airvid.config import folder
@@ -19,8 +19,7 @@ _SCRIPTS = {"bash": "airvid.bash", "zsh": "_airvid", "fish": "airvid.fish", "pow
 SHELLS = tuple(_SCRIPTS)
 
 
-@dataclass
-class Options:
+class Options(NamedTuple):
     # The shell that is used here, where it is not named.
     shell: str = ""
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from airvid.config import SETTINGS, checked, setting_name
 from airvid.errors import NotFoundError
 from airvid.session import Session
 
 
-@dataclass
-class Options:
+class Options(NamedTuple):
     key: str
     value: str = ""
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from airvid import clock
 from airvid.commands import ids
@@ -14,11 +15,10 @@ from airvid.tasks import PROCESSING, QUEUED, STATUSES, canonical_status
 from airvid.text import short_id
 
 
-@dataclass
-class Options:
-    ids: list[str] = field(default_factory=list)
+class Options(NamedTuple):
+    ids: Sequence[str] = ()
     all: bool = False
-    status: list[str] = field(default_factory=list)
+    status: Sequence[str] = ()
     older_than: str | None = None
     yes: bool = False
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from airvid import clock, naming
 from airvid.commands import finish, ids, outcome, status
@@ -19,9 +20,8 @@ SIDE_BY_SIDE = 4
 URL_READINGS, URL_PAUSE = 5, 2.0
 
 
-@dataclass
-class Options:
-    ids: list[str] = field(default_factory=list)
+class Options(NamedTuple):
+    ids: Sequence[str] = ()
     output: str | None = None
     force: bool = False
     skip_existing: bool = False

@@ -51,7 +51,7 @@ async def follow_to_end(
                 row.trouble(seen.what)
                 was_running = False
                 continue
-            if seen != task:
+            if seen.facts != task.facts:
                 changed(seen)
             if seen.status != task.status or seen.is_terminal:
                 session.journal.note_task(session.service, seen, ended_now=was_running and seen.is_terminal)

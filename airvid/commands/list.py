@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from airvid import clock
 from airvid.commands import outcome
@@ -17,9 +18,8 @@ from airvid.tasks import DELETED, STATUSES, Sighting, canonical_status
 OURS = ("intended", "waiting", "sent", "unknown", "refused", DELETED)
 
 
-@dataclass
-class Options:
-    status: list[str] = field(default_factory=list)
+class Options(NamedTuple):
+    status: Sequence[str] = ()
     model: str | None = None
     since: str | None = None
     limit: int = 30

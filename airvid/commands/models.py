@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from airvid import request
 from airvid.config import checked
@@ -11,9 +12,8 @@ from airvid.session import Session
 from airvid.tasks import MODES, Model
 
 
-@dataclass
-class Options:
-    names: list[str] = field(default_factory=list)
+class Options(NamedTuple):
+    names: Sequence[str] = ()
     mode: str | None = None
     aspect_ratio: str | None = None
     quality: str | None = None

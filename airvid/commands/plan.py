@@ -277,7 +277,8 @@ async def _ask(session: Session, options: Options) -> tuple[list[Model] | None, 
     needs_price = options.max_cost is not None or bool(budgets(session))
     if options.no_validate and options.model and not needs_price:
         return None, await _present(session)
-    return await asyncio.gather(session.models(), _present(session))
+    models, present = await asyncio.gather(session.models(), _present(session))
+    return models, present
 
 
 async def _present(session: Session) -> Listing | None:

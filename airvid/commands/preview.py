@@ -7,10 +7,9 @@ import stat
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from airvid import clock, screen, system
 from airvid.commands import download, finish, ids
@@ -23,8 +22,7 @@ if TYPE_CHECKING:
     from airvid.frames import Clip, Frame
 
 
-@dataclass
-class Options:
+class Options(NamedTuple):
     what: str
     open: bool = False
 

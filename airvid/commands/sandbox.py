@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from airvid import system
 from airvid.config import folder
@@ -14,8 +14,7 @@ from airvid.sandbox.server import Server
 from airvid.session import Session, check_renderer
 
 
-@dataclass
-class Options:
+class Options(NamedTuple):
     port: int = 0
 
 

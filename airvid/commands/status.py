@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from airvid import clock
 from airvid.commands import ids, outcome
@@ -11,9 +12,8 @@ from airvid.session import Session
 from airvid.tasks import COMPLETED, EXPIRED, FAILED, FRESH_SECONDS, Sighting, Task
 
 
-@dataclass
-class Options:
-    ids: list[str] = field(default_factory=list)
+class Options(NamedTuple):
+    ids: Sequence[str] = ()
     exit_status: bool = False
 
 

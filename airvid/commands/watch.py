@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from airvid import clock, naming
 from airvid.commands import finish, ids, outcome
@@ -16,9 +17,8 @@ from airvid.session import Session
 from airvid.tasks import DELETED, QUEUED, Entry, Sighting, Task
 
 
-@dataclass
-class Options:
-    ids: list[str] = field(default_factory=list)
+class Options(NamedTuple):
+    ids: Sequence[str] = ()
     output: str | None = None
     timeout: str | None = None
     fail_fast: bool = False

@@ -41,9 +41,11 @@ def tool(name: str) -> str:
 
 @contextmanager
 def home(**env: str) -> Iterator[tuple[Path, dict[str, str]]]:
-    """A user's folder, on a disk where the system says which is one, and environment; the working copy is what runs."""
+    """A user's folder, on a disk where the system says which is one, and environment."""
     with tempfile.TemporaryDirectory(prefix="airvid-bench-", dir=_disk()) as folder:
-        yield Path(folder), environment(Path(folder), AIRVID_API_KEY=KEY, **env)
+        about = environment(Path(folder), AIRVID_API_KEY=KEY, **env)
+        del about["PYTHONPATH"]  # what is measured is the installation, whose modules lie where pip put them
+        yield Path(folder), about
 
 
 def _disk() -> str | None:
