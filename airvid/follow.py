@@ -54,7 +54,7 @@ class Shared:
 
     def __init__(self, api: Api) -> None:
         self._api = api
-        self._free_streams = MOST_STREAMS
+        self._free_streams = self._first_streams = MOST_STREAMS
         self._deaf_streams = 0
         self._streams_at = float("-inf")
         self._line = asyncio.Lock()
@@ -70,6 +70,11 @@ class Shared:
         if not self._free_streams or clock.elapsed() < self._streams_at:
             return False
         self._free_streams -= 1
+        # Those that open together at the beginning do not make the polls of the others wait.
+        if self._first_streams:
+            self._first_streams -= 1
+        else:
+            self.spend()
         return True
 
     def give_stream(self, *, was_heard: bool) -> None:
@@ -215,7 +220,6 @@ async def _followed(reader: _Reader, shared: Shared, pace: Pace) -> AsyncGenerat
         before, began, hint = reader.task, clock.elapsed(), 0.0
         streams = clock.elapsed() >= stream_at and shared.take_stream()
         if streams:
-            shared.spend()
             async with aclosing(_streamed(reader, shared)) as sightings:
                 async for seen in sightings:
                     hint = max(hint, _hint(seen))
@@ -225,11 +229,12 @@ async def _followed(reader: _Reader, shared: Shared, pace: Pace) -> AsyncGenerat
             hint = max(hint, LEAST - (clock.elapsed() - began))
             if fruitless >= FRUITLESS_STREAMS:
                 stream_at = clock.elapsed() + STREAM_AGAIN
-            shared.spend()
         seen = await (reader.read() if streams else reader.poll(shared))
         yield seen
         if isinstance(seen, Task) and reader.is_done:
             return
+        if streams:
+            shared.spend()
         hint = max(hint, _hint(seen))
         if isinstance(seen, Task):
             pace.learn(clock.elapsed(), seen.progress)
@@ -257,7 +262,7 @@ async def _streamed(reader: _Reader, shared: Shared) -> AsyncGenerator[Task | Tr
             async for payload in payloads:
                 was_heard = reader.was_seen = True
                 news = reader.task.updated(payload)
-                is_news, reader.task = news != reader.task, news
+                is_news, reader.task = news.facts != reader.task.facts, news
                 if news.is_terminal:
                     return  # the whole record is for the GET to tell
                 if is_news:

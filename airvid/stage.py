@@ -68,7 +68,7 @@ def module_of(command: Sequence[str]) -> ModuleType:
 def options_of(module: ModuleType, values: Mapping[str, Any]) -> Any:
     """The story's Options. A name that Python has taken ends in `_` on the command line's side (`set_`, `all_`)."""
     given = {name.rstrip("_"): value for name, value in values.items() if value is not None}
-    return module.Options(**{name: list(each) if isinstance(each, tuple) else each for name, each in given.items()})
+    return module.Options(**{name: tuple(each) if isinstance(each, list) else each for name, each in given.items()})
 
 
 def _wants_color(refused: bool) -> bool:

@@ -57,7 +57,7 @@ def bars(lines: list[str]) -> int:
 
 
 def test_twelve_rows_on_eight_lines_do_not_tear(tmp_path: Path, server: Server, env: dict[str, str]) -> None:
-    server.emulator.pace = Pace(queued=0.2, processing=8)
+    server.emulator.pace = Pace(queued=0.2, processing=4)
     submit(server, 12)
     terminal = Terminal(["watch"], cwd=tmp_path, env=env, columns=80, rows=8)
     terminal.until(lambda each: "more: " in each.text and "%" in each.text)

@@ -10,13 +10,31 @@ import json
 import pytest
 from conftest import KEY, World
 
+from airvid.follow import MOST_STREAMS, TURN
+from airvid.pace import LEAST
 from airvid.sandbox.emulator import Fault, Pace, Request, Response
 
 TASKS, SECONDS = 100, 900
-# More than so many streams are not tried at the beginning; where one is refused, its task is read.
-STREAMS = 8
+# More streams are not tried at the beginning; where one is refused, its task is read.
+STREAMS = MOST_STREAMS
 EVER = 10**9
 SSE = {"Content-Type": "text/event-stream"}
+
+
+def make(world: World, count: int, processing: float) -> list[str]:
+    """Tasks that all begin now and take so many seconds."""
+    world.emulator.pace, world.emulator.slots = Pace(queued=0, processing=processing), count
+    body = b'{"model":"wan-2.6","prompt":"fox"}'
+    order = Request("POST", "/v1/video/generations", {"authorization": f"Bearer {KEY}"}, body)
+    tasks = [json.loads(world.emulator.handle(order, world.clock.now()).body)["task_id"] for _ in range(count)]
+    world.emulator.requests.clear()
+    return tasks
+
+
+def test_who_gets_no_stream_is_not_kept_waiting_by_those_who_do(world: World) -> None:
+    tasks, began = make(world, STREAMS + 4, 8), world.clock.now()
+    assert world.airvid("watch", *tasks).code == 0
+    assert world.clock.now() - began < 8 + LEAST * 1.2 + TURN * 4
 
 
 @pytest.mark.parametrize(
@@ -29,11 +47,7 @@ SSE = {"Content-Type": "text/event-stream"}
     ],
 )
 def test_a_hundred_tasks_are_asked_for_once_a_second_at_the_most(world: World, streams: Response | None) -> None:
-    world.emulator.pace, world.emulator.slots = Pace(queued=0, processing=36_000), TASKS
-    body = b'{"model":"wan-2.6","prompt":"fox"}'
-    order = Request("POST", "/v1/video/generations", {"authorization": f"Bearer {KEY}"}, body)
-    tasks = [json.loads(world.emulator.handle(order, world.clock.now()).body)["task_id"] for _ in range(TASKS)]
-    world.emulator.requests.clear()
+    tasks = make(world, TASKS, 36_000)
     if streams:
         world.emulator.faults.append(Fault("stream", streams, times=EVER))
     began = world.clock.now()

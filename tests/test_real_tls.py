@@ -97,6 +97,24 @@ def test_with_ssl_cert_file_it_works_and_the_key_stays_with_the_api(server: Serv
         assert ("authorization" in request.headers) is not request.storage
 
 
+def test_one_trust_store_serves_all_connections(user: User, roots: str, tmp_path: Path) -> None:
+    """The clips', the list's, and each POST's own: it takes longer to read than a request."""
+    user.customise(
+        f"""
+import ssl
+make = ssl.create_default_context
+def counted(*rest, **more):
+    with open({str(tmp_path / "made")!r}, "a") as note:
+        note.write("one")
+    return make(*rest, **more)
+ssl.create_default_context = counted
+"""
+    )
+    done = user.airvid("create", "fox", "-m", "wan-2.6", "-n", "2", "-o", "{n}.mp4", SSL_CERT_FILE=roots)
+    assert (done.returncode, user.left) == (0, {"1.mp4", "2.mp4"}), done.stderr
+    assert (tmp_path / "made").read_text() == "one"
+
+
 @pytest.mark.skipif(OPENSSL is None, reason="openssl is not installed")
 def test_ssl_cert_dir_works_too(user: User, tmp_path: Path) -> None:
     done = user.airvid("models", SSL_CERT_DIR=hashed(tmp_path / "roots", ROOT))

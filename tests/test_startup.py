@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import pytest
@@ -145,23 +144,6 @@ def test_http_needs_no_certificates(line: str, tmp_path: Path, env: dict[str, st
     _, (code, seen) = run(TLS_PROBE, line.split(), tmp_path, env)
     assert code == 0
     assert seen.count("certificates") == 0
-
-
-def test_https_makes_one_trust_store(world: World) -> None:
-    """However many connections there are: the clip's, the list's, and each POST's own."""
-    made: list[str] = []
-
-    def watch(frame: FrameType, event: str, _: object) -> None:
-        if event == "call" and frame.f_code.co_name == "trust_store":
-            made.append(frame.f_code.co_filename)
-
-    world.env.setenv("AIRVID_BASE_URL", "https://api.test/v1")
-    sys.setprofile(watch)
-    try:
-        result = world.airvid("create", "fox", "-n", "2", "--wait", "-o", "{n}.mp4")
-    finally:
-        sys.setprofile(None)
-    assert (result.code, len(made)) == (0, 1)
 
 
 def test_a_long_run_collects_its_garbage_again(world: World) -> None:

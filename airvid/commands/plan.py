@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +51,10 @@ class Options:
     quality: str | None = None
     mode: str | None = None
     image: str | None = None
-    reference: list[str] = field(default_factory=list)
+    reference: Sequence[str] = ()
     seed: int | None = None
     sound: bool | None = None
-    set: list[str] = field(default_factory=list)
+    set: Sequence[str] = ()
     count: int | None = None
     max_cost: Any = None
     dry_run: bool = False
