@@ -39,8 +39,10 @@ class Connection:
 
     async def receive_into(self, buffer: memoryview, timeout: float | None) -> int:
         """Fill a buffer with what there is; how many bytes that was, 0 at the end."""
-        receive = self._records_into if isinstance(self._socket, ssl.SSLSocket) else self._socket.recv_into
-        return await self._when_ready(functools.partial(receive, buffer), timeout, writing=False)
+        act = functools.partial(self._socket.recv_into, buffer)
+        if isinstance(self._socket, ssl.SSLSocket):
+            act = functools.partial(_records_into, self._socket, buffer)
+        return await self._when_ready(act, timeout, writing=False)
 
     async def receive_piped(self, pipe: Pipe, most: int, timeout: float | None) -> int:
         """Fill a pipe with what there is, up to `most` bytes; how many that was, 0 at the end."""
@@ -50,21 +52,6 @@ class Connection:
     def can_be_piped(self) -> bool:
         """Whether the bytes on the line are the bytes that are sent, and the system can pass them on by itself."""
         return Pipe.can_be_had() and not isinstance(self._socket, ssl.SSLSocket)
-
-    def _records_into(self, buffer: memoryview) -> int:
-        """TLS gives 16 kB at a time: as many as there are."""
-        count = 0
-        while count < len(buffer):
-            try:
-                more = self._socket.recv_into(buffer[count:])
-            except ssl.SSLWantReadError:
-                if not count:
-                    raise
-                break
-            if not more:
-                break
-            count += more
-        return count
 
     async def send(self, data: bytes, timeout: float | None) -> None:
         rest = memoryview(data)
@@ -109,6 +96,23 @@ class Connection:
                 pass
             async with asyncio.timeout(timeout):
                 await _ready(self._socket, writing=writing)
+
+
+def _records_into(secured: ssl.SSLSocket, buffer: memoryview) -> int:
+    """As `recv_into`, which gives 16 kB at a time, for as many records as there are."""
+    read: Callable[[int, memoryview], Any] = secured.read  # without the questions that `recv_into` asks at each
+    count, length = 0, len(buffer)
+    while count < length:
+        try:
+            more = read(length - count, buffer[count:])
+        except ssl.SSLWantReadError:
+            if not count:
+                raise
+            break
+        if not more:
+            break
+        count += more
+    return count
 
 
 async def _ready(waiting: socket.socket, *, writing: bool) -> None:

@@ -83,8 +83,10 @@ class Transport(httpx.AsyncBaseTransport):
 
     @functools.cached_property
     def buffer(self) -> memoryview:
-        """One for all connections: it is emptied before anything else runs."""
-        return memoryview(bytearray(BULK))
+        """One for all connections: it is emptied before anything else runs. Pages of its own are copied faster."""
+        import mmap
+
+        return memoryview(mmap.mmap(-1, BULK))
 
     async def aclose(self) -> None:
         while self._idle:
