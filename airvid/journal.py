@@ -170,6 +170,7 @@ class Journal:
         What was seen completed was charged, and stays so when the server calls it expired a day later.
         A journal that cannot be written never stops a paid clip.
         """
+        ours = self.by_task(base_url, (task.task_id for task in tasks))
         self._note(
             "UPDATE clip SET status = :status, error = coalesce(:error, error),"
             " cost_cents = coalesce(:cost, cost_cents), created = coalesce(created, :created),"
@@ -189,6 +190,7 @@ class Journal:
                     "ended_at": clock.now() if ended_now else None,
                 }
                 for task in tasks
+                if task.task_id in ours
             ),
         )
 

@@ -41,6 +41,8 @@ def dumps(record: object, *, indent: int | None = None) -> str:
     """JSON that any terminal and any locale can print: what could do harm is escaped, the rest is as it is."""
     separators = (",", ":") if indent is None else None
     whole = json.dumps(record, ensure_ascii=False, indent=indent, separators=separators, default=str)
+    if whole.isascii() and "\x7f" not in whole:
+        return whole
     return re.sub(_UNSAFE_IN_JSON, lambda found: f"\\u{ord(found[0]):04x}", whole)
 
 

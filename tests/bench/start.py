@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from airvid.pages import PAGES
 
-from . import process, servers
+from . import journal, process, servers
 from .rows import Line, Sides, Theme, times
 
 FLOOR = "python -I -c pass"
@@ -32,8 +32,9 @@ TLS_LINES = (
 @contextmanager
 def sides() -> Iterator[Sides]:
     """The interpreter, what needs no network, and single calls of an API on loopback."""
-    with process.home() as (_, env), servers.canned(_answers()) as url:
+    with process.home() as (folder, env), servers.canned(_answers()) as url:
         env["AIRVID_BASE_URL"] = url
+        journal.fill(folder / "data" / "airvid" / "journal.db", url)
         ours = ["--version", *HELP, STATUS, LIST]
         yield {
             FLOOR: process.timed(*process.FLOOR, env=env),
