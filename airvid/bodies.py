@@ -18,7 +18,7 @@ _GZIP = 31  # zlib's word for a gzip header and 32 kB of window
 
 
 async def inflated(response: httpx.Response) -> AsyncIterator[bytes]:
-    """The body's bytes.
+    """The body's bytes; where it was asked for in bulk and is not encoded, its chunks as they come (`http.Chunk`).
 
     Raises: UnavailableError where it is encoded otherwise than by gzip, or ends in the midst of it; as the response.
     """

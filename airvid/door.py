@@ -74,7 +74,7 @@ def _is_narrow() -> bool:
 def entry() -> NoReturn:
     """The console script. Collecting garbage and tidying up before the end cost more than all that is done here."""
     gc.disable()
-    if sys.path[0] == os.path.dirname(sys.executable):
+    if sys.executable and sys.path[0] == os.path.dirname(sys.executable):
         del sys.path[0]  # the script's own folder holds no modules, and would be looked into for each that is loaded
     code = main(sys.argv[1:])
     for stream in (sys.stdout, sys.stderr):

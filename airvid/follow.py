@@ -66,15 +66,18 @@ class Shared:
         self.followed = 0
 
     def take_stream(self) -> bool:
-        """Whether a stream may be opened; `give_stream` belongs to every True."""
+        """Whether a stream may be opened, which is accounted for; `give_stream` belongs to every True."""
         if not self._free_streams or clock.elapsed() < self._streams_at:
             return False
-        self._free_streams -= 1
-        # Those that open together at the beginning do not make the polls of the others wait.
+        # The run's first ones, which open together, do not make the polls of the others wait. Where there are more
+        # tasks than places, later ones have to: streams that keep on ending would take every turn.
         if self._first_streams:
             self._first_streams -= 1
+        elif self.followed > MOST_STREAMS and clock.elapsed() < self._turn_at:
+            return False
         else:
             self.spend()
+        self._free_streams -= 1
         return True
 
     def give_stream(self, *, was_heard: bool) -> None:
@@ -224,17 +227,17 @@ async def _followed(reader: _Reader, shared: Shared, pace: Pace) -> AsyncGenerat
                 async for seen in sightings:
                     hint = max(hint, _hint(seen))
                     yield seen
-            fruitless = 0 if reader.task.facts != before.facts else fruitless + 1
             # A stream that ends at once is no better than polling, and must not ask more often.
-            hint = max(hint, LEAST - (clock.elapsed() - began))
+            too_short = LEAST - (clock.elapsed() - began)
+            hint = max(hint, too_short)
+            fruitless = 0 if reader.task.facts != before.facts and too_short <= 0 else fruitless + 1
             if fruitless >= FRUITLESS_STREAMS:
                 stream_at = clock.elapsed() + STREAM_AGAIN
+            shared.spend()
         seen = await (reader.read() if streams else reader.poll(shared))
         yield seen
         if isinstance(seen, Task) and reader.is_done:
             return
-        if streams:
-            shared.spend()
         hint = max(hint, _hint(seen))
         if isinstance(seen, Task):
             pace.learn(clock.elapsed(), seen.progress)

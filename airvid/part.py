@@ -75,7 +75,9 @@ class Part:
         self._can_split = False
         self._tells_end = True
         self.spans = [Span(0, None)]
-        if not self._recall(os.fstat(file.fileno()).st_size):
+        # Bytes that the file surely has: fewer, and somebody has cut it.
+        self._size = os.fstat(file.fileno()).st_size
+        if not self._recall(self._size):
             self._begin(self.spans[0], None, None)
 
     # ------------------------------------------------------------------ what is there
@@ -131,6 +133,7 @@ class Part:
             self._sidecar.unlink(missing_ok=True)
             self._file.seek(0)
             self._file.truncate()
+            self._size = 0
             span.at, span.end, span.reach, self.spans = 0, total, total, [span]
             if validator:
                 self._remember()
@@ -234,18 +237,22 @@ class Part:
         raise CutError(why)
 
     def write(self, span: Span, chunk: Chunk) -> bool:
-        """Put bytes where they belong; False once the span is filled. Raises: NotVideoError, CutError."""
+        """Put bytes where they belong; False once the span is filled. Raises: NotVideoError, CutError, FileError."""
         began, left, span.is_flowing = span.at, span.left, True
         if left is not None and len(chunk) > left and span.end == self.total:
             self._reject(span, "the server sent more than the file it announced")
-        end = began + min(len(chunk), len(chunk) if left is None else left)
+        end = began + (len(chunk) if left is None else min(len(chunk), left))
         try:
+            if os.fstat(self._file.fileno()).st_size < self._size:
+                self._sidecar.unlink(missing_ok=True)  # which vouches for bytes that are not there any more
+                raise FileError(f"{self.path} was cut short meanwhile")
             self._file.seek(began)
             while span.at < end:  # unbuffered: it may take less than all
                 if isinstance(chunk, system.Pipe):
                     span.at += chunk.pour(self._file, end - span.at)
                 else:
                     span.at += self._file.write(memoryview(chunk)[span.at - began : end - began])
+            self._size = max(self._size, span.at)
             if not self._grows_at_its_end:
                 self._remember()
         except OSError as error:

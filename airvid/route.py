@@ -74,6 +74,7 @@ class Routes:
         if self._tls is None:
             try:
                 self._tls = trust_store()
+                self._tls.set_alpn_protocols(["http/1.1"])
             except OSError as error:
                 named = os.environ.get("SSL_CERT_FILE", "")
                 raise UnavailableError(

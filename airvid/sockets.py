@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import io
 import itertools
 import os
 import select
@@ -45,13 +46,14 @@ class Connection:
         return await self._when_ready(act, timeout, writing=False)
 
     async def receive_piped(self, pipe: Pipe, most: int, timeout: float | None) -> int:
-        """Fill a pipe with what there is, up to `most` bytes; how many that was, 0 at the end."""
-        return await self._when_ready(functools.partial(pipe.fill, self._socket, most), timeout, writing=False)
+        """Fill a pipe with what there is, up to `most` bytes; how many that was, 0 at the end.
 
-    @property
-    def can_be_piped(self) -> bool:
-        """Whether the bytes on the line are the bytes that are sent, and the system can pass them on by itself."""
-        return Pipe.can_be_had() and not isinstance(self._socket, ssl.SSLSocket)
+        Raises: also io.UnsupportedOperation, where the bytes on the line are not those that were sent (TLS), or the
+        system does not pass them on.
+        """
+        if isinstance(self._socket, ssl.SSLSocket):
+            raise io.UnsupportedOperation
+        return await self._when_ready(functools.partial(pipe.fill, self._socket, most), timeout, writing=False)
 
     async def send(self, data: bytes, timeout: float | None) -> None:
         rest = memoryview(data)
@@ -105,7 +107,7 @@ def _records_into(secured: ssl.SSLSocket, buffer: memoryview) -> int:
     while count < length:
         try:
             more = read(length - count, buffer[count:])
-        except ssl.SSLWantReadError:
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             if not count:
                 raise
             break
@@ -186,7 +188,7 @@ async def _dial(family: socket.AddressFamily, address: Any) -> socket.socket:
 async def _addresses(host: str, port: int) -> list[Address]:
     """The addresses of a host, the families by turns, as the system prefers them. Raises: OSError."""
     try:
-        # As bytes: text would have the codec for international names loaded, which by now it is not.
+        # As bytes: for text, the codec of international names would be loaded.
         found = socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     except (OSError, UnicodeError):
         found = await _looked_up(host, port)

@@ -1,4 +1,4 @@
-"""What differs between operating systems, in one place: signals, locks, modes, syncing, opening a file.
+"""What differs between operating systems, in one place: signals, locks, modes, syncing, pipes, trust, opening a file.
 
 POSIX is what is meant; Windows gets the nearest portable thing.
 """
@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 import errno
 import functools
+import io
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -27,10 +29,11 @@ DOUBLED = 0.3
 # What is still to be done for a terminal by a process that ends at once.
 before_abort: Callable[[], None] | None = None
 if TYPE_CHECKING:
-    import socket
     import ssl
 
 IS_WINDOWS = sys.platform == "win32"
+# How a socket, a file system or a sandbox says that it does not splice.
+_CANNOT_SPLICE = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM})
 # Ctrl-C, a polite kill, and a closed terminal. Windows knows the first two.
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
@@ -202,61 +205,85 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def _splice(source: int, target: int, most: int) -> int:
+    """Raises: io.UnsupportedOperation where the system, a file system or a sandbox does not do that; OSError."""
+    if sys.platform == "linux":
+        try:
+            return os.splice(source, target, most, flags=os.SPLICE_F_NONBLOCK)
+        except OSError as error:
+            if error.errno not in _CANNOT_SPLICE:
+                raise
+    raise io.UnsupportedOperation
+
+
 class Pipe:
     """Bytes on their way from a socket to a file by a pipe of the kernel's, never seen by the program (Linux).
 
-    It is filled, then poured; its length is what is in it. Raises: OSError.
+    It is filled, then poured; its length is what is in it. Whoever shares it pours before anything else runs.
     """
 
     # Bytes, the most that a user may ask for.
     ROOM = 1 << 20
 
-    @staticmethod
-    def can_be_had() -> bool:
-        return hasattr(os, "splice")
-
     def __init__(self) -> None:
-        import fcntl
+        """Raises: OSError where it cannot be had, or not as large as is worth having."""
+        self._size = 0
+        self._read_end, self._write_end = os.pipe()
+        if sys.platform == "linux":
+            import fcntl
 
-        self._end, self._mouth = os.pipe()
-        self._content = 0
+            try:
+                fcntl.fcntl(self._write_end, fcntl.F_SETPIPE_SZ, self.ROOM)
+            except OSError:
+                self.close()
+                raise
+
+    @staticmethod
+    def open() -> Pipe | None:
+        """A pipe, or None where there is none that is worth having."""
         try:
-            fcntl.fcntl(self._mouth, fcntl.F_SETPIPE_SZ, self.ROOM)
+            return Pipe() if hasattr(os, "splice") else None
         except OSError:
-            pass  # who has many pipes gets no large ones
+            return None
 
     def __len__(self) -> int:
-        return self._content
+        return self._size
 
     def fill(self, source: socket.socket, most: int) -> int:
-        """Take up to `most` bytes that a socket has; 0 at its end. Raises: BlockingIOError where it has none yet."""
-        self._content = os.splice(source.fileno(), self._mouth, min(most, self.ROOM))
-        return self._content
+        """Take up to `most` bytes that a socket has; 0 at its end. What nobody poured is let go of before.
+
+        Raises: BlockingIOError where it has none yet; io.UnsupportedOperation where they do not come this way; OSError.
+        """
+        while self._size:
+            self._size -= len(os.read(self._read_end, self._size))
+        for _ in range(2):
+            try:
+                self._size = _splice(source.fileno(), self._write_end, min(most, self.ROOM))
+                return self._size
+            except BlockingIOError:
+                source.recv(1, socket.MSG_PEEK)  # blocks as well, unless bytes came meanwhile or are marked as urgent
+        raise io.UnsupportedOperation
 
     def pour(self, file: IO[bytes], most: int) -> int:
-        """Write up to `most` bytes where an unbuffered file stands; how many it took."""
+        """Write up to `most` bytes where an unbuffered file stands; how many it took. Raises: OSError."""
         try:
-            count = os.splice(self._end, file.fileno(), most)
-        except OSError as error:
-            if error.errno != errno.EINVAL:
-                raise
-            # A file system that cannot: by hand.
-            count = 0
-            rest = memoryview(os.read(self._end, most))
-            while rest:
-                written = file.write(rest)
-                count, rest = count + written, rest[written:]
-        self._content -= count
+            count = _splice(self._read_end, file.fileno(), most)
+        except io.UnsupportedOperation:
+            return self._pour_by_hand(file, most)
+        self._size -= count
         return count
 
-    def empty(self) -> None:
-        """Let go of what nobody wanted."""
-        while self._content:
-            self._content -= len(os.read(self._end, self._content))
+    def _pour_by_hand(self, file: IO[bytes], most: int) -> int:
+        content = os.read(self._read_end, most)
+        self._size -= len(content)
+        rest = memoryview(content)
+        while rest:
+            rest = rest[file.write(rest) :]
+        return len(content)
 
     def close(self) -> None:
-        os.close(self._end)
-        os.close(self._mouth)
+        os.close(self._read_end)
+        os.close(self._write_end)
 
 
 def try_lock(file: IO[bytes]) -> bool:

@@ -95,7 +95,7 @@ def canonical_status(value: object) -> str:
 
 
 class Task(NamedTuple):
-    """One generation on the server, as last read."""
+    """One generation on the server, as last read. For what is news, compare `facts`."""
 
     task_id: str
     status: str

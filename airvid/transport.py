@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import io
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
@@ -60,7 +61,6 @@ class Transport(httpx.AsyncBaseTransport):
         with _told(httpx.ConnectTimeout, httpx.ConnectError):
             connection = await connect(host, port, allowed)
             if tls:
-                tls.set_alpn_protocols(["http/1.1"])
                 await connection.start_tls(tls, host, allowed)
         return connection
 
@@ -88,9 +88,21 @@ class Transport(httpx.AsyncBaseTransport):
 
         return memoryview(mmap.mmap(-1, BULK))
 
+    @functools.cached_property
+    def pipe(self) -> Pipe | None:
+        """As the buffer, one for all connections."""
+        return Pipe.open()
+
+    def drop_pipe(self) -> None:
+        """Bytes do not come this way: from now on, by the buffer."""
+        if self.pipe is not None:
+            self.pipe.close()
+        self.pipe = None
+
     async def aclose(self) -> None:
         while self._idle:
             self._idle.pop().close()
+        self.drop_pipe()
 
 
 class _Exchange(httpx.AsyncByteStream):
@@ -144,34 +156,35 @@ class _Exchange(httpx.AsyncByteStream):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         if self._bulk_left >= WORTH:
-            async for view in self._in_bulk(self._bulk_left):
-                yield view  # type: ignore[misc]  # as good as bytes for whoever writes them
+            async for chunk in self._in_bulk(self._bulk_left):
+                yield chunk  # type: ignore[misc]  # to whoever asked for it in bulk
             return
         while isinstance(event := await self._event(), h11.Data):
             yield bytes(event.data)
 
     async def _in_bulk(self, left: int) -> AsyncIterator[bytes | memoryview | Pipe]:
         """What came with the head, then the rest straight from the socket, for its length is known."""
-        pipe = Pipe() if self._connection.can_be_piped else None
-        try:
-            with _told(httpx.ReadTimeout, httpx.ReadError):
-                while isinstance(event := self._next_event(), h11.Data):
-                    left -= len(event.data)
-                    yield bytes(event.data)
-                while left:
-                    if pipe is None:
-                        room = self._transport.buffer[:left]
-                        count = await self._connection.receive_into(room, self._patience)
-                    else:
-                        pipe.empty()
-                        count = await self._connection.receive_piped(pipe, left, self._patience)
-                    if not count:
-                        raise httpx.RemoteProtocolError(f"closed {left} bytes before the end")
-                    left -= count
-                    yield room[:count] if pipe is None else pipe
-        finally:
-            if pipe is not None:
-                pipe.close()
+        with _told(httpx.ReadTimeout, httpx.ReadError):
+            while isinstance(event := self._next_event(), h11.Data):
+                left -= len(event.data)
+                yield bytes(event.data)
+            while left:
+                chunk = await self._receive(left)
+                if not len(chunk):
+                    raise httpx.RemoteProtocolError(f"closed {left} bytes before the end")
+                left -= len(chunk)
+                yield chunk
+
+    async def _receive(self, most: int) -> memoryview | Pipe:
+        """What the socket has: in the pipe where it goes through one, else in the buffer."""
+        if (pipe := self._transport.pipe) is not None:
+            try:
+                await self._connection.receive_piped(pipe, most, self._patience)
+                return pipe
+            except io.UnsupportedOperation:
+                self._transport.drop_pipe()
+        room = self._transport.buffer[:most]
+        return room[: await self._connection.receive_into(room, self._patience)]
 
     async def _send(self, event: h11.Event, patience: float | None) -> None:
         try:

@@ -115,6 +115,12 @@ def test_a_partial_payload_takes_nothing_away(world: World, stream: Stream) -> N
     assert seen[-1]["status"] == "completed"
 
 
+def test_an_unknown_key_that_changes_is_no_news(world: World, stream: Stream) -> None:
+    stream.says(*((due, event({**HALFWAY, "heartbeat": due})) for due in (5, 10, 20, 30)))
+    told = [json.loads(line) for line in world.airvid("watch", stream.task, "--json").lines]
+    assert {each["heartbeat"] for each in told if each["progress"] == 42} == {5}
+
+
 def test_a_payload_about_another_task_is_passed_over(stream: Stream) -> None:
     stream.says((20, event({"task_id": "other", "status": "failed"})), (66, event({"status": "completed"})))
     assert "failed" not in stream.watch()[1]

@@ -119,6 +119,20 @@ def test_what_has_begun_stays_where_it_is(part: Part) -> None:
     assert part.take() is second
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_part_that_somebody_cuts_short_is_given_up_and_vouched_for_no_more(part: Part, count: int) -> None:
+    """Writing on beyond the end would give the hole the length that is expected."""
+    spans = [begin(part), *(join(part) for _ in range(count - 1))]
+    for span in spans:
+        assert span
+        feed(part, span, 5000)
+    os.truncate(part.path, 1000)
+    assert spans[-1]
+    with pytest.raises(FileError, match="cut short"):
+        feed(part, spans[-1], 5000)
+    assert not part.path.with_name(part.path.name + ".json").exists()
+
+
 @pytest.mark.parametrize(("tag", "ranges"), [(TAG, "none"), (TAG, ""), ('W/"v1"', "bytes"), ("", "bytes")])
 def test_without_ranges_or_a_strong_validator_one_connection_does_it_all(part: Part, tag: str, ranges: str) -> None:
     begin(part, tag, ranges)

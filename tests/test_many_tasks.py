@@ -6,18 +6,18 @@ What that takes in memory and processor time is measured by tests/bench/watch.py
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 from conftest import KEY, World
 
-from airvid.follow import MOST_STREAMS, TURN
+from airvid.follow import TURN
 from airvid.pace import LEAST
-from airvid.sandbox.emulator import Fault, Pace, Request, Response
+from airvid.sandbox.emulator import Pace, Request, Response
 
 TASKS, SECONDS = 100, 900
 # More streams are not tried at the beginning; where one is refused, its task is read.
-STREAMS = MOST_STREAMS
-EVER = 10**9
+STREAMS = 8
 SSE = {"Content-Type": "text/event-stream"}
 
 
@@ -31,29 +31,59 @@ def make(world: World, count: int, processing: float) -> list[str]:
     return tasks
 
 
+def is_stream(request: Request) -> bool:
+    return request.path.endswith("/stream")
+
+
 def test_who_gets_no_stream_is_not_kept_waiting_by_those_who_do(world: World) -> None:
     tasks, began = make(world, STREAMS + 4, 8), world.clock.now()
     assert world.airvid("watch", *tasks).code == 0
     assert world.clock.now() - began < 8 + LEAST * 1.2 + TURN * 4
+    assert next(at for at, request in world.emulator.requests if not is_stream(request)) - began <= TURN
+
+
+def telling(status: str, lasting: float) -> Callable[[World, int], Response]:
+    """Streams that tell one event, which is news, and close after so many seconds."""
+
+    def answer(world: World, number: int) -> Response:
+        event = f'event: state\ndata: {{"status":"{status}","progress":{number % 90}}}\n\n'.encode()
+        return Response(200, SSE, chunks=((world.clock.now() + lasting, event),))
+
+    return answer
 
 
 @pytest.mark.parametrize(
-    "streams",
+    "stream",
     [
         pytest.param(None, id="streams"),
-        pytest.param(Response(501, {}, b"no streams here"), id="refused"),
-        pytest.param(Response(404), id="not found"),
-        pytest.param(Response(200, SSE, chunks=()), id="end at once"),
+        pytest.param(lambda *_: Response(501, {}, b"no streams here"), id="refused"),
+        pytest.param(lambda *_: Response(404), id="not found"),
+        pytest.param(lambda *_: Response(200, SSE, chunks=()), id="end at once"),
+        pytest.param(telling("processing", 0), id="end at once with news"),
+        pytest.param(telling("processing", 1), id="end soon with news"),
+        pytest.param(telling("completed", 0), id="tell of an end that is none"),
     ],
 )
-def test_a_hundred_tasks_are_asked_for_once_a_second_at_the_most(world: World, streams: Response | None) -> None:
+def test_a_hundred_tasks_are_asked_for_once_a_second_at_the_most(
+    world: World, stream: Callable[[World, int], Response] | None
+) -> None:
     tasks = make(world, TASKS, 36_000)
-    if streams:
-        world.emulator.faults.append(Fault("stream", streams, times=EVER))
+    asked: list[float] = []
+    lists: list[float] = []
+
+    def answer(request: Request) -> Response | None:
+        asked.append(world.clock.now() - began)
+        if request.path.endswith("/tasks"):
+            lists.append(asked[-1])
+        return stream(world, len(asked)) if stream and is_stream(request) else None
+
+    world.answer = answer
     began = world.clock.now()
     result = world.airvid("watch", *tasks, "--timeout", str(SECONDS))
     assert (result.code, world.clock.now() - began) == (10, SECONDS)
-    asked = [at - began for at, _ in world.emulator.requests]
+    assert len(asked) <= SECONDS + STREAMS
+    # Who has no stream is not forgotten over those who have.
+    assert len(lists) >= SECONDS / 60
     for end in range(60, SECONDS + 1, 60):
-        beginning = 2 * STREAMS if end == 60 else 0
-        assert 0 < sum(end - 60 <= at < end for at in asked) <= 60 + beginning
+        # Streams that end together are each followed by a reading, for which the polls make up.
+        assert sum(end - 60 <= at < end for at in asked) <= 60 + STREAMS

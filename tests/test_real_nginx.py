@@ -16,7 +16,6 @@ from real import CLIP, OTHER, LinkedEmulator, Nginx, User, make_tasks, needs_ngi
 from airvid.sandbox.emulator import Pace
 from airvid.sandbox.server import Server
 from airvid.transfer import SYNC_EVERY
-from airvid.transport import WORTH
 
 pytestmark = needs_nginx
 
@@ -48,18 +47,6 @@ def test_a_clip_is_saved_in_one_request_without_the_key(tmp_path: Path, server: 
         assert (done.returncode, done.stdout) == (0, "fox.mp4\n"), done.stderr
         assert [(each["status"], each["key"], each["range"]) for each in nginx.log] == [(200, "", "")]
     assert (user.target.read_bytes(), user.left) == (CLIP, {"fox.mp4"})
-
-
-@pytest.mark.parametrize("machine", ["", "import os; vars(os).pop('splice', None)"], ids=["as it is", "without splice"])
-def test_a_long_clip_comes_past_the_parser(tmp_path: Path, server: Server, user: User, machine: str) -> None:
-    clip = tiny_mp4(random.Random(5).randbytes(2 * WORTH))
-    user.customise(machine)
-    with Nginx(tmp_path / "nginx") as nginx:
-        shelve(nginx, server, clip)
-        [task] = make_tasks(server)
-        done = user.airvid("download", task, "-o", "fox.mp4")
-        assert done.returncode == 0, done.stderr
-    assert (user.target.read_bytes() == clip, user.left) == (True, {"fox.mp4"})
 
 
 def test_killed_midway_only_the_rest_is_sent(tmp_path: Path, server: Server, user: User) -> None:

@@ -29,8 +29,8 @@ def resolves_to(monkeypatch: pytest.MonkeyPatch, *addresses: tuple[socket.Addres
     """The name `api.test` stands for these addresses."""
     real = socket.getaddrinfo
 
-    def look_up(host: str, port: int, *rest: Any, **more: Any) -> list[Any]:
-        if host != "api.test":
+    def look_up(host: str | bytes, port: int, *rest: Any, **more: Any) -> list[Any]:
+        if host not in ("api.test", b"api.test"):
             return real(host, port, *rest, **more)
         if more.get("flags"):
             raise socket.gaierror(socket.EAI_NONAME, "not a number")

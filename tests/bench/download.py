@@ -24,10 +24,10 @@ _START = "{airvid, 1 kB:.0f} ms of it are the program's start and one call"
 
 DISK_LINES = (
     Line("1 GiB to disk", "airvid", "curl -s -o", times(0.65),
-         f"the disk, which curl does not wait for, and one copy a byte; {_START}"),
+         f"the disk, which curl does not wait for, and one copy a byte, from the pipe; {_START}"),
 )  # fmt: skip
 LINES = (
-    Line("1 GiB to tmpfs", "airvid, tmpfs", "curl, tmpfs", times(0.85), f"two copies a byte; {_START}"),
+    Line("1 GiB to tmpfs", "airvid, tmpfs", "curl, tmpfs", times(0.85), f"one copy a byte, from the pipe; {_START}"),
     Line("1 GiB over https to tmpfs", "airvid, https", "curl, https", times(1.05), f"one core's TLS; {_START}"),
     Line("1 GiB, uncapped, where ranges can be had", "airvid, tmpfs", "airvid, no ranges", times(1.25),
          "a line that is full gets no second connection"),
@@ -40,7 +40,7 @@ CAPPED_LINES = (
 MEMORY_LINES = (
     Line("memory of a 20 MB download", "20 MB", None, at_most(32), "httpx itself: 22 MB", "MB"),
     Line("memory of a 1 GiB download", "1 GiB", None, at_most(32), "httpx itself: 22 MB", "MB"),
-    Line("memory of 1 GiB against 20 MB", "1 GiB", "20 MB", times(1.1), "one buffer, whatever the length", "MB"),
+    Line("memory of 1 GiB against 20 MB", "1 GiB", "20 MB", times(1.1), "one pipe, whatever the length", "MB"),
 )
 
 
