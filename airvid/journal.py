@@ -170,7 +170,8 @@ class Journal:
         What was seen completed was charged, and stays so when the server calls it expired a day later.
         A journal that cannot be written never stops a paid clip.
         """
-        ours = self.by_task(base_url, (task.task_id for task in tasks))
+        # One that could not be written down yet is ours, too; the next write makes up for it.
+        ours = {*self.by_task(base_url, (task.task_id for task in tasks)), *(task.task_id for _, task in self._owed)}
         self._note(
             "UPDATE clip SET status = :status, error = coalesce(:error, error),"
             " cost_cents = coalesce(:cost, cost_cents), created = coalesce(created, :created),"

@@ -17,7 +17,7 @@ from desk import Desk, task
 
 from airvid import clock
 from airvid.api import Listing
-from airvid.errors import PaymentError
+from airvid.errors import FileError, PaymentError
 from airvid.journal import SENT_WINDOW
 from airvid.submit import Submitter
 from airvid.tasks import Entry, Task
@@ -50,6 +50,20 @@ def test_a_create_goes_from_intent_to_task(desk: Desk) -> None:
     assert desk.state(entry) == "waiting"
     entry = desk.journal.mark_known(entry, task(expires_at=NOON + DAY))
     assert (entry.state, entry.task_id, entry.expires_at) == ("queued", "t-1", NOON + DAY)
+
+
+def test_an_id_that_could_not_be_written_is_written_with_the_next_word_on_its_task(desk: Desk) -> None:
+    entry = desk.sent()
+    with contextlib.closing(sqlite3.connect(desk.journal.path, isolation_level=None)) as other:
+        layout = other.execute("PRAGMA user_version").fetchone()[0]
+        other.execute("PRAGMA user_version = 99")
+        with pytest.raises(FileError):
+            desk.journal.mark_known(entry, task())
+        other.execute(f"PRAGMA user_version = {layout}")
+    desk.journal.note_task(entry.base_url, task(status="processing"))
+    found = desk.another().entry(entry.id)
+    assert found
+    assert (found.task_id, found.status) == ("t-1", "processing")
 
 
 def test_what_is_written_is_there_for_other_processes_at_once(desk: Desk) -> None:
