@@ -227,10 +227,9 @@ async def _followed(reader: _Reader, shared: Shared, pace: Pace) -> AsyncGenerat
                 async for seen in sightings:
                     hint = max(hint, _hint(seen))
                     yield seen
+            fruitless = 0 if reader.task.facts != before.facts else fruitless + 1
             # A stream that ends at once is no better than polling, and must not ask more often.
-            too_short = LEAST - (clock.elapsed() - began)
-            hint = max(hint, too_short)
-            fruitless = 0 if reader.task.facts != before.facts and too_short <= 0 else fruitless + 1
+            hint = max(hint, LEAST - (clock.elapsed() - began))
             if fruitless >= FRUITLESS_STREAMS:
                 stream_at = clock.elapsed() + STREAM_AGAIN
             shared.spend()
