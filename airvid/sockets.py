@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import io
 import itertools
 import os
 import select
@@ -46,13 +45,10 @@ class Connection:
         return await self._when_ready(act, timeout, writing=False)
 
     async def receive_piped(self, pipe: Pipe, most: int, timeout: float | None) -> int:
-        """Fill a pipe with what there is, up to `most` bytes; how many that was, 0 at the end.
+        """Fill a pipe with what is on the line (plain, not TLS), up to `most` bytes; how many that was, 0 at the end.
 
-        Raises: also io.UnsupportedOperation, where the bytes on the line are not those that were sent (TLS), or the
-        system does not pass them on.
+        Raises: also io.UnsupportedOperation, where the system does not pass them on.
         """
-        if isinstance(self._socket, ssl.SSLSocket):
-            raise io.UnsupportedOperation
         return await self._when_ready(functools.partial(pipe.fill, self._socket, most), timeout, writing=False)
 
     async def send(self, data: bytes, timeout: float | None) -> None:

@@ -95,8 +95,8 @@ class Transport(httpx.AsyncBaseTransport):
 
     def drop_pipe(self) -> None:
         """Bytes do not come this way: from now on, by the buffer."""
-        if self.pipe is not None:
-            self.pipe.close()
+        if (pipe := vars(self).get("pipe")) is not None:  # none is made only to be closed
+            pipe.close()
         self.pipe = None
 
     async def aclose(self) -> None:
@@ -177,7 +177,7 @@ class _Exchange(httpx.AsyncByteStream):
 
     async def _receive(self, most: int) -> memoryview | Pipe:
         """What the socket has: in the pipe where it goes through one, else in the buffer."""
-        if (pipe := self._transport.pipe) is not None:
+        if self.origin[0] == "http" and (pipe := self._transport.pipe) is not None:
             try:
                 await self._connection.receive_piped(pipe, most, self._patience)
                 return pipe

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import socket
 import ssl
 import threading
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
+
+from conftest import KEY
+
+from airvid.http import Timeouts, Wire
 
 
 class Door:
@@ -73,6 +79,50 @@ class Door:
             for way in ways:
                 way.cancel()
             far_writer.close()
+
+
+@contextmanager
+def answering(
+    answer: Callable[[socket.socket, threading.Event], None], tls: ssl.SSLContext | None = None
+) -> Iterator[str]:
+    """A server that has read a request of each connection when `answer` gets it, one after the other; its address.
+
+    The event is set at the end: who waits for it waits in vain before. A client that has had enough is no error.
+    """
+    with closing(socket.create_server(("127.0.0.1", 0))) as listening:
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = listening.accept()
+                except OSError:
+                    return  # shut down
+                with connection, suppress(ConnectionError, ssl.SSLError):
+                    secured = connection if tls is None else tls.wrap_socket(connection, server_side=True)
+                    with secured:
+                        secured.recv(65_536)
+                        answer(secured, ended)
+
+        ended = threading.Event()
+        server = threading.Thread(target=serve)
+        server.start()
+        try:
+            yield f"http{'s' if tls else ''}://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            ended.set()
+            listening.shutdown(socket.SHUT_RDWR)
+            server.join()
+
+
+@asynccontextmanager
+async def wired(url: str, **timeouts: float) -> AsyncIterator[Wire]:
+    """The wire to an API there, for twenty seconds."""
+    wire = Wire(f"{url}/v1", KEY, timeouts=Timeouts(**timeouts), use_proxies=False)
+    try:
+        async with asyncio.timeout(20):
+            yield wire
+    finally:
+        await wire.aclose()
 
 
 async def read_head(reader: asyncio.StreamReader) -> tuple[str, list[str], dict[str, str]]:

@@ -8,15 +8,14 @@ import io
 import json
 import os
 import socket
-import ssl
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import httpx
 import pytest
 from conftest import KEY, World, json_answer, tiny_mp4
+from doors import answering, certificate, pem, wired
 from store import CLIP, HALF, OTHER, TAG, Broken, Store, begun, rest, whole
 from test_follow import SSE, event
 
@@ -24,7 +23,6 @@ from airvid import mp4, system
 from airvid.answers import error_message
 from airvid.bodies import LONGEST_EVENT, PIECE, inflated
 from airvid.errors import FileError, UnavailableError
-from airvid.http import Timeouts, Wire
 from airvid.sandbox.emulator import Fault, Request, Response
 
 DONE = {"status": "completed", "progress": 100}
@@ -299,36 +297,16 @@ def test_a_part_that_lost_bytes_meanwhile_is_fetched_anew(store: Store) -> None:
 # ---------------------------------------------------------------------- the line itself
 
 
-@contextmanager
-def answering(*pieces: bytes) -> Iterator[str]:
-    """A server that answers each request with these bytes, and goes on with the last ones; its address."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as listening:
+def dripping(*pieces: bytes) -> Callable[[socket.socket, threading.Event], None]:
+    """These bytes, and on and on the last ones."""
 
-        def serve() -> None:
-            while True:
-                try:
-                    connection, _ = listening.accept()
-                except OSError:
-                    return
-                with connection:
-                    connection.recv(65_536)
-                    try:
-                        for piece in pieces:
-                            connection.sendall(piece)
-                        while not ended.wait(0.02):
-                            connection.sendall(pieces[-1])
-                    except ConnectionError:
-                        pass  # the client has had enough
+    def answer(connection: socket.socket, ended: threading.Event) -> None:
+        for piece in pieces:
+            connection.sendall(piece)
+        while not ended.wait(0.02):
+            connection.sendall(pieces[-1])
 
-        ended = threading.Event()
-        server = threading.Thread(target=serve)
-        server.start()
-        try:
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        finally:
-            ended.set()
-            listening.shutdown(socket.SHUT_RDWR)
-            server.join()
+    return answer
 
 
 @pytest.mark.parametrize(
@@ -345,46 +323,27 @@ def answering(*pieces: bytes) -> Iterator[str]:
 )
 def test_a_server_that_drips_does_not_hold_us(pieces: tuple[bytes, ...], told: str) -> None:
     async def fetch(url: str) -> None:
-        wire = Wire(f"{url}/v1", KEY, timeouts=Timeouts(connect=0.1, read=0.2), use_proxies=False)
-        try:
-            async with asyncio.timeout(20), wire.fetch(f"{url}/clip.mp4", {}):
-                pass
-        finally:
-            await wire.aclose()
+        async with wired(url, connect=0.1, read=0.2) as wire, wire.fetch(f"{url}/clip.mp4", {}):
+            pass
 
-    with answering(*pieces) as url, pytest.raises(UnavailableError, match=told):
+    with answering(dripping(*pieces)) as url, pytest.raises(UnavailableError, match=told):
         asyncio.run(fetch(url))
 
 
 def test_over_tls_an_end_without_a_good_bye_is_a_break(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trustme = pytest.importorskip("trustme")
     authority = trustme.CA()
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(tls)
-    authority.cert_pem.write_to_path(str(tmp_path / "roots.pem"))
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "roots.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", pem(tmp_path, authority))
 
-    def serve(listening: socket.socket) -> None:
-        connection, _ = listening.accept()
-        with tls.wrap_socket(connection, server_side=True) as secured:
-            secured.recv(65_536)
-            secured.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + CLIP[:HALF])
-            # What closes is TCP alone.
+    def answer(connection: socket.socket, _: threading.Event) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + CLIP[:HALF])
+        # What closes is TCP alone.
 
     async def fetch(url: str) -> None:
-        wire = Wire(f"{url}/v1", KEY, use_proxies=False)
-        try:
-            async with wire.fetch(f"{url}/clip.mp4", {}) as body:
-                async for _ in body.chunks:
-                    pass
-        finally:
-            await wire.aclose()
+        async with wired(url) as wire, wire.fetch(f"{url}/clip.mp4", {}) as body:
+            async for _ in body.chunks:
+                pass
 
-    with closing(socket.create_server(("127.0.0.1", 0))) as listening:
-        server = threading.Thread(target=serve, args=(listening,))
-        server.start()
-        try:
-            with pytest.raises(UnavailableError, match="broke"):
-                asyncio.run(fetch(f"https://127.0.0.1:{listening.getsockname()[1]}"))
-        finally:
-            server.join()
+    with answering(answer, certificate(authority.issue_cert("127.0.0.1"))) as url:
+        with pytest.raises(UnavailableError, match="broke"):
+            asyncio.run(fetch(url))

@@ -8,16 +8,15 @@ import io
 import os
 import random
 import socket
-import ssl
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
-from conftest import KEY
+from doors import answering, certificate, pem, wired
 
-from airvid.http import Body, Wire
+from airvid.http import Body
 from airvid.system import Pipe
 from airvid.transport import WORTH
 
@@ -25,54 +24,15 @@ CONTENT = random.Random(4).randbytes(WORTH + 12_345)
 needs_pipe = pytest.mark.skipif(Pipe.open() is None, reason="this system has no such pipe")
 
 
-@contextmanager
-def serving(content: bytes = CONTENT, tls: ssl.SSLContext | None = None) -> Iterator[str]:
-    """A server that answers each connection's one request with `content`, in uneven pieces; its address."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as listening:
-
-        def answer(connection: socket.socket) -> None:
-            sizes = random.Random(5)
-            connection.recv(65_536)
-            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(content))
-            rest = memoryview(content)
-            while rest:
-                size = sizes.randint(1, 300_000)
-                connection.sendall(rest[:size])
-                rest = rest[size:]
-                ended.wait(0.001)  # so that whoever reads runs dry
-
-        def serve() -> None:
-            while True:
-                try:
-                    connection, _ = listening.accept()
-                except OSError:
-                    return  # shut down
-                with connection, suppress(ConnectionError, ssl.SSLError):
-                    if tls is None:
-                        answer(connection)
-                        continue
-                    with tls.wrap_socket(connection, server_side=True) as secured:
-                        answer(secured)
-
-        ended = threading.Event()
-        server = threading.Thread(target=serve)
-        server.start()
-        try:
-            yield f"http{'s' if tls else ''}://127.0.0.1:{listening.getsockname()[1]}"
-        finally:
-            ended.set()
-            listening.shutdown(socket.SHUT_RDWR)
-            server.join()
-
-
-@asynccontextmanager
-async def wired(url: str) -> AsyncIterator[Wire]:
-    wire = Wire(f"{url}/v1", KEY, use_proxies=False)
-    try:
-        async with asyncio.timeout(20):
-            yield wire
-    finally:
-        await wire.aclose()
+def uneven(connection: socket.socket, ended: threading.Event) -> None:
+    """All of CONTENT, in uneven pieces."""
+    sizes, rest = random.Random(5), memoryview(CONTENT)
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(rest))
+    while rest:
+        size = sizes.randint(1, 300_000)
+        connection.sendall(rest[:size])
+        rest = rest[size:]
+        ended.wait(0.001)  # so that whoever reads runs dry
 
 
 async def poured(body: Body, file: io.FileIO, most: int) -> tuple[int, bytes, set[str]]:
@@ -111,7 +71,7 @@ def test_what_nobody_takes_never_holds_up_the_rest(file: io.FileIO, most: int) -
         async with wired(url) as wire, wire.fetch(f"{url}/clip.mp4", {}) as body:
             return await poured(body, file, most)
 
-    with serving() as url:
+    with answering(uneven) as url:
         seen, expected, kinds = asyncio.run(fetch(url))
     assert (seen, "Pipe" in kinds) == (len(CONTENT), True)
     assert content(file) == expected
@@ -120,16 +80,13 @@ def test_what_nobody_takes_never_holds_up_the_rest(file: io.FileIO, most: int) -
 def test_tls_comes_in_records_byte_for_byte(file: io.FileIO, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trustme = pytest.importorskip("trustme")
     authority = trustme.CA()
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(tls)
-    authority.cert_pem.write_to_path(str(tmp_path / "roots.pem"))
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "roots.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", pem(tmp_path, authority))
 
     async def fetch(url: str) -> set[str]:
         async with wired(url) as wire, wire.fetch(f"{url}/clip.mp4", {}) as body:
             return (await poured(body, file, len(CONTENT)))[2]
 
-    with serving(tls=tls) as url:
+    with answering(uneven, certificate(authority.issue_cert("127.0.0.1"))) as url:
         assert "memoryview" in asyncio.run(fetch(url))
     assert content(file) == CONTENT
 
@@ -156,7 +113,7 @@ def test_one_pipe_serves_all_answers_and_goes_with_the_connections() -> None:
         return counts
 
     before = descriptors()
-    with serving() as url:
+    with answering(uneven) as url:
         counts = asyncio.run(fetch(url))
     assert len(counts) == 5
     assert counts[-1] <= counts[0] + 1  # the server's end of a connection is in this process, too
@@ -279,7 +236,7 @@ def test_a_system_that_refuses_to_splice_gets_the_bytes_by_hand(
         async with wired(url) as wire, wire.fetch(f"{url}/clip.mp4", {}) as body:
             await poured(body, file, len(CONTENT))
 
-    with serving() as url:
+    with answering(uneven) as url:
         asyncio.run(fetch(url))
     assert content(file) == CONTENT
 
@@ -294,6 +251,6 @@ def test_a_system_without_pipes_to_spare_does_without(file: io.FileIO, monkeypat
         async with wired(url) as wire, wire.fetch(f"{url}/clip.mp4", {}) as body:
             return (await poured(body, file, len(CONTENT)))[2]
 
-    with serving() as url:
+    with answering(uneven) as url:
         assert "Pipe" not in asyncio.run(fetch(url))
     assert content(file) == CONTENT

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import gc
+import json
 import os
 import subprocess
 import sys
@@ -144,6 +145,22 @@ def test_http_needs_no_certificates(line: str, tmp_path: Path, env: dict[str, st
     _, (code, seen) = run(TLS_PROBE, line.split(), tmp_path, env)
     assert code == 0
     assert seen.count("certificates") == 0
+
+
+@pytest.mark.parametrize("is_its_own", [True, False])
+def test_the_script_s_folder_and_no_other_is_not_looked_into(is_its_own: bool, tmp_path: Path) -> None:
+    first = str(Path(sys.executable).parent if is_its_own else tmp_path)
+    probe = f"""
+import json, os, sys
+from airvid.door import entry
+sys.path.insert(0, {first!r})
+os._exit = lambda code: print(json.dumps([sys.path[0], code]))
+sys.argv = ["airvid", "--version"]
+entry()
+"""
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    found, code = json.loads(done.stdout.splitlines()[-1])
+    assert (found == first, code) == (not is_its_own, 0)
 
 
 def test_a_long_run_collects_its_garbage_again(world: World) -> None:
