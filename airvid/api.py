@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 from airvid.answers import Answer
 from airvid.errors import UnavailableError, UsageError
 from airvid.http import Wire
-from airvid.tasks import Model, Task, error_text, is_task_id
+from airvid.tasks import Task, error_text, is_task_id
+
+if TYPE_CHECKING:
+    from airvid.models import Model
 
 # A command without a --timeout gives up on an unreachable or failing server after about a minute (contract §3).
 PATIENCE = 60.0
@@ -84,6 +87,8 @@ def _path(task_id: str) -> str:
 
 
 def _models(answer: Answer) -> list[Model] | None:
+    from airvid.models import Model
+
     entries = answer.data.get("data") if isinstance(answer.data, dict) else answer.data
     if not isinstance(entries, list):
         return None

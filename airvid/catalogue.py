@@ -12,7 +12,7 @@ TYPE_CHECKING = False  # `typing` and `dataclasses` cost as much as the interpre
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from airvid.tasks import Model
+    from airvid.models import Model
 
 # What no honest list has.
 _MOST_MODELS, _MOST_VALUES, _LONGEST = 2000, 50, 200

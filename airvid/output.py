@@ -13,20 +13,21 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
-from airvid import secret, system, terminal, views
+from airvid import secret, system, terminal
 from airvid.errors import AirvidError, FileError, Interrupted, SeveralErrors
-from airvid.tasks import COMPLETED, Model, Sighting
+from airvid.tasks import COMPLETED, Sighting
 from airvid.terminal import styled
 from airvid.text import dumps, masked, money, plain, size, usd
-from airvid.views import Cell, Column
 
 if TYPE_CHECKING:
+    from airvid.models import Model
     from airvid.tables import Painter
+    from airvid.views import Cell, Column
 
-# What the provider's keys look like: one that was typed in the wrong place is not repeated.
-_KEY_LIKE = re.compile(r"\b(?:sk-air-|airf_oat_|afk-)[\w.-]{8,}")
+# What the provider's keys look like: one that was typed in the wrong place is not repeated. (Compiled when first used.)
+_KEY_LIKE = r"\b(?:sk-air-|airf_oat_|afk-)[\w.-]{8,}"
 # Bytes of a file name that are no UTF-8, as Python keeps them.
-_NO_UNICODE = re.compile("[\udc80-\udcff]")
+_NO_UNICODE = "[\udc80-\udcff]"
 # A sentence of an error is for reading; what goes on beyond this is not.
 _LONGEST_SENTENCE, _LONGEST_NAME, _LONGEST_TRACE = 2000, 200, 10_000
 # The signal that a Unix tool dies of when its reader has gone (contract 2.5); Windows has none of that name.
@@ -114,7 +115,7 @@ class Output:
         return styled(text, style) if self.color and (self.stderr.isatty() or self._forces_color) else text
 
     def _talk(self, line: str) -> None:
-        line = _KEY_LIKE.sub(lambda found: masked(found[0]), self._without_secret(line))
+        line = re.sub(_KEY_LIKE, lambda found: masked(found[0]), self._without_secret(line))
         try:
             if self.step_aside:
                 self.step_aside(True)
@@ -175,7 +176,7 @@ class Output:
 
     def _takes_bytes(self, path: str) -> bool:
         """Whether a path is no Unicode, but harmless otherwise, and a program reads it, which wants to use it."""
-        text = _NO_UNICODE.sub("", path)
+        text = re.sub(_NO_UNICODE, "", path)
         return text != path and text == plain(text) and not self.is_terminal
 
     def _without_secret(self, line: str) -> str:
@@ -239,7 +240,10 @@ class Output:
             records = [seen.record() for seen in sightings]
             for record in [records] if as_array else records:
                 self.emit(record)
-        elif self.is_terminal and not as_array and len(sightings) == 1:
+            return
+        from airvid import views
+
+        if self.is_terminal and not as_array and len(sightings) == 1:
             self._draw(lambda painter: painter.card(views.task_card(sightings[0])))
         else:
             self._rows(views.TASK_COLUMNS, sightings, views.task_cells, views.task_fields)
@@ -248,8 +252,10 @@ class Output:
         """The journal's entries, with the estimate beside what was settled. As JSON one array."""
         if self.as_json:
             self.emit([seen.record() for seen in sightings])
-        else:
-            self._rows(views.TASK_COLUMNS, sightings, views.task_cells, views.entry_fields)
+            return
+        from airvid import views
+
+        self._rows(views.TASK_COLUMNS, sightings, views.task_cells, views.entry_fields)
 
     def ids(self, ids: Iterable[str]) -> None:
         """Task ids, one a line; as JSON one array."""
@@ -262,6 +268,8 @@ class Output:
 
     def models(self, models: Sequence[Model], seconds: float | None) -> None:
         """The listing: what each can do, and what a clip of `seconds` (its minimum if None) costs."""
+        from airvid import views
+
         if self.as_json:
             self.emit([views.model_record(model, seconds) for model in models])
             return
@@ -274,6 +282,8 @@ class Output:
 
     def model(self, model: Model, seconds: float | None) -> None:
         """One model's whole record: a card, or a key a line."""
+        from airvid import views
+
         if self.is_terminal:
             self._draw(lambda painter: painter.card(views.model_card(model, seconds)))
             return
@@ -286,6 +296,8 @@ class Output:
             for name, value, source in rows:
                 self.emit({"name": name, "value": value, "source": source})
             return
+        from airvid.views import Cell, Column
+
         columns = (Column("SETTING", 9), Column("VALUE", 8, gives="wrap"), Column("FROM", 5, gives="wrap"))
         self._rows(columns, rows, lambda row: [Cell(each) for each in _setting(row)], _setting)
 

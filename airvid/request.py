@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from airvid.errors import AirvidError, FileError, UsageError
-from airvid.tasks import MODES, Model
+from airvid.models import Model
+from airvid.tasks import MODES
 
 # Keys of the body that have an option of their own: set there, they are checked and priced.
 _OWN_OPTIONS = {

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from airvid.api import Api
     from airvid.follow import Shared
     from airvid.http import Timeouts
+    from airvid.models import Model
     from airvid.progress import Progress
     from airvid.sandbox.server import Server
-    from airvid.tasks import Model
 
 
 class Common(NamedTuple):

@@ -146,6 +146,8 @@ async def connect(host: str, port: int, timeout: float | None) -> Connection:
 async def _connect(host: str, port: int) -> socket.socket:
     """A connection to the first address of `host` that takes one. Raises: OSError."""
     waiting, trials, errors = await _addresses(host, port), set[asyncio.Task[socket.socket]](), list[OSError]()
+    if len(waiting) == 1:
+        return await _dial(*waiting[0])
     try:
         while waiting or trials:
             if waiting:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from airvid import clock, retry
@@ -251,10 +251,14 @@ class Submitter:
 
 
 def settle_unknown(
-    journal: Journal, service: str, listing: Listing, note: Callable[[str], None], warn: Callable[[str], None]
+    journal: Journal,
+    unsettled: Sequence[tuple[Entry, set[str] | None]],
+    listing: Listing,
+    note: Callable[[str], None],
+    warn: Callable[[str], None],
 ) -> None:
     """Give creates of unknown fate, of this or an earlier run, the one task in the list that each can have made."""
-    for entry, present in journal.unsettled(service):
+    for entry, present in unsettled:
         candidates = matches(listing, journal, entry, entry.request, present)
         try:
             if len(candidates) == 1 and journal.adopt(entry, candidates[0]):

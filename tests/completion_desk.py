@@ -9,7 +9,8 @@ import pytest
 
 from airvid import catalogue
 from airvid.journal import Journal
-from airvid.tasks import Caps, Model, Task
+from airvid.models import Caps, Model
+from airvid.tasks import Task
 
 SERVICE, OTHER = "https://api.airforce/v1", "https://other.test/v1"
 # An id with everything in it that a shell could trip over.

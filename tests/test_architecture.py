@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent / "airvid"
 
 # The nouns, the errors, the clock and the operating system are for everyone; a room may use itself.
-EVERYWHERE = {"airvid", "tasks", "errors", "clock", "system"}
+EVERYWHERE = {"airvid", "tasks", "models", "errors", "clock", "system"}
 INSTRUMENTS = {"follow", "transfer", "part", "submit", "output", "progress", "journal", "config"}
 VIEW = {"screen", "frames", "sheet"}
 # Words flow down: a module may import those named here, and nothing else of airvid.
@@ -79,6 +79,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "answers": {"retry"},
     "retry": set(),
     "tasks": set(),
+    "models": set(),
     "errors": set(),
     "clock": set(),
     "system": set(),

@@ -92,7 +92,7 @@ def test_list_in_another_terminal_while_we_look_up_takes_nothing_away(world: Wor
     seen: list[int] = []
 
     def settle(journal: Journal, listing: Listing) -> None:
-        settle_unknown(journal, API, listing, lambda _: None, pytest.fail)
+        settle_unknown(journal, journal.unsettled(API), listing, lambda _: None, pytest.fail)
 
     def answer(request: Request) -> Response:
         told = world.emulator.handle(request, world.clock.now() + 3600 * hours)

@@ -45,9 +45,14 @@ HEAVY |= {
     "difflib",
     "http.server",
     "airvid.sandbox",
+    "airvid.models",
+    "airvid.submit",
+    "airvid.views",
 }
 LOCAL = {"typing", "re", "asyncio", "sqlite3"}
 WIRE = LOCAL | {"httpx"}
+VIEWS = {"airvid.views"}
+CREATE = WIRE | VIEWS | {"airvid.models", "airvid.submit"}
 MAY_LOAD: dict[str, set[str]] = {
     "--version": set(),
     "": set(),
@@ -60,21 +65,21 @@ MAY_LOAD: dict[str, set[str]] = {
     "help json": set(),
     "help create": set(),
     "config path": LOCAL,
-    "config list": LOCAL,
+    "config list": LOCAL | VIEWS,
     "config get model": LOCAL,
     "auth status": LOCAL,
-    "list --local": LOCAL,
+    "list --local": LOCAL | VIEWS,
     "list --local --json --search fox": LOCAL,
-    "status ID": WIRE,
+    "status ID": WIRE | VIEWS,
     "status ID --json": WIRE,
-    "status -q ID --exit-status": WIRE,
+    "status -q ID --exit-status": WIRE | VIEWS,
     "list --json": WIRE,
-    "list --status completed": WIRE,
-    "models --json": WIRE,
-    "create fox --dry-run": WIRE,
-    "create fox -m wan-2.6 --json": WIRE,
-    "watch ID": WIRE | {"httpx_sse"},
-    "download ID -o -": WIRE,
+    "list --status completed": WIRE | VIEWS,
+    "models --json": WIRE | VIEWS | {"airvid.models"},
+    "create fox --dry-run": CREATE,
+    "create fox -m wan-2.6 --json": CREATE,
+    "watch ID": WIRE | VIEWS | {"httpx_sse"},
+    "download ID -o -": WIRE | VIEWS,
     "delete ID -y": WIRE,
     "list --limit x": {"typing", "re", "typer", "difflib", "asyncio", "uuid"},  # all of it Typer's
 }

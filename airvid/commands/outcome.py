@@ -37,7 +37,8 @@ def as_told(error: AirvidError | OSError) -> AirvidError:
 
 def take_note(session: Session, listing: Listing) -> None:
     """What the server's list tells the journal: how tasks stand, and what became of creates of unknown fate."""
-    from airvid.submit import settle_unknown
-
     session.journal.note_task(session.service, *listing.tasks)
-    settle_unknown(session.journal, session.service, listing, session.out.note, session.out.warn)
+    if unsettled := session.journal.unsettled(session.service):
+        from airvid.submit import settle_unknown
+
+        settle_unknown(session.journal, unsettled, listing, session.out.note, session.out.warn)

@@ -14,10 +14,10 @@ from airvid.api import Listing
 from airvid.commands import finish, preview
 from airvid.config import checked
 from airvid.errors import AirvidError, AuthError, FileError, PaymentError, UnavailableError, UsageError, complain
+from airvid.models import Model
 from airvid.naming import Naming
 from airvid.request import Wish
 from airvid.session import Session
-from airvid.tasks import Model
 from airvid.text import money
 
 # Options that environment and config file may set, too.
