@@ -1,4 +1,4 @@
-"""What is generated from the live command line: the door's pages of help, the man pages, the README's reference."""
+"""What is generated from the live command line: the door's pages of help, the man page, the README's reference."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from airvid import __version__, cli, layout, topics
 ROOT = Path(__file__).parent.parent
 PAGES = ROOT / "airvid" / "pages.py"
 GRAMMAR = ROOT / "airvid" / "grammar.py"
-MAN = ROOT / "airvid" / "man"
+MAN = ROOT / "airvid" / "man" / "airvid.1"
 README = ROOT / "README.md"
 _KINDS = {"StringParamType": "text", "IntParamType": "number"}
 WRITTEN_BY = "by `pytest --update-golden` from cli.py"
@@ -195,56 +195,62 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-# ---------------------------------------------------------------------- man pages
+# ---------------------------------------------------------------------- the man page
 
 
-def man_pages() -> dict[str, str]:
-    """The source of every man page, by its file's name."""
-    return {each.name.replace(" ", "-") + ".1": _man_page(each) for each in commands()}
-
-
-def _man_page(each: Described) -> str:
-    title = each.name.replace(" ", "-")
-    usage = " ".join(each.command.collect_usage_pieces(each.ctx))
+def man_page() -> str:
+    """The source of airvid(1): every command, and the topics of `airvid help`."""
+    program, *others = commands()
+    panels = layout.panels(program.command, program.ctx)
     lines = [
         f'.\\" Written {WRITTEN_BY}.',
-        f'.TH "{_roff(title.upper())}" 1 "" "airvid {__version__}" "airvid"',
+        f'.TH "AIRVID" 1 "" "airvid {__version__}" "airvid"',
         ".SH NAME",
-        f"{_roff(title)} \\- {_roff(each.summary)}",
+        f"airvid \\- {_roff(program.summary)}",
         ".SH SYNOPSIS",
-        f"\\fB{_roff(each.name)}\\fR {_roff(usage)}",
+        f"\\fBairvid\\fR {_usage(program)}",
         ".SH DESCRIPTION",
-        *(_roff(line) if line else ".PP" for line in each.command.help.splitlines()),
+        *_paragraphs(program.command.help),
+        ".SH EXAMPLES",
+        *_as_it_stands(program.examples),
     ]
-    if each.is_group:
-        lines.append(".SH COMMANDS")
-        for name, command in each.command.commands.items():
-            lines += _entry(f"{each.name} {name}", command.help.splitlines()[0])
-    for name, records in layout.panels(each.command, each.ctx).items():
-        lines.append(f'.SH "{name.upper()}"')
-        for flags, says in records:
-            lines += _entry(flags, says)
-    lines += [".SH EXAMPLES", ".nf", *map(_roff, each.examples), ".fi"]
-    if each.words:
-        lines += _exits(each)
-        parent = "airvid" if len(each.words) == 1 else f"airvid-{each.words[0]}"
-        lines += [".SH SEE ALSO", f".BR {_roff(parent)} (1)"]
-    else:
-        for topic, text in topics.TOPICS.items():
-            _, _, body = text.partition("\n\n")
-            lines += [f'.SH "{topic.replace("-", " ").upper()}"', ".nf", *map(_roff, body.rstrip().splitlines()), ".fi"]
-        others = [f"airvid-{'-'.join(found.words)}" for found in commands()[1:]]
-        lines += [".SH SEE ALSO", *(f".BR {_roff(name)} (1){',' if name != others[-1] else ''}" for name in others)]
+    for name in ("Options", layout.COMMON):
+        lines += [f'.SH "{name.upper()}"', *_entries(panels[name])]
+    lines.append(".SH COMMANDS")
+    for each in others:
+        if not each.is_group:
+            lines += _section(each)
+    for topic, text in topics.TOPICS.items():
+        _, _, body = text.partition("\n\n")
+        lines += [f'.SH "{topic.replace("-", " ").upper()}"', *_as_it_stands(body.rstrip().splitlines())]
     return "\n".join(lines) + "\n"
 
 
-def _entry(term: str, says: str) -> list[str]:
-    return [".TP", f"\\fB{_roff(term)}\\fR", _roff(says)]
+def _section(each: Described) -> list[str]:
+    """One command's part of the page; what is common to all stands before them."""
+    lines = [f".SS {_roff(each.name)} {_usage(each)}", *_paragraphs(each.command.help)]
+    for name, records in layout.panels(each.command, each.ctx).items():
+        if name != layout.COMMON:
+            lines += _entries(records)
+    _, _, exits = each.command.epilog.partition("Exit codes:\n")
+    told = [".PP", f"Exit codes: {_roff(' '.join(exits.split()))}"] if exits else []
+    return [*lines, ".PP", *_as_it_stands(each.examples), *told]
 
 
-def _exits(each: Described) -> list[str]:
-    _, _, told = each.command.epilog.partition("Exit codes:\n")
-    return [".SH EXIT STATUS", *(_roff(line.strip()) for line in told.splitlines())] if told else []
+def _usage(each: Described) -> str:
+    return _roff(" ".join(each.command.collect_usage_pieces(each.ctx)))
+
+
+def _paragraphs(text: str) -> list[str]:
+    return [_roff(line) if line else ".PP" for line in text.splitlines()]
+
+
+def _as_it_stands(lines: list[str]) -> list[str]:
+    return [".nf", *map(_roff, lines), ".fi"]
+
+
+def _entries(records: list[tuple[str, str]]) -> list[str]:
+    return [line for flags, says in records for line in (".TP", f"\\fB{_roff(flags)}\\fR", _roff(says))]
 
 
 def _roff(text: str) -> str:

@@ -77,7 +77,7 @@ def meaning(parsed: Any) -> tuple[tuple[str, ...], Any, Any]:
     return command, stage.options_of(stage.module_of(command), values) if values else None, common
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=800, deadline=None)
 @given(words())
 def test_both_read_the_same_wherever_the_door_reads(arguments: list[str]) -> None:
     parsed = parse(arguments)

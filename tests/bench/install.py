@@ -24,7 +24,14 @@ LINES = (
         "of {packages:.0f} that pip resolves",
         "packages",
     ),
-    Line("base install: our wheel", "wheel", None, at_most(200), "pages of help and the man pages are in it", "kB"),
+    Line(
+        "base install: our wheel",
+        "wheel",
+        None,
+        at_most(200),
+        "pages of help, a man page, four shells' completion and the sandbox are in it",
+        "kB",
+    ),
 )
 
 
