@@ -9,8 +9,7 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from airvid import clock, retry
 from airvid.api import Api
@@ -40,8 +39,7 @@ GONE_SECONDS = 60.0
 URL_SECONDS = 30.0
 
 
-@dataclass(frozen=True)
-class Trouble:
+class Trouble(NamedTuple):
     """What keeps the task from being seen just now; it is waited out."""
 
     what: str

@@ -16,7 +16,6 @@ import shutil
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -44,17 +43,17 @@ class CutError(UnavailableError):
     """The bytes ended before the file did, or are others than asked for."""
 
 
-@dataclass(eq=False)
 class Span:
     """Bytes still to come, from `at` to before `end` (None: to wherever the file ends); `is_taken`: under way."""
 
-    at: int
-    end: int | None
-    is_taken: bool = False
-    # Whether any of it has come since.
-    is_flowing: bool = False
-    # Where the answer that fills it ends, of which others may have taken over the rest.
-    reach: int | None = None
+    def __init__(self, at: int, end: int | None) -> None:
+        self.at = at
+        self.end = end
+        self.is_taken = False
+        # Whether any of it has come since.
+        self.is_flowing = False
+        # Where the answer that fills it ends, of which others may have taken over the rest.
+        self.reach: int | None = None
 
     @property
     def left(self) -> int | None:

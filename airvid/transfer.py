@@ -11,8 +11,8 @@ import os
 import random
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from airvid import clock, retry, system
 from airvid.errors import UnavailableError
@@ -26,8 +26,7 @@ PATIENCE = 60.0
 SYNC_EVERY = 64 << 20
 
 
-@dataclass(frozen=True)
-class Received:
+class Received(NamedTuple):
     """So many bytes of the file are here; `total` where the server told."""
 
     done: int
