@@ -8,7 +8,6 @@ import stat
 import string
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -24,12 +23,12 @@ _VALUE_BYTES = 100
 _LONGEST_SUFFIX = ".part.json"
 
 
-@dataclass(frozen=True)
 class Naming:
     """Where clips go. `template` is a path with {fields}; None stands for standard output."""
 
-    template: str | None
-    count: int = 1
+    def __init__(self, template: str | None, count: int = 1) -> None:
+        self.template = template
+        self.count = count
 
     @classmethod
     def parse(cls, output: str, count: int) -> Naming:

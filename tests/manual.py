@@ -201,7 +201,6 @@ def _cell(text: str) -> str:
 def man_page() -> str:
     """The source of airvid(1): every command, and the topics of `airvid help`."""
     program, *others = commands()
-    panels = layout.panels(program.command, program.ctx)
     lines = [
         f'.\\" Written {WRITTEN_BY}.',
         f'.TH "AIRVID" 1 "" "airvid {__version__}" "airvid"',
@@ -211,15 +210,16 @@ def man_page() -> str:
         f"\\fBairvid\\fR {_usage(program)}",
         ".SH DESCRIPTION",
         *_paragraphs(program.command.help),
+        ".PP",
+        *_entries([(each.name, each.command.help.splitlines()[0]) for each in others if not each.is_group]),
         ".SH EXAMPLES",
         *_as_it_stands(program.examples),
     ]
-    for name in ("Options", layout.COMMON):
-        lines += [f'.SH "{name.upper()}"', *_entries(panels[name])]
+    for panel, records in layout.panels(program.command, program.ctx).items():
+        lines += [f'.SH "{panel.upper()}{" TO ALL COMMANDS" if panel == layout.COMMON else ""}"', *_entries(records)]
     lines.append(".SH COMMANDS")
     for each in others:
-        if not each.is_group:
-            lines += _section(each)
+        lines += _section(each)
     for topic, text in topics.TOPICS.items():
         _, _, body = text.partition("\n\n")
         lines += [f'.SH "{topic.replace("-", " ").upper()}"', *_as_it_stands(body.rstrip().splitlines())]
@@ -229,12 +229,12 @@ def man_page() -> str:
 def _section(each: Described) -> list[str]:
     """One command's part of the page; what is common to all stands before them."""
     lines = [f".SS {_roff(each.name)} {_usage(each)}", *_paragraphs(each.command.help)]
-    for name, records in layout.panels(each.command, each.ctx).items():
-        if name != layout.COMMON:
-            lines += _entries(records)
+    for panel, records in layout.panels(each.command, each.ctx).items():
+        if panel != layout.COMMON:
+            lines += [".PP", f".I {_roff(panel)}", *_entries(records)]
+    lines += [".PP", ".I Examples", *_as_it_stands(each.examples)]
     _, _, exits = each.command.epilog.partition("Exit codes:\n")
-    told = [".PP", f"Exit codes: {_roff(' '.join(exits.split()))}"] if exits else []
-    return [*lines, ".PP", *_as_it_stands(each.examples), *told]
+    return [*lines, ".PP", ".I Exit codes", ".br", _roff(" ".join(exits.split()))] if exits else lines
 
 
 def _usage(each: Described) -> str:
@@ -246,7 +246,9 @@ def _paragraphs(text: str) -> list[str]:
 
 
 def _as_it_stands(lines: list[str]) -> list[str]:
-    return [".nf", *map(_roff, lines), ".fi"]
+    plain = [".nf", *map(_roff, lines), ".fi"]
+    # Of 80 columns seven are the margin.
+    return plain if max(map(len, lines)) <= 73 else [".in 0", *plain, ".in"]
 
 
 def _entries(records: list[tuple[str, str]]) -> list[str]:

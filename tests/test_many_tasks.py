@@ -56,7 +56,7 @@ def telling(status: str, lasting: float) -> Callable[[World, int], Response]:
     # What its stream answers, and how many readings may come before the polls make up for them: one for each place.
     ("stream", "ahead"),
     [
-        pytest.param(None, 0, id="streams"),
+        pytest.param(None, STREAMS, id="streams"),
         pytest.param(lambda *_: Response(501, {}, b"no streams here"), 0, id="refused"),
         pytest.param(lambda *_: Response(404), 0, id="not found"),
         pytest.param(lambda *_: Response(200, SSE, chunks=()), 0, id="end at once"),

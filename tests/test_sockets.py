@@ -158,3 +158,32 @@ def test_of_two_connections_made_in_one_turn_the_other_is_closed(
             connection.close()
     gc.collect()
     assert not caplog.records
+
+
+@pytest.mark.parametrize("ending", ["refused", "timed out", "cancelled"])
+def test_the_only_address_leaves_no_socket_behind_where_it_fails(
+    ending: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    dialled: list[socket.socket] = []
+
+    class Failing(asyncio.SelectorEventLoop):
+        """Somebody refuses, or nobody answers and the wait is broken off."""
+
+        async def sock_connect(self, sock: socket.socket, address: Any) -> None:
+            dialled.append(sock)
+            if ending == "refused":
+                raise ConnectionRefusedError(111, "Connection refused")
+            if ending == "cancelled":
+                self.call_soon(connecting.cancel)
+            await self.create_future()
+
+    resolves_to(monkeypatch, (socket.AF_INET, "127.0.0.1"))
+    expected = {"refused": OSError, "timed out": TimeoutError, "cancelled": asyncio.CancelledError}
+    with asyncio.Runner(loop_factory=Failing) as runner:
+        loop = runner.get_loop()
+        connecting = loop.create_task(sockets.connect("api.test", 80, 0.01 if ending == "timed out" else 9))
+        with pytest.raises(expected[ending]):
+            loop.run_until_complete(connecting)
+    assert [sock.fileno() for sock in dialled] == [-1]
+    gc.collect()
+    assert not caplog.records

@@ -1,4 +1,4 @@
-"""The nouns: what is read from whatever the server sends, and what is told of it."""
+"""The nouns of tasks and models: what is read from whatever the server sends, and what is told of it."""
 
 from __future__ import annotations
 

@@ -70,8 +70,9 @@ class Scene(NamedTuple):
     def curl_and_sync(self, url: str, folder: Path) -> Side:
         """What makes curl's file as safe from a power cut as ours is."""
         target = folder / "curl.mp4"
-        command = ("sh", "-c", 'curl -sf -o "$1" "$2" && sync "$1"', "sh", str(target), url)
-        return process.timed(*command, env=self.env, before=_clearing(target))
+        command = ("sh", "-c", '"$0" -sf -o "$1" "$2" && sync "$1"', "curl", str(target), url)
+        clear = _clearing(target)
+        return process.timed(*command, env=self.env, before=lambda: (process.tool("curl"), clear()))
 
     def aria2c(self, url: str, folder: Path) -> Side:
         target = folder / "aria2c.mp4"

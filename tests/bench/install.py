@@ -29,7 +29,7 @@ LINES = (
         "wheel",
         None,
         at_most(200),
-        "three quarters are the program's own source, a tenth the archive's own overhead",
+        "five sixths are the program's own source; completion and the archive's overhead share most of the rest",
         "kB",
     ),
 )

@@ -25,7 +25,7 @@ sys.modules["httpx._main"] = None
 import {LIBRARIES}
 os._exit(0)
 """
-_LIMIT = f"{{{LIBRARIES}:.0f}} ms of it load {LIBRARIES}"
+_LIMIT = f"{{{LIBRARIES}:.0f}} ms of it are the interpreter and the loading of {LIBRARIES}"
 
 LINES = (
     Line("--version", "--version", FLOOR, times(1.25), "the interpreter's own start; no module but the door"),
