@@ -54,6 +54,11 @@ class Api:
             )
         return task
 
+    @property
+    def is_connecting(self) -> bool:
+        """Whether surely nothing of the last create has left yet."""
+        return self.wire.is_connecting
+
     async def task(self, task_id: str, patience: float = PATIENCE) -> Task:
         """One reading of a task."""
         return await self.wire.get(_path(task_id), lambda answer: _task(answer, task_id), patience=patience)

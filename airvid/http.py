@@ -28,7 +28,7 @@ from airvid.bodies import EventText, inflated
 from airvid.errors import LimitedError, UnavailableError
 from airvid.route import Routes, unavailable
 from airvid.system import Pipe
-from airvid.transport import IN_BULK
+from airvid.transport import CONNECTING, IN_BULK
 
 T = TypeVar("T")
 Chunk = bytes | memoryview | Pipe
@@ -83,6 +83,7 @@ class Wire:
         # How far the server's clock is ahead of ours, in seconds, by its last answer.
         self._clock_offset = 0.0
         self._routes = Routes(use_proxies)
+        self._posted: httpx.Request | None = None
 
     async def aclose(self) -> None:
         await self._routes.aclose()
@@ -95,7 +96,7 @@ class Wire:
         began, attempt = clock.elapsed(), 0
         while True:
             try:
-                answer = await self._exchange(method, path, timeout=self.timeouts.read)
+                answer = await self._exchange(self._build(method, self.base_url + path, self.timeouts.read))
                 if answer.status // 100 != 2:
                     raise refusal(answer)
                 if (parsed := parse(answer)) is not None:
@@ -122,13 +123,19 @@ class Wire:
         Raises: UnavailableError with `sent` False where the server surely did not take it; any other UnavailableError
         is ambiguous; everything else is the server's refusal.
         """
-        answer = await self._exchange("POST", path, body, timeout=self.timeouts.create)
+        self._posted = self._build("POST", self.base_url + path, self.timeouts.create, body=body)
+        answer = await self._exchange(self._posted)
         if answer.status in (301, 302, 303):
             # "See elsewhere" may come from before the work or from after it.
             raise UnavailableError(f"the create was answered with a redirect (HTTP {answer.status})")
         if answer.status // 100 != 2:
             raise refusal(answer)
         return answer
+
+    @property
+    def is_connecting(self) -> bool:
+        """Whether surely nothing of the last POST has left yet."""
+        return self._posted is not None and CONNECTING in self._posted.extensions
 
     async def events(self, path: str) -> AsyncGenerator[tuple[str, Any], None]:
         """Server-sent events, as name and the JSON of their data (None where it is none), until the stream ends.
@@ -173,11 +180,11 @@ class Wire:
                 await _finish(response)
         raise UnavailableError(f"more than {MAX_REDIRECTS} redirects on the way to the result", is_final=True)
 
-    async def _exchange(self, method: str, path: str, body: dict[str, Any] | None = None, *, timeout: float) -> Answer:
-        request = self._build(method, self.base_url + path, timeout, body=body)
+    async def _exchange(self, request: httpx.Request) -> Answer:
+        patience = request.extensions["timeout"]
         try:
             # However slowly it drips, an answer has its time; a connection that does not come about ends by its own.
-            async with asyncio.timeout(2 * (self.timeouts.connect + timeout)), self._send(request) as response:
+            async with asyncio.timeout(2 * (patience["connect"] + patience["read"])), self._send(request) as response:
                 return await self._read(response)
         except TimeoutError:
             raise UnavailableError(f"{request.url.host} did not finish its answer in time") from None

@@ -28,6 +28,8 @@ CONNECT_PATIENCE = 60.0
 LINE_PAUSE, SLOT_PAUSE, ROOM_PATIENCE = 1.0, 5.0, 60.0
 # After so many refusals that only sound like a limit, with nothing running, one is taken for what it is.
 GUESSES = 3
+# Seconds that the server keeps a task, and a create that may have made one is spoken of.
+KEPT_SECONDS = 86_400.0
 UNKNOWN_FATE_HINT = "airvid list, before you create it again; airvid list --local --status unknown keeps it in view"
 
 
@@ -111,6 +113,11 @@ class Submitter:
         try:
             return await asyncio.shield(post)
         except asyncio.CancelledError:
+            if self._api.is_connecting:
+                post.cancel()
+                self.trouble = UnavailableError("no connection was made", sent=False)
+                self._journal.mark_unsent(entry, in_line=False)
+                raise
             self._note(f"waiting up to {GRACE:.0f} s for the answer of a create that is on its way")
             await asyncio.wait({post}, timeout=GRACE)
             self._keep_answer(entry, post)
@@ -270,6 +277,9 @@ def settle_unknown(
         ids = [task.task_id for task in candidates]
         if entry.fate == "sent" or (ids and ids != list(entry.candidates)):
             journal.mark_unknown(entry, entry.error or "the program ended before the server answered", ids)
+        if clock.now() - (entry.sent_at or entry.intended_at) < KEPT_SECONDS:
+            told = f"it could be {' or '.join(ids)}" if ids else "the task list shows none that fits"
+            warn(f"whether an earlier create made a task is unknown: {told}; airvid list --local --status unknown")
 
 
 def matches(

@@ -228,6 +228,8 @@ class Pipe:
     def __init__(self) -> None:
         """Raises: OSError where it cannot be had, or not as large as is worth having."""
         self._size = 0
+        # Read out of it, and not yet written: all but empty only where it is poured by hand.
+        self._held = memoryview(b"")
         self._read_end, self._write_end = os.pipe()
         if sys.platform == "linux":
             import fcntl
@@ -254,6 +256,8 @@ class Pipe:
 
         Raises: BlockingIOError where it has none yet; io.UnsupportedOperation where they do not come this way; OSError.
         """
+        self._size -= len(self._held)
+        self._held = memoryview(b"")
         while self._size:
             self._size -= len(os.read(self._read_end, self._size))
         for _ in range(2):
@@ -269,17 +273,16 @@ class Pipe:
         try:
             count = _splice(self._read_end, file.fileno(), most)
         except io.UnsupportedOperation:
-            return self._pour_by_hand(file, most)
+            count = self._pour_by_hand(file, most)
         self._size -= count
         return count
 
     def _pour_by_hand(self, file: IO[bytes], most: int) -> int:
-        content = os.read(self._read_end, most)
-        self._size -= len(content)
-        rest = memoryview(content)
-        while rest:
-            rest = rest[file.write(rest) :]
-        return len(content)
+        """In one write: where the disk takes less and then no more, what it took is counted before it refuses."""
+        self._held = self._held or memoryview(os.read(self._read_end, most))
+        count = file.write(self._held[:most])
+        self._held = self._held[count:]
+        return count
 
     def close(self) -> None:
         os.close(self._read_end)

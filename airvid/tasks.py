@@ -26,6 +26,8 @@ _SYNONYMS = {
     **dict.fromkeys(("failure", "error", "errored", "canceled", "cancelled", "rejected"), FAILED),
 }
 MODES = ("text", "image", "reference")
+# Beyond this, adding a cent changes nothing: budgets would lose what was spent.
+_MOST_CENTS = 2.0**53
 
 
 def number(value: object) -> float | None:
@@ -37,6 +39,12 @@ def number(value: object) -> float | None:
     except (ValueError, OverflowError):
         return None
     return found if math.isfinite(found) else None
+
+
+def cents(value: object) -> float | None:
+    """An amount of money from what `number` takes; None where it is beyond what a float can count."""
+    found = number(value)
+    return found if found is not None and abs(found) < _MOST_CENTS else None
 
 
 def text(value: object) -> str | None:
@@ -100,7 +108,7 @@ class Task(NamedTuple):
             prompt=text(raw.get("prompt")),
             created=number(raw.get("created")),
             expires_at=number(raw.get("expires_at")),
-            cost_cents=number(raw.get("cost_cents")),
+            cost_cents=cents(raw.get("cost_cents")),
             result_url=url if url and url.lower().startswith(("http://", "https://")) else None,
             error=error_text(raw.get("error")),
             duration_seconds=number(raw.get("duration_seconds")),

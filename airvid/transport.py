@@ -21,6 +21,8 @@ from airvid.system import Pipe
 
 IN_BULK = "airvid_in_bulk"
 """The request extension by which a body is asked for in bulk."""
+CONNECTING = "airvid_connecting"
+"""The request extension that is there as long as nothing of a request can have been sent."""
 # Bytes of a body that are worth a connection of their own.
 WORTH = 1 << 24
 # Bytes read at once: past the parser, and for it. The longest head of an answer.
@@ -47,7 +49,10 @@ class Transport(httpx.AsyncBaseTransport):
         if url.scheme not in _PORTS or not url.host:
             raise httpx.UnsupportedProtocol("an http:// or https:// address is needed")
         origin = (url.scheme, url.raw_host.decode("ascii"), url.port or _PORTS[url.scheme])
-        exchange = self._kept(origin) or _Exchange(origin, await self._connect(origin, request), self)
+        if (exchange := self._kept(origin)) is None:
+            request.extensions[CONNECTING] = True
+            exchange = _Exchange(origin, await self._connect(origin, request), self)
+            del request.extensions[CONNECTING]
         try:
             return await exchange.begin(request)
         except BaseException:

@@ -10,7 +10,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -18,6 +18,9 @@ import respx
 
 from airvid import clock, door
 from airvid.sandbox.emulator import ClipSpec, Emulator, Pace, Request, Response
+
+if TYPE_CHECKING:
+    from desk import Desk
 
 API = "http://api.test/v1"
 STORAGE = "http://storage.test"
@@ -51,6 +54,17 @@ def golden(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
         assert text == path.read_text("utf-8"), f"{path} has drifted: pytest --update-golden writes it anew"
 
     return check
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    """A journal of its own, on a clock of its own."""
+    from desk import Desk
+
+    made = Desk(tmp_path / "data" / "journal.db")
+    with clock.use(made.clock):
+        yield made
+    made.close()
 
 
 class VirtualClock:

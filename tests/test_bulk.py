@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from doors import answering, certificate, pem, wired
@@ -203,6 +204,37 @@ def test_a_full_disk_is_told(pipe: Pipe, ends: tuple[socket.socket, socket.socke
     filled(pipe, ours, 1000)
     with open("/dev/full", "wb", buffering=0) as full, pytest.raises(OSError, match="No space left"):
         pipe.pour(full, 1000)
+
+
+class Filling(io.FileIO):
+    """A file on a disk that takes so many bytes more."""
+
+    room = 300
+
+    def write(self, content: Any) -> int:
+        if not self.room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        count = super().write(memoryview(content)[: self.room])
+        self.room -= count
+        return count
+
+
+@needs_pipe
+def test_what_a_filling_disk_took_by_hand_is_counted_before_it_refuses(
+    pipe: Pipe, ends: tuple[socket.socket, socket.socket], tmp_path: Path
+) -> None:
+    theirs, ours = ends
+    theirs.sendall(CONTENT[:1000])
+    assert filled(pipe, ours, 1000) == 1000
+    with Filling(tmp_path / "clip", "ab") as target:
+        assert (pipe.pour(target, 1000), len(pipe)) == (300, 700)
+        with pytest.raises(OSError, match="No space left"):
+            pipe.pour(target, 700)
+        target.room = 500
+        assert (pipe.pour(target, 400), pipe.pour(target, 300), len(pipe)) == (400, 100, 200)
+    assert (tmp_path / "clip").read_bytes() == CONTENT[:800]
+    theirs.sendall(b"new")
+    assert filled(pipe, ours, 1000) == len(pipe) == 3
 
 
 # ---------------------------------------------------------------------- where there is no such pipe

@@ -6,16 +6,13 @@ import asyncio
 import contextlib
 import sqlite3
 import time
-from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import API, NOON
 from desk import Desk, task
 
-from airvid import clock
 from airvid.api import Listing
 from airvid.errors import FileError, PaymentError
 from airvid.journal import SENT_WINDOW
@@ -23,14 +20,6 @@ from airvid.submit import Submitter
 from airvid.tasks import Entry, Task
 
 DAY = 86_400.0
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    made = Desk(tmp_path / "data" / "journal.db")
-    with clock.use(made.clock):
-        yield made
-    made.close()
 
 
 # ---------------------------------------------------------------------- a create, step by step
@@ -314,6 +303,8 @@ def test_an_answer_that_comes_after_an_interruption_and_names_an_older_task_is_n
     older, told = task("old", prompt="a fox"), list[str]()
 
     class Api:
+        is_connecting = False
+
         async def create(self, body: dict[str, Any]) -> Task:
             await asyncio.sleep(1)
             return older

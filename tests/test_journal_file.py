@@ -6,7 +6,6 @@ import contextlib
 import resource
 import sqlite3
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +13,7 @@ import pytest
 from conftest import API, NOON, World
 from desk import Desk, task
 
-from airvid import clock
 from airvid.sandbox.emulator import Request, Response
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    made = Desk(tmp_path / "data" / "journal.db")
-    with clock.use(made.clock):
-        yield made
-    made.close()
-
 
 # ---------------------------------------------------------------------- foreign text
 

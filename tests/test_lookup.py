@@ -14,7 +14,7 @@ from test_submit import CREATE, LISTING, POST, listed, other_machine, rows
 from airvid.api import Listing
 from airvid.journal import Journal
 from airvid.sandbox.emulator import Fault, Request, Response
-from airvid.submit import settle_unknown
+from airvid.submit import KEPT_SECONDS, settle_unknown
 from airvid.tasks import Task
 
 LOST = Fault(POST, ending="reset")
@@ -173,3 +173,19 @@ def test_several_candidates_are_kept_for_later(world: World) -> None:
     assert world.airvid(*CREATE).code == 9
     (entry,) = world.objects("list", "--local", "--json")
     assert sorted(entry["airvid"]["candidates"]) == sorted(["twin", *listed(world)])
+
+
+@pytest.mark.parametrize(("has_none", "told"), [(False, "it could be "), (True, "the task list shows none that fits")])
+def test_a_create_of_unknown_fate_is_spoken_of_for_as_long_as_its_task_would_be_kept(
+    world: World, has_none: bool, told: str
+) -> None:
+    Lists(world, lambda nth, raw: [] if has_none else [*raw, {**raw[0], "task_id": "twin"}] if nth else raw)
+    world.emulator.faults.append(LOST)
+    assert world.airvid(*CREATE).code == 9
+    for options in ([], ["--json"], ["--ids"]):
+        result = world.airvid("list", *options)
+        assert result.code == 0
+        assert f"warning: whether an earlier create made a task is unknown: {told}" in result.err
+    assert "earlier create" not in world.airvid("list", "--quiet").err
+    world.clock.advance(KEPT_SECONDS)
+    assert "earlier create" not in world.airvid("list").err

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import socket
 import sqlite3
 import sys
 from pathlib import Path
@@ -10,9 +12,14 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import World, json_answer
+from conftest import KEY, World, json_answer
+from desk import Desk
 
+from airvid.api import Api
+from airvid.http import Wire
 from airvid.sandbox.emulator import Fault, Request, Response
+from airvid.submit import Submitter
+from airvid.tasks import Entry
 
 POST = "POST /video/generations"
 CREATE = ["create", "fox", "-m", "wan-2.6", "-d", "8"]
@@ -37,6 +44,54 @@ AMBIGUOUS = [
     pytest.param({"answer": json_answer(201, {"task_id": None, "status": "queued"})}, id="null id"),
     pytest.param({"answer": json_answer(200, [])}, id="200 list"),
 ]
+
+
+def test_a_create_that_is_interrupted_while_it_connects_was_not_sent(desk: Desk) -> None:
+    notes: list[str] = []
+
+    class Hanging(asyncio.SelectorEventLoop):
+        """No connection comes about, and somebody is tired of waiting."""
+
+        async def sock_connect(self, sock: socket.socket, address: Any) -> None:
+            self.call_soon(submitting.cancel)
+            await self.create_future()
+
+    async def submit(entry: Entry) -> None:
+        wire = Wire("http://127.0.0.1:9/v1", KEY, use_proxies=False)
+        try:
+            submitter = Submitter(Api(wire), desk.journal, wait_for_slot=False, note=notes.append, warn=notes.append)
+            await submitter.submit(entry, entry.request)
+        finally:
+            await wire.aclose()
+
+    (entry,) = desk.intend()
+    with asyncio.Runner(loop_factory=Hanging) as runner:
+        loop = runner.get_loop()
+        submitting = loop.create_task(submit(entry))
+        with pytest.raises(asyncio.CancelledError):
+            loop.run_until_complete(submitting)
+    assert (desk.state(entry), notes) == ("intended", [])
+
+
+@pytest.mark.parametrize("price", [1e308, 2e15])
+def test_a_price_that_nobody_can_count_is_unknown_and_stands_in_no_later_create_s_way(
+    world: World, price: float
+) -> None:
+    def models(request: Request) -> Response | None:
+        caps = {"modes": ["text"], "min_duration_s": 2, "max_duration_s": 15, "price_per_second_cents": price}
+        listing = {"data": [{"id": "wan-2.6", "output_modalities": ["video"], "video_caps": caps}]}
+        return json_answer(200, listing) if request.path.endswith("/models") else None
+
+    world.answer = models
+    shown = world.airvid("models", "--json", "-d", "15")
+    assert json.loads(shown.out, parse_constant=pytest.fail)[0]["airvid"]["clip"]["cost_usd"] is None
+    planned = world.airvid(*CREATE, "--dry-run", "--json")
+    assert json.loads(planned.out, parse_constant=pytest.fail)["airvid"]["estimate_cents"] is None
+    assert world.airvid(*CREATE, "--max-cost", "1").code == 7
+    assert world.airvid(*CREATE).code == 0
+    world.answer = lambda _: None
+    assert world.airvid(*CREATE).code == 0
+    assert len(world.posts) == 2
 
 
 def rows(tmp_path: Path) -> list[tuple[str, str | None]]:
