@@ -129,7 +129,7 @@ def models(
     duration: _Duration = None,
     max_price: Annotated[
         _Text,
-        option("--max-price USD", "At most so much for a clip of --duration, else of the model's minimum.", MONEY),
+        option("--max-price USD", "The most that a clip may cost: of --duration, else of the model's minimum.", MONEY),
     ] = None,
     sort: Annotated[str, option("--sort price|name", "The order.")] = "price",
 ) -> None:
@@ -159,7 +159,7 @@ def create(
     reference: Annotated[
         _Texts, option("-r, --reference PATH|URL", "A picture to take the style from; repeatable.", REQUEST)
     ] = None,
-    seed: Annotated[_Number, option("--seed NUMBER", "For the same clip again.", REQUEST)] = None,
+    seed: Annotated[_Number, option("--seed NUMBER", "The same seed makes the same clip again.", REQUEST)] = None,
     sound: Annotated[
         bool | None, option("--sound/--no-sound", "With or without sound.", REQUEST, show_default=False)
     ] = None,
@@ -167,7 +167,7 @@ def create(
         _Texts,
         option("--set KEY=VALUE", "More for the model: JSON where it parses, else text; repeatable.", REQUEST),
     ] = None,
-    count: Annotated[_Number, option("-n, --count NUMBER", "So many variations.", REQUEST)] = None,
+    count: Annotated[_Number, option("-n, --count NUMBER", "How many variations to make.", REQUEST)] = None,
     max_cost: Annotated[
         _Text, option("--max-cost USD", "Send nothing if the estimate is more than this.", MONEY)
     ] = None,
@@ -199,7 +199,7 @@ def status(
         bool, option("--exit-status", "Answer for the task: 0 completed, 5 failed, 6 expired, 10 still running.")
     ] = False,
 ) -> None:
-    """One reading of each task."""
+    """How tasks stand, each read once."""
 
 
 @command(
@@ -229,8 +229,8 @@ def list_(
     status: _Status = None,
     model: Annotated[_Text, option("-m, --model MODEL", "Only this model's.")] = None,
     since: Annotated[_Text, option("--since WHEN", "30m, 2h, 3d, 2026-11-20 (local time).")] = None,
-    limit: Annotated[int, option("-L, --limit NUMBER", "So many.")] = 30,
-    page: Annotated[int, option("--page NUMBER", "The page of them.")] = 1,
+    limit: Annotated[int, option("-L, --limit NUMBER", "How many at the most.")] = 30,
+    page: Annotated[int, option("--page NUMBER", "Which page of them; 1 is the newest.")] = 1,
     ids: Annotated[bool, option("--ids", "Only the ids.")] = False,
     local: Annotated[
         bool,
@@ -269,7 +269,7 @@ def download(
     force: _Force = False,
     skip_existing: Annotated[bool, option("--skip-existing", "Pass over files that are there.", SAVING)] = False,
     all_: Annotated[bool, option("--all", "Every completed task not yet saved.")] = False,
-    jobs: Annotated[_Number, option("-j, --jobs NUMBER", "So many side by side.", SAVING)] = None,
+    jobs: Annotated[_Number, option("-j, --jobs NUMBER", "How many at a time.", SAVING)] = None,
     open_: _Open = False,
 ) -> None:
     """Save results."""
@@ -338,7 +338,7 @@ def config_get(key: _Key) -> None:
     exit_codes=[0, 2, 11],
 )
 def config_set(key: _Key, value: Annotated[str, argument("VALUE", "Its value.")]) -> None:
-    """Give one a value."""
+    """Set one setting."""
 
 
 @command(

@@ -138,8 +138,10 @@ class Output:
         try:
             with system.interruptible():
                 return getpass.getpass(question, stream=self.stderr)
-        except EOFError:
+        except (EOFError, Interrupted) as end:
             self._talk("")
+            if isinstance(end, Interrupted):
+                raise
             return ""
 
     # ------------------------------------------------------------------ results

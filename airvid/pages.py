@@ -9,7 +9,7 @@ Usage: airvid [OPTIONS] COMMAND [ARGS]...
 Commands:
   models    The video models: what each can do, and what a clip costs.
   create    Submit a clip; with --wait follow it, with -o save it.
-  status    One reading of each task.
+  status    How tasks stand, each read once.
   watch     Follow tasks live until they end.
   list      Recent tasks, newest first.
   delete    Remove history entries.
@@ -57,7 +57,7 @@ Request:
   -d, --duration SECONDS  The clip's length.
 
 Money:
-  --max-price USD  At most so much for a clip of --duration, else of the
+  --max-price USD  The most that a clip may cost: of --duration, else of the
                    model's minimum.
 
 Common:
@@ -95,11 +95,11 @@ Request:
   --mode MODE               text, image or reference.
   -i, --image PATH|URL      The first frame.
   -r, --reference PATH|URL  A picture to take the style from; repeatable.
-  --seed NUMBER             For the same clip again.
+  --seed NUMBER             The same seed makes the same clip again.
   --sound / --no-sound      With or without sound.
   --set KEY=VALUE           More for the model: JSON where it parses, else
                             text; repeatable.
-  -n, --count NUMBER        So many variations.
+  -n, --count NUMBER        How many variations to make.
 
 Money:
   --max-cost USD  Send nothing if the estimate is more than this.
@@ -136,7 +136,7 @@ Exit codes:
     ("status",): """\
 Usage: airvid status [OPTIONS] [ID...]
 
-  One reading of each task.
+  How tasks stand, each read once.
 
 Arguments:
   ID...  Task ids, unique prefixes of 4 characters or more, `last`, or - to
@@ -207,8 +207,8 @@ Options:
   --status STATUS     Only those of this status; repeatable.
   -m, --model MODEL   Only this model's.
   --since WHEN        30m, 2h, 3d, 2026-11-20 (local time).
-  -L, --limit NUMBER  So many.  [default: 30]
-  --page NUMBER       The page of them.  [default: 1]
+  -L, --limit NUMBER  How many at the most.  [default: 30]
+  --page NUMBER       Which page of them; 1 is the newest.  [default: 1]
   --ids               Only the ids.
   --local             This machine's journal: it outlives the API's 24 hours
                       and knows prompts, files and cost.
@@ -279,7 +279,7 @@ Waiting and saving:
                      help templates).
   --force            Overwrite existing files.
   --skip-existing    Pass over files that are there.
-  -j, --jobs NUMBER  So many side by side.
+  -j, --jobs NUMBER  How many at a time.
   --open             Open the saved clip in the desktop's player.
 
 Common:
@@ -475,7 +475,7 @@ Usage: airvid config [OPTIONS] COMMAND [ARGS]...
 Commands:
   list   All that is set, and where it comes from.
   get    One setting's value.
-  set    Give one a value.
+  set    Set one setting.
   unset  Go back to the default.
   path   Where the config file is.
 
@@ -540,7 +540,7 @@ Exit codes:
     ("config", "set"): """\
 Usage: airvid config set [OPTIONS] {KEY} {VALUE}
 
-  Give one a value.
+  Set one setting.
 
 Arguments:
   KEY    The setting: an option's long name.  [required]

@@ -14,7 +14,7 @@ $table = @{
         Commands = @(
             'models', 'The video models: what each can do, and what a clip costs',
             'create', 'Submit a clip; with --wait follow it, with -o save it',
-            'status', 'One reading of each task',
+            'status', 'How tasks stand, each read once',
             'watch', 'Follow tasks live until they end',
             'list', 'Recent tasks, newest first',
             'delete', 'Remove history entries',
@@ -40,7 +40,7 @@ $table = @{
             '-a --aspect-ratio =@aspect-ratios', '16:9, 9:16, 1:1, …',
             '--quality =@qualities', '480p, 720p, 1080p, …',
             '-d --duration =@durations', 'The clip''s length.',
-            '--max-price =', 'At most so much for a clip of --duration, else of the model''s minimum.',
+            '--max-price =', 'The most that a clip may cost: of --duration, else of the model''s minimum.',
             '--sort =price|name', 'The order.'
         )
         Arguments = @('=@models +')
@@ -57,10 +57,10 @@ $table = @{
             '--mode =@modes|text|image|reference', 'text, image or reference.',
             '-i --image =/', 'The first frame.',
             '-r --reference =/ +', 'A picture to take the style from; repeatable.',
-            '--seed =', 'For the same clip again.',
+            '--seed =', 'The same seed makes the same clip again.',
             '--sound --no-sound', 'With or without sound.',
             '--set = +', 'More for the model: JSON where it parses, else text; repeatable.',
-            '-n --count =', 'So many variations.',
+            '-n --count =', 'How many variations to make.',
             '--max-cost =', 'Send nothing if the estimate is more than this.',
             '--dry-run', 'Show the request and the estimate; send nothing.',
             '--no-validate', 'Let the server judge what the model can do.',
@@ -100,8 +100,8 @@ $table = @{
             '--status =queued|processing|completed|failed|expired +', 'Only those of this status; repeatable.',
             '-m --model =@models', 'Only this model''s.',
             '--since =', '30m, 2h, 3d, 2026-11-20 (local time).',
-            '-L --limit =', 'So many.',
-            '--page =', 'The page of them.',
+            '-L --limit =', 'How many at the most.',
+            '--page =', 'Which page of them; 1 is the newest.',
             '--ids', 'Only the ids.',
             '--local', 'This machine''s journal: it outlives the API''s 24 hours and knows prompts, files and cost.',
             '--search =', 'With --local: in the prompts.'
@@ -127,7 +127,7 @@ $table = @{
             '--force', 'Overwrite existing files.',
             '--skip-existing', 'Pass over files that are there.',
             '--all', 'Every completed task not yet saved.',
-            '-j --jobs =', 'So many side by side.',
+            '-j --jobs =', 'How many at a time.',
             '--open', 'Open the saved clip in the desktop''s player.'
         )
         Arguments = @('=@tasks +')
@@ -191,7 +191,7 @@ $table = @{
         Commands = @(
             'list', 'All that is set, and where it comes from',
             'get', 'One setting''s value',
-            'set', 'Give one a value',
+            'set', 'Set one setting',
             'unset', 'Go back to the default',
             'path', 'Where the config file is'
         )

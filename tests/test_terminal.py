@@ -86,3 +86,11 @@ def test_a_key_is_typed_unseen(tmp_path: Path) -> None:
     assert terminal.end() == 0
     assert b"0123456789" not in terminal.raw
     assert "0123456789" in (tmp_path / "config" / "airvid" / "config.toml").read_text()
+
+
+def test_ctrl_c_instead_of_a_key_leaves_the_shell_a_line_of_its_own(tmp_path: Path) -> None:
+    terminal = Terminal(["auth", "login"], cwd=tmp_path, env=environment(tmp_path))
+    terminal.until(lambda each: "API key:" in each.text)
+    terminal.process.sendintr()
+    assert terminal.end() == 130
+    assert (terminal.screen.cursor.x, terminal.screen.cursor.y) == (0, 1)
