@@ -271,6 +271,8 @@ class Pipe:
     def pour(self, file: IO[bytes], most: int) -> int:
         """Write up to `most` bytes where an unbuffered file stands; how many it took. Raises: OSError."""
         try:
+            if self._held:
+                raise io.UnsupportedOperation  # first what was read out of it already
             count = _splice(self._read_end, file.fileno(), most)
         except io.UnsupportedOperation:
             count = self._pour_by_hand(file, most)

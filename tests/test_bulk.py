@@ -237,6 +237,22 @@ def test_what_a_filling_disk_took_by_hand_is_counted_before_it_refuses(
     assert filled(pipe, ours, 1000) == len(pipe) == 3
 
 
+@needs_pipe
+def test_what_was_read_by_hand_goes_before_what_is_in_the_pipe(
+    pipe: Pipe, ends: tuple[socket.socket, socket.socket], tmp_path: Path
+) -> None:
+    theirs, ours = ends
+    theirs.sendall(CONTENT[:1000])
+    assert filled(pipe, ours, 1000) == 1000
+    with Filling(tmp_path / "clip", "ab") as target:
+        assert pipe.pour(target, 600) == 300
+    with (tmp_path / "clip").open("rb+", buffering=0) as target:  # which does not refuse to be spliced to
+        target.seek(300)
+        while len(pipe):
+            pipe.pour(target, len(pipe))
+    assert (tmp_path / "clip").read_bytes() == CONTENT[:1000]
+
+
 # ---------------------------------------------------------------------- where there is no such pipe
 
 
