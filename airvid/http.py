@@ -181,10 +181,9 @@ class Wire:
         raise UnavailableError(f"more than {MAX_REDIRECTS} redirects on the way to the result", is_final=True)
 
     async def _exchange(self, request: httpx.Request) -> Answer:
-        patience = request.extensions["timeout"]
         try:
             # However slowly it drips, an answer has its time; a connection that does not come about ends by its own.
-            async with asyncio.timeout(2 * (patience["connect"] + patience["read"])), self._send(request) as response:
+            async with asyncio.timeout(_longest(request)), self._send(request) as response:
                 return await self._read(response)
         except TimeoutError:
             raise UnavailableError(f"{request.url.host} did not finish its answer in time") from None
@@ -221,8 +220,7 @@ class Wire:
         response: httpx.Response | None = None
         try:
             client = self._routes.client(str(request.url), fresh=request.method == "POST")
-            patience = request.extensions["timeout"]
-            async with asyncio.timeout(2 * (patience["connect"] + patience["read"])):  # a head that drips is none
+            async with asyncio.timeout(_longest(request)):  # a head that drips is none
                 response = await client.send(request, stream=True)
             if (told := retry.http_date(response.headers.get("date", ""))) is not None and self._is_api(request.url):
                 self._clock_offset = told - clock.now()
@@ -272,6 +270,12 @@ class Wire:
             lines.append(f"{head[0]} {_redacted(body[:100_000].decode('utf-8', 'replace'))[:4000]}")
         for line in lines:
             self._trace(self._scrub(_redacted(line)))
+
+
+def _longest(request: httpx.Request) -> float:
+    """Seconds that an answer may take however it comes, or the head of one whose body may go on."""
+    patience = request.extensions["timeout"]
+    return float(2 * (patience["connect"] + patience["read"]))
 
 
 def origin(url: str | httpx.URL) -> tuple[str, str, int | None]:

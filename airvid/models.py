@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from airvid import tasks
-from airvid.tasks import number, text
+from airvid.tasks import cents, number, text
 
 # A model is taken for healthy unless its live status, whose values are undocumented, says otherwise.
 _UNHEALTHY = frozenset(
@@ -64,7 +63,7 @@ class Model(NamedTuple):
             return None
         given = raw.get("video_caps")
         caps = given if isinstance(given, dict) else {}
-        price = tasks.cents(caps.get("price_per_second_cents"))
+        price = cents(caps.get("price_per_second_cents"))
         return cls(
             id=model_id,
             raw=raw,
@@ -89,7 +88,7 @@ class Model(NamedTuple):
         seconds = seconds if seconds is not None else self.caps.min_seconds
         if seconds is None or self.caps.cents_per_second is None:
             return None
-        return tasks.cents(seconds * self.caps.cents_per_second)
+        return cents(seconds * self.caps.cents_per_second)
 
 
 def _makes_video(raw: dict[str, Any]) -> bool:

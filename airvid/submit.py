@@ -233,8 +233,7 @@ class Submitter:
         ids = [task.task_id for task in candidates]
         self._journal.mark_unknown(entry, error.message, ids)
         raise UnknownFateError(
-            f"{error.message}; whether a task was made is unknown"
-            + (f": it could be {' or '.join(ids)}" if ids else ", the task list shows none that fits"),
+            f"{error.message}; whether a task was made is unknown" + (": " if ids else ", ") + _likely(ids),
             candidates=ids,
             request_id=error.request_id,
             hint=UNKNOWN_FATE_HINT,
@@ -278,8 +277,15 @@ def settle_unknown(
         if entry.fate == "sent" or (ids and ids != list(entry.candidates)):
             journal.mark_unknown(entry, entry.error or "the program ended before the server answered", ids)
         if clock.now() - (entry.sent_at or entry.intended_at) < KEPT_SECONDS:
-            told = f"it could be {' or '.join(ids)}" if ids else "the task list shows none that fits"
-            warn(f"whether an earlier create made a task is unknown: {told}; airvid list --local --status unknown")
+            warn(
+                f"whether an earlier create made a task is unknown: {_likely(ids)};"
+                " airvid list --local --status unknown"
+            )
+
+
+def _likely(ids: Sequence[str]) -> str:
+    """What a create of unknown fate can have made."""
+    return f"it could be {' or '.join(ids)}" if ids else "the task list shows none that fits"
 
 
 def matches(

@@ -228,7 +228,7 @@ class Pipe:
     def __init__(self) -> None:
         """Raises: OSError where it cannot be had, or not as large as is worth having."""
         self._size = 0
-        # Read out of it, and not yet written: all but empty only where it is poured by hand.
+        # Read out of it, and not yet written: only where it does not splice to the file.
         self._held = memoryview(b"")
         self._read_end, self._write_end = os.pipe()
         if sys.platform == "linux":
@@ -270,20 +270,17 @@ class Pipe:
 
     def pour(self, file: IO[bytes], most: int) -> int:
         """Write up to `most` bytes where an unbuffered file stands; how many it took. Raises: OSError."""
-        try:
-            if self._held:
-                raise io.UnsupportedOperation  # first what was read out of it already
-            count = _splice(self._read_end, file.fileno(), most)
-        except io.UnsupportedOperation:
-            count = self._pour_by_hand(file, most)
+        count = 0
+        if not self._held:
+            try:
+                count = _splice(self._read_end, file.fileno(), most)
+            except io.UnsupportedOperation:
+                self._held = memoryview(os.read(self._read_end, most))
+        if self._held:
+            # In one write: where the disk takes less and then no more, what it took is counted before it refuses.
+            count = file.write(self._held[:most])
+            self._held = self._held[count:]
         self._size -= count
-        return count
-
-    def _pour_by_hand(self, file: IO[bytes], most: int) -> int:
-        """In one write: where the disk takes less and then no more, what it took is counted before it refuses."""
-        self._held = self._held or memoryview(os.read(self._read_end, most))
-        count = file.write(self._held[:most])
-        self._held = self._held[count:]
         return count
 
     def close(self) -> None:

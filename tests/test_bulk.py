@@ -197,13 +197,19 @@ def test_bytes_behind_an_urgent_mark_do_not_come_this_way(
     assert ours.recv(10_000) == b"b" * 1000
 
 
-@needs_pipe
-def test_a_full_disk_is_told(pipe: Pipe, ends: tuple[socket.socket, socket.socket]) -> None:
+@pytest.fixture
+def loaded(pipe: Pipe, ends: tuple[socket.socket, socket.socket]) -> Pipe:
+    """A pipe with the first thousand bytes in it."""
     theirs, ours = ends
     theirs.sendall(CONTENT[:1000])
-    filled(pipe, ours, 1000)
+    assert filled(pipe, ours, 1000) == 1000
+    return pipe
+
+
+@needs_pipe
+def test_a_full_disk_is_told(loaded: Pipe) -> None:
     with open("/dev/full", "wb", buffering=0) as full, pytest.raises(OSError, match="No space left"):
-        pipe.pour(full, 1000)
+        loaded.pour(full, 1000)
 
 
 class Filling(io.FileIO):
@@ -221,35 +227,28 @@ class Filling(io.FileIO):
 
 @needs_pipe
 def test_what_a_filling_disk_took_by_hand_is_counted_before_it_refuses(
-    pipe: Pipe, ends: tuple[socket.socket, socket.socket], tmp_path: Path
+    loaded: Pipe, ends: tuple[socket.socket, socket.socket], tmp_path: Path
 ) -> None:
     theirs, ours = ends
-    theirs.sendall(CONTENT[:1000])
-    assert filled(pipe, ours, 1000) == 1000
     with Filling(tmp_path / "clip", "ab") as target:
-        assert (pipe.pour(target, 1000), len(pipe)) == (300, 700)
+        assert (loaded.pour(target, 1000), len(loaded)) == (300, 700)
         with pytest.raises(OSError, match="No space left"):
-            pipe.pour(target, 700)
+            loaded.pour(target, 700)
         target.room = 500
-        assert (pipe.pour(target, 400), pipe.pour(target, 300), len(pipe)) == (400, 100, 200)
+        assert (loaded.pour(target, 400), loaded.pour(target, 300), len(loaded)) == (400, 100, 200)
     assert (tmp_path / "clip").read_bytes() == CONTENT[:800]
     theirs.sendall(b"new")
-    assert filled(pipe, ours, 1000) == len(pipe) == 3
+    assert filled(loaded, ours, 1000) == len(loaded) == 3
 
 
 @needs_pipe
-def test_what_was_read_by_hand_goes_before_what_is_in_the_pipe(
-    pipe: Pipe, ends: tuple[socket.socket, socket.socket], tmp_path: Path
-) -> None:
-    theirs, ours = ends
-    theirs.sendall(CONTENT[:1000])
-    assert filled(pipe, ours, 1000) == 1000
+def test_what_was_read_by_hand_goes_before_what_is_in_the_pipe(loaded: Pipe, tmp_path: Path) -> None:
     with Filling(tmp_path / "clip", "ab") as target:
-        assert pipe.pour(target, 600) == 300
+        assert loaded.pour(target, 600) == 300
     with (tmp_path / "clip").open("rb+", buffering=0) as target:  # which does not refuse to be spliced to
         target.seek(300)
-        while len(pipe):
-            pipe.pour(target, len(pipe))
+        while len(loaded):
+            loaded.pour(target, len(loaded))
     assert (tmp_path / "clip").read_bytes() == CONTENT[:1000]
 
 

@@ -77,17 +77,17 @@ class Scene(NamedTuple):
 
     def airvid(self, url: str, folder: Path) -> Side:
         command, target = self.download(url, folder)
-        return process.timed(*command, env=self.env, before=_clearing(target))
+        return self._timed(target, *command)
 
     def curl(self, url: str, folder: Path) -> Side:
         target = folder / "curl.mp4"
         command = ("curl", "-sf", "--cacert", self.roots, "-o", str(target), url)
-        return process.timed(*command, env=self.env, before=_clearing(target))
+        return self._timed(target, *command)
 
     def bare(self, url: str, folder: Path) -> Side:
         target = folder / "bare.mp4"
         command = (sys.executable, "-I", "-c", _BARE, url, str(target), self.roots)
-        return process.timed(*command, env=self.env, before=_clearing(target))
+        return self._timed(target, *command)
 
     def curl_and_sync(self, url: str, folder: Path) -> Side:
         """What makes curl's file as safe from a power cut as ours is."""
@@ -99,6 +99,10 @@ class Scene(NamedTuple):
     def aria2c(self, url: str, folder: Path) -> Side:
         target = folder / "aria2c.mp4"
         command = ("aria2c", "--no-conf", "-q", "-x8", "-s8", "-k1M", "-d", str(folder), "-o", target.name, url)
+        return self._timed(target, *command)
+
+    def _timed(self, target: Path, *command: str) -> Side:
+        """A command that makes `target`."""
         return process.timed(*command, env=self.env, before=_clearing(target))
 
 
