@@ -9,11 +9,13 @@ typed is left out, a description is tamed. Every import counts here: a TAB has 1
 import os
 import sys
 
-from airvid import catalogue, places
+from airvid import places
 
-TYPE_CHECKING = False  # see catalogue.py
+TYPE_CHECKING = False  # `typing` and `dataclasses` cost as much as the interpreter's own start
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+
+    from airvid.models import Model
 
 # So many of the newest tasks, and so many lengths.
 _MOST = 50
@@ -53,7 +55,7 @@ def main(arguments: "Sequence[str]") -> int:
 
 def _of_models(kind: str, words: list[str]) -> list[tuple[str, str]]:
     """The models themselves, or what the model on the line can do; where none is named, what any of them can."""
-    models = sorted(catalogue.read(_service(words)), key=lambda model: model.id)
+    models = sorted(kept_models(_service(words)), key=lambda model: model.id)
     if kind == "models":
         return [(model.id, _about(model)) for model in models]
     name = _said(words, "--model", "-m")
@@ -67,7 +69,7 @@ def _of_models(kind: str, words: list[str]) -> list[tuple[str, str]]:
     return [(value, "") for value in dict.fromkeys(each for model in named or models for each in model.values[kind])]
 
 
-def _about(model: catalogue.Listed) -> str:
+def _about(model: "Listed") -> str:
     """`text, image · 4-10 s · $0.05/s`, as far as it is known."""
     cents, lengths = model.cents_per_second, _lengths(model)
     parts = [
@@ -78,13 +80,13 @@ def _about(model: catalogue.Listed) -> str:
     return _cut(" · ".join(part for part in parts if part))
 
 
-def _lengths(model: catalogue.Listed) -> range:
+def _lengths(model: "Listed") -> range:
     if model.min_seconds is None or model.max_seconds is None:
         return range(0)
     return range(-int(-model.min_seconds // 1), int(model.max_seconds) + 1)
 
 
-def _durations(models: list[catalogue.Listed], named: list[catalogue.Listed]) -> list[tuple[str, str]]:
+def _durations(models: "list[Listed]", named: "list[Listed]") -> list[tuple[str, str]]:
     """Whole seconds that a model takes, and what a clip of that length costs where one is named."""
     seconds = sorted({each for model in models for each in _lengths(model)[:_MOST]})[:_MOST]
     cents = named[0].cents_per_second if named else None
@@ -180,9 +182,9 @@ def _setting(name: str, variables: list[str]) -> str:
 # ---------------------------------------------------------------------- text that anybody may have written
 
 
-def _is_sound(value: str) -> bool:
-    """Whether a value can be typed, and cannot be taken for an option."""
-    return isinstance(value, str) and value.isprintable() and value[:1] not in ("", "-")
+def _is_sound(value: object) -> bool:
+    """Whether a value can be typed and shown, and cannot be taken for an option."""
+    return isinstance(value, str) and value.isprintable() and 0 < len(value) <= _LONGEST and value[0] != "-"
 
 
 def _cut(text: str, columns: int = _ROOM) -> str:
@@ -199,3 +201,71 @@ def _cut(text: str, columns: int = _ROOM) -> str:
             return shown + "…"
         shown += each
     return shown
+
+
+# ---------------------------------------------------------------------- the models as they were last listed
+
+# For completion alone, never for what costs money or must be true. A file a service in the cache folder; a line a
+# model, its fields with tabs between: JSON would take longer to load than all the rest. No honest list has more than:
+_MOST_MODELS, _MOST_VALUES, _LONGEST = 2000, 50, 200
+
+
+class Listed:
+    """A model as it was last listed; what the server did not say is empty or None."""
+
+    def __init__(self, line: str) -> None:
+        self.id, modes, aspect_ratios, qualities, least, most, cents = line.split("\t")
+        self.values = {
+            "modes": _list(modes),
+            "aspect-ratios": _list(aspect_ratios),
+            "qualities": _list(qualities),
+        }
+        self.min_seconds, self.max_seconds, self.cents_per_second = _number(least), _number(most), _number(cents)
+
+
+def kept_models(service: str) -> list[Listed]:
+    """The models of a service, however old; none where it was never asked. Raises: OSError, ValueError, FileError."""
+    with open(_path(service), encoding="utf-8") as file:
+        of_service, *lines = file.read().splitlines()
+    return [Listed(line) for line in lines] if of_service == service else []
+
+
+def keep_models(service: str, models: "Iterable[Model]") -> None:
+    """Note what was just listed. Where that cannot be written, nothing is wrong."""
+    from pathlib import Path
+
+    from airvid import system
+    from airvid.errors import FileError
+
+    lines = [service, *(_line(model) for model in models if _is_sound(model.id))][: _MOST_MODELS + 1]
+    content = "".join(f"{line}\n" for line in lines).encode()
+    try:
+        path = Path(_path(service))
+        if not path.exists() or path.read_bytes() != content:
+            system.write_private(path, content)
+    except (OSError, FileError):
+        pass
+
+
+def _path(service: str) -> str:
+    """The file of a service; two whose names come to the same one overwrite each other's, and read only their own."""
+    name = "".join(each if each.isalnum() and each.isascii() else "-" for each in service)[:100]
+    return os.path.join(places.folder("cache"), f"models-{name}")
+
+
+def _line(model: "Model") -> str:
+    caps = model.caps
+    lists = [
+        ",".join([each for each in values if _is_sound(each) and "," not in each][:_MOST_VALUES])
+        for values in (caps.modes, caps.aspect_ratios, caps.qualities)
+    ]
+    numbers = (caps.min_seconds, caps.max_seconds, caps.cents_per_second)
+    return "\t".join([model.id, *lists, *("" if each is None else repr(each) for each in numbers)])
+
+
+def _list(given: str) -> list[str]:
+    return given.split(",") if given else []
+
+
+def _number(given: str) -> "float | None":
+    return float(given) if given else None

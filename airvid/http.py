@@ -22,13 +22,12 @@ from typing import Any, NamedTuple, TypeVar
 sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
 import httpx
 
-from airvid import __version__, clock, retry, secret
-from airvid.answers import Answer, parse_json, refusal
-from airvid.bodies import EventText, inflated
+from airvid import __version__, clock, retry
+from airvid.answers import Answer, EventText, inflated, parse_json, refusal
 from airvid.errors import LimitedError, UnavailableError
-from airvid.route import Routes, unavailable
 from airvid.system import Pipe
-from airvid.transport import CONNECTING, IN_BULK
+from airvid.text import without_secret
+from airvid.transport import CONNECTING, IN_BULK, Routes, unavailable
 
 T = TypeVar("T")
 Chunk = bytes | memoryview | Pipe
@@ -260,7 +259,7 @@ class Wire:
         return clock.now() + self._clock_offset
 
     def _scrub(self, value: str) -> str:
-        return secret.without(self._key, value, "[key]")
+        return without_secret(self._key, value, "[key]")
 
     def _show(self, head: str, headers: Mapping[str, str], body: bytes | None) -> None:
         if self._trace is None:

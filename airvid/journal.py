@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from airvid import budget, clock, ledger, system
+from airvid import clock, ledger, system
 from airvid.errors import FileError
 from airvid.system import SignOfLife
 from airvid.tasks import Entry, Task
@@ -74,7 +74,7 @@ class Journal:
             life = self._sign_of_life()
             self._reap(database)
             for period, dollars in budgets.items():
-                budget.hold(database, period, dollars, estimate_cents, len(targets), now)
+                ledger.hold_budget(database, period, dollars, estimate_cents, len(targets), now)
             return [
                 _entry(
                     database.execute(
@@ -101,7 +101,7 @@ class Journal:
             with self._writing() as database:
                 self._reap(database)
                 for period, dollars in budgets.items():
-                    budget.hold(database, period, dollars, estimate_cents, count, clock.now())
+                    ledger.hold_budget(database, period, dollars, estimate_cents, count, clock.now())
 
     def mark_sent(self, entry: Entry, server_time: float, present: Iterable[str] | None) -> Entry:
         """The POST is about to leave. `server_time`: now by the server's clock; `present`: the tasks it had before,

@@ -1,4 +1,7 @@
-"""The journal's file: opening it, laying it out, bringing an older one up to date, setting a broken one aside."""
+"""The journal's file: opening it, laying it out, bringing an older one up to date, setting a broken one aside.
+
+It keeps what was spent or reserved on each day itself, so that budgets are held by the database (5.10).
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,11 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 from airvid import clock, system
+from airvid.errors import PaymentError
 
 
 def _local_day(row: str) -> str:
@@ -175,3 +180,25 @@ def _set_aside(path: Path) -> Path | None:
 
 def _is_corrupt(error: sqlite3.DatabaseError) -> bool:
     return getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def hold_budget(
+    database: sqlite3.Connection, period: str, dollars: float, estimate: float | None, count: int, now: float
+) -> None:
+    """See that `count` clips of `estimate` cents fit into a budget. Raises: PaymentError."""
+    if estimate is None:
+        raise PaymentError(
+            f"this model's price is unknown, and budget.{period} is set: nothing was sent",
+            hint="name a model with a price; airvid models",
+        )
+    today = datetime.fromtimestamp(now)
+    begin = today.replace(day=1) if period == "month" else today
+    spent = database.execute(
+        "SELECT coalesce(sum(cents), 0) FROM spending WHERE day >= ?", (begin.strftime("%Y-%m-%d"),)
+    ).fetchone()[0]
+    if spent + estimate * count > dollars * 100 + 1e-6:
+        raise PaymentError(
+            f"budget.{period} of ${dollars:g} would be passed: ${spent / 100:g} is spent or reserved on this machine,"
+            f" this is estimated at ${estimate * count / 100:g}; nothing was sent",
+            hint=f"airvid config set budget.{period} USD",
+        )

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from airvid import clock, system, terminal
 from airvid.cells import Ruler
-from airvid.estimate import is_overdue, seconds_left
 from airvid.output import Output
+from airvid.pace import is_overdue, seconds_left
 from airvid.progress import Progress, Row, Timer
 from airvid.tasks import QUEUED
 from airvid.terminal import styled

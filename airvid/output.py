@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
-from airvid import secret, system, terminal
+from airvid import system, terminal
 from airvid.errors import AirvidError, FileError, Interrupted, SeveralErrors
 from airvid.tasks import COMPLETED, Sighting
 from airvid.terminal import styled
-from airvid.text import dumps, masked, money, plain, size, usd
+from airvid.text import dumps, masked, money, plain, size, usd, without_secret
 
 if TYPE_CHECKING:
     from airvid.models import Model
@@ -182,7 +182,7 @@ class Output:
         return text != path and text == plain(text) and not self.is_terminal
 
     def _without_secret(self, line: str) -> str:
-        return secret.without(self.secret, line, masked(self.secret))
+        return without_secret(self.secret, line, masked(self.secret))
 
     def _say(self, line: str | bytes) -> None:
         with self._told_when_it_fails():

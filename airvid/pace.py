@@ -1,10 +1,11 @@
-"""How long to wait between two polls of one task: decided by what they told so far, and by how long such tasks take."""
+"""When a task ends, as far as its progress and this model's past runs foretell it, and when to poll it till then. Pure.
+
+Past runs are lengths, in seconds; of fewer than LEAST_RUNS nothing is concluded.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-from airvid.estimate import usual_span
 
 # Seconds between two polls where nothing foretells the end (contract 6.1): the pause grows by this share of the wait.
 # And how far a limit that refuses them can widen that.
@@ -15,6 +16,7 @@ MARGIN, NEAR, LOOKS, LATE = 0.3, 1.5, 22, 0.1
 # Per cent between the first reading and the last before their slope foretells anything, and how far those between may
 # lie off the line: progress that jumps tells nothing.
 TELLING, STRAIGHT = 10.0, 5.0
+LEAST_RUNS = 3
 
 
 class Pace:
@@ -69,3 +71,31 @@ class Pace:
             return None
         end = now + (100.0 - high) / slope
         return end, end
+
+
+def seconds_left(past: Sequence[float], passed: float) -> float | None:
+    """What a task that has run for `passed` seconds still needs, judged by the runs that had not ended by then either.
+
+    `past` are the lengths of past runs, seconds. None where too few are known, or hardly any took as long as this.
+    """
+    if len(past) < LEAST_RUNS:
+        return None
+    longer = sorted(seconds for seconds in past if seconds > passed)
+    middle = len(longer) // 2
+    # Their median; `statistics` would bring fractions and decimals along for it.
+    return (longer[middle] + longer[~middle]) / 2 - passed if longer else None
+
+
+def is_overdue(past: Sequence[float], passed: float) -> bool:
+    """Whether a task takes longer than every run that is known."""
+    return len(past) >= LEAST_RUNS and passed >= max(past)
+
+
+def usual_span(ends: Sequence[float]) -> tuple[float, float] | None:
+    """Between which moments a task ends, by those at which past runs would have. Of ten or more, the first and the last
+    tenth are left out.
+    """
+    if len(ends) < LEAST_RUNS:
+        return None
+    ends, odd = sorted(ends), len(ends) // 10
+    return ends[odd], ends[~odd]

@@ -99,10 +99,10 @@ class Session:
 
     async def models(self, *, need_key: bool = True) -> list[Model]:
         """The video models, of which a note is kept for completion. Raises: as `Api.models` and `api` do."""
-        from airvid import catalogue
+        from airvid import completion
 
         models = await self.api(need_key=need_key).models()
-        catalogue.keep(self.service, models)
+        completion.keep_models(self.service, models)
         return models
 
     def _timeouts(self) -> Timeouts:

@@ -6,13 +6,12 @@ import os
 import re
 import shutil
 import socket
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 from urllib.parse import quote
 
-from airvid import clock, system
+from airvid import system
 
 ESC = "\x1b"
 HIDE_CURSOR, SHOW_CURSOR = f"{ESC}[?25l", f"{ESC}[?25h"
@@ -22,8 +21,6 @@ _STYLES = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "dim": "2",
 _STYLES |= {f"bold {name}": f"1;{code}" for name, code in list(_STYLES.items())}
 # Longer addresses are more than terminals take.
 _LONGEST_LINK = 2000
-# A terminal that answers at all answers at once, over a slow line within so many seconds, and not with more bytes.
-_PATIENCE, _LONGEST_ANSWER = 1.0, 4096
 _SAFE_IN_URL = ":/?#[]@!$&'()*+,;=%-._~"
 
 
@@ -207,78 +204,3 @@ class Block:
 def is_live(stream: TextIO) -> bool:
     """Whether a stream is a terminal on which bars can move."""
     return stream.isatty() and can_move(os.environ)
-
-
-# ---------------------------------------------------------------------- what it answers
-
-
-def ask(stream: TextIO, question: bytes, *, last: re.Pattern[bytes], replies: re.Pattern[bytes]) -> bytes:
-    """What the terminal answers, up to its `last` reply; empty where it may not be asked.
-
-    It is not asked in the background, which would stop the process, nor while typed input waits, which is for the
-    shell; what is typed in the midst of the `replies` is given back where the system allows it. It never waits long.
-    """
-    if sys.platform == "win32":
-        return b""
-    import select
-    import termios
-    import tty
-
-    answer = b""
-    try:
-        terminal = os.open(os.ttyname(stream.fileno()), os.O_RDWR | os.O_NOCTTY)
-    except (OSError, ValueError):
-        return answer
-    try:
-        if os.tcgetpgrp(terminal) != os.getpgrp():
-            return answer
-        before = termios.tcgetattr(terminal)
-        tty.setcbreak(terminal, termios.TCSANOW)
-        try:
-            if select.select([terminal], [], [], 0)[0]:
-                return answer
-            os.write(terminal, question)
-            end = clock.elapsed() + _PATIENCE
-            # A byte at a time: what follows the last reply stays where it is.
-            while not last.search(answer) and len(answer) < _LONGEST_ANSWER:
-                if not select.select([terminal], [], [], max(0.0, end - clock.elapsed()))[0]:
-                    break
-                answer += os.read(terminal, 1)
-        finally:
-            termios.tcsetattr(terminal, termios.TCSANOW, before)
-        _give_back(terminal, replies.sub(b"", answer))
-    except (OSError, termios.error):
-        return b""
-    finally:
-        os.close(terminal)
-    return answer
-
-
-def _give_back(terminal: int, typed: bytes) -> None:
-    """Put what was typed back in front of the terminal's input; half a reply is none."""
-    import fcntl
-    import termios
-
-    if b"\x1b" in typed:
-        return
-    try:
-        for at in range(len(typed)):
-            fcntl.ioctl(terminal, termios.TIOCSTI, typed[at : at + 1])
-    except OSError:
-        pass  # newer systems forbid it
-
-
-def told_cell(stream: TextIO) -> tuple[int, int] | None:
-    """Width and height of a character cell in pixels, as far as the system knows them."""
-    if sys.platform == "win32":
-        return None
-    import fcntl
-    import struct
-    import termios
-
-    try:
-        told = fcntl.ioctl(stream.fileno(), termios.TIOCGWINSZ, bytes(8))
-    except (OSError, ValueError):
-        return None
-    rows, columns, width, height = struct.unpack("HHHH", told)
-    return (width // columns, height // rows) if rows and columns and width and height else None

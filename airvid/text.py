@@ -17,6 +17,8 @@ _INVISIBLE = "\u00ad\u180e\u200b\u2060-\u2064\u206a-\u206f\ufeff\ufff9-\ufffb"
 # Compiled when first used, which takes longer than to load this module.
 _UNSAFE = f"[{_HARMFUL}{_INVISIBLE}]"
 _UNSAFE_IN_JSON = f"[{_HARMFUL[_HARMFUL.index(chr(0x7F)) :]}]"
+# A key of a few letters is no secret, and stands in too many words.
+_LEAST_SECRET = 12
 _SPACE = r"[\t\n\r]+"
 _UUID = r"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-"
 
@@ -44,6 +46,11 @@ def dumps(record: object, *, indent: int | None = None) -> str:
     if whole.isascii() and "\x7f" not in whole:
         return whole
     return re.sub(_UNSAFE_IN_JSON, lambda found: f"\\u{ord(found[0]):04x}", whole)
+
+
+def without_secret(key: str | None, text: str, instead: str) -> str:
+    """The text with `instead` wherever it holds the key."""
+    return text.replace(key, instead) if key and len(key) >= _LEAST_SECRET else text
 
 
 def masked(key: str) -> str:

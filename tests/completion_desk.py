@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from airvid import catalogue
+from airvid import completion
 from airvid.journal import Journal
 from airvid.models import Caps, Model
 from airvid.tasks import Task
@@ -52,7 +52,7 @@ def fill(env: dict[str, str]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("XDG_CACHE_HOME", "XDG_DATA_HOME"):
             patch.setenv(name, env[name])
-        catalogue.keep(SERVICE, [*(model(each) for each in [*HOSTILE_MODELS, *_UNUSABLE]), *MODELS])
+        completion.keep_models(SERVICE, [*(model(each) for each in [*HOSTILE_MODELS, *_UNUSABLE]), *MODELS])
     data = Path(env["XDG_DATA_HOME"]) / "airvid"
     for task_id, state, prompt in reversed(list(zip(TASKS, _STATES, _WRITTEN, strict=True))):
         note(data / "journal.db", SERVICE, task_id, state=state, prompt=prompt)

@@ -20,8 +20,7 @@ from store import CLIP, HALF, OTHER, TAG, Broken, Store, begun, rest, whole
 from test_follow import SSE, event
 
 from airvid import mp4, system
-from airvid.answers import error_message
-from airvid.bodies import LONGEST_EVENT, PIECE, inflated
+from airvid.answers import LONGEST_EVENT, PIECE, error_message, inflated
 from airvid.errors import FileError, UnavailableError
 from airvid.sandbox.emulator import Fault, Request, Response
 

@@ -15,7 +15,7 @@ from completion_desk import MODELS, NASTY, SERVICE, TASKS, fill, model, note
 from conftest import API, World, json_answer
 from terminal import environment
 
-from airvid import catalogue, completion, places
+from airvid import completion, places
 from airvid.config import normal_base_url
 from airvid.journal import Journal
 from airvid.models import Model
@@ -284,28 +284,28 @@ def test_lengths_without_sense_do_no_harm(complete: Complete, least: Any, most: 
     caps = {"min_duration_s": least, "max_duration_s": most, "price_per_second_cents": 1e300}
     odd = Model.parse({"id": "odd", "video_caps": caps})
     assert odd
-    catalogue.keep(SERVICE, [odd])
+    completion.keep_models(SERVICE, [odd])
     assert len(complete("durations=")) <= 50
     assert values(complete("models=")) == ["odd"]
 
 
 def test_it_is_the_owner_s_alone_and_not_written_for_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    catalogue.keep(SERVICE, MODELS)
+    completion.keep_models(SERVICE, MODELS)
     (path,) = (tmp_path / "airvid").iterdir()
     assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
     before = path.stat().st_ino, path.stat().st_mtime_ns
-    catalogue.keep(SERVICE, MODELS)
+    completion.keep_models(SERVICE, MODELS)
     assert (path.stat().st_ino, path.stat().st_mtime_ns) == before
-    catalogue.keep(SERVICE, MODELS[:1])
-    assert [each.id for each in catalogue.read(SERVICE)] == ["fox-1"]
+    completion.keep_models(SERVICE, MODELS[:1])
+    assert [each.id for each in completion.kept_models(SERVICE)] == ["fox-1"]
 
 
 def test_services_are_kept_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    catalogue.keep("http://a.b/v1", [model("theirs")])
+    completion.keep_models("http://a.b/v1", [model("theirs")])
     # The same file name, but not the same service.
-    assert catalogue.read("http://a-b/v1") == []
+    assert completion.kept_models("http://a-b/v1") == []
 
 
 def test_commands_that_read_the_list_keep_it_and_need_it_not(world: World, tmp_path: Path) -> None:

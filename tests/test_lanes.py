@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from airvid.errors import FileError
 from airvid.http import Body
-from airvid.lanes import MOST, TICK, Lanes
 from airvid.part import SHORTEST_SPAN, CutError, Part, Span, open_part
+from airvid.transfer import MOST, TICK, Lanes
 
 CLIP = tiny_mp4(random.Random(1).randbytes(36 * SHORTEST_SPAN))
 TAG = '"v1"'

@@ -17,9 +17,9 @@ from stage import NO_WIDTH
 
 from airvid import clock, progress
 from airvid.cells import Ruler
-from airvid.estimate import is_overdue, seconds_left
 from airvid.live import Frame
 from airvid.output import Output
+from airvid.pace import is_overdue, seconds_left
 from airvid.progress import Progress, Row
 from airvid.tasks import Task
 

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from airvid import clock, screen, system
+from airvid import clock, system
 from airvid.commands import download, finish, ids
 from airvid.errors import AirvidError, FileError, UsageError
 from airvid.session import Session
@@ -85,7 +85,7 @@ async def _found(session: Session, options: Options) -> AsyncIterator[tuple[Path
 
 async def show(session: Session, path: Path) -> None:
     """Draw a clip's contact sheet onto the terminal. Raises: FileError."""
-    from airvid import sheet
+    from airvid import screen, sheet
     from airvid.cells import Ruler
 
     with _opened(path) as clip:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from airvid.sandbox import storage, stream
+from airvid.sandbox import storage
 from airvid.sandbox.messages import (
     Ending,
     Fault,
@@ -26,9 +26,8 @@ from airvid.sandbox.messages import (
     short_refusal,
 )
 from airvid.sandbox.models import MODELS
-from airvid.sandbox.order import read_order
-from airvid.sandbox.shape import ClipSpec
-from airvid.sandbox.state import Shelf, State, Task
+from airvid.sandbox.order import ClipSpec, read_order
+from airvid.sandbox.state import Shelf, State, Task, stream
 
 __all__ = ["ClipSpec", "Emulator", "Ending", "Fault", "Json", "Pace", "Request", "Response"]
 
@@ -196,7 +195,7 @@ class Emulator:
     def _stream(self, call: Call) -> Response:
         task = self._task(call)
         headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
-        return Response(200, headers, chunks=stream.chunks(task, call.now, self._result_url(task)))
+        return Response(200, headers, chunks=stream(task, call.now, self._result_url(task)))
 
     def _delete(self, call: Call) -> Response:
         self._state.unlist(call.task_id, call.owner)

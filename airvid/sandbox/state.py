@@ -14,12 +14,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from airvid.sandbox.messages import Json
-from airvid.sandbox.shape import ClipSpec
+from airvid.sandbox.messages import Chunk, Json
+from airvid.sandbox.order import ClipSpec
 
 DAY = 86_400
 LISTED = 100
 FAILURE = "The provider could not make this clip."
+# Of a stream: per cent between two events, and seconds of quiet before a comment is sent.
+STEP, KEEPALIVE = 8, 10.0
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS secret (value BLOB NOT NULL);
@@ -209,3 +211,32 @@ class Shelf:
             self._clips.pop(task_id, None)
         else:
             (self._folder / f"{task_id}.mp4").unlink(missing_ok=True)
+
+
+def stream(task: Task, now: float, result_url: str) -> list[Chunk]:
+    """The events of a task from now to its end, with keep-alives where nothing else happens."""
+    sent, last = [], now
+    for due, chunk in _events(task, now, result_url):
+        while due - last > KEEPALIVE:
+            last += KEEPALIVE
+            sent.append((last, b": keepalive\n\n"))
+        sent.append((due, chunk))
+        last = due
+    return sent
+
+
+def _events(task: Task, now: float, result_url: str) -> Iterator[Chunk]:
+    yield now, _event(task.view(now, result_url))
+    for percent in range(0, 100, STEP):
+        due = task.starts + (task.ends - task.starts) * percent / 100
+        if now < due < task.expires_at:
+            yield due, _event({"task_id": task.id, "status": "processing", "progress": percent})
+    end = min(task.ends, task.expires_at)
+    if now < end:
+        # No result_url here: the whole record is only to be had by a GET.
+        yield end, _event({"task_id": task.id, "status": task.status(end), "progress": task.progress(end)})
+    yield max(now, end), b"event: done\ndata: [DONE]\n\n"
+
+
+def _event(state: Json) -> bytes:
+    return b"event: state\ndata: " + json.dumps(state).encode() + b"\n\n"
