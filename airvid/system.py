@@ -58,35 +58,28 @@ def run(story: Coroutine[Any, Any, None]) -> None:
     with asyncio.Runner(loop_factory=clock.loop_factory()) as runner:
         loop = runner.get_loop()
         task = loop.create_task(story)
-        restore = _handle(loop, interrupt)
-        try:
-            loop.run_until_complete(task)
-        except asyncio.CancelledError:
-            raise Interrupted(received[0][0] if received else signal.SIGINT) from None
-        finally:
-            restore()
-
-
-def _handle(loop: asyncio.AbstractEventLoop, interrupt: Callable[[int], None]) -> Callable[[], None]:
-    """Send the signals to `interrupt`; the result undoes it. An ignored signal (`nohup`) stays ignored."""
-    taken = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-    before = {number: signal.getsignal(number) for number in taken}
-    for number in taken:
-        try:
-            loop.add_signal_handler(number, interrupt, number)
-        except (NotImplementedError, RuntimeError, ValueError):
-            # Windows' loop has no such handlers: wake it from the plain one.
-            signal.signal(number, lambda caught, _: loop.call_soon_threadsafe(interrupt, caught))
-
-    def restore() -> None:
-        for number, handler in before.items():
+        with _signals_to(lambda number, _: loop.call_soon_threadsafe(interrupt, number)):
             try:
-                loop.remove_signal_handler(number)
-            except NotImplementedError:
-                pass
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+                loop.run_until_complete(task)
+            except asyncio.CancelledError:
+                raise Interrupted(received[0][0] if received else signal.SIGINT) from None
 
-    return restore
+
+@contextmanager
+def _signals_to(handle: Callable[[int, object], object]) -> Iterator[None]:
+    """Have the signals call `handle`, between two steps of the program. An ignored one (`nohup`) stays ignored.
+
+    The loop's own handlers, which Windows has not, do no more for a loop that the call wakes up, and cost a start more.
+    """
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 def on_screen_change(
@@ -130,15 +123,8 @@ def interruptible() -> Iterator[None]:
     def interrupt(number: int, _: object) -> None:
         raise Interrupted(number)
 
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:
-            signal.signal(number, interrupt)
-    try:
+    with _signals_to(interrupt):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 def read_stdin() -> bytes:

@@ -4,10 +4,10 @@ The server's own object is kept whole in `raw`, so that keys this version does n
 Money is in cents and may be fractional; times are Unix seconds. Source: the API's description, sections 2 and 5.
 """
 
-from __future__ import annotations
-
 import math
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
+
+# No `from __future__ import annotations`: NamedTuple compiles each one that is a text, at every start.
 
 QUEUED, PROCESSING = "queued", "processing"
 COMPLETED, FAILED, EXPIRED = "completed", "failed", "expired"
@@ -89,7 +89,7 @@ class Task(NamedTuple):
     duration_seconds: float | None = None
 
     @classmethod
-    def parse(cls, raw: object, task_id: str | None = None) -> Task | None:
+    def parse(cls, raw: object, task_id: str | None = None) -> Self | None:
         """The task in an answer, or None where there is none. `task_id` stands in for an id that is missing."""
         if not isinstance(raw, dict):
             return None
@@ -114,15 +114,15 @@ class Task(NamedTuple):
             duration_seconds=number(raw.get("duration_seconds")),
         )
 
-    def updated(self, raw: object) -> Task:
+    def updated(self, raw: object) -> Self:
         """This task with the news of a partial payload; what the news leaves out or null stays."""
         if not isinstance(raw, dict) or str(raw.get("task_id") or self.task_id) != self.task_id:
             return self
         kept = {key: value for key, value in self.raw.items() if value is not None and raw.get(key) is None}
-        return Task.parse({**raw, **kept}, self.task_id) or self
+        return self.parse({**raw, **kept}, self.task_id) or self
 
     @property
-    def facts(self) -> Task:
+    def facts(self) -> Self:
         """What is understood of it: a key of the server's own that changes is no news."""
         return self._replace(raw={})
 
