@@ -16,6 +16,7 @@ from typing import Any
 
 from airvid import clock, ledger, system
 from airvid.errors import FileError
+from airvid.ledger import Database
 from airvid.system import SignOfLife
 from airvid.tasks import Entry, Task
 
@@ -25,6 +26,7 @@ SENT_WINDOW = (2.0, 180.0)
 LONGEST_POST = 1300.0
 # Seconds without a beat after which a process in line is passed by.
 AWAKE = 15.0
+_IN_LIST = "IN (SELECT value FROM json_each(?))"
 
 
 class Journal:
@@ -33,7 +35,7 @@ class Journal:
     def __init__(self, path: Path, warn: Callable[[str], None]) -> None:
         self.path = path
         self._warn = warn
-        self._open: sqlite3.Connection | None = None
+        self._open: Database | None = None
         self._life: SignOfLife | None = None
         # Ids that the server told and the journal could not take yet: they come before anything else.
         self._owed: list[tuple[Entry, Task]] = []
@@ -69,50 +71,42 @@ class Journal:
         or none is taken.
         Raises: PaymentError where a budget would be passed; FileError where the journal cannot be written.
         """
-        now = clock.now()
         with self._writing() as database:
             life = self._sign_of_life()
-            self._reap(database)
-            for period, dollars in budgets.items():
-                ledger.hold_budget(database, period, dollars, estimate_cents, len(targets), now)
-            return [
-                _entry(
-                    database.execute(
-                        "INSERT INTO clip (base_url, fate, intended_at, process, model, prompt, request, target,"
-                        " estimate_cents) VALUES (?, 'intended', ?, ?, ?, ?, ?, ?, ?) RETURNING *",
-                        (
-                            base_url,
-                            now,
-                            life,
-                            _storable(request.get("model")),
-                            _storable(request.get("prompt")),
-                            json.dumps(_without_images(request)),
-                            _storable(target),
-                            estimate_cents,
-                        ),
-                    ).fetchone()
+            self._hold(database, budgets, estimate_cents, len(targets))
+            common = (base_url, clock.now(), life, request.get("model"), request.get("prompt"))
+            remembered = json.dumps(_without_images(request))
+            made = [
+                database.execute(
+                    "INSERT INTO clip (base_url, fate, intended_at, process, model, prompt, request, target,"
+                    " estimate_cents) VALUES (?, 'intended', ?, ?, ?, ?, ?, ?, ?)",
+                    (*common, remembered, target, estimate_cents),
                 )
                 for target in targets
             ]
+            return [_read(database, cursor.lastrowid) for cursor in made]
 
     def check_budgets(self, budgets: dict[str, float], estimate_cents: float | None, count: int) -> None:
         """See that `count` clips would fit; only `intend` holds their place. Raises: PaymentError, FileError."""
         if budgets:
             with self._writing() as database:
-                self._reap(database)
-                for period, dollars in budgets.items():
-                    ledger.hold_budget(database, period, dollars, estimate_cents, count, clock.now())
+                self._hold(database, budgets, estimate_cents, count)
+
+    def _hold(self, database: Database, budgets: dict[str, float], estimate_cents: float | None, count: int) -> None:
+        self._reap(database)
+        for period, dollars in budgets.items():
+            ledger.hold_budget(database, period, dollars, estimate_cents, count, clock.now())
 
     def mark_sent(self, entry: Entry, server_time: float, present: Iterable[str] | None) -> Entry:
         """The POST is about to leave. `server_time`: now by the server's clock; `present`: the tasks it had before,
         None where it would not say.
         """
         with self._writing() as database:
-            row = database.execute(
-                "UPDATE clip SET fate = 'sent', sent_at = ?, present = ? WHERE id = ? RETURNING *",
+            database.execute(
+                "UPDATE clip SET fate = 'sent', sent_at = ?, present = ? WHERE id = ?",
                 (server_time, json.dumps(None if present is None else list(present)), entry.id),
-            ).fetchone()
-        return _entry(row)
+            )
+            return _read(database, entry.id)
 
     def mark_unsent(self, entry: Entry, *, in_line: bool) -> None:
         """The POST was surely not taken, and will be repeated; `in_line`: when it is its turn for a slot."""
@@ -135,7 +129,7 @@ class Journal:
         """Take a task found in the server's list for this entry's, unless another entry has it or could have it."""
         with self._writing() as database:
             # One server may be spelled in two ways: an id is an id wherever it is said to be.
-            taken = database.execute("SELECT 1 FROM clip WHERE task_id = ?", (_storable(task.task_id),)).fetchone()
+            taken = database.execute("SELECT 1 FROM clip WHERE task_id = ?", (task.task_id,)).fetchone()
             open_rows = database.execute(
                 "SELECT request FROM clip WHERE id <> ? AND fate <> 'known' AND fate IN ('sent', 'unknown')"
                 " AND coalesce(? BETWEEN sent_at - ? AND sent_at + ?, 1)",
@@ -146,13 +140,13 @@ class Journal:
 
     def mark_refused(self, entry: Entry, why: str) -> None:
         """The server surely did not take the POST."""
-        self._note("UPDATE clip SET fate = 'refused', error = ? WHERE id = ?", (_storable(why), entry.id))
+        self._note("UPDATE clip SET fate = 'refused', error = ? WHERE id = ?", (why, entry.id))
 
     def mark_unknown(self, entry: Entry, why: str, candidates: Iterable[str]) -> None:
         """Nobody can say what became of the POST."""
         self._note(
             "UPDATE clip SET fate = 'unknown', error = ?, candidates = ? WHERE id = ? AND fate <> 'known'",
-            (_storable(why), json.dumps(list(candidates)), entry.id),
+            (why, json.dumps(list(candidates)), entry.id),
         )
 
     def withdraw(self, entries: Iterable[Entry]) -> None:
@@ -182,10 +176,10 @@ class Journal:
             *(
                 {
                     "base_url": base_url,
-                    "task_id": _storable(task.task_id),
-                    "status": _storable(task.status),
+                    "task_id": task.task_id,
+                    "status": task.status,
                     "cost": task.cost_cents if task.is_terminal else None,
-                    "error": _storable(task.error),
+                    "error": task.error,
                     "created": task.created,
                     "expires_at": task.expires_at,
                     "ended_at": clock.now() if ended_now else None,
@@ -200,7 +194,7 @@ class Journal:
         self._note(
             "UPDATE clip SET status = 'deleted' WHERE base_url = ? AND task_id = ?"
             " AND coalesce(status, '') NOT IN ('completed', 'failed', 'expired')",
-            (base_url, _storable(task_id)),
+            (base_url, task_id),
         )
 
     def note_saved(self, base_url: str, task_id: str, file: Path, size: int) -> None:
@@ -210,24 +204,19 @@ class Journal:
             "INSERT INTO clip (base_url, fate, intended_at, task_id, status, file, bytes, saved_at)"
             " VALUES (?, 'known', ?, ?, 'completed', ?, ?, ?) ON CONFLICT (base_url, task_id) DO UPDATE SET"
             " file = excluded.file, bytes = excluded.bytes, saved_at = excluded.saved_at",
-            (base_url, now, _storable(task_id), _storable(os.path.abspath(file)), size, now),
+            (base_url, now, task_id, os.path.abspath(file), size, now),
         )
 
     # ------------------------------------------------------------------ questions
 
     def known_ids(self, task_ids: Iterable[str]) -> set[str]:
         """Those of these ids that belong to an entry already, whatever its server was called."""
-        ids = [_storable(each) for each in task_ids]
-        marks = ",".join("?" * len(ids))
-        return {
-            row["task_id"] for row in self._rows(f"SELECT task_id FROM clip WHERE task_id IN ({marks})", tuple(ids))
-        }
+        query = f"SELECT task_id FROM clip WHERE task_id {_IN_LIST}"
+        return {row["task_id"] for row in self._rows(query, json.dumps(list(task_ids)))}
 
     def unsettled(self, base_url: str) -> list[tuple[Entry, set[str] | None]]:
         """Entries whose POST's fate is open and that no process is looking up, with the tasks there were before it."""
-        rows = self._rows(
-            "SELECT * FROM clip WHERE base_url = ? AND fate IN ('sent', 'unknown') ORDER BY id", (base_url,)
-        )
+        rows = self._rows("SELECT * FROM clip WHERE base_url = ? AND fate IN ('sent', 'unknown') ORDER BY id", base_url)
         found = []
         for row in rows:
             # A POST and its look-up take minutes; a process that lives for longer is at something else by now.
@@ -240,31 +229,26 @@ class Journal:
         """How many creates have stood in line for a slot of this API for longer, and still do."""
         rows = self._rows(
             "SELECT process FROM clip WHERE base_url = ? AND fate = 'waiting' AND id < ?",
-            (entry.base_url, entry.id),
+            entry.base_url,
+            entry.id,
         )
         return sum(self._is_worked_on(row) and self._is_awake(row["process"]) for row in rows)
 
     def entry(self, entry_id: int) -> Entry | None:
-        rows = self._ask("SELECT * FROM clip WHERE id = ?", (entry_id,))
-        return rows[0] if rows else None
+        return next(iter(self._ask("SELECT * FROM clip WHERE id = ?", entry_id)), None)
 
     def by_task(self, base_url: str, task_ids: Iterable[str]) -> dict[str, Entry]:
         """The entries of these tasks, by task id."""
-        ids = [_storable(each) for each in task_ids]
-        found: dict[str, Entry] = {}
-        for start in range(0, len(ids), 500):
-            part = ids[start : start + 500]
-            rows = self._ask(
-                f"SELECT * FROM clip WHERE base_url = ? AND task_id IN ({','.join('?' * len(part))})", (base_url, *part)
-            )
-            found |= {str(entry.task_id): entry for entry in rows}
-        return found
+        query = f"SELECT * FROM clip WHERE base_url = ? AND task_id {_IN_LIST}"
+        return {str(entry.task_id): entry for entry in self._ask(query, base_url, json.dumps(list(task_ids)))}
 
     def with_prefix(self, base_url: str, prefix: str) -> list[str]:
         """Ids of known tasks that begin with `prefix`."""
         rows = self._ask(
             "SELECT * FROM clip WHERE base_url = ? AND substr(task_id, 1, ?) = ? LIMIT 20",
-            (base_url, len(prefix), _storable(prefix)),
+            base_url,
+            len(prefix),
+            prefix,
         )
         return [str(entry.task_id) for entry in rows]
 
@@ -273,16 +257,16 @@ class Journal:
         rows = self._ask(
             "SELECT * FROM clip WHERE base_url = ? AND sent_at IS NOT NULL AND fate IN ('sent', 'unknown', 'known')"
             " ORDER BY id DESC LIMIT 1",
-            (base_url,),
+            base_url,
         )
-        return rows[0] if rows else None
+        return next(iter(rows), None)
 
     def running(self, base_url: str) -> list[Entry]:
         """Tasks that had not ended when last heard of, oldest first."""
         return self._ask(
             "SELECT * FROM clip WHERE base_url = ? AND fate = 'known' AND coalesce(status, '') NOT IN"
             " ('completed', 'failed', 'expired', 'deleted') ORDER BY intended_at, id",
-            (base_url,),
+            base_url,
         )
 
     def past_seconds(self, base_url: str, model: str) -> list[float]:
@@ -290,13 +274,14 @@ class Journal:
         rows = self._rows(
             "SELECT ended_at - known_at AS seconds FROM clip WHERE base_url = ? AND model = ? AND ended_at IS NOT NULL"
             " AND status = 'completed' AND NOT adopted AND ended_at > known_at ORDER BY id DESC LIMIT 20",
-            (base_url, _storable(model)),
+            base_url,
+            model,
         )
         return [row["seconds"] for row in rows]
 
     def saved_ids(self, base_url: str) -> set[str]:
-        rows = self._ask("SELECT * FROM clip WHERE base_url = ? AND saved_at IS NOT NULL", (base_url,))
-        return {str(entry.task_id) for entry in rows}
+        rows = self._rows("SELECT task_id FROM clip WHERE base_url = ? AND saved_at IS NOT NULL", base_url)
+        return {row["task_id"] for row in rows}
 
     def entries(
         self,
@@ -309,23 +294,17 @@ class Journal:
         offset: int,
     ) -> list[Entry]:
         """Entries newest first, filtered; `states` as `Entry.state` says them, `search` in the prompts."""
-        where, values = ["1"], list[Any]()
-        if search:
-            where.append("instr(folded(prompt), ?)")
-            values.append(_storable(search.casefold()))
-        if since is not None:
-            where.append("intended_at >= ?")
-            values.append(since)
-        if model:
-            where.append("model = ?")
-            values.append(_storable(model))
-        if states := list(states):
-            where.append(f"iif(fate = 'known', coalesce(status, 'queued'), fate) IN ({','.join('?' * len(states))})")
-            values += states
-        return self._ask(
-            f"SELECT * FROM clip WHERE {' AND '.join(where)} ORDER BY intended_at DESC, id DESC LIMIT ? OFFSET ?",
-            (*values, limit, offset),
-        )
+        state = "CASE fate WHEN 'known' THEN coalesce(status, 'queued') ELSE fate END"
+        filters: dict[str, Any] = {
+            "instr(folded(prompt), ?)": search and search.casefold(),
+            "intended_at >= ?": since,
+            "model = ?": model or None,
+            f"{state} {_IN_LIST}": json.dumps(list(states)) if states else None,
+        }
+        asked = {each: value for each, value in filters.items() if value is not None}
+        where = " AND ".join(["1", *asked])
+        query = f"SELECT * FROM clip WHERE {where} ORDER BY intended_at DESC, id DESC LIMIT ? OFFSET ?"
+        return self._ask(query, *asked.values(), limit, offset)
 
     # ------------------------------------------------------------------ who is at work
 
@@ -353,7 +332,7 @@ class Journal:
         """Whether the process that wrote an intent is still there."""
         return row["process"] is not None and system.is_alive(self._lives, row["process"])
 
-    def _reap(self, database: sqlite3.Connection) -> None:
+    def _reap(self, database: Database) -> None:
         """Intents of processes that died before they sent anything hold no budget and no place in line any more."""
         system.bury(self._lives)
         rows = database.execute(
@@ -367,7 +346,7 @@ class Journal:
     # ------------------------------------------------------------------ the database
 
     @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
+    def _writing(self) -> Iterator[Database]:
         """One transaction that is on disk when the block ends. Raises: FileError."""
         try:
             database = self._database()
@@ -403,29 +382,29 @@ class Journal:
         except FileError as error:
             self._warn(error.message)
 
-    def _ask(self, query: str, values: tuple[Any, ...]) -> list[Entry]:
-        return [_entry(row) for row in self._rows(query, values)]
+    def _ask(self, query: str, *values: object) -> list[Entry]:
+        return [_entry(row) for row in self._rows(query, *values)]
 
-    def _rows(self, query: str, values: tuple[Any, ...]) -> list[sqlite3.Row]:
+    def _rows(self, query: str, *values: object) -> list[sqlite3.Row]:
         try:
             return self._database().execute(query, values).fetchall() if self.path.exists() else []
         except (sqlite3.Error, OSError) as error:
             self._warn(f"the journal {self.path} cannot be read: {error}")
             return []
 
-    def _database(self) -> sqlite3.Connection:
+    def _database(self) -> Database:
         if self._open is None:
             system.make_private_folder(self.path.parent)
             self._open = ledger.open_or_begin(self.path, self._warn)
         return self._open
 
 
-def _take(database: sqlite3.Connection, entry: Entry, task: Task) -> None:
+def _take(database: Database, entry: Entry, task: Task) -> None:
     """Give a task to the entry whose POST made it; one that only found it in the list has to give it back."""
     database.execute(
         "UPDATE clip SET fate = 'unknown', task_id = NULL, status = NULL, adopted = 0"
         " WHERE base_url = ? AND task_id = ? AND id <> ? AND adopted",
-        (entry.base_url, _storable(task.task_id), entry.id),
+        (entry.base_url, task.task_id, entry.id),
     )
     try:
         _known(database, entry, task)
@@ -437,31 +416,23 @@ def _take(database: sqlite3.Connection, entry: Entry, task: Task) -> None:
         )
 
 
-def _known(database: sqlite3.Connection, entry: Entry, task: Task, *, adopted: bool = False) -> Entry:
+def _known(database: Database, entry: Entry, task: Task, *, adopted: bool = False) -> Entry:
     database.execute(
         "UPDATE clip SET fate = 'known', task_id = ?, status = ?, created = ?, expires_at = ?, candidates = '[]',"
         " present = '[]', adopted = ?, known_at = ? WHERE id = ?",
-        (
-            _storable(task.task_id),
-            _storable(task.status),
-            task.created,
-            task.expires_at,
-            adopted,
-            clock.now(),
-            entry.id,
-        ),
+        (task.task_id, task.status, task.created, task.expires_at, adopted, clock.now(), entry.id),
     )
-    return _entry(database.execute("SELECT * FROM clip WHERE id = ?", (entry.id,)).fetchone())
+    return _read(database, entry.id)
+
+
+def _read(database: Database, entry_id: int | None) -> Entry:
+    """The entry as it stands. (`RETURNING`, as `iif`, is too new for systems in long support.)"""
+    return _entry(database.execute("SELECT * FROM clip WHERE id = ?", (entry_id,)).fetchone())
 
 
 def _entry(row: sqlite3.Row) -> Entry:
     values = {name: row[name] for name in Entry._fields}
     return Entry(**values | {"request": json.loads(row["request"]), "candidates": tuple(json.loads(row["candidates"]))})
-
-
-def _storable(value: str | None) -> str | None:
-    """Text as SQLite can hold it: lone surrogates, which no UTF-8 has, are replaced."""
-    return None if value is None else value.encode("utf-8", "replace").decode("utf-8")
 
 
 def _without_images(request: dict[str, Any]) -> dict[str, Any]:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from airvid import clock, system
 from airvid.errors import PaymentError
@@ -103,7 +104,25 @@ VERSION = len(_LAYOUTS)
 _BUSY_SECONDS = 10.0
 
 
-def open_or_begin(path: Path, warn: Callable[[str], None]) -> sqlite3.Connection:
+class Database(sqlite3.Connection):
+    """SQLite takes no halves of characters, which anybody's text may hold and no UTF-8 has: they are replaced."""
+
+    def execute(self, query: str, values: Any = (), /) -> sqlite3.Cursor:
+        return super().execute(query, _storable(values))
+
+    def executemany(self, query: str, rows: Iterable[Any], /) -> sqlite3.Cursor:
+        return super().executemany(query, map(_storable, rows))
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, dict):
+        return {name: _storable(each) for name, each in value.items()}
+    return tuple(map(_storable, value)) if isinstance(value, tuple) else value
+
+
+def open_or_begin(path: Path, warn: Callable[[str], None]) -> Database:
     """The database at `path`, laid out and readable; a broken one is set aside, and said so. Raises: sqlite3.Error."""
     try:
         return _connect(path)
@@ -119,9 +138,9 @@ def open_or_begin(path: Path, warn: Callable[[str], None]) -> sqlite3.Connection
     return _connect(path)
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _connect(path: Path) -> Database:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # it holds prompts: for its owner alone, from the first byte
-    database = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
+    database = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, factory=Database)
     try:
         database.row_factory = sqlite3.Row
         # SQLite's own lower() knows ASCII alone.
@@ -137,7 +156,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     return database
 
 
-def _use_wal(database: sqlite3.Connection) -> None:
+def _use_wal(database: Database) -> None:
     """Readers beside a writer. This pragma alone does not wait for its turn by itself."""
     give_up = time.monotonic() + _BUSY_SECONDS
     while True:
@@ -150,7 +169,7 @@ def _use_wal(database: sqlite3.Connection) -> None:
             time.sleep(0.01)
 
 
-def _lay_out(database: sqlite3.Connection) -> None:
+def _lay_out(database: Database) -> None:
     """Bring an empty or older journal to this version's layout; of several processes, one does."""
     database.execute("BEGIN IMMEDIATE")
     for layout in _LAYOUTS[database.execute("PRAGMA user_version").fetchone()[0] :]:
@@ -183,7 +202,7 @@ def _is_corrupt(error: sqlite3.DatabaseError) -> bool:
 
 
 def hold_budget(
-    database: sqlite3.Connection, period: str, dollars: float, estimate: float | None, count: int, now: float
+    database: Database, period: str, dollars: float, estimate: float | None, count: int, now: float
 ) -> None:
     """See that `count` clips of `estimate` cents fit into a budget. Raises: PaymentError."""
     if estimate is None:
