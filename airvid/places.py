@@ -34,8 +34,4 @@ def folder(kind: str) -> str:
         return os.path.join(os.path.expanduser(usual[kind]), "airvid")
     import platformdirs
 
-    return {
-        "config": platformdirs.user_config_dir,
-        "data": platformdirs.user_data_dir,
-        "cache": platformdirs.user_cache_dir,
-    }[kind]("airvid", appauthor=False)
+    return str(getattr(platformdirs, f"user_{kind}_dir")("airvid", appauthor=False))

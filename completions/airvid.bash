@@ -1,10 +1,7 @@
 # Completion of airvid for bash 3.2 and later, with or without the package bash-completion.
-#
-# Commands, options and fixed values are told by this script alone; models, what they can do, and tasks by
-# `airvid __complete`, which asks the cache and the journal, never the network.
+# What is not in its table, `airvid __complete` knows from the cache and the journal, never from the network.
 
-# An option is its names, then `=` and what its value may be, `+` where it may come again. A value is `/` a file, `@kind`
-# what airvid knows, `%` what the setting before it takes, else itself.
+# How it is written: tests/completion_scripts.py.
 # generated from the commands: pytest --update-golden writes it anew
 __airvid_table() {
     commands=() options=() arguments=()
@@ -111,14 +108,8 @@ __airvid_table() {
     'auth login')
         options=('--no-verify')
         ;;
-    'auth logout')
-        ;;
-    'auth status')
-        ;;
     'config')
         commands=('list' 'get' 'set' 'unset' 'path')
-        ;;
-    'config list')
         ;;
     'config get')
         arguments=(
@@ -136,26 +127,8 @@ __airvid_table() {
             '=base-url|model|mode|duration|aspect-ratio|quality|seed|sound|count|max-cost|wait|output|timeout|force|open|jobs|connect-timeout|read-timeout|create-timeout|budget.day|budget.month'
         )
         ;;
-    'config path')
-        ;;
     esac
     options+=('--json' '-q --quiet' '--debug' '--sandbox' '--base-url =' '--no-color' '-h --help')
-}
-
-__airvid_setting() {
-    value=''
-    case $1 in
-    'model') value='@models' ;;
-    'mode') value='@modes|text|image|reference' ;;
-    'duration') value='@durations' ;;
-    'aspect-ratio') value='@aspect-ratios' ;;
-    'quality') value='@qualities' ;;
-    'sound') value='true|false' ;;
-    'wait') value='true|false' ;;
-    'output') value='/' ;;
-    'force') value='true|false' ;;
-    'open') value='true|false' ;;
-    esac
 }
 # the end of what is generated
 
@@ -245,8 +218,10 @@ __airvid_values() {
     for value in $1; do
         case $value in
         %)
-            __airvid_setting "$before"
-            __airvid_values "$value" "$2"
+            __airvid_table create
+            __airvid_option "--$before"
+            [[ -z $option || $option == *=* ]] || option='=true|false'
+            __airvid_values "${option#*=}" "$2"
             ;;
         /)
             compopt -o filenames 2>/dev/null

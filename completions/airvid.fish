@@ -1,10 +1,7 @@
 # Completion of airvid for fish 3.4 and later.
-#
-# Commands, options and fixed values are told by this script alone; models, what they can do, and tasks by
-# `airvid __complete`, which asks the cache and the journal, never the network.
+# What is not in its table, `airvid __complete` knows from the cache and the journal, never from the network.
 
-# Commands and options are followed by what they do. An option is its names, then `=` and what its value may be, `+` where
-# it may come again. A value is `/` a file, `@kind` what airvid knows, `%` what the setting before it takes, else itself.
+# How it is written: tests/completion_scripts.py.
 # generated from the commands: pytest --update-golden writes it anew
 function __airvid_table --no-scope-shadowing
     set commands
@@ -104,15 +101,12 @@ function __airvid_table --no-scope-shadowing
             set -a commands 'status' 'Where the key comes from'
         case 'auth login'
             set -a options '--no-verify' 'Store the key without asking the API.'
-        case 'auth logout'
-        case 'auth status'
         case 'config'
             set -a commands 'list' 'All that is set, and where it comes from'
             set -a commands 'get' 'One setting\'s value'
             set -a commands 'set' 'Set one setting'
             set -a commands 'unset' 'Go back to the default'
             set -a commands 'path' 'Where the config file is'
-        case 'config list'
         case 'config get'
             set -a arguments '=base-url|model|mode|duration|aspect-ratio|quality|seed|sound|count|max-cost|wait|output|timeout|force|open|jobs|connect-timeout|read-timeout|create-timeout|budget.day|budget.month'
         case 'config set'
@@ -120,7 +114,6 @@ function __airvid_table --no-scope-shadowing
             set -a arguments '=%'
         case 'config unset'
             set -a arguments '=base-url|model|mode|duration|aspect-ratio|quality|seed|sound|count|max-cost|wait|output|timeout|force|open|jobs|connect-timeout|read-timeout|create-timeout|budget.day|budget.month'
-        case 'config path'
     end
     set -a options '--json' 'Print JSON: an object a line, or one array.'
     set -a options '-q --quiet' 'Say nothing but results and errors.'
@@ -129,31 +122,6 @@ function __airvid_table --no-scope-shadowing
     set -a options '--base-url =' 'The API\'s base URL.'
     set -a options '--no-color' 'No colours. NO_COLOR does the same.'
     set -a options '-h --help' 'Show this message and exit.'
-end
-
-function __airvid_setting
-    switch $argv[1]
-        case 'model'
-            echo '@models'
-        case 'mode'
-            echo '@modes|text|image|reference'
-        case 'duration'
-            echo '@durations'
-        case 'aspect-ratio'
-            echo '@aspect-ratios'
-        case 'quality'
-            echo '@qualities'
-        case 'sound'
-            echo 'true|false'
-        case 'wait'
-            echo 'true|false'
-        case 'output'
-            echo '/'
-        case 'force'
-            echo 'true|false'
-        case 'open'
-            echo 'true|false'
-    end
 end
 # the end of what is generated
 
@@ -175,7 +143,10 @@ function __airvid_values --no-scope-shadowing
     for value in (string split --no-empty '|' -- (string replace -r ' \+$' '' -- $argv[1]))
         switch $value
             case '%'
-                __airvid_values (__airvid_setting $before)
+                __airvid_table create
+                __airvid_option --$before
+                string match -q -- '* =*' $option; or set option (string replace -r '.+' '=true|false' -- $option)
+                __airvid_values (string replace -r '.*=' '' -- $option)
             case /
                 set -l paths (__fish_complete_path (string sub -s (math (string length -- $lead) + 1) -- $current))
                 set -q paths[1]; and printf '%s\n' $lead$paths

@@ -1,13 +1,10 @@
 # Completion of airvid for PowerShell 5.1 and later.
-#
-# Commands, options and fixed values are told by this script alone; models, what they can do, and tasks by
-# `airvid __complete`, which asks the cache and the journal, never the network.
+# What is not in its table, `airvid __complete` knows from the cache and the journal, never from the network.
 
 Register-ArgumentCompleter -Native -CommandName airvid -ScriptBlock {
 param($wordToComplete, $commandAst, $cursorPosition)
 
-# Commands and options are followed by what they do. An option is its names, then `=` and what its value may be, `+` where
-# it may come again. A value is `/` a file, `@kind` what airvid knows, `%` what the setting before it takes, else itself.
+# How it is written: tests/completion_scripts.py.
 # generated from the commands: pytest --update-golden writes it anew
 $table = @{
     '' = @{
@@ -33,8 +30,7 @@ $table = @{
         Arguments = @()
     }
     'models' = @{
-        Commands = @(
-        )
+        Commands = @()
         Options = @(
             '--mode =@modes|text|image|reference', 'text, image or reference.',
             '-a --aspect-ratio =@aspect-ratios', '16:9, 9:16, 1:1, …',
@@ -46,8 +42,7 @@ $table = @{
         Arguments = @('=@models +')
     }
     'create' = @{
-        Commands = @(
-        )
+        Commands = @()
         Options = @(
             '--prompt-file =/', 'Read the prompt from a file.',
             '-m --model =@models', 'The model; without one, the cheapest healthy one that fits.',
@@ -74,16 +69,14 @@ $table = @{
         Arguments = @('=')
     }
     'status' = @{
-        Commands = @(
-        )
+        Commands = @()
         Options = @(
             '--exit-status', 'Answer for the task: 0 completed, 5 failed, 6 expired, 10 still running.'
         )
         Arguments = @('=@tasks +')
     }
     'watch' = @{
-        Commands = @(
-        )
+        Commands = @()
         Options = @(
             '-o --output =/', 'A file, a directory, - for stdout, or a template (airvid help templates).',
             '--timeout =', 'Stop waiting after so long (90, 10m, 1h); the task itself goes on.',
@@ -94,8 +87,7 @@ $table = @{
         Arguments = @('=@tasks +')
     }
     'list' = @{
-        Commands = @(
-        )
+        Commands = @()
         Options = @(
             '--status =queued|processing|completed|failed|expired +', 'Only those of this status; repeatable.',
             '-m --model =@models', 'Only this model''s.',
@@ -109,8 +101,7 @@ $table = @{
         Arguments = @()
     }
     'delete' = @{
-        Commands = @(
-        )
+        Commands = @()
         Options = @(
             '--all', 'All that the API lists.',
             '--status =queued|processing|completed|failed|expired +', 'Only those of this status; repeatable.',
@@ -120,8 +111,7 @@ $table = @{
         Arguments = @('=@tasks +')
     }
     'download' = @{
-        Commands = @(
-        )
+        Commands = @()
         Options = @(
             '-o --output =/', 'A file, a directory, - for stdout, or a template (airvid help templates).',
             '--force', 'Overwrite existing files.',
@@ -133,26 +123,22 @@ $table = @{
         Arguments = @('=@tasks +')
     }
     'preview' = @{
-        Commands = @(
-        )
+        Commands = @()
         Options = @(
             '--open', 'In the desktop''s player instead.'
         )
         Arguments = @('=/|@tasks')
     }
     'sandbox' = @{
-        Commands = @(
-        )
+        Commands = @()
         Options = @(
             '--port =', 'The port; 0 takes a free one.'
         )
         Arguments = @()
     }
     'help' = @{
-        Commands = @(
-        )
-        Options = @(
-        )
+        Commands = @()
+        Options = @()
         Arguments = @('=exit-codes|environment|templates|json +')
     }
     'auth' = @{
@@ -161,30 +147,24 @@ $table = @{
             'logout', 'Remove the stored key',
             'status', 'Where the key comes from'
         )
-        Options = @(
-        )
+        Options = @()
         Arguments = @()
     }
     'auth login' = @{
-        Commands = @(
-        )
+        Commands = @()
         Options = @(
             '--no-verify', 'Store the key without asking the API.'
         )
         Arguments = @()
     }
     'auth logout' = @{
-        Commands = @(
-        )
-        Options = @(
-        )
+        Commands = @()
+        Options = @()
         Arguments = @()
     }
     'auth status' = @{
-        Commands = @(
-        )
-        Options = @(
-        )
+        Commands = @()
+        Options = @()
         Arguments = @()
     }
     'config' = @{
@@ -195,43 +175,32 @@ $table = @{
             'unset', 'Go back to the default',
             'path', 'Where the config file is'
         )
-        Options = @(
-        )
+        Options = @()
         Arguments = @()
     }
     'config list' = @{
-        Commands = @(
-        )
-        Options = @(
-        )
+        Commands = @()
+        Options = @()
         Arguments = @()
     }
     'config get' = @{
-        Commands = @(
-        )
-        Options = @(
-        )
+        Commands = @()
+        Options = @()
         Arguments = @('=base-url|model|mode|duration|aspect-ratio|quality|seed|sound|count|max-cost|wait|output|timeout|force|open|jobs|connect-timeout|read-timeout|create-timeout|budget.day|budget.month')
     }
     'config set' = @{
-        Commands = @(
-        )
-        Options = @(
-        )
+        Commands = @()
+        Options = @()
         Arguments = @('=base-url|model|mode|duration|aspect-ratio|quality|seed|sound|count|max-cost|wait|output|timeout|force|open|jobs|connect-timeout|read-timeout|create-timeout|budget.day|budget.month', '=%')
     }
     'config unset' = @{
-        Commands = @(
-        )
-        Options = @(
-        )
+        Commands = @()
+        Options = @()
         Arguments = @('=base-url|model|mode|duration|aspect-ratio|quality|seed|sound|count|max-cost|wait|output|timeout|force|open|jobs|connect-timeout|read-timeout|create-timeout|budget.day|budget.month')
     }
     'config path' = @{
-        Commands = @(
-        )
-        Options = @(
-        )
+        Commands = @()
+        Options = @()
         Arguments = @()
     }
 }
@@ -244,18 +213,6 @@ $common = @(
     '--no-color', 'No colours. NO_COLOR does the same.',
     '-h --help', 'Show this message and exit.'
 )
-$settings = @{
-    'model' = '@models'
-    'mode' = '@modes|text|image|reference'
-    'duration' = '@durations'
-    'aspect-ratio' = '@aspect-ratios'
-    'quality' = '@qualities'
-    'sound' = 'true|false'
-    'wait' = 'true|false'
-    'output' = '/'
-    'force' = 'true|false'
-    'open' = 'true|false'
-}
 # the end of what is generated
 
 # The words before the cursor, and the one under it up to the cursor.
@@ -294,7 +251,12 @@ function Write-Values([string]$values, [string]$lead) {
     foreach ($value in ($values -replace ' \+$').Split('|')) {
         switch -Wildcard -CaseSensitive ($value) {
             '' { }
-            '%' { if ($settings.ContainsKey($state.Before)) { Write-Values $settings[$state.Before] $lead } }
+            '%' {
+                $state.Options = $table['create'].Options
+                $option = Get-Option "--$($state.Before)"
+                if ($option -clike '* =*') { Write-Values ($option -replace '^.* =') $lead }
+                elseif ($option) { Write-Values 'true|false' $lead }
+            }
             '/' {
                 foreach ($file in [System.Management.Automation.CompletionCompleters]::CompleteFilename($state.Part)) {
                     [System.Management.Automation.CompletionResult]::new(
