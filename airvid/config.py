@@ -283,9 +283,7 @@ def setting_name(given: str) -> str:
     raise UsageError(f"no setting {given!r}{also} Known: {', '.join(SETTINGS)}", hint="airvid config list")
 
 
-def checked(
-    name: str, value: object, source: str | None = None, parse: Callable[[object], Any] | None = None
-) -> Any:
+def checked(name: str, value: object, source: str | None = None, parse: Callable[[object], Any] | None = None) -> Any:
     """The value as the setting `name` takes it. Raises: UsageError that says what is allowed."""
     try:
         return (parse or SETTINGS[name])(value)
