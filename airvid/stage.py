@@ -21,7 +21,7 @@ _COLLECT_AFTER = 1.0
 
 
 def play(command: Sequence[str], values: Mapping[str, Any], common: Mapping[str, Any]) -> int:
-    """Play the story of a command, with what it needs opened before and closed behind it; the exit code.
+    """Play the story of a command; the exit code.
 
     `values` are its own options by name, None where nothing was said; `common` those that every command takes.
     """
@@ -34,17 +34,14 @@ def play(command: Sequence[str], values: Mapping[str, Any], common: Mapping[str,
     from airvid.session import Common, Session
 
     module = module_of(command)
-    story = getattr(module, _FUNCTIONS.get(tuple(command)) or (command[1] if len(command) > 1 else "run"))
+    story = getattr(module, _FUNCTIONS.get(tuple(command), command[1] if len(command) > 1 else "run"))
     options = [options_of(module, values)] if values else []
-    out = Output(
-        as_json=common.get("json", False),
-        quiet=common.get("quiet", False),
-        color=_wants_color(common.get("no_color", False)),
-    )
+    said = Common(**common)
+    out = Output(as_json=said.json, quiet=said.quiet, color=_wants_color(said.no_color))
 
     async def whole() -> None:
         asyncio.get_running_loop().call_later(_COLLECT_AFTER, gc.enable)
-        session = Session(Common(**common), out)
+        session = Session(said, out)
         try:
             await story(session, *options)
         finally:
@@ -101,17 +98,14 @@ def answer(act: Callable[[], int], arguments: Sequence[str]) -> int:
 
         error = FileError(f"standard output cannot be written: {error.strerror}")
         forget(sys.stdout)
+    code = 130 if isinstance(error, KeyboardInterrupt) else int(getattr(error, "exit_code", 1))
     # Typer's own answer to a closed pipe is SystemExit; a story's is Interrupted.
-    code = 141 if isinstance(error, BrokenPipeError | SystemExit) else int(getattr(error, "exit_code", 1))
-    if code == 141:
+    if isinstance(error, BrokenPipeError | SystemExit) or code == 141:
         from airvid.system import forget
 
         forget(sys.stdout)
-    elif isinstance(error, KeyboardInterrupt):
-        code = 130
-    elif isinstance(error, Exception):
-        return _report(error, arguments)
-    return code
+        return 141
+    return _report(error, arguments) if isinstance(error, Exception) else code
 
 
 def _innermost(error: BaseException) -> BaseException:

@@ -94,7 +94,6 @@ def grammar() -> str:
         *_rows(common, ""),
         "}",
     ]
-    lines += [f"GROUPS = {[each.words for each in described if each.is_group and each.words]!r}"]
     lines += ["COMMANDS: dict[tuple[str, ...], tuple[dict[str, tuple[str, bool | str]], list[tuple[str, str]]]] = {"]
     for each in described:
         if not each.is_group and not isinstance(each.command, layout.Page) and _is_plain(each.command):
