@@ -99,7 +99,7 @@ def normal_base_url(value: object) -> str:
     return f"{parts.scheme}://{parts.netloc.lower()}{path if path.endswith('/v1') else path + '/v1'}"
 
 
-# Every setting, and what it may be. An option of the same name on the command line goes before it.
+# Every setting, and what it may be.
 SETTINGS: dict[str, Callable[[object], Any]] = {
     "base-url": normal_base_url,
     "model": _text,
@@ -158,7 +158,7 @@ class Settings:
 
     @functools.cached_property
     def file(self) -> dict[str, Any]:
-        """What the config file says, tables flattened to `a.b`, `_` read as `-`. Raises: FileError."""
+        """What the config file says, by setting. Raises: FileError."""
         return _flat(self._parse())
 
     def _parse(self) -> dict[str, Any]:
@@ -184,10 +184,7 @@ class Settings:
         )
 
     def check(self) -> None:
-        """See that the config file is sound as a whole, also where the environment goes before it.
-
-        Raises: FileError where it is broken, UsageError for a value that its key cannot have.
-        """
+        """See that the whole file is sound, also where the environment goes before it. Raises: FileError, UsageError."""
         for name, value in self.file.items():
             if name in SETTINGS:
                 checked(name, value, f"{self.path}: {name}")
@@ -224,7 +221,7 @@ class Settings:
         try:
             return system.others_can_read(self.path) and "api-key" in self.file
         except (OSError, FileError):
-            return False  # there is none, or it is broken: whoever needs it will say so
+            return False  # whoever needs it will say so
 
     def unset(self, name: str) -> bool:
         """Remove one setting; False where it was not there. Raises: FileError."""
@@ -237,7 +234,7 @@ class Settings:
         """Store one setting (or `api-key`), or remove it (None); all else in the file stays. Raises: FileError."""
         import tomlkit
 
-        self._parse()  # names line and column of a broken file, in tomllib's words
+        self._parse()  # says where a broken file is so
         document = tomlkit.parse(self.path.read_bytes().decode("utf-8-sig") if self.path.exists() else "")
         is_quoted = any(key.replace("_", "-") == name for key in document)  # "budget.day" = 20, at the top
         *tables, last = [name] if is_quoted else name.split(".")
@@ -268,7 +265,7 @@ def _place(before: bytes) -> str:
 
 
 def setting_name(given: str) -> str:
-    """The known setting that `given` names, `-` and `_` alike. Raises: UsageError with the nearest names."""
+    """The setting that `given` names, `-` and `_` alike. Raises: UsageError with the nearest name."""
     name = given.strip().lower().replace("_", "-")
     if name in SETTINGS:
         return name
@@ -292,12 +289,12 @@ def checked(name: str, value: object, source: str | None = None, parse: Callable
 
 
 def variable(name: str) -> str:
-    """The environment variable of a setting: `AIRVID_ASPECT_RATIO` for `aspect-ratio`."""
+    """`AIRVID_ASPECT_RATIO` for `aspect-ratio`."""
     return "AIRVID_" + re.sub("[-.]", "_", name.upper())
 
 
 def sound_key(key: str, source: str) -> str:
-    """The key, stripped. Raises: AuthError, which does not show it, where it holds more than plain characters."""
+    """The key, stripped. Raises: AuthError, which does not show it."""
     key = key.strip()
     if not re.fullmatch(r"[\x21-\x7e]+", key):
         raise AuthError(f"the API key in {source} holds spaces or characters that no key has", hint="airvid auth login")

@@ -68,7 +68,7 @@ def entry() -> NoReturn:
     """The console script. Collecting garbage and tidying up cost more than all that is done here."""
     gc.disable()
     if sys.executable and sys.path[0] == os.path.dirname(sys.executable):
-        del sys.path[0]  # the script's own folder holds no modules, and would be looked into for each that is loaded
+        del sys.path[0]  # it holds no modules, and would be looked into for each
     code = main(sys.argv[1:])
     for stream in (sys.stdout, sys.stderr):
         try:

@@ -30,7 +30,7 @@ class Naming:
 
     @classmethod
     def parse(cls, output: str, count: int) -> Naming:
-        """Read `-o` for `count` clips. Raises: UsageError naming the fields that there are."""
+        """Read `-o` for `count` clips. Raises: UsageError."""
         if output == "-":
             if count > 1:
                 raise UsageError(f"-o - takes one clip, not {count}", hint="-o DIRECTORY/ saves several")
@@ -93,12 +93,11 @@ def values(
 
 def _short(task_id: str) -> str:
     """Eight characters that tell tasks apart: a UUID begins with chance, a counted id ends with its number."""
-    begins_with_chance = len(task_id) == 36 and task_id[8:9] == "-"
-    return task_id[:8] if begins_with_chance else task_id[-8:]
+    return task_id[:8] if len(task_id) == 36 and task_id[8] == "-" else task_id[-8:]
 
 
 def of_task(task: Task, entry: Entry | None, at: float, n: int) -> dict[str, str]:
-    """The fields of a task that already is. `at` where the server does not tell when it was made."""
+    """As `values`; `at` where the server does not tell when it was made."""
     asked = entry.request if entry else {}
     return values(
         prompt=(entry and entry.prompt) or task.prompt,
@@ -168,7 +167,7 @@ def _fields(template: str) -> set[str]:
 
 
 def _harmless(value: str) -> str:
-    """A value that is one plain piece of a file name, whoever sent it."""
+    """One plain piece of a file name, whoever sent it."""
     # A file name holds 255 bytes on nearly every system.
     return _cut(_kept(value[:1000], "._"), 100).lstrip(".") or "-"
 

@@ -1,6 +1,6 @@
 """The stage: a story of `commands/` is played on the program's one event loop, and what goes wrong is told here.
 
-Loaded on every start, so that nothing is imported before it is needed.
+Loaded on every start: nothing is imported before it is needed.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-# Stories whose function is not called as the command is; a command that is one word is the `run` of its module.
+# Stories whose function is not called as the command is.
 _FUNCTIONS: dict[Sequence[str], str] = {("config", "list"): "list_all", ("config", "set"): "set_one"}
-# A run that is short never collects garbage; one that goes on begins to after so many seconds.
+# Seconds after which garbage is collected: a short run never does.
 _COLLECT_AFTER = 1.0
 
 
@@ -63,7 +63,7 @@ def module_of(command: Sequence[str]) -> ModuleType:
 
 
 def options_of(module: ModuleType, values: Mapping[str, Any]) -> Any:
-    """The story's Options. A name that Python has taken ends in `_` on the command line's side (`set_`, `all_`)."""
+    """The story's Options. A name that Python has taken ends in `_` in cli.py (`set_`, `all_`)."""
     given = {name.rstrip("_"): value for name, value in values.items() if value is not None}
     return module.Options(**{name: tuple(each) if isinstance(each, list) else each for name, each in given.items()})
 
@@ -80,7 +80,7 @@ def show(page: str) -> None:
 
 
 def answer(act: Callable[[], int], arguments: Sequence[str]) -> int:
-    """Do what was asked for, and return the exit code. Whatever goes wrong becomes a sentence here, and only here."""
+    """Do what was asked for; the exit code. Whatever goes wrong becomes a sentence here, and only here."""
     # A stream that was closed before we began (`>&-`, `<&-`) is one that nobody reads or writes.
     sys.stdin = sys.stdin or open(os.devnull)  # noqa: SIM115
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115

@@ -11,7 +11,7 @@ The engines around the tables are written by hand, once a shell, and all read th
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -103,57 +103,46 @@ def _says_more(row: Command) -> bool:
 
 
 def _bash(rows: Sequence[Command], common: dict[str, str]) -> str:
-    lines = ["__airvid_table() {", "    commands=() options=() arguments=()", "    case $1 in"]
+    lines = ["__airvid_table() {", "commands=() options=() arguments=()", "case $1 in"]
     for row in filter(_says_more, rows):
-        lines.append(f"    {_posix(row.path)})")
+        lines.append(f"{_posix(row.path)})")
         for name, entries in (("commands", row.commands), ("options", row.options), ("arguments", row.arguments)):
-            lines += _array(f"        {name}=", entries) if entries else []
-        lines.append("        ;;")
-    return "\n".join([*lines, "    esac", *_array("    options+=", common), "}", ""])
-
-
-def _array(begin: str, entries: Iterable[str]) -> list[str]:
-    """A bash array, on one line where it fits."""
-    quoted = [_posix(each) for each in entries]
-    line = f"{begin}({' '.join(quoted)})"
-    if len(line) <= 120:
-        return [line]
-    indent = " " * (len(begin) - len(begin.lstrip()))
-    return [f"{begin}(", *(f"{indent}    {each}" for each in quoted), f"{indent})"]
+            lines += [f"{name}=(", *map(_posix, entries), ")"] if entries else []
+        lines.append(";;")
+    return "\n".join([*lines, "esac", "options+=(", *map(_posix, common), ")", "}", ""])
 
 
 def _zsh(rows: Sequence[Command], common: dict[str, str]) -> str:
-    lines = ["__airvid_table() {", "  subcommands=() opts=() arguments=()", "  case $1 in"]
+    lines = ["__airvid_table() {", "subcommands=() opts=() arguments=()", "case $1 in"]
     for row in filter(_says_more, rows):
-        lines.append(f"  {_posix(row.path)})")
-        lines += _pairs("    subcommands=(", row.commands, "    )", _posix) if row.commands else []
-        lines += _pairs("    opts=(", row.options, "    )", _posix) if row.options else []
-        lines += [f"    arguments=({' '.join(map(_posix, row.arguments))})"] if row.arguments else []
-        lines.append("    ;;")
-    return "\n".join([*lines, "  esac", *_pairs("  opts+=(", common, "  )", _posix), "}", ""])
+        lines.append(f"{_posix(row.path)})")
+        lines += _pairs("subcommands=(", row.commands, _posix) if row.commands else []
+        lines += _pairs("opts=(", row.options, _posix) if row.options else []
+        lines += ["arguments=(", *map(_posix, row.arguments), ")"] if row.arguments else []
+        lines.append(";;")
+    return "\n".join([*lines, "esac", *_pairs("opts+=(", common, _posix), "}", ""])
 
 
 def _fish(rows: Sequence[Command], common: dict[str, str]) -> str:
     lines = ["function __airvid_table --no-scope-shadowing"]
-    lines += [f"    set {name}" for name in ("commands", "options", "arguments")]
-    lines.append("    switch $argv[1]")
+    lines += [f"set {name}" for name in ("commands", "options", "arguments")]
+    lines.append("switch $argv[1]")
     for row in filter(_says_more, rows):
-        lines.append(f"        case {_fishy(row.path)}")
+        lines.append(f"case {_fishy(row.path)}")
         for name, entries in (("commands", row.commands), ("options", row.options)):
-            lines += [f"            set -a {name} {_fishy(each)} {_fishy(says)}" for each, says in entries.items()]
-        lines += [f"            set -a arguments {_fishy(each)}" for each in row.arguments]
-    lines += ["    end", *(f"    set -a options {_fishy(each)} {_fishy(says)}" for each, says in common.items()), "end"]
+            lines += [f"set -a {name} {_fishy(each)} {_fishy(says)}" for each, says in entries.items()]
+        lines += [f"set -a arguments {_fishy(each)}" for each in row.arguments]
+    lines += ["end", *(f"set -a options {_fishy(each)} {_fishy(says)}" for each, says in common.items()), "end"]
     return "\n".join([*lines, ""])
 
 
 def _powershell(rows: Sequence[Command], common: dict[str, str]) -> str:
     lines = ["$table = @{"]
     for row in rows:
-        lines.append(f"    {_power(row.path)} = @{{")
-        lines += _pairs("        Commands = @(", row.commands, "        )", _power)
-        lines += _pairs("        Options = @(", row.options, "        )", _power)
-        lines += [f"        Arguments = @({', '.join(map(_power, row.arguments))})", "    }"]
-    return "\n".join([*lines, "}", *_pairs("$common = @(", common, ")", _power), ""])
+        lines.append(f"{_power(row.path)} = @{{")
+        lines += [*_pairs("Commands = @(", row.commands, _power), *_pairs("Options = @(", row.options, _power)]
+        lines += [f"Arguments = @({', '.join(map(_power, row.arguments))})", "}"]
+    return "\n".join([*lines, "}", *_pairs("$common = @(", common, _power), ""])
 
 
 _TABLES: dict[str, Callable[[Sequence[Command], dict[str, str]], str]] = {
@@ -164,15 +153,13 @@ _TABLES: dict[str, Callable[[Sequence[Command], dict[str, str]], str]] = {
 }
 
 
-def _pairs(begin: str, entries: dict[str, str], end: str, quoted: Callable[[str], str]) -> list[str]:
+def _pairs(begin: str, entries: dict[str, str], quoted: Callable[[str], str]) -> list[str]:
     """An array in which what a thing does follows each thing."""
     if not entries:
-        return [begin + end.strip()]
-    indent = " " * (len(begin) - len(begin.lstrip()) + (4 if quoted is _power else 2))
+        return [f"{begin})"]
     comma = "," if quoted is _power else ""
-    pairs = [f"{indent}{quoted(each)}{comma} {quoted(says)}{comma}" for each, says in entries.items()]
-    pairs[-1] = pairs[-1].removesuffix(",")
-    return [begin, *pairs, end]
+    pairs = [f"{quoted(each)}{comma} {quoted(says)}{comma}" for each, says in entries.items()]
+    return [begin, *pairs[:-1], pairs[-1].removesuffix(","), ")"]
 
 
 def _posix(text: str) -> str:

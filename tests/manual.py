@@ -251,7 +251,7 @@ def _as_it_stands(lines: list[str]) -> list[str]:
 
 
 def _entries(records: list[tuple[str, str]]) -> list[str]:
-    return [line for flags, says in records for line in (".TP", f"\\fB{_roff(flags)}\\fR", _roff(says))]
+    return [line for flags, says in records for line in (".TP", f".B {_roff(flags)}", _roff(says))]
 
 
 def _roff(text: str) -> str:

@@ -32,7 +32,7 @@ async def resolve(
 ) -> tuple[list[str], list[AirvidError]]:
     """Task ids in the order named, each once, and the errors of those that name none.
 
-    For `patience` seconds a server that does not answer is asked again. Raises: UnavailableError, LimitedError.
+    `patience`: seconds with a server that does not answer. Raises: UnavailableError, LimitedError.
     """
     ids: list[str] = []
     errors: list[AirvidError] = []
@@ -84,7 +84,7 @@ async def _last(session: Session, patience: float) -> str:
 async def side_by_side(
     ids: Iterable[str], work: Callable[[str], Awaitable[None]], limit: int = 8
 ) -> list[AirvidError | None]:
-    """Do `work` for each id, at most `limit` at once; what each came to. One's failure never stops the others."""
+    """Do `work` for each id; what each came to. One's failure never stops the others."""
     places = asyncio.Semaphore(limit)
 
     async def one(task_id: str) -> AirvidError | None:
