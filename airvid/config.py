@@ -158,7 +158,7 @@ class Settings:
 
     @functools.cached_property
     def file(self) -> dict[str, Any]:
-        """What the config file says, by setting. Raises: FileError."""
+        """What the config file says, tables flattened to `a.b`, `_` read as `-`. Raises: FileError."""
         return _flat(self._parse())
 
     def _parse(self) -> dict[str, Any]:
@@ -184,7 +184,7 @@ class Settings:
         )
 
     def check(self) -> None:
-        """See that the whole file is sound, also where the environment goes before it. Raises: FileError, UsageError."""
+        """See that the file is sound, also where the environment goes before it. Raises: FileError, UsageError."""
         for name, value in self.file.items():
             if name in SETTINGS:
                 checked(name, value, f"{self.path}: {name}")
