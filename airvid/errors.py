@@ -37,7 +37,7 @@ class AirvidError(Exception):
         """The object that `--json` prints (contract 3.1)."""
         names = ("code", "message", "hint", "exit_code", "request_id", "task_id")
         record = {name: getattr(self, name) for name in names}
-        return {name: value for name, value in record.items() if value or name == "hint"}
+        return {name: value for name, value in record.items() if value or not name.endswith("_id")}
 
 
 class UsageError(AirvidError):
