@@ -30,8 +30,9 @@ async def login(session: Session, options: Options) -> None:
         await session.api(key=key).tasks()
     session.settings.set("api-key", key)
     session.out.record({"key": masked(key), "path": str(session.settings.path)}, None)
-    accepted = "" if options.no_verify else "; the API accepts it"
-    session.out.note(f"key {masked(key)} stored in {session.settings.path}{accepted}")
+    session.out.note(
+        f"key {masked(key)} stored in {session.settings.path}" + ("" if options.no_verify else "; the API accepts it")
+    )
     if other := session.settings.other_key_source():
         session.out.warn(f"{other} is set in the environment, and goes before the stored key")
 
