@@ -1,7 +1,6 @@
 """The command line: every flag and help text of every command on one page.
 
-A command's function is a signature without a body: `layout.Command` hands the values to the story of its name. Loaded
-only for command lines that the door (door.py) does not know by heart.
+Loaded only for command lines that the door (door.py) does not know by heart.
 """
 
 from __future__ import annotations
@@ -28,14 +27,14 @@ class _Root(Group):
         return super().parse_args(ctx, whole)
 
 
-_TYPER: dict[str, Any] = {
-    "cls": _Root,
-    "rich_markup_mode": None,
-    "add_completion": False,
-    "pretty_exceptions_enable": False,
+app = typer.Typer(
+    name="airvid",
+    cls=_Root,
+    rich_markup_mode=None,
+    add_completion=False,
+    pretty_exceptions_enable=False,
     **SETTINGS,
-}
-app = typer.Typer(name="airvid", **_TYPER)
+)
 auth = typer.Typer(name="auth", help="The API key: login, logout, status.")
 config = typer.Typer(name="config", help="The other settings: list, get, set, unset, path.")
 
@@ -395,7 +394,7 @@ def _is_command(words: Sequence[str]) -> bool:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Have Typer read the command line, and do what it says. Returns the exit code. Raises: UsageError."""
+    """Do what Typer reads in the command line; the exit code. Raises: UsageError."""
     try:
         code = tree().main(list(arguments), prog_name="airvid", standalone_mode=False)
     except typer.Abort:
@@ -407,6 +406,6 @@ def run(arguments: Sequence[str]) -> int:
 
 def _help_for(arguments: Sequence[str]) -> str:
     """The help that a usage error points to."""
-    names = [each for each in arguments if each in {command.name for command in app.registered_commands}]
     groups = [each for each in arguments if each in ("auth", "config")]
+    names = [each for each in arguments if any(each == command.name for command in app.registered_commands)]
     return " ".join(["airvid", *(groups[:1] or names[:1]), "--help"])

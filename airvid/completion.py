@@ -1,9 +1,9 @@
 """What TAB offers that no script can know: models, what they can do, and tasks with their prompts (contract §12).
 
 The shells' scripts call `airvid __complete KIND=CURRENT WORD…`, with the word under the cursor and those before it; the
-answer is a candidate a line, `value TAB description`. From the cache and the journal alone: no network, no
-file made, no word on standard error, whatever is wrong. Prompts and names are anybody's text: a value that cannot be
-typed is left out, a description is tamed. Every import counts here: a TAB has 1.5 times the interpreter's own start.
+answer is a candidate a line, `value TAB description`. No network, no file made, no word on standard error, whatever is
+wrong. Prompts and names are anybody's text: a value that cannot be typed is left out, a description is tamed. Every
+import counts here.
 """
 
 import os
@@ -11,33 +11,32 @@ import sys
 
 from airvid import places
 
-TYPE_CHECKING = False  # `typing` and `dataclasses` cost as much as the interpreter's own start
+TYPE_CHECKING = False  # see stage.py
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from airvid.models import Model
 
-# So many of the newest tasks, and so many lengths.
+# So many of the newest tasks, lengths, or values of a kind.
 _MOST = 50
 # Columns of what stands beside a candidate: a task's id (36) and its prompt fit into 80 of them.
 _ROOM = 38
 _ENDED = ("completed", "failed", "expired")
 # Commands that have no use for tasks in these states; where that leaves none, all are offered.
-_USELESS = {"watch": _ENDED, "download": ("failed", "expired"), "preview": ("failed", "expired")}
-# Without a prefix the table's end is read, which a `+` tells SQLite; with one the index, which has the rowids too.
+_USELESS = {"watch": _ENDED, "download": _ENDED[1:], "preview": _ENDED[1:]}
 _NEWEST = (
-    "SELECT task_id, coalesce(status, 'queued'), substr(prompt, 1, 300) FROM clip"
-    f" WHERE +base_url = ? AND +task_id IS NOT NULL ORDER BY id DESC LIMIT {_MOST}"
+    "SELECT task_id, coalesce(status, 'queued'), substr(prompt, 1, 300) FROM clip WHERE {}"
+    f" ORDER BY id DESC LIMIT {_MOST}"
 )
-_NEWEST_LIKE = (
-    "SELECT task_id, coalesce(status, 'queued'), substr(prompt, 1, 300) FROM clip WHERE id IN"
-    f" (SELECT id FROM clip WHERE base_url = ? AND task_id >= ? AND task_id < ? ORDER BY id DESC LIMIT {_MOST})"
-    " ORDER BY id DESC"
+# Without a prefix the table's end is read, which a `+` tells SQLite; with one the index, which has the rowids too.
+_ANY = "+base_url = ? AND +task_id IS NOT NULL"
+_LIKE = (
+    f"id IN (SELECT id FROM clip WHERE base_url = ? AND task_id >= ? AND task_id < ? ORDER BY id DESC LIMIT {_MOST})"
 )
 
 
 def main(arguments: "Sequence[str]") -> int:
-    """Print the candidates of a kind for a line. It cannot fail: what it cannot tell it leaves out."""
+    """Print the candidates. It cannot fail: what it cannot tell it leaves out."""
     try:
         kind, _, current = arguments[0].partition("=")
         words = list(arguments[1:])
@@ -54,7 +53,7 @@ def main(arguments: "Sequence[str]") -> int:
 
 
 def _of_models(kind: str, words: list[str]) -> list[tuple[str, str]]:
-    """The models themselves, or what the model on the line can do; where none is named, what any of them can."""
+    """The models, or what the one on the line can do; where none is named, what any of them can."""
     models = sorted(kept_models(_service(words)), key=lambda model: model.id)
     if kind == "models":
         return [(model.id, _about(model)) for model in models]
@@ -65,7 +64,9 @@ def _of_models(kind: str, words: list[str]) -> list[tuple[str, str]]:
         model for model in models if model.id.casefold() == name.casefold()
     ]
     if kind == "durations":
-        return _durations(named or models, named)
+        cents = named[0].cents_per_second if named else None
+        seconds = sorted({each for model in named or models for each in _lengths(model)[:_MOST]})[:_MOST]
+        return [(str(each), f"${each * cents / 100:.2f}" if cents else "") for each in seconds]
     return [(value, "") for value in dict.fromkeys(each for model in named or models for each in model.values[kind])]
 
 
@@ -86,18 +87,11 @@ def _lengths(model: "Listed") -> range:
     return range(-int(-model.min_seconds // 1), int(model.max_seconds) + 1)
 
 
-def _durations(models: "list[Listed]", named: "list[Listed]") -> list[tuple[str, str]]:
-    """Whole seconds that a model takes, and what a clip of that length costs where one is named."""
-    seconds = sorted({each for model in models for each in _lengths(model)[:_MOST]})[:_MOST]
-    cents = named[0].cents_per_second if named else None
-    return [(str(each), f"${each * cents / 100:.2f}" if cents else "") for each in seconds]
-
-
 # ---------------------------------------------------------------------- tasks
 
 
 def _tasks(current: str, words: list[str]) -> list[tuple[str, str]]:
-    """The newest tasks that the journal knows, each with its state and prompt; `last` before them."""
+    """The newest tasks that the journal knows, `last` before them."""
     journal, service = _journal(words), _service(words)
     rows = [row for row in _rows(journal, service, current) if row[1] != "deleted"]
     command = next((word for word in words if word in _USELESS), "")
@@ -112,7 +106,7 @@ def _tasks(current: str, words: list[str]) -> list[tuple[str, str]]:
 
 
 def _rows(path: str, service: str, prefix: str) -> list[tuple[str, str, str]]:
-    """Task id, state and the beginning of the prompt, newest first. The journal is only ever read."""
+    """Task id, state and prompt. The journal is only ever read."""
     import _sqlite3  # sqlite3 would load datetime too, for nothing
 
     # Where no other process has it open, reading it the usual way would make files beside it.
@@ -121,8 +115,8 @@ def _rows(path: str, service: str, prefix: str) -> list[tuple[str, str, str]]:
     database = _sqlite3.connect(f"file:{name}?{how}", timeout=0.2, uri=True)
     try:
         if not prefix:
-            return database.execute(_NEWEST, (service,)).fetchall()
-        return database.execute(_NEWEST_LIKE, (service, prefix, f"{prefix}\U0010ffff")).fetchall()
+            return database.execute(_NEWEST.format(_ANY), (service,)).fetchall()
+        return database.execute(_NEWEST.format(_LIKE), (service, prefix, f"{prefix}\U0010ffff")).fetchall()
     finally:
         database.close()
 
@@ -131,7 +125,7 @@ def _rows(path: str, service: str, prefix: str) -> list[tuple[str, str, str]]:
 
 
 def _service(words: list[str]) -> str:
-    """The service whose tasks and models are meant, as session.py calls it."""
+    """The service, as session.py calls it."""
     if _is_sandbox(words):
         return places.SANDBOX
     given = _said(words, "--base-url") or _setting("base-url", ["AIRVID_BASE_URL", "AIRFORCE_BASE_URL"])
@@ -152,7 +146,7 @@ def _is_sandbox(words: list[str]) -> bool:
 
 
 def _said(words: list[str], long: str, short: str = "-") -> str:
-    """What an option is given on the line, the last time."""
+    """What an option is given, the last time."""
     found = ""
     for word, following in zip(words, [*words[1:], ""], strict=False):
         if word in (long, short):
@@ -163,7 +157,7 @@ def _said(words: list[str], long: str, short: str = "-") -> str:
 
 
 def _setting(name: str, variables: list[str]) -> str:
-    """A text from the environment or the config file: a plain line of it, as `airvid config set` writes it."""
+    """A text from the environment, or from a line of the config file as `airvid config set` writes it."""
     for variable in variables:
         if given := os.environ.get(variable, "").strip():
             return given
@@ -187,14 +181,14 @@ def _is_sound(value: object) -> bool:
     return isinstance(value, str) and value.isprintable() and 0 < len(value) <= _LONGEST and value[0] != "-"
 
 
-def _cut(text: str, columns: int = _ROOM) -> str:
-    """Text as one harmless line that is no wider than this: control characters and bidi tricks are left out."""
+def _cut(text: str) -> str:
+    """Text as one harmless line of _ROOM columns at the most: control characters and bidi tricks are left out."""
     text = " ".join("".join(each if each.isprintable() else " " for each in text).split())
     if text.isascii():
-        return text if len(text) <= columns else text[: columns - 1] + "…"
+        return text if len(text) <= _ROOM else text[: _ROOM - 1] + "…"
     from unicodedata import combining, east_asian_width
 
-    shown = ""
+    shown, columns = "", _ROOM
     for each in text:
         columns -= 0 if combining(each) else 2 if east_asian_width(each) in "WF" else 1
         if columns < 1:
@@ -207,20 +201,19 @@ def _cut(text: str, columns: int = _ROOM) -> str:
 
 # For completion alone, never for what costs money or must be true. A file a service in the cache folder; a line a
 # model, its fields with tabs between: JSON would take longer to load than all the rest. No honest list has more than:
-_MOST_MODELS, _MOST_VALUES, _LONGEST = 2000, 50, 200
+_MOST_MODELS, _LONGEST = 2000, 200
 
 
 class Listed:
     """A model as it was last listed; what the server did not say is empty or None."""
 
     def __init__(self, line: str) -> None:
-        self.id, modes, aspect_ratios, qualities, least, most, cents = line.split("\t")
-        self.values = {
-            "modes": _list(modes),
-            "aspect-ratios": _list(aspect_ratios),
-            "qualities": _list(qualities),
-        }
-        self.min_seconds, self.max_seconds, self.cents_per_second = _number(least), _number(most), _number(cents)
+        self.id, *fields = line.split("\t")
+        kinds = zip(("modes", "aspect-ratios", "qualities"), fields, strict=False)
+        self.values = {kind: each.split(",") if each else [] for kind, each in kinds}
+        self.min_seconds, self.max_seconds, self.cents_per_second = (
+            float(each) if each else None for each in fields[3:]
+        )
 
 
 def kept_models(service: str) -> list[Listed]:
@@ -256,16 +249,8 @@ def _path(service: str) -> str:
 def _line(model: "Model") -> str:
     caps = model.caps
     lists = [
-        ",".join([each for each in values if _is_sound(each) and "," not in each][:_MOST_VALUES])
+        ",".join([each for each in values if _is_sound(each) and "," not in each][:_MOST])
         for values in (caps.modes, caps.aspect_ratios, caps.qualities)
     ]
     numbers = (caps.min_seconds, caps.max_seconds, caps.cents_per_second)
     return "\t".join([model.id, *lists, *("" if each is None else repr(each) for each in numbers)])
-
-
-def _list(given: str) -> list[str]:
-    return given.split(",") if given else []
-
-
-def _number(given: str) -> "float | None":
-    return float(given) if given else None

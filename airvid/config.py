@@ -1,14 +1,12 @@
-"""Where settings and the key come from: option, environment, config file, default, in this order (contract 1.3).
-
-The config file is TOML in the user's config folder, mode 0600. Its keys are the options' long names.
-"""
+"""Where settings and the key come from: option, environment, config file, default, in this order (contract 1.3)."""
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -20,8 +18,6 @@ from airvid.tasks import MODES
 
 _KEY_VARIABLES = ("AIRVID_API_KEY", "AIRFORCE_API_KEY")
 _BASE_URL_VARIABLES = ("AIRVID_BASE_URL", "AIRFORCE_BASE_URL")
-# Seconds that a time-out can be set to at the most.
-LONGEST_PATIENCE = 300.0
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -33,14 +29,14 @@ def folder(kind: str) -> Path:
 def seconds(value: object) -> float:
     """A length of time: seconds, or a number with s, m, h or d. Raises: ValueError."""
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*", str(value).lower())
-    if isinstance(value, bool) or not found or not math.isfinite(float(found[1])):
+    if not found or not math.isfinite(float(found[1])):
         raise ValueError("a length of time: seconds, or 90s, 10m, 2h, 1d")
     return float(found[1]) * _UNITS[found[2]]
 
 
 def _patience(value: object) -> float:
     found = seconds(value)
-    if not 0 < found <= LONGEST_PATIENCE:
+    if not 0 < found <= 300:
         raise ValueError("a length of time above 0 and up to 5m: seconds, or 90s, 2m")
     return found
 
@@ -55,10 +51,10 @@ def _path(value: object) -> str:
     return os.path.expanduser(_text(value))
 
 
-def _whole(least: int) -> Callable[[object], int]:
+def _whole(least: float = -math.inf) -> Callable[[object], int]:
     def parse(value: object) -> int:
-        if isinstance(value, bool) or not re.fullmatch(r"\s*[+-]?\d{1,18}\s*", str(value)) or int(str(value)) < least:
-            raise ValueError(f"a whole number of at least {least}" if least > -(10**17) else "a whole number")
+        if not re.fullmatch(r"\s*[+-]?\d{1,18}\s*", str(value)) or int(str(value)) < least:
+            raise ValueError("a whole number" + ("" if least < 0 else f" of at least {least}"))
         return int(str(value))
 
     return parse
@@ -70,7 +66,7 @@ def money(value: object) -> float:
         found = float(str(value).strip().removeprefix("$"))
     except ValueError:
         found = math.nan
-    if isinstance(value, bool) or not math.isfinite(found) or found < 0:
+    if not math.isfinite(found) or found < 0:
         raise ValueError("an amount in US dollars, such as 2.50")
     return found
 
@@ -103,7 +99,7 @@ def normal_base_url(value: object) -> str:
     return f"{parts.scheme}://{parts.netloc.lower()}{path if path.endswith('/v1') else path + '/v1'}"
 
 
-# Every setting, and what it may be. An option of the same name on the command line goes before it.
+# Every setting, and what it may be.
 SETTINGS: dict[str, Callable[[object], Any]] = {
     "base-url": normal_base_url,
     "model": _text,
@@ -111,7 +107,7 @@ SETTINGS: dict[str, Callable[[object], Any]] = {
     "duration": _whole(1),
     "aspect-ratio": _text,
     "quality": _text,
-    "seed": _whole(-(10**18)),
+    "seed": _whole(),
     "sound": switch,
     "count": _whole(1),
     "max-cost": money,
@@ -143,7 +139,6 @@ class Settings:
     def __init__(self, environment: Mapping[str, str] | None = None, path: Path | None = None) -> None:
         self._environment = os.environ if environment is None else environment
         self.path = path or folder("config") / "config.toml"
-        self._read: dict[str, Any] | None = None
 
     def get(self, name: str) -> Any:
         """The value of a setting, checked; None where it is not set. Raises: UsageError, FileError."""
@@ -151,21 +146,20 @@ class Settings:
         return found.value if found else None
 
     def find(self, name: str) -> Setting | None:
-        variables = _BASE_URL_VARIABLES if name == "base-url" else (variable(name),)
-        for each in variables:
-            if given := self._environment.get(each, "").strip():
-                return Setting(name, _checked(name, given, each), each)
+        if source := self._first_set(_BASE_URL_VARIABLES if name == "base-url" else (variable(name),)):
+            return Setting(name, checked(name, self._environment[source].strip(), source), source)
         value = self.file.get(name)
         if value is None:
             return None
-        return Setting(name, _checked(name, value, f"{self.path}: {name}"), str(self.path))
+        return Setting(name, checked(name, value, f"{self.path}: {name}"), str(self.path))
 
-    @property
+    def _first_set(self, variables: Sequence[str]) -> str | None:
+        return next((each for each in variables if self._environment.get(each, "").strip()), None)
+
+    @functools.cached_property
     def file(self) -> dict[str, Any]:
         """What the config file says, tables flattened to `a.b`, `_` read as `-`. Raises: FileError."""
-        if self._read is None:
-            self._read = _flat(self._parse())
-        return self._read
+        return _flat(self._parse())
 
     def _parse(self) -> dict[str, Any]:
         try:
@@ -190,13 +184,10 @@ class Settings:
         )
 
     def check(self) -> None:
-        """See that the config file is sound as a whole, also where the environment goes before it.
-
-        Raises: FileError where it is broken, UsageError for a value that its key cannot have.
-        """
+        """See that the file is sound, also where the environment goes before it. Raises: FileError, UsageError."""
         for name, value in self.file.items():
             if name in SETTINGS:
-                _checked(name, value, f"{self.path}: {name}")
+                checked(name, value, f"{self.path}: {name}")
 
     @property
     def unknown(self) -> list[str]:
@@ -205,49 +196,45 @@ class Settings:
 
     def key(self) -> Setting | None:
         """The API key and where it comes from. Raises: AuthError for one that no header can carry."""
-        for each in _KEY_VARIABLES:
-            if given := self._environment.get(each, "").strip():
-                return Setting("api-key", sound_key(given, each), each)
+        if source := self.other_key_source():
+            return Setting("api-key", sound_key(self._environment[source], source), source)
         stored = self.file.get("api-key")
         if isinstance(stored, str) and stored.strip():
-            return Setting("api-key", sound_key(stored.strip(), str(self.path)), str(self.path))
+            return Setting("api-key", sound_key(stored, str(self.path)), str(self.path))
         return None
 
     def other_key_source(self) -> str | None:
         """The variable whose key goes before the stored one, if there is one."""
-        return next((each for each in _KEY_VARIABLES if self._environment.get(each, "").strip()), None)
+        return self._first_set(_KEY_VARIABLES)
 
     def has_sandbox_key(self) -> bool:
         """Whether the environment is as `airvid sandbox` says to export it."""
-        given = (self._environment.get(each, "").strip() for each in _KEY_VARIABLES)
-        return next((each for each in given if each), None) == SANDBOX_KEY
+        source = self.other_key_source()
+        return source is not None and self._environment[source].strip() == SANDBOX_KEY
 
     def is_sandbox(self) -> bool:
         given = self._environment.get("AIRVID_SANDBOX", "").strip()
-        return bool(given) and bool(_checked("AIRVID_SANDBOX", given, "AIRVID_SANDBOX", switch))
+        return bool(given) and bool(checked("AIRVID_SANDBOX", given, parse=switch))
 
     def has_loose_mode(self) -> bool:
         """Whether others can read a config file that holds the key."""
         try:
             return system.others_can_read(self.path) and "api-key" in self.file
         except (OSError, FileError):
-            return False  # there is none, or it is broken: whoever needs it will say so
-
-    def set(self, name: str, value: object) -> None:
-        """Store one setting (or `api-key`), everything else in the file as it was. Raises: FileError."""
-        self._edit(name, value)
+            return False  # whoever needs it will say so
 
     def unset(self, name: str) -> bool:
         """Remove one setting; False where it was not there. Raises: FileError."""
         if name not in self.file:
             return False
-        self._edit(name, None)
+        self.set(name, None)
         return True
 
-    def _edit(self, name: str, value: object) -> None:
+    def set(self, name: str, value: object) -> None:
+        """Store one setting (or `api-key`), or remove it (None); all else in the file stays. Raises: FileError."""
         import tomlkit
 
-        self._parse()  # names line and column of a broken file, in tomllib's words
+        self._parse()  # says where a broken file is so
         document = tomlkit.parse(self.path.read_bytes().decode("utf-8-sig") if self.path.exists() else "")
         is_quoted = any(key.replace("_", "-") == name for key in document)  # "budget.day" = 20, at the top
         *tables, last = [name] if is_quoted else name.split(".")
@@ -269,7 +256,7 @@ class Settings:
             raise UsageError(f"{name} cannot be kept: the config file takes UTF-8 text alone") from None
         except OSError as error:
             raise FileError(f"the config file {self.path} cannot be written: {error.strerror}") from None
-        self._read = None
+        self.__dict__.pop("file", None)  # it is read anew
 
 
 def _place(before: bytes) -> str:
@@ -278,7 +265,7 @@ def _place(before: bytes) -> str:
 
 
 def setting_name(given: str) -> str:
-    """The known setting that `given` names, `-` and `_` alike. Raises: UsageError with the nearest names."""
+    """The setting that `given` names, `-` and `_` alike. Raises: UsageError with the nearest name."""
     name = given.strip().lower().replace("_", "-")
     if name in SETTINGS:
         return name
@@ -293,29 +280,25 @@ def setting_name(given: str) -> str:
     raise UsageError(f"no setting {given!r}{also} Known: {', '.join(SETTINGS)}", hint="airvid config list")
 
 
-def checked(name: str, value: object, source: str | None = None) -> Any:
+def checked(name: str, value: object, source: str | None = None, parse: Callable[[object], Any] | None = None) -> Any:
     """The value as the setting `name` takes it. Raises: UsageError that says what is allowed."""
-    return _checked(name, value, source or name)
+    try:
+        return (parse or SETTINGS[name])(value)
+    except ValueError as error:
+        raise UsageError(f"{source or name}: {str(value)[:100]!r} is not {error}") from None
 
 
 def variable(name: str) -> str:
-    """The environment variable of a setting: `AIRVID_ASPECT_RATIO` for `aspect-ratio`."""
-    return "AIRVID_" + name.upper().replace("-", "_").replace(".", "_")
+    """`AIRVID_ASPECT_RATIO` for `aspect-ratio`."""
+    return "AIRVID_" + re.sub("[-.]", "_", name.upper())
 
 
 def sound_key(key: str, source: str) -> str:
-    """The key, stripped. Raises: AuthError, which does not show it, where it holds more than plain characters."""
+    """The key, stripped. Raises: AuthError, which does not show it."""
     key = key.strip()
     if not re.fullmatch(r"[\x21-\x7e]+", key):
         raise AuthError(f"the API key in {source} holds spaces or characters that no key has", hint="airvid auth login")
     return key
-
-
-def _checked(name: str, value: object, source: str, parse: Callable[[object], Any] | None = None) -> Any:
-    try:
-        return (parse or SETTINGS[name])(value)
-    except ValueError as error:
-        raise UsageError(f"{source}: {str(value)[:100]!r} is not {error}") from None
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 # Common options that change nothing about a page of help.
 _ANYWHERE = ("--json", "--quiet", "-q", "--debug", "--sandbox", "--no-color")
-# The pages are laid out for a terminal of so many columns; on a narrower one Typer does it afresh.
-_COLUMNS = 80
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -42,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _page(words: Sequence[str]) -> str | None:
-    """The page that a command line asks for which holds nothing but commands and --help; None where Typer must say."""
+    """The page that a line of nothing but commands and --help asks for; None where Typer must say."""
     if words == ["--version"]:
         return f"airvid {__version__}\n"
     if words[-1:] in (["--help"], ["-h"]):
@@ -55,27 +53,22 @@ def _page(words: Sequence[str]) -> str | None:
             return page
     elif words not in ([], ["auth"], ["config"]):
         return None
-    if _is_narrow():
-        return None
+    try:
+        columns = int(os.environ.get("COLUMNS") or os.get_terminal_size(1).columns)
+    except (OSError, ValueError):
+        columns = 80
+    if 0 < columns < 80:
+        return None  # the pages are laid out for 80; on a narrower terminal Typer does it afresh
     from airvid.pages import PAGES
 
     return PAGES.get(tuple(words))
 
 
-def _is_narrow() -> bool:
-    given = os.environ.get("COLUMNS", "")
-    try:
-        columns = int(given) if given else os.get_terminal_size(1).columns
-    except (OSError, ValueError):
-        return False
-    return 0 < columns < _COLUMNS
-
-
 def entry() -> NoReturn:
-    """The console script. Collecting garbage and tidying up before the end cost more than all that is done here."""
+    """The console script. Collecting garbage and tidying up cost more than all that is done here."""
     gc.disable()
     if sys.executable and sys.path[0] == os.path.dirname(sys.executable):
-        del sys.path[0]  # the script's own folder holds no modules, and would be looked into for each that is loaded
+        del sys.path[0]  # it holds no modules, and would be looked into for each
     code = main(sys.argv[1:])
     for stream in (sys.stdout, sys.stderr):
         try:

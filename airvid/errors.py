@@ -1,20 +1,11 @@
-"""What can go wrong, as one tree. Each class owns its code name and exit code (contract §3).
+"""What can go wrong, as one tree; topics.py tells when. Each class owns its code name and exit code (contract §3).
 
-AirvidError          1   failure      anything unforeseen
-├ UsageError         2   usage        bad options, or a request the model's caps do not allow; nothing was sent
-├ AuthError          3   auth         no key, 401, 403
-├ NotFoundError      4   not_found    no such task or model
-├ TaskFailedError    5   task_failed  the task failed (not charged)
-├ ExpiredError       6   expired      the task or its result is gone
-├ PaymentError       7   payment      402, --max-cost or a budget
-├ LimitedError       8   limited      a rate or concurrency limit
-├ UnavailableError   9   unavailable  network or server failure after the retries
-│ └ UnknownFateError 9                the POST went out and nobody can say what became of it
-├ WaitTimeoutError  10   timeout      --timeout ran out; the task itself goes on
-├ FileError         11   file         a local file
-└ SeveralErrors                       several of the above, each reported on its own
-
-Interrupted (130, 143, 129) stands outside the tree: it is a BaseException, so that no `except` for failures stops it.
+AirvidError
+├ UsageError, AuthError, NotFoundError, TaskFailedError, ExpiredError, PaymentError, LimitedError
+├ UnavailableError
+│ └ UnknownFateError
+├ WaitTimeoutError, FileError
+└ SeveralErrors
 """
 
 from __future__ import annotations
@@ -44,17 +35,9 @@ class AirvidError(Exception):
 
     def record(self) -> dict[str, object]:
         """The object that `--json` prints (contract 3.1)."""
-        record: dict[str, object] = {
-            "code": self.code,
-            "message": self.message,
-            "hint": self.hint,
-            "exit_code": self.exit_code,
-        }
-        if self.request_id:
-            record["request_id"] = self.request_id
-        if self.task_id:
-            record["task_id"] = self.task_id
-        return record
+        names = ("code", "message", "hint", "exit_code", "request_id", "task_id")
+        record = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in record.items() if value or not name.endswith("_id")}
 
 
 class UsageError(AirvidError):
@@ -170,30 +153,29 @@ class SeveralErrors(AirvidError):
 
 
 class Interrupted(BaseException):
-    """A signal ended the program: 128 + its number (130 for Ctrl-C, 143 for TERM, 129 for HUP)."""
+    """A signal ended the program: 128 + its number (130 for Ctrl-C, 143 for TERM, 129 for HUP).
+
+    No AirvidError, nor any Exception, so that no `except` for failures stops it.
+    """
 
     def __init__(self, signal_number: int) -> None:
         super().__init__(signal_number)
         self.exit_code = 128 + signal_number
 
 
-# Where several complaints come at once, the first of these decides (contract §3).
-_COMPLAINT_ORDER = (UsageError.exit_code, FileError.exit_code, PaymentError.exit_code)
-
-
 def complain(complaints: Sequence[AirvidError]) -> None:
-    """Raise all complaints about a request as one, if there are any."""
+    """Raise all complaints about a request as one, if there are any; the first of 2, 11, 7 decides (contract §3)."""
     if len(complaints) == 1:
         raise complaints[0]
     if complaints:
         codes = {error.exit_code for error in complaints}
-        raise SeveralErrors(complaints, next((code for code in _COMPLAINT_ORDER if code in codes), 1))
+        raise SeveralErrors(complaints, next((code for code in (2, 11, 7) if code in codes), 1))
 
 
 def settle(outcomes: Iterable[AirvidError | None]) -> None:
     """Raise what several tasks came to: the common exit code where they agree, else 1 (contract 1.2a)."""
     outcomes = list(outcomes)
-    errors = [error for error in outcomes if error is not None]
+    errors = [error for error in outcomes if error]
     if len(outcomes) == 1 and errors:
         raise errors[0]
     if errors:

@@ -11,7 +11,6 @@ COMMON: dict[str, tuple[str, bool | str]] = {
     '--sandbox': ('sandbox', True),
     '-q': ('quiet', True),
 }
-GROUPS = [('auth',), ('config',)]
 COMMANDS: dict[tuple[str, ...], tuple[dict[str, tuple[str, bool | str]], list[tuple[str, str]]]] = {
     ('models',): (
         {

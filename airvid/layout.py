@@ -1,4 +1,4 @@
-"""How Typer is used here: a command with a story behind it, the options that every command takes, the help's layout."""
+"""How Typer is used here: a command with a story behind it, the common options, the help's layout."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def option(shape: str, says: str, panel: str | None = None, **more: Any) -> Any:
 
 
 def _common_options() -> list[Any]:
-    """Fresh option objects: every command has its own, and what is said anywhere counts."""
+    """Every command has its own, and what is said anywhere counts."""
 
     def keep(ctx: typer.Context, param: Any, value: Any) -> None:
         if value not in (None, False):
@@ -56,7 +56,7 @@ def _common_options() -> list[Any]:
 
 
 class Command(TyperCommand):
-    """A command: its function is a signature without a body, and the story of its name plays with the values."""
+    """A command: its function is a signature without a body; the story of its name plays with the values."""
 
     def __init__(self, *args: Any, params: list[Any] | None = None, **attributes: Any) -> None:
         super().__init__(*args, params=[*(params or []), *_common_options()], **attributes)
@@ -74,8 +74,7 @@ class Command(TyperCommand):
 class Page(Command):
     """A command that answers by itself: its function has a body."""
 
-    def invoke(self, ctx: Any) -> Any:
-        return TyperCommand.invoke(self, ctx)
+    invoke = TyperCommand.invoke
 
 
 class Group(TyperGroup):
@@ -91,7 +90,7 @@ class Group(TyperGroup):
 
 
 def panels(command: Any, ctx: Any) -> dict[str, list[tuple[str, str]]]:
-    """What the help shows of a command's parameters, by panel: its arguments first, the common options last."""
+    """What the help shows of a command's parameters: its arguments first, the common options last."""
     found: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
     for param in command.get_params(ctx):
         if (record := param.get_help_record(ctx)) is None:
@@ -111,16 +110,15 @@ def _write_options(command: Any, ctx: Any, formatter: Any) -> None:
 
 def epilog(examples: Sequence[str], exit_codes: Sequence[int]) -> str:
     """What stands below a command's options."""
-    lines = ["Examples:", *(f"  {each}" for each in examples)]
+    shown = "\n".join(["Examples:", *(f"  {each}" for each in examples)])
     if exit_codes:
         told = ", ".join(f"{code} {topics.NAMES[code]}".replace(" ", "\xa0") for code in exit_codes)
-        wrapped = textwrap.fill(told, 76, initial_indent="  ", subsequent_indent="  ").replace("\xa0", " ")
-        lines += ["", "Exit codes:", wrapped]
-    return "\n".join(lines)
+        shown += "\n\nExit codes:\n" + textwrap.indent(textwrap.fill(told, 74), "  ").replace("\xa0", " ")
+    return shown
 
 
 def _write_epilog(command: Any, formatter: Any) -> None:
-    """As it stands: an example that is wrapped can no longer be copied."""
+    """As it stands: a wrapped example can no longer be copied."""
     if command.epilog:
         formatter.write_paragraph()
         formatter.write(command.epilog + "\n")

@@ -16,9 +16,7 @@ from airvid.tasks import Entry, Task
 
 FIELDS = ("id", "short_id", "model", "slug", "date", "time", "n", "seed")
 DEFAULT_NAME = "{date}-{slug}-{short_id}.mp4"
-_UNIQUE = {"id", "short_id", "n"}
-# A file name holds 255 bytes on nearly every system; a value takes at most this many of them.
-_VALUE_BYTES = 100
+_FROM_THE_SERVER = {"id", "short_id"}
 # What stands behind a clip's name while it is under way.
 _LONGEST_SUFFIX = ".part.json"
 
@@ -32,7 +30,7 @@ class Naming:
 
     @classmethod
     def parse(cls, output: str, count: int) -> Naming:
-        """Read `-o` for `count` clips. Raises: UsageError naming the fields that there are."""
+        """Read `-o` for `count` clips. Raises: UsageError."""
         if output == "-":
             if count > 1:
                 raise UsageError(f"-o - takes one clip, not {count}", hint="-o DIRECTORY/ saves several")
@@ -42,7 +40,7 @@ class Naming:
         used = _fields(output)
         is_folder = output.endswith(("/", os.sep)) or ("{" not in output and os.path.isdir(output))
         template = os.path.join(output, DEFAULT_NAME) if is_folder else output
-        if count > 1 and not is_folder and not used & _UNIQUE:
+        if count > 1 and not is_folder and not used & {*_FROM_THE_SERVER, "n"}:
             stem, suffix = os.path.splitext(template)
             template = f"{stem}-{{n}}{suffix}"
         return cls(template, count)
@@ -50,7 +48,7 @@ class Naming:
     @property
     def is_known(self) -> bool:
         """Whether the path can be told before the task has an id."""
-        return self.template is not None and not _fields(self.template) & {"id", "short_id"}
+        return self.template is not None and not _fields(self.template) & _FROM_THE_SERVER
 
     def uses(self, field: str) -> bool:
         return self.template is not None and field in _fields(self.template)
@@ -95,12 +93,11 @@ def values(
 
 def _short(task_id: str) -> str:
     """Eight characters that tell tasks apart: a UUID begins with chance, a counted id ends with its number."""
-    begins_with_chance = len(task_id) == 36 and task_id[8:9] == "-"
-    return task_id[:8] if begins_with_chance else task_id[-8:]
+    return task_id[:8] if len(task_id) == 36 and task_id[8] == "-" else task_id[-8:]
 
 
 def of_task(task: Task, entry: Entry | None, at: float, n: int) -> dict[str, str]:
-    """The fields of a task that already is. `at` where the server does not tell when it was made."""
+    """As `values`; `at` where the server does not tell when it was made."""
     asked = entry.request if entry else {}
     return values(
         prompt=(entry and entry.prompt) or task.prompt,
@@ -113,9 +110,8 @@ def of_task(task: Task, entry: Entry | None, at: float, n: int) -> dict[str, str
 
 
 def slug(prompt: str) -> str:
-    """A prompt as part of a file name: letters, marks and digits of every script, in lower case."""
-    folded = unicodedata.normalize("NFC", prompt[:1000]).lower()
-    kept = "".join(each if unicodedata.category(each)[0] in "LMN" else "-" for each in folded)
+    """A prompt as part of a file name: letters, marks and digits of every script."""
+    kept = _kept(unicodedata.normalize("NFC", prompt[:1000]).lower())
     return _cut(re.sub("-+", "-", kept).strip("-"), 50).strip("-") or "clip"
 
 
@@ -171,9 +167,13 @@ def _fields(template: str) -> set[str]:
 
 
 def _harmless(value: str) -> str:
-    """A value that is one plain piece of a file name, whoever sent it."""
-    kept = "".join(each if unicodedata.category(each)[0] in "LMN" or each in "._-" else "-" for each in value[:1000])
-    return _cut(kept, _VALUE_BYTES).lstrip(".") or "-"
+    """One plain piece of a file name, whoever sent it."""
+    # A file name holds 255 bytes on nearly every system.
+    return _cut(_kept(value[:1000], "._"), 100).lstrip(".") or "-"
+
+
+def _kept(text: str, also: str = "") -> str:
+    return "".join(each if unicodedata.category(each)[0] in "LMN" or each in also else "-" for each in text)
 
 
 def _cut(value: str, size: int) -> str:

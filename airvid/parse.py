@@ -1,12 +1,11 @@
 """Plain command lines, read by a table instead of by Typer, which takes longer to load than most commands to run.
 
-Only what is surely right is read here. Anything unknown, repeated, abbreviated or wrong is left to Typer, so that every
-message about it is Typer's; a test shows that both read the same wherever this one reads at all.
+Only what is surely right is read here, and as Typer reads it; whatever else there is, Typer shall have its say on it.
 """
 
 from __future__ import annotations
 
-from airvid.grammar import COMMANDS, COMMON, GROUPS
+from airvid.grammar import COMMANDS, COMMON
 
 TYPE_CHECKING = False  # see stage.py
 if TYPE_CHECKING:
@@ -16,8 +15,7 @@ if TYPE_CHECKING:
     Parsed = tuple[tuple[str, ...], dict[str, Any], dict[str, Any]]
 
 
-class _Unsure(Exception):
-    """Typer shall read it."""
+class _Unsure(Exception): ...
 
 
 def parse(arguments: Sequence[str]) -> Parsed | None:
@@ -45,10 +43,7 @@ def _parse(arguments: Sequence[str]) -> Parsed:
             rest.append(word)
         else:
             command = (*command, word)
-            if command in COMMANDS:
-                options = COMMON | COMMANDS[command][0]
-            elif command not in GROUPS:
-                raise _Unsure
+            options = COMMON | COMMANDS.get(command, ({}, []))[0]
     if command not in COMMANDS:
         raise _Unsure
     own, arguments_ = COMMANDS[command]
@@ -75,7 +70,7 @@ def _take(into: dict[str, Any], name: str, kind: object, whole: str, words: Iter
 
 
 def _arguments(arguments: Sequence[tuple[str, str]], given: list[str]) -> dict[str, Any]:
-    """What stands on the command line without a name: required, optional, or any number (`many`)."""
+    """What stands on the command line without a name."""
     values: dict[str, Any] = {}
     for name, kind in arguments:
         if kind == "many":

@@ -1,4 +1,4 @@
-"""Where things are: the API, and the user's folders. Loaded on every TAB, so it imports nothing before it is needed."""
+"""Where things are: the API, and the user's folders. Loaded on every TAB: nothing is imported before it is needed."""
 
 import os
 import sys
@@ -19,10 +19,7 @@ _USUAL = {
 
 
 def folder(kind: str) -> str:
-    """The user's `config`, `data` or `cache` folder of airvid; `XDG_*` is honoured on every system.
-
-    Raises: FileError where there is no home to keep it in.
-    """
+    """The user's `config`, `data` or `cache` folder; `XDG_*` is honoured on every system. Raises: FileError."""
     home = os.environ.get(f"XDG_{kind.upper()}_HOME", "")
     if os.path.isabs(home):
         return os.path.join(home, "airvid")
@@ -34,8 +31,4 @@ def folder(kind: str) -> str:
         return os.path.join(os.path.expanduser(usual[kind]), "airvid")
     import platformdirs
 
-    return {
-        "config": platformdirs.user_config_dir,
-        "data": platformdirs.user_data_dir,
-        "cache": platformdirs.user_cache_dir,
-    }[kind]("airvid", appauthor=False)
+    return str(getattr(platformdirs, f"user_{kind}_dir")("airvid", appauthor=False))

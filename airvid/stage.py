@@ -1,6 +1,6 @@
 """The stage: a story of `commands/` is played on the program's one event loop, and what goes wrong is told here.
 
-Loaded on every start, so that nothing is imported before it is needed.
+Loaded on every start: nothing is imported before it is needed.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-# Stories whose function is not called as the command is; a command that is one word is the `run` of its module.
+# Stories whose function is not called as the command is.
 _FUNCTIONS: dict[Sequence[str], str] = {("config", "list"): "list_all", ("config", "set"): "set_one"}
-# A run that is short never collects garbage; one that goes on begins to after so many seconds.
+# Seconds after which garbage is collected: a short run never does.
 _COLLECT_AFTER = 1.0
 
 
 def play(command: Sequence[str], values: Mapping[str, Any], common: Mapping[str, Any]) -> int:
-    """Play the story of a command, with what it needs opened before and closed behind it; the exit code.
+    """Play the story of a command; the exit code.
 
     `values` are its own options by name, None where nothing was said; `common` those that every command takes.
     """
@@ -34,17 +34,14 @@ def play(command: Sequence[str], values: Mapping[str, Any], common: Mapping[str,
     from airvid.session import Common, Session
 
     module = module_of(command)
-    story = getattr(module, _FUNCTIONS.get(tuple(command)) or (command[1] if len(command) > 1 else "run"))
+    story = getattr(module, _FUNCTIONS.get(tuple(command), command[1] if len(command) > 1 else "run"))
     options = [options_of(module, values)] if values else []
-    out = Output(
-        as_json=common.get("json", False),
-        quiet=common.get("quiet", False),
-        color=_wants_color(common.get("no_color", False)),
-    )
+    said = Common(**common)
+    out = Output(as_json=said.json, quiet=said.quiet, color=_wants_color(said.no_color))
 
     async def whole() -> None:
         asyncio.get_running_loop().call_later(_COLLECT_AFTER, gc.enable)
-        session = Session(Common(**common), out)
+        session = Session(said, out)
         try:
             await story(session, *options)
         finally:
@@ -66,7 +63,7 @@ def module_of(command: Sequence[str]) -> ModuleType:
 
 
 def options_of(module: ModuleType, values: Mapping[str, Any]) -> Any:
-    """The story's Options. A name that Python has taken ends in `_` on the command line's side (`set_`, `all_`)."""
+    """The story's Options. A name that Python has taken ends in `_` in cli.py (`set_`, `all_`)."""
     given = {name.rstrip("_"): value for name, value in values.items() if value is not None}
     return module.Options(**{name: tuple(each) if isinstance(each, list) else each for name, each in given.items()})
 
@@ -83,7 +80,7 @@ def show(page: str) -> None:
 
 
 def answer(act: Callable[[], int], arguments: Sequence[str]) -> int:
-    """Do what was asked for, and return the exit code. Whatever goes wrong becomes a sentence here, and only here."""
+    """Do what was asked for; the exit code. Whatever goes wrong becomes a sentence here, and only here."""
     # A stream that was closed before we began (`>&-`, `<&-`) is one that nobody reads or writes.
     sys.stdin = sys.stdin or open(os.devnull)  # noqa: SIM115
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
@@ -101,17 +98,14 @@ def answer(act: Callable[[], int], arguments: Sequence[str]) -> int:
 
         error = FileError(f"standard output cannot be written: {error.strerror}")
         forget(sys.stdout)
+    code = 130 if isinstance(error, KeyboardInterrupt) else int(getattr(error, "exit_code", 1))
     # Typer's own answer to a closed pipe is SystemExit; a story's is Interrupted.
-    code = 141 if isinstance(error, BrokenPipeError | SystemExit) else int(getattr(error, "exit_code", 1))
-    if code == 141:
+    if isinstance(error, BrokenPipeError | SystemExit) or code == 141:
         from airvid.system import forget
 
         forget(sys.stdout)
-    elif isinstance(error, KeyboardInterrupt):
-        code = 130
-    elif isinstance(error, Exception):
-        return _report(error, arguments)
-    return code
+        return 141
+    return _report(error, arguments) if isinstance(error, Exception) else code
 
 
 def _innermost(error: BaseException) -> BaseException:

@@ -1,4 +1,4 @@
-"""The manual beyond the commands, `airvid help TOPIC`: texts, and nothing else. At most 80 columns wide."""
+"""The manual beyond the commands, `airvid help TOPIC`."""
 
 from __future__ import annotations
 
@@ -56,7 +56,6 @@ def _exit_codes() -> str:
     return "\n".join(lines)
 
 
-# Where results are described for scripts, once for all commands.
 _TASK_KEYS = """\
 A task is the API's own object, with every key that the API sent, whether this
 version of airvid knows it or not. The usual ones:
@@ -285,5 +284,5 @@ airvid help COMMAND is the same as airvid COMMAND --help. There is also
 
 
 def page(words: Sequence[str]) -> str | None:
-    """The text on a topic; without one, what topics there are; None where there is none of that name."""
+    """The text on a topic, or on what topics there are; None where there is none of that name."""
     return INDEX if not words else TOPICS.get(words[0]) if len(words) == 1 else None

@@ -1,161 +1,194 @@
 # Completion of airvid for bash 3.2 and later, with or without the package bash-completion.
-#
-# Commands, options and fixed values are told by this script alone; models, what they can do, and tasks by
-# `airvid __complete`, which asks the cache and the journal, never the network.
+# What is not in its table, `airvid __complete` knows, never from the network.
 
-# An option is its names, then `=` and what its value may be, `+` where it may come again. A value is `/` a file, `@kind`
-# what airvid knows, `%` what the setting before it takes, else itself.
+# How it is written: tests/completion_scripts.py.
 # generated from the commands: pytest --update-golden writes it anew
 __airvid_table() {
-    commands=() options=() arguments=()
-    case $1 in
-    '')
-        commands=(
-            'models'
-            'create'
-            'status'
-            'watch'
-            'list'
-            'delete'
-            'download'
-            'preview'
-            'sandbox'
-            'help'
-            'auth'
-            'config'
-        )
-        options=(
-            '--version'
-            '--install-completion =bash|zsh|fish|powershell'
-            '--show-completion =bash|zsh|fish|powershell'
-        )
-        ;;
-    'models')
-        options=(
-            '--mode =@modes|text|image|reference'
-            '-a --aspect-ratio =@aspect-ratios'
-            '--quality =@qualities'
-            '-d --duration =@durations'
-            '--max-price ='
-            '--sort =price|name'
-        )
-        arguments=('=@models +')
-        ;;
-    'create')
-        options=(
-            '--prompt-file =/'
-            '-m --model =@models'
-            '-d --duration =@durations'
-            '-a --aspect-ratio =@aspect-ratios'
-            '--quality =@qualities'
-            '--mode =@modes|text|image|reference'
-            '-i --image =/'
-            '-r --reference =/ +'
-            '--seed ='
-            '--sound --no-sound'
-            '--set = +'
-            '-n --count ='
-            '--max-cost ='
-            '--dry-run'
-            '--no-validate'
-            '-w --wait --no-wait'
-            '-o --output =/'
-            '--timeout ='
-            '--force'
-            '--open'
-            '--preview'
-        )
-        arguments=('=')
-        ;;
-    'status')
-        options=('--exit-status')
-        arguments=('=@tasks +')
-        ;;
-    'watch')
-        options=('-o --output =/' '--timeout =' '--fail-fast' '--force' '--open')
-        arguments=('=@tasks +')
-        ;;
-    'list')
-        options=(
-            '--status =queued|processing|completed|failed|expired +'
-            '-m --model =@models'
-            '--since ='
-            '-L --limit ='
-            '--page ='
-            '--ids'
-            '--local'
-            '--search ='
-        )
-        ;;
-    'delete')
-        options=('--all' '--status =queued|processing|completed|failed|expired +' '--older-than =' '-y --yes')
-        arguments=('=@tasks +')
-        ;;
-    'download')
-        options=('-o --output =/' '--force' '--skip-existing' '--all' '-j --jobs =' '--open')
-        arguments=('=@tasks +')
-        ;;
-    'preview')
-        options=('--open')
-        arguments=('=/|@tasks')
-        ;;
-    'sandbox')
-        options=('--port =')
-        ;;
-    'help')
-        arguments=('=exit-codes|environment|templates|json +')
-        ;;
-    'auth')
-        commands=('login' 'logout' 'status')
-        ;;
-    'auth login')
-        options=('--no-verify')
-        ;;
-    'auth logout')
-        ;;
-    'auth status')
-        ;;
-    'config')
-        commands=('list' 'get' 'set' 'unset' 'path')
-        ;;
-    'config list')
-        ;;
-    'config get')
-        arguments=(
-            '=base-url|model|mode|duration|aspect-ratio|quality|seed|sound|count|max-cost|wait|output|timeout|force|open|jobs|connect-timeout|read-timeout|create-timeout|budget.day|budget.month'
-        )
-        ;;
-    'config set')
-        arguments=(
-            '=base-url|model|mode|duration|aspect-ratio|quality|seed|sound|count|max-cost|wait|output|timeout|force|open|jobs|connect-timeout|read-timeout|create-timeout|budget.day|budget.month'
-            '=%'
-        )
-        ;;
-    'config unset')
-        arguments=(
-            '=base-url|model|mode|duration|aspect-ratio|quality|seed|sound|count|max-cost|wait|output|timeout|force|open|jobs|connect-timeout|read-timeout|create-timeout|budget.day|budget.month'
-        )
-        ;;
-    'config path')
-        ;;
-    esac
-    options+=('--json' '-q --quiet' '--debug' '--sandbox' '--base-url =' '--no-color' '-h --help')
-}
-
-__airvid_setting() {
-    value=''
-    case $1 in
-    'model') value='@models' ;;
-    'mode') value='@modes|text|image|reference' ;;
-    'duration') value='@durations' ;;
-    'aspect-ratio') value='@aspect-ratios' ;;
-    'quality') value='@qualities' ;;
-    'sound') value='true|false' ;;
-    'wait') value='true|false' ;;
-    'output') value='/' ;;
-    'force') value='true|false' ;;
-    'open') value='true|false' ;;
-    esac
+commands=() options=() arguments=()
+case $1 in
+'')
+commands=(
+'models'
+'create'
+'status'
+'watch'
+'list'
+'delete'
+'download'
+'preview'
+'sandbox'
+'help'
+'auth'
+'config'
+)
+options=(
+'--version'
+'--install-completion =bash|zsh|fish|powershell'
+'--show-completion =bash|zsh|fish|powershell'
+)
+;;
+'models')
+options=(
+'--mode =@modes|text|image|reference'
+'-a --aspect-ratio =@aspect-ratios'
+'--quality =@qualities'
+'-d --duration =@durations'
+'--max-price ='
+'--sort =price|name'
+)
+arguments=(
+'=@models +'
+)
+;;
+'create')
+options=(
+'--prompt-file =/'
+'-m --model =@models'
+'-d --duration =@durations'
+'-a --aspect-ratio =@aspect-ratios'
+'--quality =@qualities'
+'--mode =@modes|text|image|reference'
+'-i --image =/'
+'-r --reference =/ +'
+'--seed ='
+'--sound --no-sound'
+'--set = +'
+'-n --count ='
+'--max-cost ='
+'--dry-run'
+'--no-validate'
+'-w --wait --no-wait'
+'-o --output =/'
+'--timeout ='
+'--force'
+'--open'
+'--preview'
+)
+arguments=(
+'='
+)
+;;
+'status')
+options=(
+'--exit-status'
+)
+arguments=(
+'=@tasks +'
+)
+;;
+'watch')
+options=(
+'-o --output =/'
+'--timeout ='
+'--fail-fast'
+'--force'
+'--open'
+)
+arguments=(
+'=@tasks +'
+)
+;;
+'list')
+options=(
+'--status =queued|processing|completed|failed|expired +'
+'-m --model =@models'
+'--since ='
+'-L --limit ='
+'--page ='
+'--ids'
+'--local'
+'--search ='
+)
+;;
+'delete')
+options=(
+'--all'
+'--status =queued|processing|completed|failed|expired +'
+'--older-than ='
+'-y --yes'
+)
+arguments=(
+'=@tasks +'
+)
+;;
+'download')
+options=(
+'-o --output =/'
+'--force'
+'--skip-existing'
+'--all'
+'-j --jobs ='
+'--open'
+)
+arguments=(
+'=@tasks +'
+)
+;;
+'preview')
+options=(
+'--open'
+)
+arguments=(
+'=/|@tasks'
+)
+;;
+'sandbox')
+options=(
+'--port ='
+)
+;;
+'help')
+arguments=(
+'=exit-codes|environment|templates|json +'
+)
+;;
+'auth')
+commands=(
+'login'
+'logout'
+'status'
+)
+;;
+'auth login')
+options=(
+'--no-verify'
+)
+;;
+'config')
+commands=(
+'list'
+'get'
+'set'
+'unset'
+'path'
+)
+;;
+'config get')
+arguments=(
+'=base-url|model|mode|duration|aspect-ratio|quality|seed|sound|count|max-cost|wait|output|timeout|force|open|jobs|connect-timeout|read-timeout|create-timeout|budget.day|budget.month'
+)
+;;
+'config set')
+arguments=(
+'=base-url|model|mode|duration|aspect-ratio|quality|seed|sound|count|max-cost|wait|output|timeout|force|open|jobs|connect-timeout|read-timeout|create-timeout|budget.day|budget.month'
+'=%'
+)
+;;
+'config unset')
+arguments=(
+'=base-url|model|mode|duration|aspect-ratio|quality|seed|sound|count|max-cost|wait|output|timeout|force|open|jobs|connect-timeout|read-timeout|create-timeout|budget.day|budget.month'
+)
+;;
+esac
+options+=(
+'--json'
+'-q --quiet'
+'--debug'
+'--sandbox'
+'--base-url ='
+'--no-color'
+'-h --help'
+)
 }
 # the end of what is generated
 
@@ -245,8 +278,10 @@ __airvid_values() {
     for value in $1; do
         case $value in
         %)
-            __airvid_setting "$before"
-            __airvid_values "$value" "$2"
+            __airvid_table create
+            __airvid_option "--$before"
+            [[ -z $option || $option == *=* ]] || option='=true|false'
+            __airvid_values "${option#*=}" "$2"
             ;;
         /)
             compopt -o filenames 2>/dev/null

@@ -1,261 +1,218 @@
 # Completion of airvid for PowerShell 5.1 and later.
-#
-# Commands, options and fixed values are told by this script alone; models, what they can do, and tasks by
-# `airvid __complete`, which asks the cache and the journal, never the network.
+# What is not in its table, `airvid __complete` knows, never from the network.
 
 Register-ArgumentCompleter -Native -CommandName airvid -ScriptBlock {
 param($wordToComplete, $commandAst, $cursorPosition)
 
-# Commands and options are followed by what they do. An option is its names, then `=` and what its value may be, `+` where
-# it may come again. A value is `/` a file, `@kind` what airvid knows, `%` what the setting before it takes, else itself.
+# How it is written: tests/completion_scripts.py.
 # generated from the commands: pytest --update-golden writes it anew
 $table = @{
-    '' = @{
-        Commands = @(
-            'models', 'The video models: what each can do, and what a clip costs',
-            'create', 'Submit a clip; with --wait follow it, with -o save it',
-            'status', 'How tasks stand, each read once',
-            'watch', 'Follow tasks live until they end',
-            'list', 'Recent tasks, newest first',
-            'delete', 'Remove history entries',
-            'download', 'Save results',
-            'preview', 'Show a clip''s contact sheet in the terminal',
-            'sandbox', 'The API, emulated on this machine',
-            'help', 'Exit codes, environment, templates, JSON',
-            'auth', 'The API key: login, logout, status',
-            'config', 'The other settings: list, get, set, unset, path'
-        )
-        Options = @(
-            '--version', 'Show the version and exit.',
-            '--install-completion =bash|zsh|fish|powershell', 'Make TAB complete in bash, zsh, fish or powershell.',
-            '--show-completion =bash|zsh|fish|powershell', 'Print the script for that instead.'
-        )
-        Arguments = @()
-    }
-    'models' = @{
-        Commands = @(
-        )
-        Options = @(
-            '--mode =@modes|text|image|reference', 'text, image or reference.',
-            '-a --aspect-ratio =@aspect-ratios', '16:9, 9:16, 1:1, …',
-            '--quality =@qualities', '480p, 720p, 1080p, …',
-            '-d --duration =@durations', 'The clip''s length.',
-            '--max-price =', 'The most that a clip may cost: of --duration, else of the model''s minimum.',
-            '--sort =price|name', 'The order.'
-        )
-        Arguments = @('=@models +')
-    }
-    'create' = @{
-        Commands = @(
-        )
-        Options = @(
-            '--prompt-file =/', 'Read the prompt from a file.',
-            '-m --model =@models', 'The model; without one, the cheapest healthy one that fits.',
-            '-d --duration =@durations', 'The clip''s length.',
-            '-a --aspect-ratio =@aspect-ratios', '16:9, 9:16, 1:1, …',
-            '--quality =@qualities', '480p, 720p, 1080p, …',
-            '--mode =@modes|text|image|reference', 'text, image or reference.',
-            '-i --image =/', 'The first frame.',
-            '-r --reference =/ +', 'A picture to take the style from; repeatable.',
-            '--seed =', 'The same seed makes the same clip again.',
-            '--sound --no-sound', 'With or without sound.',
-            '--set = +', 'More for the model: JSON where it parses, else text; repeatable.',
-            '-n --count =', 'How many variations to make.',
-            '--max-cost =', 'Send nothing if the estimate is more than this.',
-            '--dry-run', 'Show the request and the estimate; send nothing.',
-            '--no-validate', 'Let the server judge what the model can do.',
-            '-w --wait --no-wait', 'Follow the task to its end.',
-            '-o --output =/', 'A file, a directory, - for stdout, or a template (airvid help templates).',
-            '--timeout =', 'Stop waiting after so long (90, 10m, 1h); the task itself goes on.',
-            '--force', 'Overwrite existing files.',
-            '--open', 'Open the saved clip in the desktop''s player.',
-            '--preview', 'Show its contact sheet in the terminal; implies -w.'
-        )
-        Arguments = @('=')
-    }
-    'status' = @{
-        Commands = @(
-        )
-        Options = @(
-            '--exit-status', 'Answer for the task: 0 completed, 5 failed, 6 expired, 10 still running.'
-        )
-        Arguments = @('=@tasks +')
-    }
-    'watch' = @{
-        Commands = @(
-        )
-        Options = @(
-            '-o --output =/', 'A file, a directory, - for stdout, or a template (airvid help templates).',
-            '--timeout =', 'Stop waiting after so long (90, 10m, 1h); the task itself goes on.',
-            '--fail-fast', 'Stop following at the first failure.',
-            '--force', 'Overwrite existing files.',
-            '--open', 'Open the saved clip in the desktop''s player.'
-        )
-        Arguments = @('=@tasks +')
-    }
-    'list' = @{
-        Commands = @(
-        )
-        Options = @(
-            '--status =queued|processing|completed|failed|expired +', 'Only those of this status; repeatable.',
-            '-m --model =@models', 'Only this model''s.',
-            '--since =', '30m, 2h, 3d, 2026-11-20 (local time).',
-            '-L --limit =', 'How many at the most.',
-            '--page =', 'Which page of them; 1 is the newest.',
-            '--ids', 'Only the ids.',
-            '--local', 'This machine''s journal: it outlives the API''s 24 hours and knows prompts, files and cost.',
-            '--search =', 'With --local: in the prompts.'
-        )
-        Arguments = @()
-    }
-    'delete' = @{
-        Commands = @(
-        )
-        Options = @(
-            '--all', 'All that the API lists.',
-            '--status =queued|processing|completed|failed|expired +', 'Only those of this status; repeatable.',
-            '--older-than =', 'Only those older than this: 90, 10m, 2h, 3d.',
-            '-y --yes', 'Do not ask.'
-        )
-        Arguments = @('=@tasks +')
-    }
-    'download' = @{
-        Commands = @(
-        )
-        Options = @(
-            '-o --output =/', 'A file, a directory, - for stdout, or a template (airvid help templates).',
-            '--force', 'Overwrite existing files.',
-            '--skip-existing', 'Pass over files that are there.',
-            '--all', 'Every completed task not yet saved.',
-            '-j --jobs =', 'How many at a time.',
-            '--open', 'Open the saved clip in the desktop''s player.'
-        )
-        Arguments = @('=@tasks +')
-    }
-    'preview' = @{
-        Commands = @(
-        )
-        Options = @(
-            '--open', 'In the desktop''s player instead.'
-        )
-        Arguments = @('=/|@tasks')
-    }
-    'sandbox' = @{
-        Commands = @(
-        )
-        Options = @(
-            '--port =', 'The port; 0 takes a free one.'
-        )
-        Arguments = @()
-    }
-    'help' = @{
-        Commands = @(
-        )
-        Options = @(
-        )
-        Arguments = @('=exit-codes|environment|templates|json +')
-    }
-    'auth' = @{
-        Commands = @(
-            'login', 'Store the API key: typed unseen, or read from standard input',
-            'logout', 'Remove the stored key',
-            'status', 'Where the key comes from'
-        )
-        Options = @(
-        )
-        Arguments = @()
-    }
-    'auth login' = @{
-        Commands = @(
-        )
-        Options = @(
-            '--no-verify', 'Store the key without asking the API.'
-        )
-        Arguments = @()
-    }
-    'auth logout' = @{
-        Commands = @(
-        )
-        Options = @(
-        )
-        Arguments = @()
-    }
-    'auth status' = @{
-        Commands = @(
-        )
-        Options = @(
-        )
-        Arguments = @()
-    }
-    'config' = @{
-        Commands = @(
-            'list', 'All that is set, and where it comes from',
-            'get', 'One setting''s value',
-            'set', 'Set one setting',
-            'unset', 'Go back to the default',
-            'path', 'Where the config file is'
-        )
-        Options = @(
-        )
-        Arguments = @()
-    }
-    'config list' = @{
-        Commands = @(
-        )
-        Options = @(
-        )
-        Arguments = @()
-    }
-    'config get' = @{
-        Commands = @(
-        )
-        Options = @(
-        )
-        Arguments = @('=base-url|model|mode|duration|aspect-ratio|quality|seed|sound|count|max-cost|wait|output|timeout|force|open|jobs|connect-timeout|read-timeout|create-timeout|budget.day|budget.month')
-    }
-    'config set' = @{
-        Commands = @(
-        )
-        Options = @(
-        )
-        Arguments = @('=base-url|model|mode|duration|aspect-ratio|quality|seed|sound|count|max-cost|wait|output|timeout|force|open|jobs|connect-timeout|read-timeout|create-timeout|budget.day|budget.month', '=%')
-    }
-    'config unset' = @{
-        Commands = @(
-        )
-        Options = @(
-        )
-        Arguments = @('=base-url|model|mode|duration|aspect-ratio|quality|seed|sound|count|max-cost|wait|output|timeout|force|open|jobs|connect-timeout|read-timeout|create-timeout|budget.day|budget.month')
-    }
-    'config path' = @{
-        Commands = @(
-        )
-        Options = @(
-        )
-        Arguments = @()
-    }
+'' = @{
+Commands = @(
+'models', 'The video models: what each can do, and what a clip costs',
+'create', 'Submit a clip; with --wait follow it, with -o save it',
+'status', 'How tasks stand, each read once',
+'watch', 'Follow tasks live until they end',
+'list', 'Recent tasks, newest first',
+'delete', 'Remove history entries',
+'download', 'Save results',
+'preview', 'Show a clip''s contact sheet in the terminal',
+'sandbox', 'The API, emulated on this machine',
+'help', 'Exit codes, environment, templates, JSON',
+'auth', 'The API key: login, logout, status',
+'config', 'The other settings: list, get, set, unset, path'
+)
+Options = @(
+'--version', 'Show the version and exit.',
+'--install-completion =bash|zsh|fish|powershell', 'Make TAB complete in bash, zsh, fish or powershell.',
+'--show-completion =bash|zsh|fish|powershell', 'Print the script for that instead.'
+)
+Arguments = @()
+}
+'models' = @{
+Commands = @()
+Options = @(
+'--mode =@modes|text|image|reference', 'text, image or reference.',
+'-a --aspect-ratio =@aspect-ratios', '16:9, 9:16, 1:1, …',
+'--quality =@qualities', '480p, 720p, 1080p, …',
+'-d --duration =@durations', 'The clip''s length.',
+'--max-price =', 'The most that a clip may cost: of --duration, else of the model''s minimum.',
+'--sort =price|name', 'The order.'
+)
+Arguments = @('=@models +')
+}
+'create' = @{
+Commands = @()
+Options = @(
+'--prompt-file =/', 'Read the prompt from a file.',
+'-m --model =@models', 'The model; without one, the cheapest healthy one that fits.',
+'-d --duration =@durations', 'The clip''s length.',
+'-a --aspect-ratio =@aspect-ratios', '16:9, 9:16, 1:1, …',
+'--quality =@qualities', '480p, 720p, 1080p, …',
+'--mode =@modes|text|image|reference', 'text, image or reference.',
+'-i --image =/', 'The first frame.',
+'-r --reference =/ +', 'A picture to take the style from; repeatable.',
+'--seed =', 'The same seed makes the same clip again.',
+'--sound --no-sound', 'With or without sound.',
+'--set = +', 'More for the model: JSON where it parses, else text; repeatable.',
+'-n --count =', 'How many variations to make.',
+'--max-cost =', 'Send nothing if the estimate is more than this.',
+'--dry-run', 'Show the request and the estimate; send nothing.',
+'--no-validate', 'Let the server judge what the model can do.',
+'-w --wait --no-wait', 'Follow the task to its end.',
+'-o --output =/', 'A file, a directory, - for stdout, or a template (airvid help templates).',
+'--timeout =', 'Stop waiting after so long (90, 10m, 1h); the task itself goes on.',
+'--force', 'Overwrite existing files.',
+'--open', 'Open the saved clip in the desktop''s player.',
+'--preview', 'Show its contact sheet in the terminal; implies -w.'
+)
+Arguments = @('=')
+}
+'status' = @{
+Commands = @()
+Options = @(
+'--exit-status', 'Answer for the task: 0 completed, 5 failed, 6 expired, 10 still running.'
+)
+Arguments = @('=@tasks +')
+}
+'watch' = @{
+Commands = @()
+Options = @(
+'-o --output =/', 'A file, a directory, - for stdout, or a template (airvid help templates).',
+'--timeout =', 'Stop waiting after so long (90, 10m, 1h); the task itself goes on.',
+'--fail-fast', 'Stop following at the first failure.',
+'--force', 'Overwrite existing files.',
+'--open', 'Open the saved clip in the desktop''s player.'
+)
+Arguments = @('=@tasks +')
+}
+'list' = @{
+Commands = @()
+Options = @(
+'--status =queued|processing|completed|failed|expired +', 'Only those of this status; repeatable.',
+'-m --model =@models', 'Only this model''s.',
+'--since =', '30m, 2h, 3d, 2026-11-20 (local time).',
+'-L --limit =', 'How many at the most.',
+'--page =', 'Which page of them; 1 is the newest.',
+'--ids', 'Only the ids.',
+'--local', 'This machine''s journal: it outlives the API''s 24 hours and knows prompts, files and cost.',
+'--search =', 'With --local: in the prompts.'
+)
+Arguments = @()
+}
+'delete' = @{
+Commands = @()
+Options = @(
+'--all', 'All that the API lists.',
+'--status =queued|processing|completed|failed|expired +', 'Only those of this status; repeatable.',
+'--older-than =', 'Only those older than this: 90, 10m, 2h, 3d.',
+'-y --yes', 'Do not ask.'
+)
+Arguments = @('=@tasks +')
+}
+'download' = @{
+Commands = @()
+Options = @(
+'-o --output =/', 'A file, a directory, - for stdout, or a template (airvid help templates).',
+'--force', 'Overwrite existing files.',
+'--skip-existing', 'Pass over files that are there.',
+'--all', 'Every completed task not yet saved.',
+'-j --jobs =', 'How many at a time.',
+'--open', 'Open the saved clip in the desktop''s player.'
+)
+Arguments = @('=@tasks +')
+}
+'preview' = @{
+Commands = @()
+Options = @(
+'--open', 'In the desktop''s player instead.'
+)
+Arguments = @('=/|@tasks')
+}
+'sandbox' = @{
+Commands = @()
+Options = @(
+'--port =', 'The port; 0 takes a free one.'
+)
+Arguments = @()
+}
+'help' = @{
+Commands = @()
+Options = @()
+Arguments = @('=exit-codes|environment|templates|json +')
+}
+'auth' = @{
+Commands = @(
+'login', 'Store the API key: typed unseen, or read from standard input',
+'logout', 'Remove the stored key',
+'status', 'Where the key comes from'
+)
+Options = @()
+Arguments = @()
+}
+'auth login' = @{
+Commands = @()
+Options = @(
+'--no-verify', 'Store the key without asking the API.'
+)
+Arguments = @()
+}
+'auth logout' = @{
+Commands = @()
+Options = @()
+Arguments = @()
+}
+'auth status' = @{
+Commands = @()
+Options = @()
+Arguments = @()
+}
+'config' = @{
+Commands = @(
+'list', 'All that is set, and where it comes from',
+'get', 'One setting''s value',
+'set', 'Set one setting',
+'unset', 'Go back to the default',
+'path', 'Where the config file is'
+)
+Options = @()
+Arguments = @()
+}
+'config list' = @{
+Commands = @()
+Options = @()
+Arguments = @()
+}
+'config get' = @{
+Commands = @()
+Options = @()
+Arguments = @('=base-url|model|mode|duration|aspect-ratio|quality|seed|sound|count|max-cost|wait|output|timeout|force|open|jobs|connect-timeout|read-timeout|create-timeout|budget.day|budget.month')
+}
+'config set' = @{
+Commands = @()
+Options = @()
+Arguments = @('=base-url|model|mode|duration|aspect-ratio|quality|seed|sound|count|max-cost|wait|output|timeout|force|open|jobs|connect-timeout|read-timeout|create-timeout|budget.day|budget.month', '=%')
+}
+'config unset' = @{
+Commands = @()
+Options = @()
+Arguments = @('=base-url|model|mode|duration|aspect-ratio|quality|seed|sound|count|max-cost|wait|output|timeout|force|open|jobs|connect-timeout|read-timeout|create-timeout|budget.day|budget.month')
+}
+'config path' = @{
+Commands = @()
+Options = @()
+Arguments = @()
+}
 }
 $common = @(
-    '--json', 'Print JSON: an object a line, or one array.',
-    '-q --quiet', 'Say nothing but results and errors.',
-    '--debug', 'Trace requests and answers, secrets left out.',
-    '--sandbox', 'Use an emulator of the API: no key, no money.',
-    '--base-url =', 'The API''s base URL.',
-    '--no-color', 'No colours. NO_COLOR does the same.',
-    '-h --help', 'Show this message and exit.'
+'--json', 'Print JSON: an object a line, or one array.',
+'-q --quiet', 'Say nothing but results and errors.',
+'--debug', 'Trace requests and answers, secrets left out.',
+'--sandbox', 'Use an emulator of the API: no key, no money.',
+'--base-url =', 'The API''s base URL.',
+'--no-color', 'No colours. NO_COLOR does the same.',
+'-h --help', 'Show this message and exit.'
 )
-$settings = @{
-    'model' = '@models'
-    'mode' = '@modes|text|image|reference'
-    'duration' = '@durations'
-    'aspect-ratio' = '@aspect-ratios'
-    'quality' = '@qualities'
-    'sound' = 'true|false'
-    'wait' = 'true|false'
-    'output' = '/'
-    'force' = 'true|false'
-    'open' = 'true|false'
-}
 # the end of what is generated
 
 # The words before the cursor, and the one under it up to the cursor.
@@ -294,7 +251,12 @@ function Write-Values([string]$values, [string]$lead) {
     foreach ($value in ($values -replace ' \+$').Split('|')) {
         switch -Wildcard -CaseSensitive ($value) {
             '' { }
-            '%' { if ($settings.ContainsKey($state.Before)) { Write-Values $settings[$state.Before] $lead } }
+            '%' {
+                $state.Options = $table['create'].Options
+                $option = Get-Option "--$($state.Before)"
+                if ($option -clike '* =*') { Write-Values ($option -replace '^.* =') $lead }
+                elseif ($option) { Write-Values 'true|false' $lead }
+            }
             '/' {
                 foreach ($file in [System.Management.Automation.CompletionCompleters]::CompleteFilename($state.Part)) {
                     [System.Management.Automation.CompletionResult]::new(

@@ -5,13 +5,13 @@ The engines around the tables are written by hand, once a shell, and all read th
     an option    its names, and where it takes a value `=` and what that may be; `+` where it may come again
     an argument  the same without names
     a value      `/` a file, `@kind` what `airvid __complete kind` says, `%` what the setting named before it takes,
-                 anything else itself; several have `|` between them
+                 as create's option of that name, anything else itself; several have `|` between them
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -82,17 +82,6 @@ def _value(parameter: Any) -> str:
     return f"={known}" + (" +" if parameter.nargs == -1 or getattr(parameter, "multiple", False) else "")
 
 
-def settings(rows: Sequence[Command]) -> dict[str, str]:
-    """What the settings take that can be told: what the options of their names do."""
-    options = {name.removeprefix("--"): entry for row in rows for entry in row.options for name in entry.split()}
-    found = {}
-    for name, parse in config.SETTINGS.items():
-        value = "true|false" if parse is config.switch else options.get(name, "").partition("=")[2].removesuffix(" +")
-        if value:
-            found[name] = value
-    return found
-
-
 # ---------------------------------------------------------------------- one table a shell
 
 
@@ -102,78 +91,61 @@ def script(name: str) -> str:
     common = {entry: says for entry, says in rows[0].options.items() if all(entry in row.options for row in rows)}
     for row in rows:
         row.options = {entry: says for entry, says in row.options.items() if entry not in common}
-    written = _TABLES[name](rows, common, settings(rows))
+    written = _TABLES[name](rows, common)
     found = re.fullmatch(rf"(.*# {_BEGIN}\n).*(# {_END}\n.*)", (FOLDER / name).read_text("utf-8"), re.DOTALL)
     assert found, f"{name} has lost the lines between which its table belongs"
     return found[1] + written + found[2]
 
 
-def _bash(rows: Sequence[Command], common: dict[str, str], values: dict[str, str]) -> str:
-    lines = ["__airvid_table() {", "    commands=() options=() arguments=()", "    case $1 in"]
-    for row in rows:
-        lines.append(f"    {_posix(row.path)})")
+def _says_more(row: Command) -> bool:
+    """Whether there is more to a command than the common options."""
+    return bool(row.commands or row.options or row.arguments)
+
+
+def _bash(rows: Sequence[Command], common: dict[str, str]) -> str:
+    lines = ["__airvid_table() {", "commands=() options=() arguments=()", "case $1 in"]
+    for row in filter(_says_more, rows):
+        lines.append(f"{_posix(row.path)})")
         for name, entries in (("commands", row.commands), ("options", row.options), ("arguments", row.arguments)):
-            lines += _array(f"        {name}=", entries) if entries else []
-        lines.append("        ;;")
-    lines += ["    esac", *_array("    options+=", common), "}", ""]
-    return "\n".join([*lines, *_posix_settings(values)]) + "\n"
+            lines += [f"{name}=(", *map(_posix, entries), ")"] if entries else []
+        lines.append(";;")
+    return "\n".join([*lines, "esac", "options+=(", *map(_posix, common), ")", "}", ""])
 
 
-def _array(begin: str, entries: Iterable[str]) -> list[str]:
-    """A bash array, on one line where it fits."""
-    quoted = [_posix(each) for each in entries]
-    line = f"{begin}({' '.join(quoted)})"
-    if len(line) <= 120:
-        return [line]
-    indent = " " * (len(begin) - len(begin.lstrip()))
-    return [f"{begin}(", *(f"{indent}    {each}" for each in quoted), f"{indent})"]
+def _zsh(rows: Sequence[Command], common: dict[str, str]) -> str:
+    lines = ["__airvid_table() {", "subcommands=() opts=() arguments=()", "case $1 in"]
+    for row in filter(_says_more, rows):
+        lines.append(f"{_posix(row.path)})")
+        lines += _pairs("subcommands=(", row.commands, _posix) if row.commands else []
+        lines += _pairs("opts=(", row.options, _posix) if row.options else []
+        lines += ["arguments=(", *map(_posix, row.arguments), ")"] if row.arguments else []
+        lines.append(";;")
+    return "\n".join([*lines, "esac", *_pairs("opts+=(", common, _posix), "}", ""])
 
 
-def _zsh(rows: Sequence[Command], common: dict[str, str], values: dict[str, str]) -> str:
-    lines = ["__airvid_table() {", "  subcommands=() opts=() arguments=()", "  case $1 in"]
-    for row in rows:
-        lines.append(f"  {_posix(row.path)})")
-        lines += _pairs("    subcommands=(", row.commands, "    )", _posix) if row.commands else []
-        lines += _pairs("    opts=(", row.options, "    )", _posix) if row.options else []
-        lines += [f"    arguments=({' '.join(map(_posix, row.arguments))})"] if row.arguments else []
-        lines.append("    ;;")
-    lines += ["  esac", *_pairs("  opts+=(", common, "  )", _posix), "}", ""]
-    return "\n".join([*lines, *_posix_settings(values)]) + "\n"
-
-
-def _posix_settings(values: dict[str, str]) -> list[str]:
-    cases = [f"    {_posix(name)}) value={_posix(value)} ;;" for name, value in values.items()]
-    return ["__airvid_setting() {", "    value=''", "    case $1 in", *cases, "    esac", "}"]
-
-
-def _fish(rows: Sequence[Command], common: dict[str, str], values: dict[str, str]) -> str:
+def _fish(rows: Sequence[Command], common: dict[str, str]) -> str:
     lines = ["function __airvid_table --no-scope-shadowing"]
-    lines += [f"    set {name}" for name in ("commands", "options", "arguments")]
-    lines.append("    switch $argv[1]")
-    for row in rows:
-        lines.append(f"        case {_fishy(row.path)}")
+    lines += [f"set {name}" for name in ("commands", "options", "arguments")]
+    lines.append("switch $argv[1]")
+    for row in filter(_says_more, rows):
+        lines.append(f"case {_fishy(row.path)}")
         for name, entries in (("commands", row.commands), ("options", row.options)):
-            lines += [f"            set -a {name} {_fishy(each)} {_fishy(says)}" for each, says in entries.items()]
-        lines += [f"            set -a arguments {_fishy(each)}" for each in row.arguments]
-    lines += ["    end", *(f"    set -a options {_fishy(each)} {_fishy(says)}" for each, says in common.items()), "end"]
-    lines += ["", "function __airvid_setting", "    switch $argv[1]"]
-    for name, value in values.items():
-        lines += [f"        case {_fishy(name)}", f"            echo {_fishy(value)}"]
-    return "\n".join([*lines, "    end", "end"]) + "\n"
+            lines += [f"set -a {name} {_fishy(each)} {_fishy(says)}" for each, says in entries.items()]
+        lines += [f"set -a arguments {_fishy(each)}" for each in row.arguments]
+    lines += ["end", *(f"set -a options {_fishy(each)} {_fishy(says)}" for each, says in common.items()), "end"]
+    return "\n".join([*lines, ""])
 
 
-def _powershell(rows: Sequence[Command], common: dict[str, str], values: dict[str, str]) -> str:
+def _powershell(rows: Sequence[Command], common: dict[str, str]) -> str:
     lines = ["$table = @{"]
     for row in rows:
-        lines.append(f"    {_power(row.path)} = @{{")
-        lines += _pairs("        Commands = @(", row.commands, "        )", _power)
-        lines += _pairs("        Options = @(", row.options, "        )", _power)
-        lines += [f"        Arguments = @({', '.join(map(_power, row.arguments))})", "    }"]
-    lines += ["}", *_pairs("$common = @(", common, ")", _power), "$settings = @{"]
-    return "\n".join([*lines, *(f"    {_power(name)} = {_power(value)}" for name, value in values.items()), "}"]) + "\n"
+        lines.append(f"{_power(row.path)} = @{{")
+        lines += [*_pairs("Commands = @(", row.commands, _power), *_pairs("Options = @(", row.options, _power)]
+        lines += [f"Arguments = @({', '.join(map(_power, row.arguments))})", "}"]
+    return "\n".join([*lines, "}", *_pairs("$common = @(", common, _power), ""])
 
 
-_TABLES: dict[str, Callable[[Sequence[Command], dict[str, str], dict[str, str]], str]] = {
+_TABLES: dict[str, Callable[[Sequence[Command], dict[str, str]], str]] = {
     "airvid.bash": _bash,
     "_airvid": _zsh,
     "airvid.fish": _fish,
@@ -181,14 +153,13 @@ _TABLES: dict[str, Callable[[Sequence[Command], dict[str, str], dict[str, str]],
 }
 
 
-def _pairs(begin: str, entries: dict[str, str], end: str, quoted: Callable[[str], str]) -> list[str]:
+def _pairs(begin: str, entries: dict[str, str], quoted: Callable[[str], str]) -> list[str]:
     """An array in which what a thing does follows each thing."""
-    indent = " " * (len(begin) - len(begin.lstrip()) + (4 if quoted is _power else 2))
+    if not entries:
+        return [f"{begin})"]
     comma = "," if quoted is _power else ""
-    pairs = [f"{indent}{quoted(each)}{comma} {quoted(says)}{comma}" for each, says in entries.items()]
-    if pairs:
-        pairs[-1] = pairs[-1].removesuffix(",")
-    return [begin, *pairs, end]
+    pairs = [f"{quoted(each)}{comma} {quoted(says)}{comma}" for each, says in entries.items()]
+    return [begin, *pairs[:-1], pairs[-1].removesuffix(","), ")"]
 
 
 def _posix(text: str) -> str:

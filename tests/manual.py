@@ -94,7 +94,6 @@ def grammar() -> str:
         *_rows(common, ""),
         "}",
     ]
-    lines += [f"GROUPS = {[each.words for each in described if each.is_group and each.words]!r}"]
     lines += ["COMMANDS: dict[tuple[str, ...], tuple[dict[str, tuple[str, bool | str]], list[tuple[str, str]]]] = {"]
     for each in described:
         if not each.is_group and not isinstance(each.command, layout.Page) and _is_plain(each.command):
@@ -252,7 +251,7 @@ def _as_it_stands(lines: list[str]) -> list[str]:
 
 
 def _entries(records: list[tuple[str, str]]) -> list[str]:
-    return [line for flags, says in records for line in (".TP", f"\\fB{_roff(flags)}\\fR", _roff(says))]
+    return [line for flags, says in records for line in (".TP", f".B {_roff(flags)}", _roff(says))]
 
 
 def _roff(text: str) -> str:

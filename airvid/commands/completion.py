@@ -14,14 +14,12 @@ from airvid.config import folder
 from airvid.errors import FileError, UsageError
 from airvid.session import Session
 
-# The script of each shell, as it is called in completions/.
 _SCRIPTS = {"bash": "airvid.bash", "zsh": "_airvid", "fish": "airvid.fish", "powershell": "airvid.ps1"}
 SHELLS = tuple(_SCRIPTS)
 
 
 class Options(NamedTuple):
-    # The shell that is used here, where it is not named.
-    shell: str = ""
+    shell: str = ""  # the one that is used here
 
 
 async def install(session: Session, options: Options) -> None:
@@ -33,8 +31,7 @@ async def install(session: Session, options: Options) -> None:
     except OSError as error:
         raise FileError(f"{path} cannot be written: {error.strerror or error}") from None
     session.out.record({"shell": shell, "path": str(path)}, [path])
-    session.out.note(f"completion for {shell} is installed")
-    for line in _next_steps(shell, path):
+    for line in (f"completion for {shell} is installed", *_next_steps(shell, path)):
         session.out.note(line)
 
 
@@ -50,11 +47,10 @@ async def show(session: Session, options: Options) -> None:
 
 def _known(given: str) -> str:
     """The shell of that name. Raises: UsageError."""
-    shell = _shell(given) if given else _used_here()
-    if shell is None:
-        told = f"no completion for {given!r}" if given else "it cannot be told which shell this is"
-        raise UsageError(f"{told}: there is {', '.join(SHELLS)}", hint="airvid --install-completion bash")
-    return shell
+    if shell := _shell(given) if given else _used_here():
+        return shell
+    told = f"no completion for {given!r}" if given else "it cannot be told which shell this is"
+    raise UsageError(f"{told}: there is {', '.join(SHELLS)}", hint="airvid --install-completion bash")
 
 
 def _shell(name: str) -> str | None:
@@ -63,7 +59,7 @@ def _shell(name: str) -> str | None:
 
 
 def _used_here() -> str | None:
-    """The shell that called us, else the one that the user logs in with."""
+    """The shell that called us, else the user's own."""
     if system.IS_WINDOWS:
         return "powershell"
     try:
@@ -75,7 +71,7 @@ def _used_here() -> str | None:
 
 
 def _script(shell: str) -> str:
-    """The script itself: the wheel has it inside the package, a working copy beside it."""
+    """The wheel has it inside the package, a working copy beside it."""
     package = Path(sys.modules["airvid"].__path__[0])
     for place in (package, package.parent):
         if (path := place / "completions" / _SCRIPTS[shell]).is_file():
@@ -85,13 +81,14 @@ def _script(shell: str) -> str:
 
 def _place(shell: str) -> Path:
     """Where a shell looks for the scripts of its user. Raises: FileError where there is no home."""
+    if shell == "bash" and (own := os.environ.get("BASH_COMPLETION_USER_DIR", "").split(":")[0]):
+        return Path(own, "completions", "airvid")
     if shell == "bash":
-        own = os.environ.get("BASH_COMPLETION_USER_DIR", "").split(":")[0]
-        return (Path(own) if own else _home("DATA", ".local/share") / "bash-completion") / "completions" / "airvid"
+        return _home("DATA", ".local/share") / "bash-completion/completions/airvid"
     if shell == "fish":
-        return _home("CONFIG", ".config") / "fish" / "completions" / "airvid.fish"
+        return _home("CONFIG", ".config") / "fish/completions/airvid.fish"
     if shell == "zsh":
-        return _home("DATA", ".local/share") / "zsh" / "site-functions" / "_airvid"
+        return _home("DATA", ".local/share") / "zsh/site-functions/_airvid"
     return folder("data") / "airvid.ps1"
 
 

@@ -64,8 +64,7 @@ async def run(session: Session, options: Options) -> None:
 
 def _warn_of_running(session: Session, found: list[str]) -> None:
     """A task that is deleted while it runs is paid for, and its clip is lost."""
-    entries = session.journal.by_task(session.service, found)
-    for task_id, entry in entries.items():
+    for task_id, entry in session.journal.by_task(session.service, found).items():
         if entry.state in (QUEUED, PROCESSING):
             prompt = f", {entry.prompt[:60]}," if entry.prompt else ""
             session.out.warn(f"{short_id(task_id)}{prompt} is still running: its clip cannot be fetched any more then")

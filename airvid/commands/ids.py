@@ -13,7 +13,6 @@ from airvid.errors import AirvidError, LimitedError, NotFoundError, UnavailableE
 from airvid.session import Session
 from airvid.tasks import is_task_id
 
-SHORTEST_PREFIX = 4
 _WHOLE_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -23,7 +22,7 @@ def given(arguments: Iterable[str]) -> list[str]:
     for argument in arguments:
         more = [argument] if argument != "-" else system.read_stdin().decode("utf-8", "replace").split("\n")
         found += [each.strip() for each in more if each.strip() or argument != "-"]
-    if any(not each for each in found):
+    if "" in found:
         raise UsageError("an empty task id", hint="airvid list")
     return list(dict.fromkeys(found))
 
@@ -33,7 +32,7 @@ async def resolve(
 ) -> tuple[list[str], list[AirvidError]]:
     """Task ids in the order named, each once, and the errors of those that name none.
 
-    For `patience` seconds a server that does not answer is asked again. Raises: UnavailableError, LimitedError.
+    `patience`: seconds with a server that does not answer. Raises: UnavailableError, LimitedError.
     """
     ids: list[str] = []
     errors: list[AirvidError] = []
@@ -53,7 +52,7 @@ async def _resolve(session: Session, name: str, patience: float) -> str:
         return await _last(session, patience)
     if not is_task_id(name):
         raise UsageError("that is no task id", hint="airvid list --ids")
-    if len(name) < SHORTEST_PREFIX or _WHOLE_ID.fullmatch(name) or session.journal.by_task(session.service, [name]):
+    if len(name) < 4 or _WHOLE_ID.fullmatch(name) or session.journal.by_task(session.service, [name]):
         return name
     known = set(session.journal.with_prefix(session.service, name))
     listed = {task.task_id for task in (await session.api().tasks(patience=patience)).tasks}
@@ -72,8 +71,7 @@ async def _last(session: Session, patience: float) -> str:
     listing = await session.api().tasks(patience=patience)
     if entry:
         outcome.take_note(session, listing)
-        settled = session.journal.entry(entry.id)
-        if settled and settled.task_id:
+        if (settled := session.journal.entry(entry.id)) and settled.task_id:
             return settled.task_id
         raise UnavailableError(
             "what became of the last create is unknown", hint="airvid list, before you create it again"
@@ -86,7 +84,7 @@ async def _last(session: Session, patience: float) -> str:
 async def side_by_side(
     ids: Iterable[str], work: Callable[[str], Awaitable[None]], limit: int = 8
 ) -> list[AirvidError | None]:
-    """Do `work` for each id, at most `limit` at once; what each came to. One's failure never stops the others."""
+    """Do `work` for each id; what each came to. One's failure never stops the others."""
     places = asyncio.Semaphore(limit)
 
     async def one(task_id: str) -> AirvidError | None:

@@ -30,11 +30,11 @@ class Options(NamedTuple):
 
 
 async def run(session: Session, options: Options) -> None:
-    allowed = (*STATUSES, *OURS) if options.local else STATUSES
-    statuses = [each if options.local and each in OURS else canonical_status(each) for each in options.status]
+    ours = OURS if options.local else ()
+    statuses = [each if each in ours else canonical_status(each) for each in options.status]
     for each, status in zip(options.status, statuses, strict=True):
-        if status not in allowed:
-            raise UsageError(f"--status {each!r} is not one of {', '.join(allowed)}")
+        if status not in (*STATUSES, *ours):
+            raise UsageError(f"--status {each!r} is not one of {', '.join((*STATUSES, *ours))}")
     if options.limit < 1 or options.page < 1:
         raise UsageError("--limit and --page are at least 1")
     if options.search is not None and not options.local:
@@ -45,22 +45,19 @@ async def run(session: Session, options: Options) -> None:
         entries = session.journal.entries(
             search=options.search, since=since, states=statuses, model=options.model, limit=options.limit, offset=offset
         )
-        _tell(session, options, [Sighting(None, entry) for entry in entries])
-        return
-    listing = await session.api().tasks()
-    outcome.take_note(session, listing)
-    tasks = [
-        task
-        for task in listing.tasks
-        if (not statuses or task.status in statuses)
-        and (options.model is None or task.model == options.model)
-        and (since is None or (task.created is not None and task.created >= since))
-    ][offset : offset + options.limit]
-    known = session.journal.by_task(session.service, (task.task_id for task in tasks))
-    _tell(session, options, [Sighting(task, known.get(task.task_id)) for task in tasks])
-
-
-def _tell(session: Session, options: Options, found: list[Sighting]) -> None:
+        found = [Sighting(None, entry) for entry in entries]
+    else:
+        listing = await session.api().tasks()
+        outcome.take_note(session, listing)
+        tasks = [
+            task
+            for task in listing.tasks
+            if (not statuses or task.status in statuses)
+            and (options.model is None or task.model == options.model)
+            and (since is None or (task.created is not None and task.created >= since))
+        ][offset : offset + options.limit]
+        known = session.journal.by_task(session.service, (task.task_id for task in tasks))
+        found = [Sighting(task, known.get(task.task_id)) for task in tasks]
     if options.ids:
         session.out.ids(seen.task_id for seen in found if seen.task_id)
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -41,7 +42,10 @@ async def run(session: Session, options: Options) -> None:
                 session.out.model(model, options.duration)
         return
     fitting = [model for model in models if _fits(model, options, max_price)]
-    session.out.models(sorted(fitting, key=lambda model: _order(model, options)), options.duration)
+    fitting.sort(key=lambda model: model.id)
+    if options.sort == "price":
+        fitting.sort(key=lambda model: math.inf if (cents := model.cents(options.duration)) is None else cents)
+    session.out.models(fitting, options.duration)
     if not fitting:
         session.out.note("no video model fits" if models else "the server lists no video models")
 
@@ -64,16 +68,8 @@ def _fits(model: Model, options: Options, max_price: float | None) -> bool:
     ):
         if asked is not None and allowed and request.spelling(asked, allowed) is None:
             return False
-    seconds = options.duration
-    if seconds is not None and (
-        (caps.min_seconds is not None and seconds < caps.min_seconds)
-        or (caps.max_seconds is not None and seconds > caps.max_seconds)
-    ):
+    least, most, seconds = caps.min_seconds, caps.max_seconds, options.duration
+    if seconds is not None and not (least or 0) <= seconds <= (math.inf if most is None else most):
         return False
     cents = model.cents(seconds)
     return max_price is None or (cents is not None and cents <= max_price * 100 + 1e-6)
-
-
-def _order(model: Model, options: Options) -> tuple[bool, float, str]:
-    cents = model.cents(options.duration)
-    return (False, 0.0, model.id) if options.sort == "name" else (cents is None, cents or 0.0, model.id)

@@ -31,12 +31,12 @@ def verdict(session: Session, task: Task) -> AirvidError | None:
 
 
 def as_told(error: AirvidError | OSError) -> AirvidError:
-    """A failure of the disk outside the file itself (a full /tmp, say) is one of a file, too."""
+    """A full disk, say, is a failure of a file."""
     return error if isinstance(error, AirvidError) else FileError(f"{error.filename or 'a file'}: {error.strerror}")
 
 
 def take_note(session: Session, listing: Listing) -> None:
-    """What the server's list tells the journal: how tasks stand, and what became of creates of unknown fate."""
+    """How tasks stand, and what became of creates of unknown fate, for the journal."""
     session.journal.note_task(session.service, *listing.tasks)
     if unsettled := session.journal.unsettled(session.service):
         from airvid.submit import settle_unknown

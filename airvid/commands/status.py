@@ -51,7 +51,7 @@ async def read(session: Session, task_id: str) -> Task:
 
 
 def _verdict(session: Session, task: Task) -> AirvidError | None:
-    """With --exit-status the task answers: 0 completed, 5 failed, 6 expired, 10 still running."""
+    """What --exit-status makes of a task."""
     if task.status in (FAILED, EXPIRED):
         return outcome.verdict(session, task)
     if task.status == COMPLETED:
