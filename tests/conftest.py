@@ -67,13 +67,13 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     made.close()
 
 
-class VirtualClock:
+class VirtualClock(clock.Clock):
     """Time that jumps to whatever is waited for next: a ten-minute render takes milliseconds."""
 
     def __init__(self, start: float = NOON) -> None:
         self._start = start
         self._passed = 0.0
-        self.loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = lambda: _VirtualLoop(self)
+        self.loop_factory = lambda: _VirtualLoop(self)
 
     def now(self) -> float:
         return self._start + self._passed
