@@ -154,7 +154,7 @@ class World:
     def __init__(self, folder: Path, capture: pytest.CaptureFixture[bytes], keep: pytest.MonkeyPatch) -> None:
         self.folder = folder
         self.clock = VirtualClock()
-        self.emulator = Emulator(api=API, storage=STORAGE, pace=PACE, render=render_tiny)
+        self.emulator = Emulator(storage=STORAGE, pace=PACE, render=render_tiny)
         self.answer: Callable[[Request], Response | None] = lambda _: None
         self._capture = capture
         self.env = keep
@@ -180,7 +180,7 @@ class World:
         """Another server and another journal, for a test that is played many times."""
         shutil.rmtree(self.folder.parent / "data", ignore_errors=True)
         self.emulator.close()
-        self.emulator = Emulator(api=API, storage=STORAGE, pace=PACE, render=render_tiny)
+        self.emulator = Emulator(storage=STORAGE, pace=PACE, render=render_tiny)
 
     @property
     def posts(self) -> list[dict[str, Any]]:

@@ -9,27 +9,17 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from email.utils import formatdate
 from pathlib import Path
 from typing import NamedTuple
 
 from airvid.sandbox import storage
-from airvid.sandbox.messages import (
-    Ending,
-    Fault,
-    Json,
-    Refused,
-    Request,
-    Response,
-    finished,
-    json_response,
-    refusal,
-    short_refusal,
-)
+from airvid.sandbox.messages import Fault, Json, Refused, Request, Response, json_response, refusal
 from airvid.sandbox.models import MODELS
 from airvid.sandbox.order import ClipSpec, read_order
-from airvid.sandbox.state import Shelf, State, Task, stream
+from airvid.sandbox.state import State, Task, stream
 
-__all__ = ["ClipSpec", "Emulator", "Ending", "Fault", "Json", "Pace", "Request", "Response"]
+__all__ = ["ClipSpec", "Emulator", "Fault", "Pace", "Request", "Response"]
 
 Outcomes = Iterable[str] | Callable[[Json], str]
 """`completed` or `failed` for each task made, in order, then completed; or decided from the task's record."""
@@ -58,11 +48,17 @@ class Call(NamedTuple):
     now: float
 
 
+def _render(spec: ClipSpec) -> bytes:
+    from airvid.sandbox.clip import render  # PyAV takes a while to load, and most calls need no picture
+
+    return render(spec)
+
+
 class Emulator:
     """One hosted API with its storage host: hand it a request and the time, take the response.
 
     `path` is the file that its tasks live in, shared by all processes that name it (None: memory).
-    `api` and `storage` are the addresses of its two hosts, `keys` the keys it knows (None: any),
+    `storage` is the address of its second host, `keys` the keys it knows (None: any),
     `slots` the tasks a key may have at once, `outcomes` how they end, `render` what makes the clips.
     `requests` is the record of what was received, `faults` what is still to go wrong.
     """
@@ -71,24 +67,21 @@ class Emulator:
         self,
         *,
         path: Path | None = None,
-        api: str = "http://127.0.0.1:1",
         storage: str = "http://127.0.0.1:2",
         pace: Pace = PACE,
         slots: int = 4,
         keys: set[str] | None = None,
-        models: Sequence[Json] = MODELS,
         faults: Iterable[Fault] = (),
         outcomes: Outcomes = (),
-        render: Callable[[ClipSpec], bytes] | None = None,
+        render: Callable[[ClipSpec], bytes] = _render,
     ) -> None:
-        self.api, self.storage = api, storage
-        self.pace, self.slots, self.keys, self.models = pace, slots, keys, models
+        self.storage, self.pace, self.slots, self.keys = storage, pace, slots, keys
+        self.models: Sequence[Json] = MODELS
         self.faults = list(faults)
         self.requests: list[tuple[float, Request]] = []
         self.outcome = outcomes if callable(outcomes) else _in_order(outcomes)
         self._render = render
         self._state = State(path)
-        self._shelf = Shelf(path.with_name(f"{path.name}-clips") if path else None)
         self._lock, self._rendering = threading.Lock(), threading.Lock()
 
     def close(self) -> None:
@@ -107,7 +100,7 @@ class Emulator:
 
     def _next_fault(self, request: Request) -> Fault | None:
         for place, fault in enumerate(self.faults):
-            if not fault.meets(request):
+            if not re.match(fault.on, request.call):
                 continue
             if fault.skip:
                 self.faults[place] = replace(fault, skip=fault.skip - 1)
@@ -124,19 +117,22 @@ class Emulator:
             response = self._clip(request, now) if request.storage else self._endpoint(request, now)
         except Refused as refused:
             response = refused.response
-        return finished(response, request.method, now)
+        headers = {"Date": formatdate(now, usegmt=True), "X-Request-ID": f"req_{uuid.uuid4().hex}", **response.headers}
+        if response.chunks is None:
+            headers["Content-Length"] = str(len(response.body))
+        return replace(response, headers=headers, body=b"" if request.method == "HEAD" else response.body)
 
     def _endpoint(self, request: Request, now: float) -> Response:
         """The API itself: find the endpoint, know the key, run it."""
-        method = "GET" if request.method == "HEAD" else request.method
-        here = [(verb, run, match) for verb, path, run in _ROUTES if (match := path.fullmatch(request.route))]
-        if not here:
-            raise Refused(short_refusal(404, f"Not found: {request.method} {request.route}"))
-        for verb, run, match in here:
-            if verb == method:
-                owner = self._owner(request, optional=run is Emulator._models)
-                return run(self, Call(owner, match.groupdict().get("id", ""), request.body, now))
-        raise Refused(short_refusal(405, "Method not allowed", Allow=", ".join(verb for verb, _, _ in here)))
+        for path, verbs in _ROUTES.items():
+            if not (match := re.fullmatch(path, request.route)):
+                continue
+            run = verbs.get("GET" if request.method == "HEAD" else request.method)
+            if run is None:
+                raise Refused(json_response(405, {"error": "Method not allowed"}, Allow=", ".join(verbs)))
+            owner = self._owner(request, optional=run is Emulator._models)
+            return run(self, Call(owner, match[match.lastindex or 0], request.body, now))
+        raise Refused(json_response(404, {"error": f"Not found: {request.method} {request.route}"}))
 
     def _owner(self, request: Request, *, optional: bool) -> str:
         """Who is calling: the key's hash, for keys are not for keeping."""
@@ -145,7 +141,7 @@ class Emulator:
             return ""
         scheme, _, key = (header or "").partition(" ")
         if scheme.lower() != "bearer" or not key:
-            raise Refused(short_refusal(401, "Missing API key: send 'Authorization: Bearer sk-air-…'"))
+            raise Refused(json_response(401, {"error": "Missing API key: send 'Authorization: Bearer sk-air-…'"}))
         if key != "".join(key.split()) or (self.keys is not None and key not in self.keys):
             raise Refused(refusal(401, "Invalid API key.", "invalid_api_key"))
         return hashlib.sha256(key.encode()).hexdigest()
@@ -157,8 +153,6 @@ class Emulator:
     def _create(self, call: Call) -> Response:
         order = read_order(call.body, self.models)
         self._check_picture(order.spec)
-        for task_id in self._state.forget(call.now):
-            self._shelf.drop(task_id)
         with self._state.writing():
             free = self._state.busy_until(call.owner, call.now, self.slots)
             if free is not None:
@@ -176,7 +170,7 @@ class Emulator:
 
     def _check_picture(self, spec: ClipSpec) -> None:
         """Refuse a picture that could not be rendered, before there is a task that would have to fail."""
-        if spec.image is None or self._render is not None:
+        if spec.image is None or self._render is not _render:
             return
         from airvid.sandbox.clip import read_picture
 
@@ -223,18 +217,11 @@ class Emulator:
 
     def _rendered(self, task_id: str) -> bytes:
         with self._rendering:  # else two downloads of one clip would both render it
-            clip = self._shelf.get(task_id)
+            clip = self._state.clip(task_id)
             if clip is None:
-                clip = self._renderer()(self._state.spec(task_id))
-                self._shelf.put(task_id, clip)
+                clip = self._render(self._state.spec(task_id))
+                self._state.keep(task_id, clip)
             return clip
-
-    def _renderer(self) -> Callable[[ClipSpec], bytes]:
-        if self._render is not None:
-            return self._render
-        from airvid.sandbox.clip import render  # PyAV takes a while to load, and most calls need no picture
-
-        return render
 
 
 def _in_order(outcomes: Iterable[str]) -> Callable[[Json], str]:
@@ -242,12 +229,11 @@ def _in_order(outcomes: Iterable[str]) -> Callable[[Json], str]:
     return lambda _: next(left, "completed")
 
 
-_TASK = r"/v1/video/tasks/(?P<id>[^/]+)"
-_ROUTES: tuple[tuple[str, re.Pattern[str], Callable[[Emulator, Call], Response]], ...] = (
-    ("GET", re.compile("/v1/models"), Emulator._models),
-    ("POST", re.compile("/v1/video/generations"), Emulator._create),
-    ("GET", re.compile("/v1/video/tasks"), Emulator._list),
-    ("GET", re.compile(_TASK), Emulator._get),
-    ("DELETE", re.compile(_TASK), Emulator._delete),
-    ("GET", re.compile(_TASK + "/stream"), Emulator._stream),
-)
+_TASK = "/v1/video/tasks/([^/]+)"
+_ROUTES: dict[str, dict[str, Callable[[Emulator, Call], Response]]] = {
+    "/v1/models": {"GET": Emulator._models},
+    "/v1/video/generations": {"POST": Emulator._create},
+    "/v1/video/tasks": {"GET": Emulator._list},
+    _TASK: {"GET": Emulator._get, "DELETE": Emulator._delete},
+    _TASK + "/stream": {"GET": Emulator._stream},
+}

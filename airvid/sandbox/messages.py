@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from email.utils import formatdate
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -24,7 +21,6 @@ silence   the request is read, and nothing is ever answered
 truncate  half of what was announced, then closed
 cut       half of it, then a TCP reset
 """
-
 
 _ERROR_TYPES = {401: "authentication_error", 429: "rate_limit_error", 503: "server_error"}
 
@@ -81,10 +77,6 @@ class Fault:
     skip: int = 0
     delay: float = 0.0
 
-    def meets(self, request: Request) -> bool:
-        """Whether this request is one of those it is for."""
-        return re.match(self.on, request.call) is not None
-
     def spoil(self, response: Response | None) -> Response:
         """The answer as the client gets it; None where the request was not handled."""
         response = self.answer or response or refusal(503, "The service is unavailable.", "unavailable")
@@ -101,29 +93,13 @@ def json_response(status: int, payload: object, **headers: str) -> Response:
 
 
 def refusal(status: int, message: str, code: str, param: str | None = None, **headers: str) -> Response:
-    """An error in the long envelope."""
+    """An error in the long envelope; the API uses a short one, too: `{"error": "text"}`."""
     kind = _ERROR_TYPES.get(status, "invalid_request_error")
-    error = {"message": message, "type": kind, "param": param, "code": code}
-    return json_response(status, {"error": error}, **headers)
+    return json_response(status, {"error": {"message": message, "type": kind, "param": param, "code": code}}, **headers)
 
 
-def short_refusal(status: int, text: str, **headers: str) -> Response:
-    """An error in the short envelope; the API uses both."""
-    return json_response(status, {"error": text}, **headers)
-
-
-def finished(response: Response, method: str, now: float) -> Response:
-    """The answer with the headers that every answer has, and without a body for HEAD."""
-    common = {"Date": formatdate(now, usegmt=True), "X-Request-ID": f"req_{uuid.uuid4().hex}"}
-    headers = {**common, **response.headers}
-    if response.chunks is None:
-        headers.setdefault("Content-Length", str(len(response.body)))
-    return replace(response, headers=headers, body=b"" if method == "HEAD" else response.body)
-
-
+@dataclass(eq=False)
 class Refused(Exception):
     """A request that is answered with an error."""
 
-    def __init__(self, response: Response) -> None:
-        super().__init__(response.status)
-        self.response = response
+    response: Response

@@ -66,26 +66,31 @@ _VIDEO = [
     _video("animate-diff", "sandbox", "operational", 0.6, (2, 4), "1:1", "480p", "image", **_UNMARKED),
 ]
 
-_CHAT = {
-    "openai": "gpt-5 gpt-5-mini o4-mini",
-    "anthropic": "claude-opus-4.5 claude-sonnet-4.5 claude-haiku-4.5",
-    "google": "gemini-3-pro gemini-3-flash",
-    "deepseek": "deepseek-v3.2 deepseek-r1",
-    "alibaba": "qwen3-max qwen3-coder",
-    "meta": "llama-4-maverick llama-4-scout",
-    "mistral": "mistral-large-3 codestral-2",
+_OTHERS = {
+    "text": {
+        "openai": "gpt-5 gpt-5-mini o4-mini",
+        "anthropic": "claude-opus-4.5 claude-sonnet-4.5 claude-haiku-4.5",
+        "google": "gemini-3-pro gemini-3-flash",
+        "deepseek": "deepseek-v3.2 deepseek-r1",
+        "alibaba": "qwen3-max qwen3-coder",
+        "meta": "llama-4-maverick llama-4-scout",
+        "mistral": "mistral-large-3 codestral-2",
+    },
+    "image": {
+        "black-forest-labs": "flux-2-pro flux-2-dev flux-schnell",
+        "google": "imagen-4 nano-banana",
+        "stability": "sdxl sd-3.5-large",
+        "alibaba": "qwen-image",
+    },
+    "audio": {"openai": "whisper-1 tts-1", "suno": "suno-v5", "elevenlabs": "eleven-v3"},
 }
-_IMAGE = {
-    "black-forest-labs": "flux-2-pro flux-2-dev flux-schnell",
-    "google": "imagen-4 nano-banana",
-    "stability": "sdxl sd-3.5-large",
-    "alibaba": "qwen-image",
-}
-_AUDIO = {"openai": "whisper-1 tts-1", "suno": "suno-v5", "elevenlabs": "eleven-v3"}
 
-MODELS: list[Model] = [
+MODELS = [
     *_VIDEO,
-    *(_model(name, owner, "text") for owner, names in _CHAT.items() for name in names.split()),
-    *(_model(name, owner, "image") for owner, names in _IMAGE.items() for name in names.split()),
-    *(_model(name, owner, "audio") for owner, names in _AUDIO.items() for name in names.split()),
+    *(
+        _model(name, owner, media)
+        for media, owners in _OTHERS.items()
+        for owner, names in owners.items()
+        for name in names.split()
+    ),
 ]

@@ -54,7 +54,7 @@ def read_order(body: bytes, models: Sequence[Json]) -> Order:
     seed = asked.get("seed")
     spec = ClipSpec(
         prompt="\n".join([prompt, *map(_name, pictures)]),
-        seed=seed if isinstance(seed, int) and not isinstance(seed, bool) else None,
+        seed=seed if type(seed) is int else None,
         seconds=seconds,
         width=width,
         height=height,
@@ -93,10 +93,9 @@ def _text(asked: Json, field: str) -> str:
 def _model(asked: Json, models: Sequence[Json]) -> Json:
     name = _text(asked, "model")
     model = next((model for model in models if model["id"] == name), None)
-    if model is None:
-        raise Refused(refusal(400, f"The model '{name}' does not exist.", "unknown_model", "model"))
-    if not makes_video(model):
-        raise Refused(refusal(400, f"The model '{name}' does not make videos.", "unknown_model", "model"))
+    if model is None or not makes_video(model):
+        complaint = "does not make videos" if model else "does not exist"
+        raise Refused(refusal(400, f"The model '{name}' {complaint}.", "unknown_model", "model"))
     return model
 
 
@@ -127,7 +126,7 @@ def _allowed(asked: Json, field: str, allowed: Sequence[str] | None, *, default:
 def _seconds(asked: Json, caps: Json) -> int:
     least, most = caps.get("min_duration_s") or 1, caps.get("max_duration_s") or LONGEST_CLIP
     value = asked.get("duration_seconds", caps.get("min_duration_s") or 5)
-    if not isinstance(value, int) or isinstance(value, bool):
+    if type(value) is not int:  # nor a bool
         raise _wrong("duration_seconds", "must be an integer")
     if not least <= value <= most:
         raise _wrong("duration_seconds", f"must be from {least} to {most}")
@@ -201,9 +200,8 @@ def frame_size(aspect_ratio: str, quality: str) -> tuple[int, int]:
 def _ratio(text: str) -> float:
     word = text.strip().lower()
     numbers = re.fullmatch(r"([1-9]\d{0,4})[:x/]([1-9]\d{0,4})", word)
-    if numbers is None:
-        return _NAMED_RATIOS.get(word, 16 / 9)
-    return min(max(int(numbers[1]) / int(numbers[2]), 1 / STEEPEST_RATIO), STEEPEST_RATIO)
+    ratio = int(numbers[1]) / int(numbers[2]) if numbers else _NAMED_RATIOS.get(word, 16 / 9)
+    return min(max(ratio, 1 / STEEPEST_RATIO), STEEPEST_RATIO)
 
 
 def _short_side(text: str) -> int:

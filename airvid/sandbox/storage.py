@@ -6,19 +6,11 @@ import hashlib
 import hmac
 import re
 from email.utils import formatdate
-from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 from airvid.sandbox.messages import Refused, Request, Response
 
 _PATH = re.compile(r"/clips/([0-9a-f-]+)\.mp4")
-
-
-class Span(NamedTuple):
-    """A part of a file: first byte, and the one after the last."""
-
-    start: int
-    stop: int
 
 
 def link(base: str, secret: bytes, task_id: str, expires: int) -> str:
@@ -78,18 +70,18 @@ def serve(clip: bytes, request: Request, modified: float) -> Response:
     return Response(206, headers, clip[span.start : span.stop])
 
 
-def _span(header: str, size: int) -> Span | None:
+def _span(header: str, size: int) -> range | None:
     """The one range asked for; None where the header is to be ignored. Raises ValueError outside the file."""
     asked = re.fullmatch(r"bytes=([0-9]{0,18})-([0-9]{0,18})", header.strip())
     if asked is None or asked[0] == "bytes=-":
         return None
     first, last = asked.groups()
     if not first:
-        span = Span(max(0, size - int(last)), size)
+        span = range(max(0, size - int(last)), size)
     elif last and int(last) < int(first):
         return None
     else:
-        span = Span(int(first), min(int(last) + 1, size) if last else size)
+        span = range(int(first), min(int(last) + 1, size) if last else size)
     if span.start >= size:
         raise ValueError(header)
     return span
