@@ -18,7 +18,7 @@ from av.filter import Graph
 from av.filter.context import FilterContext
 from av.video.frame import VideoFrame
 
-from airvid.sandbox.order import ClipSpec
+from airvid.sandbox.messages import ClipSpec
 
 FRAMES_PER_SECOND = 24
 SAMPLES_PER_SECOND = 48_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import math
 import re
 import threading
@@ -12,11 +13,20 @@ from dataclasses import dataclass, replace
 from email.utils import formatdate
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import parse_qs, urlsplit
 
-from airvid.sandbox import storage
-from airvid.sandbox.messages import Fault, Json, Refused, Request, Response, json_response, refusal
+from airvid.sandbox.messages import (
+    ClipSpec,
+    Fault,
+    Json,
+    Refused,
+    Request,
+    Response,
+    json_response,
+    read_order,
+    refusal,
+)
 from airvid.sandbox.models import MODELS
-from airvid.sandbox.order import ClipSpec, read_order
 from airvid.sandbox.state import State, Task, stream
 
 __all__ = ["ClipSpec", "Emulator", "Fault", "Pace", "Request", "Response"]
@@ -151,8 +161,8 @@ class Emulator:
         return json_response(200, {"object": "list", "data": models})
 
     def _create(self, call: Call) -> Response:
-        order = read_order(call.body, self.models)
-        self._check_picture(order.spec)
+        record, spec = read_order(call.body, self.models)
+        self._check_picture(spec)
         with self._state.writing():
             free = self._state.busy_until(call.owner, call.now, self.slots)
             if free is not None:
@@ -161,9 +171,9 @@ class Emulator:
                 raise Refused(refusal(429, message, "concurrency_limit", Retry_After=wait))
             starts = call.now + self.pace.queued
             ends = starts + self.pace.processing
-            outcome = self.outcome(order.record)
-            task = Task(str(uuid.uuid4()), call.owner, call.now, starts, ends, outcome, order.record)
-            self._state.add(task, order.spec)
+            outcome = self.outcome(record)
+            task = Task(str(uuid.uuid4()), call.owner, call.now, starts, ends, outcome, record)
+            self._state.add(task, spec)
         shown = ("task_id", "status", "model", "created", "expires_at", "progress", "cost_cents")
         view = self._view(task, call.now)
         return json_response(200, {key: view[key] for key in shown})
@@ -205,15 +215,30 @@ class Emulator:
         return task.view(now, self._result_url(task))
 
     def _result_url(self, task: Task) -> str:
-        return storage.link(self.storage, self._state.secret, task.id, task.expires_at)
+        signature = _sign(self._state.secret, task.id, task.expires_at)
+        return f"{self.storage}/clips/{task.id}.mp4?expires={task.expires_at}&signature={signature}"
 
     def _clip(self, request: Request, now: float) -> Response:
-        """The storage host."""
-        task_id = storage.admit(request, self._state.secret, now)
-        task = self._state.task(task_id, now)
+        """The second host, which serves clips at pre-signed addresses the way an S3-style store does."""
+        if request.method not in ("GET", "HEAD"):
+            raise _denied(405, "MethodNotAllowed", "The specified method is not allowed against this resource.")
+        if "authorization" in request.headers:
+            raise _denied(400, "InvalidArgument", "Only one auth mechanism allowed.")
+        path = re.fullmatch(r"/clips/([0-9a-f-]+)\.mp4", request.route)
+        if path is None:
+            raise _denied(404, "NoSuchKey", "The specified key does not exist.")
+        query = parse_qs(urlsplit(request.path).query)
+        expires, signature = query.get("expires", [""])[0], query.get("signature", [""])[0]
+        if not re.fullmatch("[0-9]{1,12}", expires):
+            raise _denied(403, "AccessDenied", "Access denied.")
+        if not hmac.compare_digest(signature.encode(), _sign(self._state.secret, path[1], int(expires)).encode()):
+            raise _denied(403, "SignatureDoesNotMatch", "The signature does not match.")
+        if now >= int(expires):
+            raise _denied(403, "AccessDenied", "Request has expired.")
+        task = self._state.task(path[1], now)
         if task is None or task.status(now) != "completed":
-            raise storage.denied(404, "NoSuchKey", "The specified key does not exist.")
-        return storage.serve(self._rendered(task_id), request, task.ends)
+            raise _denied(404, "NoSuchKey", "The specified key does not exist.")
+        return _served(self._rendered(task.id), request, task.ends)
 
     def _rendered(self, task_id: str) -> bytes:
         with self._rendering:  # else two downloads of one clip would both render it
@@ -222,6 +247,55 @@ class Emulator:
                 clip = self._render(self._state.spec(task_id))
                 self._state.keep(task_id, clip)
             return clip
+
+
+def _sign(secret: bytes, task_id: str, expires: int) -> str:
+    return hmac.new(secret, f"{task_id}:{expires}".encode(), hashlib.sha256).hexdigest()
+
+
+def _denied(status: int, code: str, message: str) -> Refused:
+    """An error as the store words it."""
+    error = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
+    body = f'<?xml version="1.0" encoding="UTF-8"?>\n{error}'.encode()
+    return Refused(Response(status, {"Content-Type": "application/xml"}, body))
+
+
+def _served(clip: bytes, request: Request, modified: float) -> Response:
+    """The clip, or the part of it that the request asks for; `modified` in Unix seconds."""
+    size, etag = len(clip), f'"{hashlib.sha256(clip).hexdigest()}"'
+    headers = {
+        "Content-Type": "video/mp4",
+        "Accept-Ranges": "bytes",
+        "ETag": etag,
+        "Last-Modified": formatdate(modified, usegmt=True),
+    }
+    condition = request.headers.get("if-range")
+    wanted = request.headers.get("range") if condition in (None, etag, headers["Last-Modified"]) else None
+    try:
+        span = _span(wanted, size) if wanted else None
+    except ValueError:
+        return Response(416, {"Content-Range": f"bytes */{size}"})
+    if span is None:
+        return Response(200, headers, clip)
+    headers["Content-Range"] = f"bytes {span.start}-{span.stop - 1}/{size}"
+    return Response(206, headers, clip[span.start : span.stop])
+
+
+def _span(header: str, size: int) -> range | None:
+    """The one range asked for; None where the header is to be ignored. Raises ValueError outside the file."""
+    asked = re.fullmatch(r"bytes=([0-9]{0,18})-([0-9]{0,18})", header.strip())
+    if asked is None or asked[0] == "bytes=-":
+        return None
+    first, last = asked.groups()
+    if not first:
+        span = range(max(0, size - int(last)), size)
+    elif last and int(last) < int(first):
+        return None
+    else:
+        span = range(int(first), min(int(last) + 1, size) if last else size)
+    if span.start >= size:
+        raise ValueError(header)
+    return span
 
 
 def _in_order(outcomes: Iterable[str]) -> Callable[[Json], str]:

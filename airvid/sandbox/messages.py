@@ -1,8 +1,11 @@
-"""What goes in and out of the emulator: requests, responses, and faults as data."""
+"""What goes in and out of the emulator: requests and the orders in them, responses, and faults as data."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -103,3 +106,203 @@ class Refused(Exception):
     """A request that is answered with an error."""
 
     response: Response
+
+
+# ---------------------------------------------------------------------- the body of a create
+
+LARGEST_BODY = 20 * 2**20
+LONGEST_CLIP = 60
+"""Seconds, where a model names no maximum."""
+
+MODES = ("text", "image", "reference")
+
+
+@dataclass(frozen=True)
+class ClipSpec:
+    """All that a clip depends on: equal specs give equal bytes. `image` is what its first frame shows."""
+
+    prompt: str
+    seed: int | None
+    seconds: int
+    width: int
+    height: int
+    sound: bool
+    image: bytes | None
+
+
+def read_order(body: bytes, models: Sequence[Json]) -> tuple[Json, ClipSpec]:
+    """What a create's body asks for: the part of the task's record that never changes, and the clip to render.
+
+    Raises Refused, naming the field.
+    """
+    asked = _read_json(body)
+    prompt, model = _text(asked, "prompt"), _model(asked, models)
+    caps: Json = model.get("video_caps") or {}
+    asked.setdefault("mode", "text")  # a model's only mode is not taken for granted, unlike its first shape
+    mode = _allowed(asked, "mode", caps.get("modes") or MODES, default="text").lower()
+    seconds = _seconds(asked, caps)
+    aspect_ratio = _allowed(asked, "aspect_ratio", caps.get("aspect_ratios"), default="16:9")
+    quality = _allowed(asked, "quality", caps.get("qualities"), default="720p")
+    pictures = _pictures(asked, required=mode in ("image", "reference"))
+    price = caps.get("price_per_second_cents")
+    width, height = frame_size(aspect_ratio, quality)
+    record = {
+        "model": model["id"],
+        "cost_cents": None if price is None else round(seconds * price, 6),
+        "duration_seconds": seconds,
+        "prompt": prompt,
+        "mode": mode,
+        "aspect_ratio": aspect_ratio,
+        "quality": quality,
+        "input_image_url": next((picture for picture in pictures if isinstance(picture, str)), None),
+    }
+    first = pictures[0] if mode == "image" else None
+    seed = asked.get("seed")
+    spec = ClipSpec(
+        prompt="\n".join([prompt, *map(_name, pictures)]),
+        seed=seed if type(seed) is int else None,
+        seconds=seconds,
+        width=width,
+        height=height,
+        sound=asked.get("sound") is True,
+        image=first if isinstance(first, bytes) else None,
+    )
+    return record, spec
+
+
+def _read_json(body: bytes) -> Json:
+    if len(body) > LARGEST_BODY:
+        raise Refused(refusal(413, f"The body is larger than {LARGEST_BODY} bytes.", "request_too_large"))
+    try:
+        asked = json.loads(body)
+    except (ValueError, RecursionError):
+        raise Refused(refusal(400, "The body is not valid JSON.", "invalid_json")) from None
+    if not isinstance(asked, dict):
+        raise Refused(refusal(400, "The body must be a JSON object.", "invalid_json"))
+    for key, value in asked.items():
+        if value is None:
+            raise _wrong(key, "must not be null; leave it out instead")
+    return asked
+
+
+def _wrong(field: str, complaint: str) -> Refused:
+    return Refused(refusal(400, f"'{field}' {complaint}.", "invalid_value", field))
+
+
+def _text(asked: Json, field: str) -> str:
+    value = asked.get(field)
+    if not isinstance(value, str) or not value.strip():
+        raise _wrong(field, "is required and must be a non-empty string")
+    return value
+
+
+def _model(asked: Json, models: Sequence[Json]) -> Json:
+    name = _text(asked, "model")
+    model = next((model for model in models if model["id"] == name), None)
+    if model is None or not makes_video(model):
+        complaint = "does not make videos" if model else "does not exist"
+        raise Refused(refusal(400, f"The model '{name}' {complaint}.", "unknown_model", "model"))
+    return model
+
+
+def makes_video(model: Json) -> bool:
+    """Whether it is a video model, by whichever of the three marks it carries."""
+    outputs = model.get("output_modalities")
+    if outputs is not None:
+        return "video" in outputs
+    return model.get("media_type") == "video" or bool(model.get("video_caps"))
+
+
+def _allowed(asked: Json, field: str, allowed: Sequence[str] | None, *, default: str) -> str:
+    """The model's own spelling of what is asked; the default, or the model's first, where nothing is."""
+    value = asked.get(field)
+    if value is None:
+        spellings = {word.lower(): word for word in allowed or [default]}
+        return spellings.get(default) or next(iter(spellings.values()))
+    if not isinstance(value, str):
+        raise _wrong(field, "must be a string")
+    if not allowed:
+        return value
+    for word in allowed:
+        if word.lower() == value.lower():
+            return word
+    raise _wrong(field, f"must be one of {', '.join(allowed)}")
+
+
+def _seconds(asked: Json, caps: Json) -> int:
+    least, most = caps.get("min_duration_s") or 1, caps.get("max_duration_s") or LONGEST_CLIP
+    value = asked.get("duration_seconds", caps.get("min_duration_s") or 5)
+    if type(value) is not int:  # nor a bool
+        raise _wrong("duration_seconds", "must be an integer")
+    if not least <= value <= most:
+        raise _wrong("duration_seconds", f"must be from {least} to {most}")
+    return value
+
+
+def _pictures(asked: Json, *, required: bool) -> list[bytes | str]:
+    """The input images: bytes where they were sent, an address where that was given."""
+    entries = asked.get("input_images", [])
+    if not isinstance(entries, list):
+        raise _wrong("input_images", "must be a list")
+    if required and not entries:
+        raise _wrong("input_images", "is required in this mode")
+    return [_picture(entry, f"input_images[{place}]") for place, entry in enumerate(entries)]
+
+
+def _picture(entry: Any, field: str) -> bytes | str:
+    if not isinstance(entry, dict) or len({"url", "b64_json"} & entry.keys()) != 1:
+        raise _wrong(field, "must be an object with either 'url' or 'b64_json'")
+    value = entry.get("url") or entry.get("b64_json")
+    if not isinstance(value, str):
+        raise _wrong(field, "must hold a non-empty string")
+    if value[:5].lower() == "data:":
+        raise _wrong(field, "must not begin with 'data:'; send plain base64")
+    if "url" in entry:
+        if not value.startswith(("http://", "https://")):
+            raise _wrong(field, "must be an http or https address")
+        return value
+    try:
+        return base64.b64decode(value, validate=True)
+    except ValueError:
+        raise _wrong(field, "is not valid base64") from None
+
+
+def _name(picture: bytes | str) -> str:
+    """What stands for a picture where the look is derived: a style from a reference differs with it."""
+    return picture if isinstance(picture, str) else hashlib.sha256(picture).hexdigest()
+
+
+LONGEST_SIDE = 4096
+STEEPEST_RATIO = 4.0
+
+_NAMED_RATIOS = {"landscape": 16 / 9, "portrait": 9 / 16, "square": 1.0}
+_NAMED_QUALITIES = {"sd": 480, "hd": 720, "fhd": 1080, "2k": 1440, "4k": 2160}
+
+
+def frame_size(aspect_ratio: str, quality: str) -> tuple[int, int]:
+    """Width and height in pixels, both even; the quality's number is the short side.
+
+    Words that say nothing of either are 16:9 and 720p.
+    """
+    ratio, short = _ratio(aspect_ratio), _short_side(quality)
+    longest = min(short * max(ratio, 1 / ratio), LONGEST_SIDE)
+    width, height = (longest, short) if ratio >= 1 else (short, longest)
+    return _even(width), _even(height)
+
+
+def _ratio(text: str) -> float:
+    word = text.strip().lower()
+    numbers = re.fullmatch(r"([1-9]\d{0,4})[:x/]([1-9]\d{0,4})", word)
+    ratio = int(numbers[1]) / int(numbers[2]) if numbers else _NAMED_RATIOS.get(word, 16 / 9)
+    return min(max(ratio, 1 / STEEPEST_RATIO), STEEPEST_RATIO)
+
+
+def _short_side(text: str) -> int:
+    word = text.strip().lower()
+    number = re.match(r"\d{2,5}", word)
+    side = int(number[0]) if number else _NAMED_QUALITIES.get(word, 720)
+    return min(max(side, 16), 2160)
+
+
+def _even(length: float) -> int:
+    return 2 * round(length / 2)

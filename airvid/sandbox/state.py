@@ -13,8 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from airvid.sandbox.messages import Chunk, Json
-from airvid.sandbox.order import ClipSpec
+from airvid.sandbox.messages import Chunk, ClipSpec, Json
 
 DAY = 86_400
 KEPT = 2 * DAY
