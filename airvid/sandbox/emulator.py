@@ -43,8 +43,6 @@ class Pace:
     processing: float = 3.5
 
 
-PACE = Pace()
-
 REMEMBERED = 10_000
 """Requests kept in the record, so that a server may run for weeks."""
 
@@ -78,7 +76,7 @@ class Emulator:
         *,
         path: Path | None = None,
         storage: str = "http://127.0.0.1:2",
-        pace: Pace = PACE,
+        pace: Pace = Pace(),
         slots: int = 4,
         keys: set[str] | None = None,
         faults: Iterable[Fault] = (),
@@ -89,7 +87,8 @@ class Emulator:
         self.models: Sequence[Json] = MODELS
         self.faults = list(faults)
         self.requests: list[tuple[float, Request]] = []
-        self.outcome = outcomes if callable(outcomes) else _in_order(outcomes)
+        left = iter(() if callable(outcomes) else outcomes)
+        self.outcome = outcomes if callable(outcomes) else lambda _: next(left, "completed")
         self._render = render
         self._state = State(path)
         self._lock, self._rendering = threading.Lock(), threading.Lock()
@@ -141,7 +140,8 @@ class Emulator:
             if run is None:
                 raise Refused(json_response(405, {"error": "Method not allowed"}, Allow=", ".join(verbs)))
             owner = self._owner(request, optional=run is Emulator._models)
-            return run(self, Call(owner, match[match.lastindex or 0], request.body, now))
+            answer = run(self, Call(owner, match[match.lastindex or 0], request.body, now))
+            return answer if isinstance(answer, Response) else json_response(200, answer)
         raise Refused(json_response(404, {"error": f"Not found: {request.method} {request.route}"}))
 
     def _owner(self, request: Request, *, optional: bool) -> str:
@@ -156,11 +156,10 @@ class Emulator:
             raise Refused(refusal(401, "Invalid API key.", "invalid_api_key"))
         return hashlib.sha256(key.encode()).hexdigest()
 
-    def _models(self, call: Call) -> Response:
-        models = [{**model, "created": int(call.now)} for model in self.models]
-        return json_response(200, {"object": "list", "data": models})
+    def _models(self, call: Call) -> Json:
+        return {"object": "list", "data": [{**model, "created": int(call.now)} for model in self.models]}
 
-    def _create(self, call: Call) -> Response:
+    def _create(self, call: Call) -> Json:
         record, spec = read_order(call.body, self.models)
         self._check_picture(spec)
         with self._state.writing():
@@ -171,12 +170,11 @@ class Emulator:
                 raise Refused(refusal(429, message, "concurrency_limit", Retry_After=wait))
             starts = call.now + self.pace.queued
             ends = starts + self.pace.processing
-            outcome = self.outcome(record)
-            task = Task(str(uuid.uuid4()), call.owner, call.now, starts, ends, outcome, record)
+            task = Task(str(uuid.uuid4()), call.owner, call.now, starts, ends, self.outcome(record), record)
             self._state.add(task, spec)
         shown = ("task_id", "status", "model", "created", "expires_at", "progress", "cost_cents")
         view = self._view(task, call.now)
-        return json_response(200, {key: view[key] for key in shown})
+        return {key: view[key] for key in shown}
 
     def _check_picture(self, spec: ClipSpec) -> None:
         """Refuse a picture that could not be rendered, before there is a task that would have to fail."""
@@ -189,21 +187,20 @@ class Emulator:
         except ValueError as error:
             raise Refused(refusal(400, str(error), "invalid_image", "input_images")) from None
 
-    def _list(self, call: Call) -> Response:
-        tasks = [self._view(task, call.now) for task in self._state.tasks(call.owner, call.now)]
-        return json_response(200, {"data": tasks})
+    def _list(self, call: Call) -> Json:
+        return {"data": [self._view(task, call.now) for task in self._state.tasks(call.owner, call.now)]}
 
-    def _get(self, call: Call) -> Response:
-        return json_response(200, self._view(self._task(call), call.now))
+    def _get(self, call: Call) -> Json:
+        return self._view(self._task(call), call.now)
 
     def _stream(self, call: Call) -> Response:
         task = self._task(call)
         headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
         return Response(200, headers, chunks=stream(task, call.now, self._result_url(task)))
 
-    def _delete(self, call: Call) -> Response:
+    def _delete(self, call: Call) -> Json:
         self._state.unlist(call.task_id, call.owner)
-        return json_response(200, {"deleted": True})
+        return {"deleted": True}
 
     def _task(self, call: Call) -> Task:
         task = self._state.task(call.task_id, call.now, call.owner)
@@ -298,13 +295,8 @@ def _span(header: str, size: int) -> range | None:
     return span
 
 
-def _in_order(outcomes: Iterable[str]) -> Callable[[Json], str]:
-    left = iter(outcomes)
-    return lambda _: next(left, "completed")
-
-
 _TASK = "/v1/video/tasks/([^/]+)"
-_ROUTES: dict[str, dict[str, Callable[[Emulator, Call], Response]]] = {
+_ROUTES: dict[str, dict[str, Callable[[Emulator, Call], Json | Response]]] = {
     "/v1/models": {"GET": Emulator._models},
     "/v1/video/generations": {"POST": Emulator._create},
     "/v1/video/tasks": {"GET": Emulator._list},

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -114,8 +114,6 @@ LARGEST_BODY = 20 * 2**20
 LONGEST_CLIP = 60
 """Seconds, where a model names no maximum."""
 
-MODES = ("text", "image", "reference")
-
 
 @dataclass(frozen=True)
 class ClipSpec:
@@ -139,7 +137,7 @@ def read_order(body: bytes, models: Sequence[Json]) -> tuple[Json, ClipSpec]:
     prompt, model = _text(asked, "prompt"), _model(asked, models)
     caps: Json = model.get("video_caps") or {}
     asked.setdefault("mode", "text")  # a model's only mode is not taken for granted, unlike its first shape
-    mode = _allowed(asked, "mode", caps.get("modes") or MODES, default="text").lower()
+    mode = _allowed(asked, "mode", caps.get("modes") or ("text", "image", "reference"), default="text").lower()
     seconds = _seconds(asked, caps)
     aspect_ratio = _allowed(asked, "aspect_ratio", caps.get("aspect_ratios"), default="16:9")
     quality = _allowed(asked, "quality", caps.get("qualities"), default="720p")
@@ -159,7 +157,8 @@ def read_order(body: bytes, models: Sequence[Json]) -> tuple[Json, ClipSpec]:
     first = pictures[0] if mode == "image" else None
     seed = asked.get("seed")
     spec = ClipSpec(
-        prompt="\n".join([prompt, *map(_name, pictures)]),
+        # With the pictures, so that a style from a reference differs with it.
+        prompt="\n".join([prompt, *(each if isinstance(each, str) else sha256(each).hexdigest() for each in pictures)]),
         seed=seed if type(seed) is int else None,
         seconds=seconds,
         width=width,
@@ -267,14 +266,8 @@ def _picture(entry: Any, field: str) -> bytes | str:
         raise _wrong(field, "is not valid base64") from None
 
 
-def _name(picture: bytes | str) -> str:
-    """What stands for a picture where the look is derived: a style from a reference differs with it."""
-    return picture if isinstance(picture, str) else hashlib.sha256(picture).hexdigest()
-
-
 LONGEST_SIDE = 4096
 STEEPEST_RATIO = 4.0
-
 _NAMED_RATIOS = {"landscape": 16 / 9, "portrait": 9 / 16, "square": 1.0}
 _NAMED_QUALITIES = {"sd": 480, "hd": 720, "fhd": 1080, "2k": 1440, "4k": 2160}
 
@@ -284,25 +277,12 @@ def frame_size(aspect_ratio: str, quality: str) -> tuple[int, int]:
 
     Words that say nothing of either are 16:9 and 720p.
     """
-    ratio, short = _ratio(aspect_ratio), _short_side(quality)
-    longest = min(short * max(ratio, 1 / ratio), LONGEST_SIDE)
-    width, height = (longest, short) if ratio >= 1 else (short, longest)
-    return _even(width), _even(height)
-
-
-def _ratio(text: str) -> float:
-    word = text.strip().lower()
-    numbers = re.fullmatch(r"([1-9]\d{0,4})[:x/]([1-9]\d{0,4})", word)
-    ratio = int(numbers[1]) / int(numbers[2]) if numbers else _NAMED_RATIOS.get(word, 16 / 9)
-    return min(max(ratio, 1 / STEEPEST_RATIO), STEEPEST_RATIO)
-
-
-def _short_side(text: str) -> int:
-    word = text.strip().lower()
-    number = re.match(r"\d{2,5}", word)
-    side = int(number[0]) if number else _NAMED_QUALITIES.get(word, 720)
-    return min(max(side, 16), 2160)
-
-
-def _even(length: float) -> int:
-    return 2 * round(length / 2)
+    shape, lines = aspect_ratio.strip().lower(), quality.strip().lower()
+    sides = re.fullmatch(r"([1-9]\d{0,4})[:x/]([1-9]\d{0,4})", shape)
+    ratio = int(sides[1]) / int(sides[2]) if sides else _NAMED_RATIOS.get(shape, 16 / 9)
+    ratio = min(max(ratio, 1 / STEEPEST_RATIO), STEEPEST_RATIO)
+    number = re.match(r"\d{2,5}", lines)
+    short = min(max(int(number[0]) if number else _NAMED_QUALITIES.get(lines, 720), 16), 2160)
+    long = min(short * max(ratio, 1 / ratio), LONGEST_SIDE)
+    width, height = (2 * round(side / 2) for side in ((long, short) if ratio >= 1 else (short, long)))
+    return width, height
