@@ -1,7 +1,4 @@
-"""Sockets on the program's own event loop: happy eyeballs, look-ups that Ctrl-C need not wait for, and large reads.
-
-Source of the connecting order: RFC 8305.
-"""
+"""Sockets on the program's own event loop: happy eyeballs, look-ups that Ctrl-C need not wait for, and large reads."""
 
 from __future__ import annotations
 
@@ -75,10 +72,7 @@ class Connection:
         self._socket.close()
 
     async def _when_ready(self, timeout: float | None, act: Callable[..., T], *values: Any, writing: bool = False) -> T:
-        """The result of `act` with `values`, which is tried again whenever the socket can be read or written.
-
-        Raises: TimeoutError after `timeout` seconds without either.
-        """
+        """The result of `act`, tried again whenever the socket is ready, for which `timeout` seconds are allowed."""
         self._acts += 1
         if self._acts % FAIR == 0:
             await asyncio.sleep(0)  # a fast peer must not keep signals and other connections waiting

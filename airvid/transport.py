@@ -117,8 +117,7 @@ class Transport(httpx.AsyncBaseTransport):
 class _Exchange(httpx.AsyncByteStream):
     """A connection and its parser; as a stream, the body of the answer under way.
 
-    Where it is wanted in bulk, the chunks are pipes to pour from, or views of one buffer that hold until the next is
-    asked for.
+    A chunk in bulk is a pipe to pour from, or a view of a buffer, and holds until the next is asked for.
     """
 
     def __init__(self, origin: Origin, connection: Connection, transport: Transport) -> None:

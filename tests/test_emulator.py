@@ -17,8 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from airvid.sandbox.emulator import ClipSpec, Emulator, Fault, Pace, Request, Response
-from airvid.sandbox.messages import frame_size, makes_video
-from airvid.sandbox.models import MODELS
+from airvid.sandbox.messages import MODELS, frame_size, makes_video
 
 T0 = 1_780_000_000.25
 DAY = 86_400

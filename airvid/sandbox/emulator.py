@@ -16,6 +16,7 @@ from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 from airvid.sandbox.messages import (
+    MODELS,
     ClipSpec,
     Fault,
     Json,
@@ -26,7 +27,6 @@ from airvid.sandbox.messages import (
     read_order,
     refusal,
 )
-from airvid.sandbox.models import MODELS
 from airvid.sandbox.state import State, Task, stream
 
 __all__ = ["ClipSpec", "Emulator", "Fault", "Pace", "Request", "Response"]
@@ -37,7 +37,7 @@ Outcomes = Iterable[str] | Callable[[Json], str]
 
 @dataclass(frozen=True)
 class Pace:
-    """How long a task takes, in seconds; frozen into each task when it is made."""
+    """How long a task takes, in seconds."""
 
     queued: float = 0.5
     processing: float = 3.5
@@ -48,7 +48,7 @@ REMEMBERED = 10_000
 
 
 class Call(NamedTuple):
-    """A request to the API whose endpoint and key are known; the owner is the key's hash."""
+    """A request to the API whose endpoint and owner are known."""
 
     owner: str
     task_id: str
@@ -63,7 +63,7 @@ def _render(spec: ClipSpec) -> bytes:
 
 
 class Emulator:
-    """One hosted API with its storage host: hand it a request and the time, take the response.
+    """One hosted API with its storage host.
 
     `path` is the file that its tasks live in, shared by all processes that name it (None: memory).
     `storage` is the address of its second host, `keys` the keys it knows (None: any),
@@ -132,7 +132,6 @@ class Emulator:
         return replace(response, headers=headers, body=b"" if request.method == "HEAD" else response.body)
 
     def _endpoint(self, request: Request, now: float) -> Response:
-        """The API itself: find the endpoint, know the key, run it."""
         for path, verbs in _ROUTES.items():
             if not (match := re.fullmatch(path, request.route)):
                 continue
@@ -216,7 +215,7 @@ class Emulator:
         return f"{self.storage}/clips/{task.id}.mp4?expires={task.expires_at}&signature={signature}"
 
     def _clip(self, request: Request, now: float) -> Response:
-        """The second host, which serves clips at pre-signed addresses the way an S3-style store does."""
+        """What the storage host answers, as an S3-style store does."""
         if request.method not in ("GET", "HEAD"):
             raise _denied(405, "MethodNotAllowed", "The specified method is not allowed against this resource.")
         if "authorization" in request.headers:
@@ -251,14 +250,12 @@ def _sign(secret: bytes, task_id: str, expires: int) -> str:
 
 
 def _denied(status: int, code: str, message: str) -> Refused:
-    """An error as the store words it."""
     error = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
     body = f'<?xml version="1.0" encoding="UTF-8"?>\n{error}'.encode()
     return Refused(Response(status, {"Content-Type": "application/xml"}, body))
 
 
 def _served(clip: bytes, request: Request, modified: float) -> Response:
-    """The clip, or the part of it that the request asks for; `modified` in Unix seconds."""
     size, etag = len(clip), f'"{hashlib.sha256(clip).hexdigest()}"'
     headers = {
         "Content-Type": "video/mp4",

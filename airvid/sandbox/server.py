@@ -112,8 +112,6 @@ class _Listener(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """One connection, kept alive between requests."""
-
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     server: _Listener
@@ -207,7 +205,6 @@ class _Handler(BaseHTTPRequestHandler):
         return False
 
     def _reset(self) -> None:
-        """End the connection with a TCP reset, as a crash or a firewall does."""
         linger = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         socket.close(self.connection.detach())  # now: a plain close() waits for the reading and writing ends

@@ -1,4 +1,4 @@
-"""The emulator's memory: tasks in SQLite, their condition computed from when they were born."""
+"""The emulator's memory: tasks and clips in SQLite."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Task:
 
     @property
     def expires_at(self) -> int:
-        """When the task and its result expire."""
+        """When it expires, with its clip."""
         return int(self.born) + DAY
 
     def status(self, now: float) -> str:
@@ -129,7 +129,7 @@ class State:
         )
 
     def task(self, task_id: str, now: float, owner: str | None = None) -> Task | None:
-        """The task; with an owner only what that key may see. Two days after its birth it is gone."""
+        """The task; with an owner only what that key may see."""
         found = self._tasks(now, "id = ? AND (? IS NULL OR owner = ? AND listed)", task_id, owner, owner)
         return found[0] if found else None
 
@@ -143,7 +143,7 @@ class State:
         return replace(ClipSpec(**json.loads(spec)), image=image)
 
     def unlist(self, task_id: str, owner: str) -> None:
-        """Remove a task from its owner's history; its clip and its slot are not touched."""
+        """Remove a task from its owner's history."""
         self._run("UPDATE tasks SET listed = 0 WHERE id = ? AND owner = ?", task_id, owner)
 
     def clip(self, task_id: str) -> bytes | None:
@@ -164,7 +164,7 @@ class State:
 
 
 def stream(task: Task, now: float, result_url: str) -> list[Chunk]:
-    """The events of a task from now to its end, with keep-alives where nothing else happens."""
+    """A task's events from now to its end, with keep-alives between them."""
     sent, last = [], now
     for due, chunk in _events(task, now, result_url):
         while due - last > KEEPALIVE:
