@@ -34,7 +34,6 @@ _X264 = {
     "flags": "+bitexact",
     "x264-params": "colormatrix=smpte170m",  # what libswscale makes of RGB; for HD players guess another
 }
-_SCALING = "flags=bilinear+accurate_rnd+bitexact"
 _COARSE = 8  # the backdrop is drawn this much smaller: it is soft anyway, and far quicker so
 _ZOOM = 0.15  # how much closer a given picture comes in the course of its clip
 
@@ -114,7 +113,7 @@ def _backdrop(spec: ClipSpec) -> Graph:
         graph,
         graph.add("gradients", **arguments),
         ("format", "yuv420p"),
-        ("scale", f"{spec.width}:{spec.height}:{_SCALING}"),
+        ("scale", f"{spec.width}:{spec.height}:flags=bilinear+accurate_rnd+bitexact"),
         *_word(cell, left, top, depth=max(1, cell // 5)),
         ("buffersink", ""),
     )

@@ -264,32 +264,25 @@ def _served(clip: bytes, request: Request, modified: float) -> Response:
         "Last-Modified": formatdate(modified, usegmt=True),
     }
     condition = request.headers.get("if-range")
-    wanted = request.headers.get("range") if condition in (None, etag, headers["Last-Modified"]) else None
-    try:
-        span = _span(wanted, size) if wanted else None
-    except ValueError:
-        return Response(416, {"Content-Range": f"bytes */{size}"})
+    is_same = condition in (None, etag, headers["Last-Modified"])
+    span = _span(request.headers.get("range", "") if is_same else "", size)
     if span is None:
         return Response(200, headers, clip)
+    if not span:
+        return Response(416, {"Content-Range": f"bytes */{size}"})
     headers["Content-Range"] = f"bytes {span.start}-{span.stop - 1}/{size}"
     return Response(206, headers, clip[span.start : span.stop])
 
 
 def _span(header: str, size: int) -> range | None:
-    """The one range asked for; None where the header is to be ignored. Raises ValueError outside the file."""
+    """The one range asked for, empty outside the file; None where the header is to be ignored."""
     asked = re.fullmatch(r"bytes=([0-9]{0,18})-([0-9]{0,18})", header.strip())
-    if asked is None or asked[0] == "bytes=-":
-        return None
-    first, last = asked.groups()
+    first, last = asked.groups() if asked else ("", "")
     if not first:
-        span = range(max(0, size - int(last)), size)
-    elif last and int(last) < int(first):
+        return range(max(0, size - int(last)), size) if last else None
+    if last and int(last) < int(first):
         return None
-    else:
-        span = range(int(first), min(int(last) + 1, size) if last else size)
-    if span.start >= size:
-        raise ValueError(header)
-    return span
+    return range(int(first), min(int(last) + 1, size) if last else size)
 
 
 _TASK = "/v1/video/tasks/([^/]+)"

@@ -303,18 +303,13 @@ def makes_video(model: Json) -> bool:
 
 def _allowed(asked: Json, field: str, allowed: Sequence[str] | None, *, default: str) -> str:
     """The model's own spelling of what is asked; the default, or the model's first, where nothing is."""
-    value = asked.get(field)
-    if value is None:
-        spellings = {word.lower(): word for word in allowed or [default]}
-        return spellings.get(default) or next(iter(spellings.values()))
+    value = asked.get(field, default)
     if not isinstance(value, str):
         raise _wrong(field, "must be a string")
-    if not allowed:
-        return value
-    for word in allowed:
-        if word.lower() == value.lower():
-            return word
-    raise _wrong(field, f"must be one of {', '.join(allowed)}")
+    spellings = {word.lower(): word for word in allowed or [value]}
+    if field in asked and value.lower() not in spellings:
+        raise _wrong(field, f"must be one of {', '.join(spellings.values())}")
+    return spellings.get(value.lower()) or next(iter(spellings.values()))
 
 
 def _seconds(asked: Json, caps: Json) -> int:
