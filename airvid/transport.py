@@ -258,8 +258,7 @@ _NOT_SENT = (
 _PROXY_HINT = "HTTPS_PROXY=http://host:port, or NO_PROXY for this server"
 _CERTIFICATE_HINTS = {
     "hostname": "see that the address is the server's own: airvid config get base-url",
-    "expired": "see that this machine's clock is right; else only the server can mend it",
-    "not yet valid": "see that this machine's clock is right; else only the server can mend it",
+    "expired|not yet valid": "see that this machine's clock is right; else only the server can mend it",
 }
 _ROOTS_HINT = "behind a company's proxy, name its root certificates: SSL_CERT_FILE=/path/to/roots.pem"
 
@@ -340,7 +339,7 @@ def unavailable(error: Exception, url: httpx.URL, proxy: str | None) -> Unavaila
     is_final, hint = False, None
     if found := re.search(r"CERTIFICATE_VERIFY_FAILED\] (?:certificate verify failed: )?([^(]*)", str(error)):
         what, is_final = f"the certificate of {where} cannot be trusted: {found[1].strip()}", True
-        hint = next((hint for word, hint in _CERTIFICATE_HINTS.items() if word in found[1].lower()), _ROOTS_HINT)
+        hint = next((hint for why, hint in _CERTIFICATE_HINTS.items() if re.search(why, found[1].lower())), _ROOTS_HINT)
     elif re.search(r"WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|HTTP_REQUEST", str(error)):
         what, is_final = f"{where} does not speak TLS", True
         hint = f"if it is meant to be unencrypted: --base-url http://{where}"

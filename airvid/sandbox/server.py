@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, Self
 
 from airvid.sandbox.emulator import Emulator
@@ -39,7 +39,7 @@ class Server:
             raise
         self._bell, self._bell_pull = socket.socketpair()
         self._thread = threading.Thread(target=self._serve, name="sandbox", daemon=True)
-        api, emulator.storage = (f"http://127.0.0.1:{listener.server_port}" for listener in self._listeners)
+        api, emulator.storage = (f"http://127.0.0.1:{listener.server_address[1]}" for listener in self._listeners)
         self.api_url, self.storage_url = f"{api}/v1", emulator.storage
 
     def start(self) -> Self:
@@ -67,12 +67,12 @@ class Server:
         with selectors.DefaultSelector() as ready:
             ready.register(self._bell, selectors.EVENT_READ)
             for listener in self._listeners:
-                ready.register(listener, selectors.EVENT_READ)
+                ready.register(listener, selectors.EVENT_READ, listener.handle_request)
             while True:
                 for key, _ in ready.select():
-                    if key.fileobj is self._bell:
+                    if key.data is None:
                         return
-                    key.fileobj.handle_request()  # type: ignore[union-attr]
+                    key.data()
 
 
 def _beside(port: int, emulator: Emulator) -> _Listener:
@@ -82,7 +82,8 @@ def _beside(port: int, emulator: Emulator) -> _Listener:
         return _Listener(0, emulator, storage=True)
 
 
-class _Listener(ThreadingHTTPServer):
+class _Listener(socketserver.ThreadingTCPServer):  # an HTTPServer would ask the DNS for our name, for seconds
+    daemon_threads = True
     allow_reuse_address = os.name == "posix"  # on Windows it would let two servers share a port
     request_queue_size = 128
     timeout = 0  # for handle_request: a client that gave up before accept() must not block
@@ -91,10 +92,6 @@ class _Listener(ThreadingHTTPServer):
         self.emulator, self.storage = emulator, storage
         self._open: set[socket.socket] = set()
         super().__init__(("127.0.0.1", port), _Handler)
-
-    def server_bind(self) -> None:
-        socketserver.TCPServer.server_bind(self)  # HTTPServer's asks the DNS for our name, which can take seconds
-        self.server_port = self.server_address[1]
 
     def process_request(self, request: Any, client_address: Any) -> None:
         self._open.add(request)
@@ -128,7 +125,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             for size in self._sizes():
                 if size < 0:
-                    raise ValueError("Bad size")
+                    raise ValueError("A negative length")
                 if len(body) + size > LARGEST_BODY:
                     self.send_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
                     return
