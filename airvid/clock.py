@@ -1,8 +1,4 @@
-"""The one seam for time: what the hour is, and waiting.
-
-`now()` is the wall clock in Unix seconds (it may jump), `elapsed()` only ever grows and is for measuring, and
-`sleep()` waits on the running event loop. `use()` puts another clock in their place, for a whole program in a test.
-"""
+"""The one seam for time: what the hour is, and waiting."""
 
 from __future__ import annotations
 
@@ -10,20 +6,11 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 
-class Clock(Protocol):
-    """Where the time comes from, and the event loop that waits by it (None: asyncio's own)."""
+class Clock:
+    """Where the time comes from, the system here, and the event loop that waits by it (None: asyncio's own)."""
 
-    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None
-
-    def now(self) -> float: ...
-
-    def elapsed(self) -> float: ...
-
-
-class SystemClock:
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None
 
     def now(self) -> float:
@@ -33,11 +20,11 @@ class SystemClock:
         return time.monotonic()
 
 
-_clock: Clock = SystemClock()
+_clock = Clock()
 
 
 def now() -> float:
-    """Unix time in seconds."""
+    """The wall clock in Unix seconds, which may jump."""
     return _clock.now()
 
 
@@ -47,16 +34,18 @@ def elapsed() -> float:
 
 
 async def sleep(seconds: float) -> None:
+    """Wait on the running event loop."""
     await asyncio.sleep(max(0.0, seconds))
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """What makes the event loop that goes by the clock."""
     return _clock.loop_factory
 
 
 @contextmanager
 def use(clock: Clock) -> Iterator[None]:
-    """Run the body by another clock."""
+    """Run the body, a whole program in a test, by another clock."""
     global _clock
     before, _clock = _clock, clock
     try:

@@ -1,12 +1,9 @@
-"""Sockets on the program's own event loop: happy eyeballs, look-ups that Ctrl-C need not wait for, and large reads.
-
-Source of the connecting order: RFC 8305.
-"""
+"""Sockets on the program's own event loop: happy eyeballs, look-ups that Ctrl-C need not wait for, and large reads."""
 
 from __future__ import annotations
 
 import asyncio
-import functools
+import concurrent.futures
 import itertools
 import os
 import select
@@ -35,26 +32,25 @@ class Connection:
 
     async def receive(self, most: int, timeout: float | None) -> bytes:
         """What there is, up to `most` bytes; nothing at the end."""
-        return await self._when_ready(functools.partial(self._socket.recv, most), timeout, writing=False)
+        return await self._when_ready(timeout, self._socket.recv, most)
 
     async def receive_into(self, buffer: memoryview, timeout: float | None) -> int:
         """Fill a buffer with what there is; how many bytes that was, 0 at the end."""
-        act = functools.partial(self._socket.recv_into, buffer)
         if isinstance(self._socket, ssl.SSLSocket):
-            act = functools.partial(_records_into, self._socket, buffer)
-        return await self._when_ready(act, timeout, writing=False)
+            return await self._when_ready(timeout, _records_into, self._socket, buffer)
+        return await self._when_ready(timeout, self._socket.recv_into, buffer)
 
     async def receive_piped(self, pipe: Pipe, most: int, timeout: float | None) -> int:
         """Fill a pipe with what is on the line (plain, not TLS), up to `most` bytes; how many that was, 0 at the end.
 
         Raises: also io.UnsupportedOperation, where the system does not pass them on.
         """
-        return await self._when_ready(functools.partial(pipe.fill, self._socket, most), timeout, writing=False)
+        return await self._when_ready(timeout, pipe.fill, self._socket, most)
 
     async def send(self, data: bytes, timeout: float | None) -> None:
         rest = memoryview(data)
         while rest:
-            rest = rest[await self._when_ready(functools.partial(self._socket.send, rest), timeout, writing=True) :]
+            rest = rest[await self._when_ready(timeout, self._socket.send, rest, writing=True) :]
 
     async def start_tls(self, tls: ssl.SSLContext, host: str, timeout: float | None) -> None:
         # Without the peer's good-bye the end is a break: it may be somebody else's word.
@@ -62,7 +58,7 @@ class Connection:
             self._socket, server_hostname=host, do_handshake_on_connect=False, suppress_ragged_eofs=False
         )
         try:
-            await self._when_ready(self._socket.do_handshake, timeout, writing=False)
+            await self._when_ready(timeout, self._socket.do_handshake)
         except BaseException:
             self.close()
             raise
@@ -75,17 +71,14 @@ class Connection:
     def close(self) -> None:
         self._socket.close()
 
-    async def _when_ready(self, act: Callable[[], T], timeout: float | None, *, writing: bool) -> T:
-        """The result of `act`, which is tried again whenever the socket can be read or written.
-
-        Raises: TimeoutError after `timeout` seconds without either.
-        """
+    async def _when_ready(self, timeout: float | None, act: Callable[..., T], *values: Any, writing: bool = False) -> T:
+        """The result of `act`, tried again whenever the socket is ready, for which `timeout` seconds are allowed."""
         self._acts += 1
         if self._acts % FAIR == 0:
             await asyncio.sleep(0)  # a fast peer must not keep signals and other connections waiting
         while True:
             try:
-                return act()
+                return act(*values)
             except ssl.SSLWantReadError:
                 writing = False
             except ssl.SSLWantWriteError:
@@ -114,17 +107,11 @@ def _records_into(secured: ssl.SSLSocket, buffer: memoryview) -> int:
 
 
 async def _ready(waiting: socket.socket, *, writing: bool) -> None:
-    loop = asyncio.get_running_loop()
-    ready = loop.create_future()
+    loop, ready = asyncio.get_running_loop(), asyncio.Event()
     add, remove = (loop.add_writer, loop.remove_writer) if writing else (loop.add_reader, loop.remove_reader)
-
-    def wake() -> None:
-        if not ready.done():
-            ready.set_result(None)
-
-    add(waiting, wake)
+    add(waiting, ready.set)
     try:
-        await ready
+        await ready.wait()
     finally:
         remove(waiting)
 
@@ -134,17 +121,15 @@ async def connect(host: str, port: int, timeout: float | None) -> Connection:
     try:
         async with asyncio.timeout(timeout):
             return Connection(await _connect(host, port))
-    except socket.gaierror as error:  # a look-up's words are its own, not those of an errno
-        raise OSError(error.strerror or str(error)) from error
     except OSError as error:
         if isinstance(error, TimeoutError) or not error.errno:
             raise
-        # asyncio's own words repeat the address.
-        raise OSError(os.strerror(error.errno)) from error
+        # A look-up's words are its own, not those of an errno; asyncio's repeat the address.
+        is_look_up = isinstance(error, socket.gaierror)
+        raise OSError(error.strerror if is_look_up else os.strerror(error.errno)) from error
 
 
 async def _connect(host: str, port: int) -> socket.socket:
-    """A connection to the first address of `host` that takes one. Raises: OSError."""
     waiting, trials, errors = await _addresses(host, port), set[asyncio.Task[socket.socket]](), list[OSError]()
     if len(waiting) == 1:
         return await _dial(*waiting[0])
@@ -157,11 +142,10 @@ async def _connect(host: str, port: int) -> socket.socket:
             )
             for trial in done:
                 trials.remove(trial)
-                if (error := trial.exception()) is None:
+                try:
                     return trial.result()
-                if not isinstance(error, OSError):
-                    raise error
-                errors.append(error)
+                except OSError as error:
+                    errors.append(error)
         raise errors[0] if errors else OSError(f"{host} has no address")
     finally:
         for trial in trials:
@@ -199,25 +183,16 @@ async def _addresses(host: str, port: int) -> list[Address]:
 
 async def _looked_up(host: str, port: int) -> list[Any]:
     """The system's resolver, in a thread of which the program's end need not wait."""
-    loop = asyncio.get_running_loop()
-    answer = loop.create_future()
-
-    def settle(found: list[Any] | None, error: Exception | None) -> None:
-        if error and not answer.done():
-            answer.set_exception(error)
-        elif not answer.done():
-            answer.set_result(found)
+    answer = concurrent.futures.Future[list[Any]]()
+    answer.set_running_or_notify_cancel()  # so that it takes what is found, whether or not somebody still waits
 
     def ask() -> None:
-        found, failure = None, None
         try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
-            failure = error if isinstance(error, OSError) else OSError(f"{host!r} is no host name")
-        try:
-            loop.call_soon_threadsafe(settle, found, failure)
-        except RuntimeError:
-            pass  # the loop is closed: nobody wants to know any more
+            answer.set_result(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except OSError as error:
+            answer.set_exception(error)
+        except UnicodeError:
+            answer.set_exception(OSError(f"{host!r} is no host name"))
 
     threading.Thread(target=ask, name="look-up", daemon=True).start()
-    return await answer  # type: ignore[no-any-return]
+    return await asyncio.wrap_future(answer)

@@ -117,8 +117,7 @@ class Transport(httpx.AsyncBaseTransport):
 class _Exchange(httpx.AsyncByteStream):
     """A connection and its parser; as a stream, the body of the answer under way.
 
-    Where it is wanted in bulk, the chunks are pipes to pour from, or views of one buffer that hold until the next is
-    asked for.
+    A chunk in bulk is a pipe to pour from, or a view of a buffer, and holds until the next is asked for.
     """
 
     def __init__(self, origin: Origin, connection: Connection, transport: Transport) -> None:
@@ -135,10 +134,7 @@ class _Exchange(httpx.AsyncByteStream):
         timeouts = request.extensions["timeout"]
         self._patience = timeouts["read"]
         with _told(httpx.WriteTimeout, httpx.WriteError):
-            try:
-                head = h11.Request(method=request.method, target=request.url.raw_path, headers=request.headers.raw)
-            except h11.LocalProtocolError as error:
-                raise httpx.LocalProtocolError(str(error)) from error
+            head = h11.Request(method=request.method, target=request.url.raw_path, headers=request.headers.raw)
             await self._send(head, timeouts["write"])
             try:
                 async for chunk in request.stream:  # type: ignore[union-attr]
@@ -174,7 +170,7 @@ class _Exchange(httpx.AsyncByteStream):
     async def _in_bulk(self, left: int) -> AsyncIterator[bytes | memoryview | Pipe]:
         """What came with the head, then the rest straight from the socket, for its length is known."""
         with _told(httpx.ReadTimeout, httpx.ReadError):
-            while isinstance(event := self._next_event(), h11.Data):
+            while isinstance(event := self._parser.next_event(), h11.Data):
                 left -= len(event.data)
                 yield bytes(event.data)
             while left:
@@ -196,27 +192,17 @@ class _Exchange(httpx.AsyncByteStream):
         return room[: await self._connection.receive_into(room, self._patience)]
 
     async def _send(self, event: h11.Event, patience: float | None) -> None:
-        try:
-            data = self._parser.send(event)
-        except h11.LocalProtocolError as error:
-            raise httpx.LocalProtocolError(str(error)) from error
-        if data:
+        if data := self._parser.send(event):
             await self._connection.send(data, patience)
 
     async def _event(self) -> h11.Event | type[h11.PAUSED]:
         with _told(httpx.ReadTimeout, httpx.ReadError):
-            while (event := self._next_event()) is h11.NEED_DATA:
+            while (event := self._parser.next_event()) is h11.NEED_DATA:
                 data = await self._connection.receive(CHUNK, self._patience)
                 if not data and self._parser.their_state is h11.SEND_RESPONSE:
                     raise httpx.RemoteProtocolError("the server disconnected without an answer")
                 self._parser.receive_data(data)
         return event  # type: ignore[return-value]
-
-    def _next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
-        try:
-            return self._parser.next_event()
-        except h11.RemoteProtocolError as error:
-            raise httpx.RemoteProtocolError(str(error)) from error
 
     def is_fresh(self, now: float, expiry: float | None) -> bool:
         """Whether an idle connection may serve again: one that can be read was closed by the server."""
@@ -245,9 +231,13 @@ def _length(answer: h11.Response) -> int:
 
 @contextmanager
 def _told(late: type[httpx.TimeoutException], broken: type[httpx.NetworkError]) -> Iterator[None]:
-    """The system's errors by the names that httpx gives them."""
+    """The system's errors, and the parser's, by the names that httpx gives them."""
     try:
         yield
+    except h11.LocalProtocolError as error:
+        raise httpx.LocalProtocolError(str(error)) from error
+    except h11.RemoteProtocolError as error:
+        raise httpx.RemoteProtocolError(str(error)) from error
     except TimeoutError as error:
         raise late(str(error)) from error
     except OSError as error:  # ssl.SSLError among them
@@ -268,8 +258,7 @@ _NOT_SENT = (
 _PROXY_HINT = "HTTPS_PROXY=http://host:port, or NO_PROXY for this server"
 _CERTIFICATE_HINTS = {
     "hostname": "see that the address is the server's own: airvid config get base-url",
-    "expired": "see that this machine's clock is right; else only the server can mend it",
-    "not yet valid": "see that this machine's clock is right; else only the server can mend it",
+    "expired|not yet valid": "see that this machine's clock is right; else only the server can mend it",
 }
 _ROOTS_HINT = "behind a company's proxy, name its root certificates: SSL_CERT_FILE=/path/to/roots.pem"
 
@@ -280,7 +269,6 @@ class Routes:
     def __init__(self, use_proxies: bool) -> None:
         self._proxies = urllib.request.getproxies() if use_proxies else {}
         self._clients: dict[tuple[str, str | None, bool], httpx.AsyncClient] = {}
-        self._tls: ssl.SSLContext | None = None
 
     async def aclose(self) -> None:
         for client in self._clients.values():
@@ -293,15 +281,18 @@ class Routes:
         """
         scheme = "https" if url.lower().startswith("https") else "http"
         proxy = self.proxy_of(url)
-        if (scheme, proxy, fresh) not in self._clients:
+        key = scheme, proxy, fresh
+        if key not in self._clients:
             limits = httpx.Limits(max_keepalive_connections=0 if fresh else 20, max_connections=100)
             if proxy is None and not IS_WINDOWS:  # whose event loop has none of what our sockets wait by
-                client = httpx.AsyncClient(transport=Transport(self._trusted, limits), trust_env=False)
+                client = httpx.AsyncClient(transport=Transport(lambda: self._trusted, limits), trust_env=False)
             else:
-                tls = self._trusted() if "https" in (scheme, (proxy or "")[:5]) else _trusting_nobody()
+                # Plain http never needs the trust store; with none, it fails closed should TLS come up all the same.
+                is_secured = "https" in (scheme, (proxy or "")[:5])
+                tls = self._trusted if is_secured else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
                 client = _stock_client(proxy, tls, limits)
-            self._clients[scheme, proxy, fresh] = client
-        return self._clients[scheme, proxy, fresh]
+            self._clients[key] = client
+        return self._clients[key]
 
     def proxy_of(self, url: str) -> str | None:
         """The proxy for a URL, as HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY or the system's settings say."""
@@ -313,20 +304,20 @@ class Routes:
         found = self._proxies.get(parsed.scheme) or self._proxies.get("all")
         return found if not found or "://" in found else f"http://{found}"
 
+    @functools.cached_property
     def _trusted(self) -> ssl.SSLContext:
-        if self._tls is None:
-            try:
-                self._tls = trust_store()
-                self._tls.set_alpn_protocols(["http/1.1"])
-            except OSError as error:
-                named = os.environ.get("SSL_CERT_FILE", "")
-                raise UnavailableError(
-                    f"SSL_CERT_FILE names {named}, of which no certificates can be read: {error.strerror or error}",
-                    sent=False,
-                    is_final=True,
-                    hint="name a file of PEM certificates, or unset SSL_CERT_FILE",
-                ) from None
-        return self._tls
+        try:
+            tls = trust_store()
+            tls.set_alpn_protocols(["http/1.1"])
+        except OSError as error:
+            named = os.environ.get("SSL_CERT_FILE", "")
+            raise UnavailableError(
+                f"SSL_CERT_FILE names {named}, of which no certificates can be read: {error.strerror or error}",
+                sent=False,
+                is_final=True,
+                hint="name a file of PEM certificates, or unset SSL_CERT_FILE",
+            ) from None
+        return tls
 
 
 def _stock_client(proxy: str | None, tls: ssl.SSLContext, limits: httpx.Limits) -> httpx.AsyncClient:
@@ -342,18 +333,13 @@ def _stock_client(proxy: str | None, tls: ssl.SSLContext, limits: httpx.Limits) 
     raise UnavailableError(message, sent=False, is_final=True, hint=hint)
 
 
-def _trusting_nobody() -> ssl.SSLContext:
-    """For plain http, which never needs the trust store; it fails closed should TLS come up all the same."""
-    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-
-
 def unavailable(error: Exception, url: httpx.URL, proxy: str | None) -> UnavailableError:
     """What kept a request from its answer, in plain words."""
     where = f"{url.host}:{url.port}" if url.port else url.host
     is_final, hint = False, None
     if found := re.search(r"CERTIFICATE_VERIFY_FAILED\] (?:certificate verify failed: )?([^(]*)", str(error)):
         what, is_final = f"the certificate of {where} cannot be trusted: {found[1].strip()}", True
-        hint = next((hint for word, hint in _CERTIFICATE_HINTS.items() if word in found[1].lower()), _ROOTS_HINT)
+        hint = next((hint for why, hint in _CERTIFICATE_HINTS.items() if re.search(why, found[1].lower())), _ROOTS_HINT)
     elif re.search(r"WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|HTTP_REQUEST", str(error)):
         what, is_final = f"{where} does not speak TLS", True
         hint = f"if it is meant to be unencrypted: --base-url http://{where}"

@@ -67,13 +67,13 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     made.close()
 
 
-class VirtualClock:
+class VirtualClock(clock.Clock):
     """Time that jumps to whatever is waited for next: a ten-minute render takes milliseconds."""
 
     def __init__(self, start: float = NOON) -> None:
         self._start = start
         self._passed = 0.0
-        self.loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = lambda: _VirtualLoop(self)
+        self.loop_factory = lambda: _VirtualLoop(self)
 
     def now(self) -> float:
         return self._start + self._passed
@@ -154,7 +154,7 @@ class World:
     def __init__(self, folder: Path, capture: pytest.CaptureFixture[bytes], keep: pytest.MonkeyPatch) -> None:
         self.folder = folder
         self.clock = VirtualClock()
-        self.emulator = Emulator(api=API, storage=STORAGE, pace=PACE, render=render_tiny)
+        self.emulator = Emulator(storage=STORAGE, pace=PACE, render=render_tiny)
         self.answer: Callable[[Request], Response | None] = lambda _: None
         self._capture = capture
         self.env = keep
@@ -180,7 +180,7 @@ class World:
         """Another server and another journal, for a test that is played many times."""
         shutil.rmtree(self.folder.parent / "data", ignore_errors=True)
         self.emulator.close()
-        self.emulator = Emulator(api=API, storage=STORAGE, pace=PACE, render=render_tiny)
+        self.emulator = Emulator(storage=STORAGE, pace=PACE, render=render_tiny)
 
     @property
     def posts(self) -> list[dict[str, Any]]:

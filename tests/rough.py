@@ -72,8 +72,8 @@ class Rough:
         self._rules = list(rules)
         self._lock = threading.Lock()
         self._ports = {name: _Port(self, storage=name == "storage") for name in ("api", "storage")}
-        emulator.api, emulator.storage = self._ports["api"].url, self._ports["storage"].url
-        self.api_url = f"{emulator.api}/v1"
+        emulator.storage = self._ports["storage"].url
+        self.api_url = f"{self._ports['api'].url}/v1"
 
     def start(self) -> None:
         for port in self._ports.values():

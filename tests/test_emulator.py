@@ -6,8 +6,10 @@ import base64
 import email.utils
 import gc
 import json
+import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,8 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from airvid.sandbox.emulator import ClipSpec, Emulator, Fault, Pace, Request, Response
-from airvid.sandbox.models import MODELS
-from airvid.sandbox.order import frame_size, makes_video
+from airvid.sandbox.messages import MODELS, frame_size, makes_video
 
 T0 = 1_780_000_000.25
 DAY = 86_400
@@ -445,11 +446,12 @@ def test_emulators_on_one_file_share_tasks_slots_and_clips(tmp_path: Path) -> No
         CLIP,
     ]
     assert len(renderings) == 1
-    (folder,) = (entry for entry in path.parent.iterdir() if entry.is_dir())
-    assert [entry.suffix for entry in folder.iterdir()] == [".mp4"]
-    apis[0].now += 2 * DAY
-    apis[0].create()
-    assert list(folder.iterdir()) == []
+    with closing(sqlite3.connect(path)) as base:
+        kept = "SELECT length(clip) FROM clips"
+        assert base.execute(kept).fetchall() == [(len(CLIP),)]
+        apis[0].now += 2 * DAY
+        apis[0].create()
+        assert base.execute(kept).fetchall() == []
     for api in apis:
         api.emulator.close()
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from conftest import API, STORAGE, World, json_answer, render_tiny
+from conftest import STORAGE, World, json_answer, render_tiny
 
 from airvid import errors
 from airvid.errors import AirvidError, SeveralErrors, complain, settle
@@ -140,7 +140,7 @@ def test_the_order_of_complaints_holds_for_the_program(world: World, options: li
 )
 def test_the_program_answers_for_several_tasks_as_settle_says(world: World, outcomes: list[str], code: int) -> None:
     world.emulator.close()
-    world.emulator = Emulator(api=API, storage=STORAGE, outcomes=outcomes, render=render_tiny)
+    world.emulator = Emulator(storage=STORAGE, outcomes=outcomes, render=render_tiny)
     assert world.airvid("create", "x", "-n", "2", "--wait").code == code
 
 

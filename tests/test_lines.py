@@ -25,7 +25,7 @@ PERSON = textwrap.dedent("""
     from airvid import clock
     from airvid.journal import Journal
 
-    class At(clock.SystemClock):
+    class At(clock.Clock):
         def now(self):
             return float(sys.argv[4])
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import API, PACE, STORAGE, World
+from conftest import PACE, STORAGE, World
 from hypothesis import given
 from hypothesis import strategies as st
 from terminal import AIRVID, environment
@@ -38,7 +38,7 @@ def facts(size: int) -> dict[str, object]:
 def made(world: World, clip: bytes, outcome: str = "completed") -> str:
     """A task that ended a moment ago, with this clip."""
     world.emulator.close()
-    world.emulator = Emulator(api=API, storage=STORAGE, pace=PACE, render=lambda _: clip)
+    world.emulator = Emulator(storage=STORAGE, pace=PACE, render=lambda _: clip)
     world.emulator.outcome = lambda _: outcome
     task = world.airvid("create", "fox", "-m", "wan-2.6").lines[0]
     world.clock.advance(100)

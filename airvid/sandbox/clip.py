@@ -18,7 +18,7 @@ from av.filter import Graph
 from av.filter.context import FilterContext
 from av.video.frame import VideoFrame
 
-from airvid.sandbox.order import ClipSpec
+from airvid.sandbox.messages import ClipSpec
 
 FRAMES_PER_SECOND = 24
 SAMPLES_PER_SECOND = 48_000
@@ -34,8 +34,6 @@ _X264 = {
     "flags": "+bitexact",
     "x264-params": "colormatrix=smpte170m",  # what libswscale makes of RGB; for HD players guess another
 }
-_SCALING = "flags=bilinear+accurate_rnd+bitexact"
-_GRADIENTS = ("linear", "circular", "spiral")
 _COARSE = 8  # the backdrop is drawn this much smaller: it is soft anyway, and far quicker so
 _ZOOM = 0.15  # how much closer a given picture comes in the course of its clip
 
@@ -94,30 +92,29 @@ def _backdrop(spec: ClipSpec) -> Graph:
     look = _digest(spec)
     width, height = max(2, spec.width // _COARSE), max(2, spec.height // _COARSE)
     hue, turn = look[0] / 256, 0.05 + look[1] / 1024
-    colours = [_colour(hue, 0.2), _colour(hue + turn, 0.5), _colour(hue - turn, 0.35)]
     arguments = {
         "size": f"{width}x{height}",
         "rate": str(FRAMES_PER_SECOND),
-        "nb_colors": str(len(colours)),
-        **{f"c{place}": colour for place, colour in enumerate(colours)},
+        "nb_colors": "3",
+        "c0": _colour(hue, 0.2),
+        "c1": _colour(hue + turn, 0.5),
+        "c2": _colour(hue - turn, 0.35),
         "x0": str(width * look[2] // 1024),
         "y0": str(height * look[3] // 1024),
         "x1": str(width - 1 - width * look[4] // 1024),
         "y1": str(height - 1 - height * look[5] // 1024),
         "speed": str(0.01 + look[6] / 10_000),
-        "type": _GRADIENTS[look[7] % len(_GRADIENTS)],
+        "type": ("linear", "circular", "spiral")[look[7] % 3],
     }
     cell = max(1, min(spec.width * 7 // (10 * _COLUMNS), spec.height // (2 * _ROWS)))
     left, top = (spec.width - cell * _COLUMNS) // 2, (spec.height - cell * _ROWS) // 2
-    depth = max(1, cell // 5)
     graph = Graph()
     return _chained(
         graph,
         graph.add("gradients", **arguments),
         ("format", "yuv420p"),
-        ("scale", f"{spec.width}:{spec.height}:{_SCALING}"),
-        *_word(cell, left + depth, top + depth, "black@0.4"),
-        *_word(cell, left, top, "white"),
+        ("scale", f"{spec.width}:{spec.height}:flags=bilinear+accurate_rnd+bitexact"),
+        *_word(cell, left, top, depth=max(1, cell // 5)),
         ("buffersink", ""),
     )
 
@@ -145,8 +142,7 @@ def _approach(spec: ClipSpec, picture: VideoFrame) -> Graph:
             f"zoom=1+{_ZOOM}*on/{frames}:x=(iw-iw/zoom)/2:y=(ih-ih/zoom)/2"
             f":d={frames}:s={spec.width}x{spec.height}:fps={FRAMES_PER_SECOND}",
         ),
-        *_word(cell, left + 1, top + 1, "black@0.4"),
-        *_word(cell, left, top, "white"),
+        *_word(cell, left, top, depth=1),
         ("buffersink", ""),
     )
     source.push(picture)
@@ -173,12 +169,13 @@ def _chained(graph: Graph, source: FilterContext, *steps: Step) -> Graph:
     return graph
 
 
-def _word(cell: int, left: int, top: int, colour: str) -> Iterator[Step]:
-    """The steps that paint the word, `cell` pixels to a dot, without any font."""
-    for row, dots in enumerate(_WORD):
-        for run in re.finditer("#+", dots):
-            x, y, width = left + cell * run.start(), top + cell * row, cell * len(run[0])
-            yield "drawbox", f"{x}:{y}:{width}:{cell}:{colour}:fill"
+def _word(cell: int, left: int, top: int, depth: int) -> Iterator[Step]:
+    """The steps that paint the word over its shadow, `cell` pixels to a dot, without any font."""
+    for away, colour in ((depth, "black@0.4"), (0, "white")):
+        for row, dots in enumerate(_WORD):
+            for run in re.finditer("#+", dots):
+                x, y, width = left + away + cell * run.start(), top + away + cell * row, cell * len(run[0])
+                yield "drawbox", f"{x}:{y}:{width}:{cell}:{colour}:fill"
 
 
 def _digest(spec: ClipSpec) -> bytes:
@@ -186,5 +183,4 @@ def _digest(spec: ClipSpec) -> bytes:
 
 
 def _colour(hue: float, lightness: float) -> str:
-    red, green, blue = (round(255 * part) for part in colorsys.hls_to_rgb(hue % 1, lightness, 0.6))
-    return f"0x{red:02x}{green:02x}{blue:02x}"
+    return "0x" + bytes(round(255 * part) for part in colorsys.hls_to_rgb(hue % 1, lightness, 0.6)).hex()

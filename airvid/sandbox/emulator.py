@@ -3,33 +3,33 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import math
 import re
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from email.utils import formatdate
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import parse_qs, urlsplit
 
-from airvid.sandbox import storage
 from airvid.sandbox.messages import (
-    Ending,
+    MODELS,
+    ClipSpec,
     Fault,
     Json,
     Refused,
     Request,
     Response,
-    finished,
     json_response,
+    read_order,
     refusal,
-    short_refusal,
 )
-from airvid.sandbox.models import MODELS
-from airvid.sandbox.order import ClipSpec, read_order
-from airvid.sandbox.state import Shelf, State, Task, stream
+from airvid.sandbox.state import State, Task, stream
 
-__all__ = ["ClipSpec", "Emulator", "Ending", "Fault", "Json", "Pace", "Request", "Response"]
+__all__ = ["ClipSpec", "Emulator", "Fault", "Pace", "Request", "Response"]
 
 Outcomes = Iterable[str] | Callable[[Json], str]
 """`completed` or `failed` for each task made, in order, then completed; or decided from the task's record."""
@@ -37,20 +37,18 @@ Outcomes = Iterable[str] | Callable[[Json], str]
 
 @dataclass(frozen=True)
 class Pace:
-    """How long a task takes, in seconds; frozen into each task when it is made."""
+    """How long a task takes, in seconds."""
 
     queued: float = 0.5
     processing: float = 3.5
 
-
-PACE = Pace()
 
 REMEMBERED = 10_000
 """Requests kept in the record, so that a server may run for weeks."""
 
 
 class Call(NamedTuple):
-    """A request to the API whose endpoint and key are known; the owner is the key's hash."""
+    """A request to the API whose endpoint and owner are known."""
 
     owner: str
     task_id: str
@@ -58,11 +56,17 @@ class Call(NamedTuple):
     now: float
 
 
+def _render(spec: ClipSpec) -> bytes:
+    from airvid.sandbox.clip import render  # PyAV takes a while to load, and most calls need no picture
+
+    return render(spec)
+
+
 class Emulator:
-    """One hosted API with its storage host: hand it a request and the time, take the response.
+    """One hosted API with its storage host.
 
     `path` is the file that its tasks live in, shared by all processes that name it (None: memory).
-    `api` and `storage` are the addresses of its two hosts, `keys` the keys it knows (None: any),
+    `storage` is the address of its second host, `keys` the keys it knows (None: any),
     `slots` the tasks a key may have at once, `outcomes` how they end, `render` what makes the clips.
     `requests` is the record of what was received, `faults` what is still to go wrong.
     """
@@ -71,24 +75,22 @@ class Emulator:
         self,
         *,
         path: Path | None = None,
-        api: str = "http://127.0.0.1:1",
         storage: str = "http://127.0.0.1:2",
-        pace: Pace = PACE,
+        pace: Pace = Pace(),
         slots: int = 4,
         keys: set[str] | None = None,
-        models: Sequence[Json] = MODELS,
         faults: Iterable[Fault] = (),
         outcomes: Outcomes = (),
-        render: Callable[[ClipSpec], bytes] | None = None,
+        render: Callable[[ClipSpec], bytes] = _render,
     ) -> None:
-        self.api, self.storage = api, storage
-        self.pace, self.slots, self.keys, self.models = pace, slots, keys, models
+        self.storage, self.pace, self.slots, self.keys = storage, pace, slots, keys
+        self.models: Sequence[Json] = MODELS
         self.faults = list(faults)
         self.requests: list[tuple[float, Request]] = []
-        self.outcome = outcomes if callable(outcomes) else _in_order(outcomes)
+        left = iter(() if callable(outcomes) else outcomes)
+        self.outcome = outcomes if callable(outcomes) else lambda _: next(left, "completed")
         self._render = render
         self._state = State(path)
-        self._shelf = Shelf(path.with_name(f"{path.name}-clips") if path else None)
         self._lock, self._rendering = threading.Lock(), threading.Lock()
 
     def close(self) -> None:
@@ -107,7 +109,7 @@ class Emulator:
 
     def _next_fault(self, request: Request) -> Fault | None:
         for place, fault in enumerate(self.faults):
-            if not fault.meets(request):
+            if not re.match(fault.on, request.call):
                 continue
             if fault.skip:
                 self.faults[place] = replace(fault, skip=fault.skip - 1)
@@ -124,19 +126,22 @@ class Emulator:
             response = self._clip(request, now) if request.storage else self._endpoint(request, now)
         except Refused as refused:
             response = refused.response
-        return finished(response, request.method, now)
+        headers = {"Date": formatdate(now, usegmt=True), "X-Request-ID": f"req_{uuid.uuid4().hex}", **response.headers}
+        if response.chunks is None:
+            headers["Content-Length"] = str(len(response.body))
+        return replace(response, headers=headers, body=b"" if request.method == "HEAD" else response.body)
 
     def _endpoint(self, request: Request, now: float) -> Response:
-        """The API itself: find the endpoint, know the key, run it."""
-        method = "GET" if request.method == "HEAD" else request.method
-        here = [(verb, run, match) for verb, path, run in _ROUTES if (match := path.fullmatch(request.route))]
-        if not here:
-            raise Refused(short_refusal(404, f"Not found: {request.method} {request.route}"))
-        for verb, run, match in here:
-            if verb == method:
-                owner = self._owner(request, optional=run is Emulator._models)
-                return run(self, Call(owner, match.groupdict().get("id", ""), request.body, now))
-        raise Refused(short_refusal(405, "Method not allowed", Allow=", ".join(verb for verb, _, _ in here)))
+        for path, verbs in _ROUTES.items():
+            if not (match := re.fullmatch(path, request.route)):
+                continue
+            run = verbs.get("GET" if request.method == "HEAD" else request.method)
+            if run is None:
+                raise Refused(json_response(405, {"error": "Method not allowed"}, Allow=", ".join(verbs)))
+            owner = self._owner(request, optional=run is Emulator._models)
+            answer = run(self, Call(owner, match[match.lastindex or 0], request.body, now))
+            return answer if isinstance(answer, Response) else json_response(200, answer)
+        raise Refused(json_response(404, {"error": f"Not found: {request.method} {request.route}"}))
 
     def _owner(self, request: Request, *, optional: bool) -> str:
         """Who is calling: the key's hash, for keys are not for keeping."""
@@ -145,20 +150,17 @@ class Emulator:
             return ""
         scheme, _, key = (header or "").partition(" ")
         if scheme.lower() != "bearer" or not key:
-            raise Refused(short_refusal(401, "Missing API key: send 'Authorization: Bearer sk-air-…'"))
+            raise Refused(json_response(401, {"error": "Missing API key: send 'Authorization: Bearer sk-air-…'"}))
         if key != "".join(key.split()) or (self.keys is not None and key not in self.keys):
             raise Refused(refusal(401, "Invalid API key.", "invalid_api_key"))
         return hashlib.sha256(key.encode()).hexdigest()
 
-    def _models(self, call: Call) -> Response:
-        models = [{**model, "created": int(call.now)} for model in self.models]
-        return json_response(200, {"object": "list", "data": models})
+    def _models(self, call: Call) -> Json:
+        return {"object": "list", "data": [{**model, "created": int(call.now)} for model in self.models]}
 
-    def _create(self, call: Call) -> Response:
-        order = read_order(call.body, self.models)
-        self._check_picture(order.spec)
-        for task_id in self._state.forget(call.now):
-            self._shelf.drop(task_id)
+    def _create(self, call: Call) -> Json:
+        record, spec = read_order(call.body, self.models)
+        self._check_picture(spec)
         with self._state.writing():
             free = self._state.busy_until(call.owner, call.now, self.slots)
             if free is not None:
@@ -167,16 +169,15 @@ class Emulator:
                 raise Refused(refusal(429, message, "concurrency_limit", Retry_After=wait))
             starts = call.now + self.pace.queued
             ends = starts + self.pace.processing
-            outcome = self.outcome(order.record)
-            task = Task(str(uuid.uuid4()), call.owner, call.now, starts, ends, outcome, order.record)
-            self._state.add(task, order.spec)
+            task = Task(str(uuid.uuid4()), call.owner, call.now, starts, ends, self.outcome(record), record)
+            self._state.add(task, spec)
         shown = ("task_id", "status", "model", "created", "expires_at", "progress", "cost_cents")
         view = self._view(task, call.now)
-        return json_response(200, {key: view[key] for key in shown})
+        return {key: view[key] for key in shown}
 
     def _check_picture(self, spec: ClipSpec) -> None:
         """Refuse a picture that could not be rendered, before there is a task that would have to fail."""
-        if spec.image is None or self._render is not None:
+        if spec.image is None or self._render is not _render:
             return
         from airvid.sandbox.clip import read_picture
 
@@ -185,21 +186,20 @@ class Emulator:
         except ValueError as error:
             raise Refused(refusal(400, str(error), "invalid_image", "input_images")) from None
 
-    def _list(self, call: Call) -> Response:
-        tasks = [self._view(task, call.now) for task in self._state.tasks(call.owner, call.now)]
-        return json_response(200, {"data": tasks})
+    def _list(self, call: Call) -> Json:
+        return {"data": [self._view(task, call.now) for task in self._state.tasks(call.owner, call.now)]}
 
-    def _get(self, call: Call) -> Response:
-        return json_response(200, self._view(self._task(call), call.now))
+    def _get(self, call: Call) -> Json:
+        return self._view(self._task(call), call.now)
 
     def _stream(self, call: Call) -> Response:
         task = self._task(call)
         headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
         return Response(200, headers, chunks=stream(task, call.now, self._result_url(task)))
 
-    def _delete(self, call: Call) -> Response:
+    def _delete(self, call: Call) -> Json:
         self._state.unlist(call.task_id, call.owner)
-        return json_response(200, {"deleted": True})
+        return {"deleted": True}
 
     def _task(self, call: Call) -> Task:
         task = self._state.task(call.task_id, call.now, call.owner)
@@ -211,43 +211,85 @@ class Emulator:
         return task.view(now, self._result_url(task))
 
     def _result_url(self, task: Task) -> str:
-        return storage.link(self.storage, self._state.secret, task.id, task.expires_at)
+        signature = _sign(self._state.secret, task.id, task.expires_at)
+        return f"{self.storage}/clips/{task.id}.mp4?expires={task.expires_at}&signature={signature}"
 
     def _clip(self, request: Request, now: float) -> Response:
-        """The storage host."""
-        task_id = storage.admit(request, self._state.secret, now)
-        task = self._state.task(task_id, now)
+        """What the storage host answers, as an S3-style store does."""
+        if request.method not in ("GET", "HEAD"):
+            raise _denied(405, "MethodNotAllowed", "The specified method is not allowed against this resource.")
+        if "authorization" in request.headers:
+            raise _denied(400, "InvalidArgument", "Only one auth mechanism allowed.")
+        path = re.fullmatch(r"/clips/([0-9a-f-]+)\.mp4", request.route)
+        if path is None:
+            raise _denied(404, "NoSuchKey", "The specified key does not exist.")
+        query = parse_qs(urlsplit(request.path).query)
+        expires, signature = query.get("expires", [""])[0], query.get("signature", [""])[0]
+        if not re.fullmatch("[0-9]{1,12}", expires):
+            raise _denied(403, "AccessDenied", "Access denied.")
+        if not hmac.compare_digest(signature.encode(), _sign(self._state.secret, path[1], int(expires)).encode()):
+            raise _denied(403, "SignatureDoesNotMatch", "The signature does not match.")
+        if now >= int(expires):
+            raise _denied(403, "AccessDenied", "Request has expired.")
+        task = self._state.task(path[1], now)
         if task is None or task.status(now) != "completed":
-            raise storage.denied(404, "NoSuchKey", "The specified key does not exist.")
-        return storage.serve(self._rendered(task_id), request, task.ends)
+            raise _denied(404, "NoSuchKey", "The specified key does not exist.")
+        return _served(self._rendered(task.id), request, task.ends)
 
     def _rendered(self, task_id: str) -> bytes:
         with self._rendering:  # else two downloads of one clip would both render it
-            clip = self._shelf.get(task_id)
+            clip = self._state.clip(task_id)
             if clip is None:
-                clip = self._renderer()(self._state.spec(task_id))
-                self._shelf.put(task_id, clip)
+                clip = self._render(self._state.spec(task_id))
+                self._state.keep(task_id, clip)
             return clip
 
-    def _renderer(self) -> Callable[[ClipSpec], bytes]:
-        if self._render is not None:
-            return self._render
-        from airvid.sandbox.clip import render  # PyAV takes a while to load, and most calls need no picture
 
-        return render
+def _sign(secret: bytes, task_id: str, expires: int) -> str:
+    return hmac.new(secret, f"{task_id}:{expires}".encode(), hashlib.sha256).hexdigest()
 
 
-def _in_order(outcomes: Iterable[str]) -> Callable[[Json], str]:
-    left = iter(outcomes)
-    return lambda _: next(left, "completed")
+def _denied(status: int, code: str, message: str) -> Refused:
+    error = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
+    body = f'<?xml version="1.0" encoding="UTF-8"?>\n{error}'.encode()
+    return Refused(Response(status, {"Content-Type": "application/xml"}, body))
 
 
-_TASK = r"/v1/video/tasks/(?P<id>[^/]+)"
-_ROUTES: tuple[tuple[str, re.Pattern[str], Callable[[Emulator, Call], Response]], ...] = (
-    ("GET", re.compile("/v1/models"), Emulator._models),
-    ("POST", re.compile("/v1/video/generations"), Emulator._create),
-    ("GET", re.compile("/v1/video/tasks"), Emulator._list),
-    ("GET", re.compile(_TASK), Emulator._get),
-    ("DELETE", re.compile(_TASK), Emulator._delete),
-    ("GET", re.compile(_TASK + "/stream"), Emulator._stream),
-)
+def _served(clip: bytes, request: Request, modified: float) -> Response:
+    size, etag = len(clip), f'"{hashlib.sha256(clip).hexdigest()}"'
+    headers = {
+        "Content-Type": "video/mp4",
+        "Accept-Ranges": "bytes",
+        "ETag": etag,
+        "Last-Modified": formatdate(modified, usegmt=True),
+    }
+    condition = request.headers.get("if-range")
+    is_same = condition in (None, etag, headers["Last-Modified"])
+    span = _span(request.headers.get("range", "") if is_same else "", size)
+    if span is None:
+        return Response(200, headers, clip)
+    if not span:
+        return Response(416, {"Content-Range": f"bytes */{size}"})
+    headers["Content-Range"] = f"bytes {span.start}-{span.stop - 1}/{size}"
+    return Response(206, headers, clip[span.start : span.stop])
+
+
+def _span(header: str, size: int) -> range | None:
+    """The one range asked for, empty outside the file; None where the header is to be ignored."""
+    asked = re.fullmatch(r"bytes=([0-9]{0,18})-([0-9]{0,18})", header.strip())
+    first, last = asked.groups() if asked else ("", "")
+    if not first:
+        return range(max(0, size - int(last)), size) if last else None
+    if last and int(last) < int(first):
+        return None
+    return range(int(first), min(int(last) + 1, size) if last else size)
+
+
+_TASK = "/v1/video/tasks/([^/]+)"
+_ROUTES: dict[str, dict[str, Callable[[Emulator, Call], Json | Response]]] = {
+    "/v1/models": {"GET": Emulator._models},
+    "/v1/video/generations": {"POST": Emulator._create},
+    "/v1/video/tasks": {"GET": Emulator._list},
+    _TASK: {"GET": Emulator._get, "DELETE": Emulator._delete},
+    _TASK + "/stream": {"GET": Emulator._stream},
+}

@@ -1,9 +1,8 @@
-"""The emulator's memory: tasks in SQLite, their condition computed from when they were born."""
+"""The emulator's memory: tasks and clips in SQLite."""
 
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import sqlite3
 import threading
@@ -14,10 +13,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from airvid.sandbox.messages import Chunk, Json
-from airvid.sandbox.order import ClipSpec
+from airvid.sandbox.messages import Chunk, ClipSpec, Json
 
 DAY = 86_400
+KEPT = 2 * DAY
 LISTED = 100
 FAILURE = "The provider could not make this clip."
 # Of a stream: per cent between two events, and seconds of quiet before a comment is sent.
@@ -30,6 +29,7 @@ CREATE TABLE IF NOT EXISTS tasks (
     starts REAL NOT NULL, ends REAL NOT NULL, outcome TEXT NOT NULL, record TEXT NOT NULL,
     listed INTEGER NOT NULL DEFAULT 1, spec TEXT NOT NULL, image BLOB
 );
+CREATE TABLE IF NOT EXISTS clips (id TEXT PRIMARY KEY, clip BLOB NOT NULL);
 """
 _FIELDS = "id, owner, born, starts, ends, outcome, record"
 
@@ -48,7 +48,7 @@ class Task:
 
     @property
     def expires_at(self) -> int:
-        """When the task and its result expire."""
+        """When it expires, with its clip."""
         return int(self.born) + DAY
 
     def status(self, now: float) -> str:
@@ -94,127 +94,77 @@ class State:
         self._lock = threading.RLock()
         self.close = weakref.finalize(self, self._base.close)
         self._base.execute("PRAGMA synchronous = OFF")  # a power cut may take tasks that cost nothing
-        with self.writing() as base:
-            for statement in filter(str.strip, _SCHEMA.split(";")):
-                base.execute(statement)
-            row = base.execute("SELECT value FROM secret").fetchone()
-            self.secret: bytes = row[0] if row else secrets.token_bytes(32)
-            if row is None:
-                base.execute("INSERT INTO secret VALUES (?)", (self.secret,))
+        self._base.executescript(_SCHEMA)
+        self._run("INSERT INTO secret SELECT ? WHERE NOT EXISTS (SELECT * FROM secret)", secrets.token_bytes(32))
+        self.secret: bytes = self._run("SELECT value FROM secret")[0][0]
 
     @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
+    def writing(self) -> Iterator[None]:
         """A transaction that no other thread or process can come between; an exception undoes it."""
         with self._lock:
             self._base.execute("BEGIN IMMEDIATE")
             with self._base:
-                yield self._base
+                yield
 
     def busy_until(self, owner: str, now: float, slots: int) -> float | None:
         """When the key will have a free slot; None where it has one. Within `writing` it stays true."""
         # Unlisted tasks count, too: deleting the history entry of a running task frees no slot.
-        rows = self._rows(
-            "SELECT min(ends, born + ?) AS until FROM tasks WHERE owner = ? AND until > ? ORDER BY until",
-            (DAY, owner, now),
+        rows = self._run(
+            "SELECT min(ends, born + ?) AS until FROM tasks WHERE owner = ? AND until > ? "
+            "ORDER BY until DESC LIMIT 1 OFFSET ?",
+            *(DAY, owner, now, slots - 1),
         )
-        return rows[len(rows) - slots][0] if len(rows) >= slots else None
+        return rows[0][0] if rows else None
 
     def add(self, task: Task, spec: ClipSpec) -> None:
-        """Take a task in; within `writing`."""
-        self._base.execute(
+        """Take a task in, and drop those that nobody can see any more; within `writing`."""
+        self._run("DELETE FROM tasks WHERE born <= ?", task.born - KEPT)
+        self._run("DELETE FROM clips WHERE id NOT IN (SELECT id FROM tasks)")
+        self._run(
             f"INSERT INTO tasks ({_FIELDS}, spec, image) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                *(task.id, task.owner, task.born, task.starts, task.ends, task.outcome),
-                json.dumps(task.record),
-                json.dumps(asdict(replace(spec, image=None))),
-                spec.image,
-            ),
+            *(task.id, task.owner, task.born, task.starts, task.ends, task.outcome),
+            json.dumps(task.record),
+            json.dumps(asdict(replace(spec, image=None))),
+            spec.image,
         )
 
     def task(self, task_id: str, now: float, owner: str | None = None) -> Task | None:
-        """The task; with an owner only what that key may see. Two days after its birth it is gone."""
-        rows = self._rows(
-            f"SELECT {_FIELDS} FROM tasks WHERE id = ? AND born > ? AND (? IS NULL OR owner = ? AND listed)",
-            (task_id, now - 2 * DAY, owner, owner),
-        )
-        return _task(rows[0]) if rows else None
+        """The task; with an owner only what that key may see."""
+        found = self._tasks(now, "id = ? AND (? IS NULL OR owner = ? AND listed)", task_id, owner, owner)
+        return found[0] if found else None
 
     def tasks(self, owner: str, now: float) -> list[Task]:
         """A key's newest tasks, the newest first."""
-        rows = self._rows(
-            f"SELECT {_FIELDS} FROM tasks WHERE owner = ? AND listed AND born > ? "
-            "ORDER BY born DESC, number DESC LIMIT ?",
-            (owner, now - 2 * DAY, LISTED),
-        )
-        return [_task(row) for row in rows]
+        return self._tasks(now, "owner = ? AND listed ORDER BY born DESC, number DESC LIMIT ?", owner, LISTED)
 
     def spec(self, task_id: str) -> ClipSpec:
         """What to render for a task that exists."""
-        spec, image = self._rows("SELECT spec, image FROM tasks WHERE id = ?", (task_id,))[0]
+        spec, image = self._run("SELECT spec, image FROM tasks WHERE id = ?", task_id)[0]
         return replace(ClipSpec(**json.loads(spec)), image=image)
 
     def unlist(self, task_id: str, owner: str) -> None:
-        """Remove a task from its owner's history; its clip and its slot are not touched."""
-        with self.writing() as base:
-            base.execute("UPDATE tasks SET listed = 0 WHERE id = ? AND owner = ?", (task_id, owner))
+        """Remove a task from its owner's history."""
+        self._run("UPDATE tasks SET listed = 0 WHERE id = ? AND owner = ?", task_id, owner)
 
-    def forget(self, now: float) -> list[str]:
-        """Drop the tasks that nobody can see any more; the ids of those dropped."""
-        with self.writing() as base:
-            gone = (now - 2 * DAY,)
-            rows = base.execute("SELECT id FROM tasks WHERE born <= ?", gone).fetchall()
-            base.execute("DELETE FROM tasks WHERE born <= ?", gone)
-        return [row[0] for row in rows]
-
-    def _rows(self, query: str, values: tuple[Any, ...]) -> list[Any]:
-        with self._lock:
-            return self._base.execute(query, values).fetchall()
-
-
-def _task(row: tuple[Any, ...]) -> Task:
-    task_id, owner, born, starts, ends, outcome, record = row
-    return Task(task_id, owner, born, starts, ends, outcome, json.loads(record))
-
-
-class Shelf:
-    """Rendered clips: files in a folder that processes share, else in memory."""
-
-    def __init__(self, folder: Path | None) -> None:
-        self._folder = folder
-        self._clips: dict[str, bytes] = {}
-
-    def get(self, task_id: str) -> bytes | None:
+    def clip(self, task_id: str) -> bytes | None:
         """The task's clip, if it was rendered."""
-        if self._folder is None:
-            return self._clips.get(task_id)
-        try:
-            return (self._folder / f"{task_id}.mp4").read_bytes()
-        except FileNotFoundError:
-            return None
+        return next((row[0] for row in self._run("SELECT clip FROM clips WHERE id = ?", task_id)), None)
 
-    def put(self, task_id: str, clip: bytes) -> None:
-        """Keep a clip; a file appears whole or not at all."""
-        if self._folder is None:
-            self._clips[task_id] = clip
-            return
-        self._folder.mkdir(parents=True, exist_ok=True)
-        beside = self._folder / f"{task_id}.{os.getpid()}.part"
-        beside.write_bytes(clip)
-        try:
-            beside.replace(self._folder / f"{task_id}.mp4")
-        except PermissionError:  # Windows, where another process is reading the same clip from there
-            beside.unlink()
+    def keep(self, task_id: str, clip: bytes) -> None:
+        """Take a clip in."""
+        self._run("REPLACE INTO clips VALUES (?, ?)", task_id, clip)
 
-    def drop(self, task_id: str) -> None:
-        """Forget a clip."""
-        if self._folder is None:
-            self._clips.pop(task_id, None)
-        else:
-            (self._folder / f"{task_id}.mp4").unlink(missing_ok=True)
+    def _tasks(self, now: float, condition: str, *values: Any) -> list[Task]:
+        rows = self._run(f"SELECT {_FIELDS} FROM tasks WHERE born > ? AND {condition}", now - KEPT, *values)
+        return [replace(Task(*row), record=json.loads(row[-1])) for row in rows]
+
+    def _run(self, statement: str, *values: Any) -> list[Any]:
+        with self._lock:
+            return self._base.execute(statement, values).fetchall()
 
 
 def stream(task: Task, now: float, result_url: str) -> list[Chunk]:
-    """The events of a task from now to its end, with keep-alives where nothing else happens."""
+    """A task's events from now to its end, with keep-alives between them."""
     sent, last = [], now
     for due, chunk in _events(task, now, result_url):
         while due - last > KEEPALIVE:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from airvid.sandbox.models import MODELS
+from airvid.sandbox.messages import MODELS
 
 from . import journal, process, servers
 from .rows import Line, Sides, Skipped, Theme, at_most, times
