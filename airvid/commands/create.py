@@ -13,9 +13,10 @@ from pathlib import Path
 
 from airvid import clock
 from airvid.api import Listing
-from airvid.commands import finish, outcome, plan, preview
+from airvid.commands import finish, plan, preview
+from airvid.commands.finish import Clips
 from airvid.commands.plan import Options, Plan
-from airvid.errors import AirvidError, LimitedError, UnavailableError, UnknownFateError, WaitTimeoutError, settle
+from airvid.errors import AirvidError, LimitedError, UnavailableError, UnknownFateError, settle
 from airvid.progress import Progress, Row
 from airvid.session import Session
 from airvid.submit import UNKNOWN_FATE_HINT, Submitter
@@ -40,9 +41,9 @@ async def run(session: Session, options: Options) -> None:
         budgets=plan.budgets(session),
     )
     left = None if checked.timeout is None else max(0.0, checked.timeout - (clock.elapsed() - began))
-    clips = _Run(session, options, checked, entries, left)
+    clips = _Run(session, options, checked, entries)
     try:
-        await clips.play(listing)
+        await clips.play(listing, left)
     except asyncio.CancelledError:
         clips.tell_how_to_go_on()
         raise
@@ -50,20 +51,15 @@ async def run(session: Session, options: Options) -> None:
         clips.close()
 
 
-class _Run:
+class _Run(Clips):
     """The clips of one create, from POST to file."""
 
-    def __init__(
-        self, session: Session, options: Options, plan: Plan, entries: list[Entry], seconds: float | None
-    ) -> None:
-        self._session = session
+    def __init__(self, session: Session, options: Options, plan: Plan, entries: list[Entry]) -> None:
+        seen = [Sighting(None, entry) for entry in entries]
+        super().__init__(session, plan.name, seen, force=bool(options.force), opens=bool(options.open))
         self._options = options
         self._plan = plan
         self._entries = entries
-        self._seconds = seconds
-        self._tasks: dict[int, Task] = {}
-        self._outcomes: dict[int, AirvidError | None] = {}
-        self._shown: dict[int, Path] = {}
         self._submitting: Row | None = None
         is_for_preview_alone = options.preview and plan.name is None
         self._folder = tempfile.TemporaryDirectory(prefix="airvid-") if is_for_preview_alone else None
@@ -76,119 +72,92 @@ class _Run:
             waits=self._show_waiting,
         )
 
-    async def play(self, listing: Listing | None) -> None:
+    async def play(self, listing: Listing | None, seconds: float | None) -> None:
         """Submit one after the other, follow side by side. Raises: what the clips came to."""
         if listing:
             self._submitter.learn(listing)
         try:
-            async with asyncio.timeout(self._seconds if self._options.wait else None):
-                with self._session.progress(len(self._entries)) as progress:
+            async with asyncio.timeout(seconds if self._options.wait else None):
+                with self._session.progress(len(self._seen)) as progress:
                     async with asyncio.TaskGroup() as group:
                         await self._submit_all(group, progress)
         except TimeoutError:
-            for index in range(len(self._entries)):
-                if index not in self._outcomes:
-                    self._outcomes[index] = self._timed_out(index)
+            for n in self._left():
+                self._outcomes[n] = self._timed_out(n)
         await self._show_previews()
         settle(self._outcomes.values())
 
     async def _submit_all(self, group: asyncio.TaskGroup, progress: Progress) -> None:
-        for index, entry in enumerate(self._entries):
-            row = progress.row("clip" if len(self._entries) == 1 else f"clip {index + 1}")
+        for n, entry in enumerate(self._entries, 1):
+            row = progress.row("clip" if len(self._entries) == 1 else f"clip {n}")
             row.phase("submitting")
             self._submitting = row
             try:
-                self._tasks[index], self._entries[index] = await self._submitter.submit(entry, self._plan.body)
+                seen = self._seen[n] = Sighting(*await self._submitter.submit(entry, self._plan.body))
             except AirvidError as error:
                 row.drop()
-                self._outcomes[index] = error
-                self._give_up_after(index)  # what refused this one will not take the next
+                self._outcomes[n] = error
+                self._give_up(error)  # what refused this one will not take the next
                 return
-            seen = Sighting(self._tasks[index], self._entries[index])
             if self._options.wait:
-                self._session.out.note(f"task {seen.task_id} submitted, {self._price(seen)}")
-                finish.begin_row(self._session, row, seen)
-                group.create_task(self._finish(index, row))
+                cents = seen.cost_cents
+                price = "its price is unknown" if cents is None else f"estimated at {money(cents)}"
+                self._session.out.note(f"task {seen.task_id} submitted, {price}")
+                self._begin(n, row)
+                group.create_task(self._finish(n, row, is_fresh=True, is_ours=True))
                 continue
             row.drop()
             try:
                 self._session.out.submitted(seen)
-                self._outcomes[index] = None
+                self._outcomes[n] = None
             except AirvidError as error:
                 error.task_id = seen.task_id
-                self._outcomes[index] = error
+                self._outcomes[n] = error
 
     def _show_waiting(self) -> None:
         if self._submitting:
             self._submitting.phase("waiting")
 
-    def _give_up_after(self, index: int) -> None:
-        left = range(index + 1, len(self._entries))
+    def _give_up(self, error: AirvidError) -> None:
+        left = [n for n in self._left() if not self._seen[n].task]
         self._tell_unsubmitted(len(left))
-        for each in left:
+        for n in left:
             # The same exit code, for it is the same reason; but this one was never sent.
-            told = copy.copy(self._outcomes[index])
-            assert told
-            told.message, told.request_id = f"not submitted, as the one before could not be: {told.message}", None
-            self._outcomes[each] = told
+            told = copy.copy(error)
+            told.message, told.request_id = f"not submitted, as the one before could not be: {error.message}", None
+            self._outcomes[n] = told
 
-    def _price(self, seen: Sighting) -> str:
-        cents = seen.cost_cents
-        return f"estimated at {money(cents)}" if cents is not None else "its price is unknown"
-
-    async def _finish(self, index: int, row: Row) -> None:
-        """Follow one task to its end, and save it. One clip's failure never stops the others."""
-        session, task, entry, began = self._session, self._tasks[index], self._entries[index], clock.elapsed()
-        seen = Sighting(task, entry)
-        try:
-            task = await finish.follow_to_end(
-                session,
-                task,
-                row,
-                is_fresh=True,
-                was_seen=True,
-                changed=lambda task: self._tasks.update({index: task}),
-            )
-            seen = Sighting(task, entry)
-            error = outcome.verdict(session, task)
-            if error is None and self._plan.name is not None:
-                seen = await finish.save(
-                    session,
-                    task,
-                    row,
-                    self._plan.name,
-                    entry=entry,
-                    force=bool(self._options.force),
-                    fields=self._plan.fields(index + 1, task.task_id),
-                )
-                self._shown[index] = Path(str(seen.output))
-            elif error is None and self._folder:
-                path = Path(self._folder.name, f"{short_id(task.task_id)}.mp4")
-                await finish.fetch(session, task, path, row, force=False)
-                self._shown[index] = path
-        except (AirvidError, OSError) as raised:
-            error = outcome.as_told(raised)
-            error.task_id = error.task_id or task.task_id
-            error.hint = error.hint or self._how_to_go_on(index, task.task_id)
-        row.end(finish.last_word(seen, clock.elapsed() - began), is_good=error is None)
-        name = self._plan.name
-        if name is None or name.template is not None:
-            error = finish.tell(lambda: session.out.finished(seen, wants_file=name is not None), task.task_id, error)
-        self._outcomes[index] = error
-        if self._options.open and seen.output:
-            finish.open_clip(session, seen.output)
+    async def _save(self, n: int, task: Task, row: Row) -> Sighting:
+        seen = await super()._save(n, task, row)
+        if self._folder:
+            path = Path(self._folder.name, f"{short_id(task.task_id)}.mp4")
+            await finish.fetch(self._session, task, path, row, force=False)
+            self._seen[n] = seen._replace(output=str(path))
+        return seen
 
     async def _show_previews(self) -> None:
         """Once no bar is live any more. A clip that cannot be shown is made all the same."""
-        for _, path in sorted(self._shown.items() if self._options.preview else ()):
+        for seen in self._seen.values() if self._options.preview else ():
             try:
-                await preview.show(self._session, path)
+                if seen.output:
+                    await preview.show(self._session, Path(seen.output))
             except AirvidError as error:
                 self._session.out.warn(f"no preview: {error.message}")
 
-    def _timed_out(self, index: int) -> AirvidError:
+    def _fields(self, n: int, task: Task) -> dict[str, str]:
+        return self._plan.fields(n, task.task_id)
+
+    def _tell(self, seen: Sighting, *, wants_file: bool) -> None:
+        self._session.out.finished(seen, wants_file=wants_file)
+
+    def _where(self, n: int) -> str | None:
+        if self._name is None or self._name.template is None:
+            return self._name and "-"
+        return str(self._plan.path(n)) if self._name.is_known else self._options.output
+
+    def _timed_out(self, n: int) -> AirvidError:
         """What --timeout means for one clip: the task goes on, nobody knows, or there is none."""
-        entry, task = self._entry(index), self._tasks.get(index)
+        entry = self._known(n)
         if entry.fate in ("sent", "unknown"):
             return UnknownFateError(
                 "the time was up before it was known whether a task was made", hint=UNKNOWN_FATE_HINT
@@ -198,37 +167,26 @@ class _Run:
             if isinstance(trouble, UnavailableError):
                 return UnavailableError(f"the time was up before a task could be made: {trouble.message}")
             return LimitedError("the time was up before a task could be made")
-        self._session.out.finished(Sighting(task, entry), wants_file=False)
-        return WaitTimeoutError(
-            f"the time was up; the task goes on ({task.status if task else entry.state})",
-            task_id=entry.task_id,
-            hint=self._how_to_go_on(index, entry.task_id),
-        )
+        self._tell(self._seen[n], wants_file=False)
+        return super()._timed_out(n)
 
-    def _entry(self, index: int) -> Entry:
+    def _known(self, n: int) -> Entry:
         """What is known of a clip: what we were told goes before what the journal could take."""
-        if index in self._tasks:
-            return self._entries[index]
-        return self._session.journal.entry(self._entries[index].id) or self._entries[index]
-
-    def _how_to_go_on(self, index: int, task_id: str) -> str:
-        """The one command that goes on from here, with the same file."""
-        name = self._plan.name
-        if name is None or name.template is None:
-            where = None if name is None else "-"
-        else:
-            where = str(self._plan.path(index + 1)) if name.is_known else self._options.output
-        return self._session.command("watch", task_id, *(["-o", where] if where else []))
+        seen, entry = self._seen[n], self._entries[n - 1]
+        if not seen.task:
+            seen = self._seen[n] = Sighting(None, self._session.journal.entry(entry.id) or entry)
+        return seen.entry or entry
 
     def tell_how_to_go_on(self) -> None:
         """After an interruption: the one command for each clip that goes on without us."""
-        for index in range(len(self._entries)):
-            entry = self._entry(index)
+        fates = []
+        for n in self._seen:
+            entry = self._known(n)
+            fates.append(entry.fate)
             if entry.fate in ("sent", "unknown"):
                 self._session.out.warn(f"whether a task was made is unknown; {UNKNOWN_FATE_HINT}")
-            elif entry.task_id and index not in self._outcomes and self._options.wait:
-                self._session.out.note(f"the task goes on; to pick it up: {self._how_to_go_on(index, entry.task_id)}")
-        fates = [self._entry(index).fate for index in range(len(self._entries))]
+            elif entry.task_id and n not in self._outcomes and self._options.wait:
+                self._session.out.note(f"the task goes on; to pick it up: {self._how_to_go_on(n)}")
         self._tell_unsubmitted(fates.count("intended") + fates.count("waiting"))
 
     def _tell_unsubmitted(self, count: int) -> None:
