@@ -8,13 +8,14 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from airvid.errors import AirvidError, FileError, UsageError
-from airvid.models import Model
+from airvid.models import Caps, Model
 from airvid.tasks import MODES
 
 # Keys of the body that have an option of their own: set there, they are checked and priced.
@@ -31,18 +32,27 @@ _OWN_OPTIONS = {
 _SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"BM", b"II*\0", b"MM\0*")
 
 
-@dataclass(frozen=True)
+@contextmanager
+def collected(complaints: list[AirvidError]) -> Iterator[None]:
+    """What is raised within is one complaint more."""
+    try:
+        yield
+    except AirvidError as error:
+        complaints.append(error)
+
+
+@dataclass
 class Wish:
     """What the user asked for; None where nothing was said."""
 
-    prompt: str
+    prompt: str | None = None
     model: str | None = None
     mode: str | None = None
     duration: int | None = None
     aspect_ratio: str | None = None
     quality: str | None = None
     image: str | None = None
-    references: tuple[str, ...] = ()
+    reference: Sequence[str] = ()
     seed: int | None = None
     sound: bool | None = None
     extra: dict[str, Any] = field(default_factory=dict)
@@ -50,11 +60,11 @@ class Wish:
     @property
     def effective_mode(self) -> str:
         """The mode that follows from the options (contract 5.2)."""
-        return self.mode or ("image" if self.image is not None else "reference" if self.references else "text")
+        return self.mode or ("image" if self.image is not None else "reference" if self.reference else "text")
 
     @property
-    def images(self) -> tuple[str, ...]:
-        return (self.image,) if self.image is not None else self.references
+    def images(self) -> Sequence[str]:
+        return (self.image,) if self.image is not None else self.reference
 
     @property
     def effective_seed(self) -> object:
@@ -63,6 +73,14 @@ class Wish:
     def seconds(self, model: Model) -> float | None:
         """The clip's length: as asked, else the model's minimum, which is what the server takes."""
         return self.duration if self.duration is not None else model.caps.min_seconds
+
+    def values(self, caps: Caps) -> list[tuple[str, str | None, tuple[str, ...]]]:
+        """What was asked of the caps that name their values: its key in the body, the value, and those allowed."""
+        return [
+            ("mode", self.effective_mode, caps.modes),
+            ("aspect_ratio", self.aspect_ratio, caps.aspect_ratios),
+            ("quality", self.quality, caps.qualities),
+        ]
 
 
 def parse_extra(pairs: Iterable[str], *, has_seed: bool, has_sound: bool) -> tuple[dict[str, Any], list[AirvidError]]:
@@ -120,35 +138,29 @@ def complaints_of(wish: Wish) -> list[AirvidError]:
             complaints.append(UsageError(f"{what} is not valid UTF-8 text"))
     if wish.duration is not None and wish.duration < 1:
         complaints.append(UsageError(f"--duration {wish.duration}: at least 1 second"))
-    complaints += _mode_complaints(wish)
+    with collected(complaints):
+        _check_mode(wish)
     for image in wish.images:
-        try:
+        with collected(complaints):
             check_image(image)
-        except AirvidError as error:
-            complaints.append(error)
     return complaints
 
 
-def _mode_complaints(wish: Wish) -> list[AirvidError]:
+def _check_mode(wish: Wish) -> None:
+    """Raises: UsageError where mode and pictures contradict each other."""
     mode = wish.mode
-    if wish.image is not None and wish.references:
-        return [
-            UsageError(
-                "--image and --reference contradict each other: a clip begins with a picture, or takes its "
-                "style from some"
-            )
-        ]
-    if mode is None:
-        return []
-    if mode not in MODES:
-        return [UsageError(f"--mode {mode!r} is not one of {', '.join(MODES)}")]
+    if wish.image is not None and wish.reference:
+        raise UsageError(
+            "--image and --reference contradict each other: a clip begins with a picture, or takes its style from some"
+        )
+    if mode not in (None, *MODES):
+        raise UsageError(f"--mode {mode!r} is not one of {', '.join(MODES)}")
     if mode == "image" and wish.image is None:
-        return [UsageError("--mode image needs --image")]
-    if mode == "reference" and not wish.references:
-        return [UsageError("--mode reference needs --reference")]
+        raise UsageError("--mode image needs --image")
+    if mode == "reference" and not wish.reference:
+        raise UsageError("--mode reference needs --reference")
     if mode == "text" and wish.images:
-        return [UsageError("--mode text contradicts --image and --reference")]
-    return []
+        raise UsageError("--mode text contradicts --image and --reference")
 
 
 def is_url(image: str) -> bool:
@@ -181,24 +193,20 @@ def _is_image(head: bytes) -> bool:
 
 def model_complaints(wish: Wish, model: Model) -> list[AirvidError]:
     """What the model's caps do not allow, each with what they do. A cap that is missing allows everything."""
-    caps = model.caps
-    found = []
-    for option, value, allowed in (
-        ("--mode", wish.effective_mode, caps.modes),
-        ("--aspect-ratio", wish.aspect_ratio, caps.aspect_ratios),
-        ("--quality", wish.quality, caps.qualities),
-    ):
+    found: list[AirvidError] = []
+    for key, value, allowed in wish.values(model.caps):
         if value is not None and allowed and spelling(value, allowed) is None:
-            found.append(UsageError(f"{option} {value} is not for {model.id}: it takes {', '.join(allowed)}"))
+            option = key.replace("_", "-")
+            found.append(UsageError(f"--{option} {value} is not for {model.id}: it takes {', '.join(allowed)}"))
     if wish.duration is not None:
-        low, high = caps.min_seconds, caps.max_seconds
+        low, high = model.caps.min_seconds, model.caps.max_seconds
         if (low is not None and wish.duration < low) or (high is not None and wish.duration > high):
             span = " to ".join(f"{each:g}" for each in (low, high) if each is not None)
             bound = "" if low is not None and high is not None else "at least " if high is None else "at most "
             found.append(
                 UsageError(f"--duration {wish.duration} is not for {model.id}: it takes {bound}{span} seconds")
             )
-    return list(found)
+    return found
 
 
 def spelling(value: str, allowed: Sequence[str]) -> str | None:
@@ -247,26 +255,21 @@ def choose_model(models: Sequence[Model], wish: Wish) -> Model:
 
 def _surely_allows(model: Model, wish: Wish) -> bool:
     """Whether the caps say yes. On our own account no model is chosen that is silent about what was asked."""
-    caps = model.caps
-    silent = (
-        (wish.effective_mode != "text" and not caps.modes)
-        or (wish.aspect_ratio is not None and not caps.aspect_ratios)
-        or (wish.quality is not None and not caps.qualities)
-        or (wish.duration is not None and caps.max_seconds is None)
-    )
+    silent = any(
+        value is not None and not allowed and (key, value) != ("mode", "text")
+        for key, value, allowed in wish.values(model.caps)
+    ) or (wish.duration is not None and model.caps.max_seconds is None)
     return not silent and not model_complaints(wish, model)
 
 
 def _offers(models: Sequence[Model], wish: Wish) -> str:
     """What the models at hand take, for each thing that was asked."""
     told = []
-    for name, asked, values in (
-        ("mode", wish.effective_mode, [each for model in models for each in model.caps.modes]),
-        ("aspect ratio", wish.aspect_ratio, [each for model in models for each in model.caps.aspect_ratios]),
-        ("quality", wish.quality, [each for model in models for each in model.caps.qualities]),
-    ):
+    for same in zip(*(wish.values(model.caps) for model in models), strict=True):
+        key, asked, _ = same[0]
+        values = sorted({each for _, _, allowed in same for each in allowed})
         if asked is not None and values:
-            told.append(f"{name} {asked} (there is {', '.join(sorted(set(values)))})")
+            told.append(f"{key.replace('_', ' ')} {asked} (there is {', '.join(values)})")
     lows = [model.caps.min_seconds for model in models if model.caps.min_seconds is not None]
     highs = [model.caps.max_seconds for model in models if model.caps.max_seconds is not None]
     if wish.duration is not None and lows and highs:
@@ -279,24 +282,22 @@ def body(wish: Wish, model: Model | None) -> dict[str, Any]:
 
     `model` None: the caps are not to be asked (`--no-validate`). Raises: FileError for a picture that cannot be read.
     """
-    caps = model.caps if model else None
     asked: dict[str, Any] = {
         "model": model.id if model else wish.model,
         "prompt": wish.prompt,
-        "mode": _spelled(wish.effective_mode, caps.modes if caps else ()),
+        "mode": wish.effective_mode,
         "duration_seconds": wish.duration,
-        "aspect_ratio": _spelled(wish.aspect_ratio, caps.aspect_ratios if caps else ()),
-        "quality": _spelled(wish.quality, caps.qualities if caps else ()),
+        "aspect_ratio": wish.aspect_ratio,
+        "quality": wish.quality,
         "input_images": [_picture(image) for image in wish.images] or None,
         "seed": wish.seed,
         "sound": wish.sound,
         **wish.extra,
     }
+    if model:
+        for key, value, allowed in wish.values(model.caps):
+            asked[key] = value and (spelling(value, allowed) or value)
     return {key: value for key, value in asked.items() if value is not None}
-
-
-def _spelled(value: str | None, allowed: Sequence[str]) -> str | None:
-    return None if value is None else spelling(value, allowed) or value
 
 
 def _picture(image: str) -> dict[str, str]:

@@ -40,7 +40,7 @@ async def run(session: Session, options: Options) -> None:
         estimate_cents=checked.cents,
         budgets=plan.budgets(session),
     )
-    left = None if checked.timeout is None else max(0.0, checked.timeout - (clock.elapsed() - began))
+    left = None if options.timeout is None else max(0.0, options.timeout - (clock.elapsed() - began))
     clips = _Run(session, options, checked, entries)
     try:
         await clips.play(listing, left)
@@ -152,7 +152,7 @@ class _Run(Clips):
 
     def _where(self, n: int) -> str | None:
         if self._name is None or self._name.template is None:
-            return self._name and "-"
+            return None if self._name is None else "-"
         return str(self._plan.path(n)) if self._name.is_known else self._options.output
 
     def _timed_out(self, n: int) -> AirvidError:

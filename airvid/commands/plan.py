@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from airvid.config import checked
 from airvid.errors import AirvidError, AuthError, FileError, PaymentError, UnavailableError, UsageError, complain
 from airvid.models import Model
 from airvid.naming import Naming
-from airvid.request import Wish
+from airvid.request import Wish, collected
 from airvid.session import Session
 from airvid.text import money
 
@@ -40,20 +40,10 @@ _DEFAULTS = (
 
 
 @dataclass
-class Options:
+class Options(Wish):
     """The command's options, as typed; `settle` makes them what they mean. None where nothing was said."""
 
-    prompt: str | None = None
     prompt_file: str | None = None
-    model: str | None = None
-    duration: int | None = None
-    aspect_ratio: str | None = None
-    quality: str | None = None
-    mode: str | None = None
-    image: str | None = None
-    reference: Sequence[str] = ()
-    seed: int | None = None
-    sound: bool | None = None
     set: Sequence[str] = ()
     count: int | None = None
     max_cost: Any = None
@@ -67,30 +57,37 @@ class Options:
     preview: bool = False
 
     def settle(self, session: Session, complaints: list[AirvidError]) -> None:
-        """Check what was said, and take the rest from environment and config file."""
+        """Check what was said, take the rest from environment and config file, and read the prompt."""
         for name in _DEFAULTS:
             attribute = name.replace("-", "_")
-            given = getattr(self, attribute)
+            given, value = getattr(self, attribute), None
             try:
                 value = session.settings.get(name) if given is None else checked(name, given, f"--{name}")
             except UsageError as error:
-                value = None
                 complaints.append(error)
             setattr(self, attribute, value)
+        if self.output is not None or self.preview:
+            self.wait = True
+        self.extra, wrong = request.parse_extra(
+            self.set, has_seed=self.seed is not None, has_sound=self.sound is not None
+        )
+        complaints += wrong
+        prompt = ""
+        with collected(complaints):
+            prompt = _prompt(self.prompt, self.prompt_file)
+        self.prompt = prompt
 
 
-@dataclass(frozen=True)
+@dataclass
 class Plan:
     """A checked request: what is sent for each clip, and where the clips go."""
 
     wish: Wish
-    model: Model | None
     body: dict[str, Any]
     name: Naming | None
     count: int
-    cents: float | None
-    timeout: float | None
     at: float
+    cents: float | None = None
 
     @property
     def total_cents(self) -> float | None:
@@ -101,11 +98,11 @@ class Plan:
         if self.name is None or self.name.template is None:
             return [None] * self.count
         return [
-            os.path.abspath(self.path(n)) if self.name.is_known else os.path.abspath(self.name.template)
+            os.path.abspath(self.path(n) if self.name.is_known else self.name.template)
             for n in range(1, self.count + 1)
         ]
 
-    def fields(self, n: int, task_id: str = "") -> dict[str, str]:
+    def fields(self, n: int, task_id: str) -> dict[str, str]:
         """What a template may say of clip `n`, counted from 1."""
         return naming.values(
             prompt=self.wish.prompt,
@@ -117,8 +114,9 @@ class Plan:
         )
 
     def path(self, n: int) -> Path:
+        """Where clip `n` goes. An id that is yet to come is as long as any."""
         assert self.name is not None
-        return self.name.path(self.fields(n))
+        return self.name.path(self.fields(n, "0" * 36))
 
 
 async def make(session: Session, options: Options) -> tuple[Plan, Listing | None]:
@@ -127,15 +125,17 @@ async def make(session: Session, options: Options) -> tuple[Plan, Listing | None
     if options.wait is False and (options.output is not None or options.preview):
         complaints.append(UsageError("--no-wait contradicts -o and --preview, which wait for the clip"))
     options.settle(session, complaints)
-    wish = _wish(options, complaints)
-    name = _naming(session, options, wish, complaints)
-    complaints += request.complaints_of(wish)
+    name = None
+    with collected(complaints):
+        name = _naming(session, options)
+    complaints += request.complaints_of(options)
     if options.open and not options.output:
         complaints.append(UsageError("--open needs -o: a clip that is not saved cannot be opened"))
-    complaints += _preview_complaints(session, options)
-    plan = Plan(wish, None, {"model": wish.model}, name, options.count or 1, None, options.timeout, clock.now())
+    with collected(complaints):
+        _check_preview(session, options)
+    plan = Plan(options, {"model": options.model}, name, options.count or 1, clock.now())
     # The model's name may be part of the file's: what can be checked without it is checked before all else.
-    checked_early = wish.model is not None or name is None or not name.uses("model")
+    checked_early = options.model is not None or name is None or not name.uses("model")
     if checked_early:
         complaints += _target_complaints(plan, options)
     try:
@@ -147,63 +147,40 @@ async def make(session: Session, options: Options) -> tuple[Plan, Listing | None
     except AirvidError:
         complain(complaints)  # what is wrong here goes before what is wrong out there
         raise
-    model = _model(models, wish, options, complaints)
-    cents = None if model is None else model.cents(wish.seconds(model))
-    complaints += _cost_complaints(options, cents)
-    plan = replace(plan, model=model, cents=cents, body={"model": model.id} if model else plan.body)
+    model = None if models is None else _model(models, options, complaints)
+    if model:
+        plan.body["model"], plan.cents = model.id, model.cents(options.seconds(model))
+    with collected(complaints):
+        _check_cost(options, plan.total_cents)
     if not checked_early:
         complaints += _target_complaints(plan, options)
     if model or options.no_validate:
-        complaints += _budget_complaints(session, cents, options.count or 1)
+        with collected(complaints):
+            session.journal.check_budgets(budgets(session), plan.cents, plan.count)
     complain(complaints)
     if model and not options.model:
         session.out.note(f"model {model.id}: the cheapest that fits")
-    return replace(plan, body=request.body(wish, model)), listing
+    plan.body = request.body(options, model)
+    return plan, listing
 
 
-def _wish(options: Options, complaints: list[AirvidError]) -> Wish:
-    extra, wrong = request.parse_extra(
-        options.set, has_seed=options.seed is not None, has_sound=options.sound is not None
-    )
-    complaints += wrong
-    prompt = ""
-    try:
-        prompt = _prompt(options)
-    except AirvidError as error:
-        complaints.append(error)
-    return Wish(
-        prompt=prompt,
-        model=options.model,
-        mode=options.mode,
-        duration=options.duration,
-        aspect_ratio=options.aspect_ratio,
-        quality=options.quality,
-        image=options.image,
-        references=tuple(options.reference),
-        seed=options.seed,
-        sound=options.sound,
-        extra=extra,
-    )
-
-
-def _prompt(options: Options) -> str:
+def _prompt(argument: str | None, file: str | None) -> str:
     """The prompt, from where it was said to be. Raises: UsageError, FileError."""
     hint = 'airvid create "fox in snow"; - reads it from standard input'
-    if options.prompt is not None and options.prompt_file is not None:
+    if argument is not None and file is not None:
         raise UsageError("PROMPT and --prompt-file contradict each other")
-    if options.prompt is None and options.prompt_file is None:
+    if argument is None and file is None:
         raise UsageError("no prompt", hint=hint)
-    source = options.prompt_file or options.prompt
-    if source == "-":
+    if "-" in (argument, file):
         prompt = _decoded(system.read_stdin(), "standard input")
-    elif options.prompt_file is not None:
+    elif file is not None:
         try:
             with system.interruptible():
-                prompt = _decoded(Path(options.prompt_file).read_bytes(), options.prompt_file)
+                prompt = _decoded(Path(file).read_bytes(), file)
         except OSError as error:
-            raise FileError(f"the prompt file {options.prompt_file} cannot be read: {error.strerror}") from None
+            raise FileError(f"the prompt file {file} cannot be read: {error.strerror}") from None
     else:
-        prompt = _typed(options.prompt or "")
+        prompt = _typed(argument or "")
     if not prompt.strip():
         raise UsageError("the prompt is empty", hint=hint)
     return prompt
@@ -225,48 +202,32 @@ def _decoded(content: bytes, source: str) -> str:
         raise UsageError(f"the prompt in {source} is not UTF-8 text") from None
 
 
-def _naming(session: Session, options: Options, wish: Wish, complaints: list[AirvidError]) -> Naming | None:
-    """Where the clips go, if anywhere."""
+def _naming(session: Session, options: Options) -> Naming | None:
+    """Where the clips go, if anywhere. Raises: UsageError, FileError."""
     if options.output is None:
         return None
-    options.wait = True
-    try:
-        name = Naming.parse(options.output, options.count or 1)
-        if name.uses("seed") and wish.effective_seed is None:
-            raise UsageError("-o uses {seed}, but no seed is set", hint="--seed NUMBER")
-        finish.check_stdout(session, name, opens=bool(options.open))
-        return name
-    except AirvidError as error:
-        complaints.append(error)
-        return None
+    name = Naming.parse(options.output, options.count or 1)
+    if name.uses("seed") and options.effective_seed is None:
+        raise UsageError("-o uses {seed}, but no seed is set", hint="--seed NUMBER")
+    finish.check_stdout(session, name, opens=bool(options.open))
+    return name
 
 
-def _preview_complaints(session: Session, options: Options) -> list[AirvidError]:
-    """Why --preview could not show anything once the clip is paid for."""
-    if not options.preview:
-        return []
-    options.wait = True
-    try:
+def _check_preview(session: Session, options: Options) -> None:
+    """See that --preview can show something once the clip is paid for. Raises: UsageError."""
+    if options.preview:
         preview.check(session)
         if options.output == "-" or session.out.as_json:
             raise UsageError("--preview wants standard output for itself, without -o - and --json")
-    except UsageError as error:
-        return [error]
-    return []
 
 
 def _target_complaints(plan: Plan, options: Options) -> list[AirvidError]:
     """Why the clips cannot be put where -o says, as far as that can be told before there is an id."""
-    if plan.name is None or plan.name.template is None:
-        return []
     complaints: list[AirvidError] = []
-    for n in range(1, plan.count + 1):
-        try:
-            # An id that is yet to come is as long as any.
-            path = plan.path(n) if plan.name.is_known else plan.name.path(plan.fields(n, "0" * 36))
-            naming.check(path, force=bool(options.force))
-        except AirvidError as error:
-            complaints.append(error)
+    if plan.name is not None and plan.name.template is not None:
+        for n in range(1, plan.count + 1):
+            with collected(complaints):
+                naming.check(plan.path(n), force=bool(options.force))
     return complaints
 
 
@@ -293,52 +254,37 @@ async def _present(session: Session) -> Listing | None:
         return None
 
 
-def _model(models: list[Model] | None, wish: Wish, options: Options, complaints: list[AirvidError]) -> Model | None:
-    if models is None:
-        return None
+def _model(models: list[Model], options: Options, complaints: list[AirvidError]) -> Model | None:
     try:
-        if wish.model is None:
-            return request.choose_model(models, wish)
-        model = request.find_model(models, wish.model)
+        if options.model is None:
+            return request.choose_model(models, options)
+        model = request.find_model(models, options.model)
     except UsageError as error:
-        if not (options.no_validate and wish.model):
+        if not (options.no_validate and options.model):
             complaints.append(error)
         return None
     if not options.no_validate:
-        complaints += request.model_complaints(wish, model)
+        complaints += request.model_complaints(options, model)
     return model
 
 
-def _cost_complaints(options: Options, cents: float | None) -> list[AirvidError]:
+def _check_cost(options: Options, cents: float | None) -> None:
+    """Raises: PaymentError where all clips together cost more than --max-cost, or nobody knows."""
     if options.max_cost is None:
-        return []
+        return
     if cents is None:
-        return [
-            PaymentError(
-                f"the price is unknown, so --max-cost {options.max_cost:g} cannot be kept",
-                hint="airvid models shows prices; name a --model and a --duration",
-            )
-        ]
-    total = cents * (options.count or 1)
-    if total > options.max_cost * 100 + 1e-6:
-        return [
-            PaymentError(f"the estimate of {money(total)} passes --max-cost {options.max_cost:g}; nothing was sent")
-        ]
-    return []
+        raise PaymentError(
+            f"the price is unknown, so --max-cost {options.max_cost:g} cannot be kept",
+            hint="airvid models shows prices; name a --model and a --duration",
+        )
+    if cents > options.max_cost * 100 + 1e-6:
+        raise PaymentError(f"the estimate of {money(cents)} passes --max-cost {options.max_cost:g}; nothing was sent")
 
 
 def budgets(session: Session) -> dict[str, float]:
     """The budgets that are set, in USD, by period."""
     found = {period: session.settings.get(f"budget.{period}") for period in ("day", "month")}
     return {period: limit for period, limit in found.items() if limit is not None}
-
-
-def _budget_complaints(session: Session, cents: float | None, count: int) -> list[AirvidError]:
-    try:
-        session.journal.check_budgets(budgets(session), cents, count)
-    except AirvidError as error:
-        return [error]
-    return []
 
 
 def claim(plan: Plan) -> None:
