@@ -1,6 +1,6 @@
 """From a task id to its end: the stream first, polling where it cannot be had; nothing but the task ends it.
 
-A failed reading is never a failed task. What is yielded is the task as it is seen, and what stands in the way.
+A failed reading is never a failed task.
 """
 
 from __future__ import annotations
@@ -17,14 +17,13 @@ from airvid.errors import AirvidError, LimitedError, NotFoundError, UnavailableE
 from airvid.pace import LEAST, Pace
 from airvid.tasks import COMPLETED, EXPIRED, FRESH_SECONDS, Task
 
-Payload = dict[str, Any]
 # Seconds that the list alone is believed of a task, and how many more for each task that is followed.
 READ_AGAIN, READ_AGAIN_EACH = 60.0, 3.0
 # Seconds that one reading of the list serves all tasks, and between the polls of a whole run.
 LIST_SERVES, TURN = 4.0, 1.0
 # A server that asks for more seconds than these between two readings would let a clip expire unseen.
 LONGEST_HINT = 120.0
-# Seconds of keep-alives alone after which one GET learns the truth.
+# Seconds of nothing new after which one GET learns the truth.
 NEWS_SILENCE = 60.0
 # Seconds between two looks at whether the machine slept: its connections died meanwhile, and do not say so.
 TICK = 5.0
@@ -48,7 +47,7 @@ class Trouble(NamedTuple):
 
 
 class Shared:
-    """What all followed tasks of a run share: places for streams, turns to poll, and one reading of the task list."""
+    """What all followed tasks of a run share: places for streams, turns to poll, one reading of the list."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
@@ -64,7 +63,7 @@ class Shared:
         self.followed = 0
 
     def take_stream(self) -> bool:
-        """Whether a stream may be opened, which is accounted for; `give_stream` belongs to every True."""
+        """Whether a stream may be opened; `give_stream` belongs to every True."""
         if not self._free_streams or clock.elapsed() < self._streams_at:
             return False
         # The run's first ones, which open together, do not make the polls of the others wait. Where there are more
@@ -86,18 +85,17 @@ class Shared:
             self._streams_at = clock.elapsed() + STREAM_AGAIN
 
     async def turn(self) -> None:
-        """Wait for the turn to poll."""
         async with self._line:
             while (left := self._turn_at - clock.elapsed()) > 0:
                 await clock.sleep(left)
             self.spend()
 
     def spend(self) -> None:
-        """Account for a request that cannot wait for its turn: polls make up for it."""
+        """Count a request that cannot wait for its turn: polls make up for it."""
         self._turn_at = max(self._turn_at, clock.elapsed()) + TURN
 
     async def glance(self, task_id: str) -> Task | None:
-        """The task as the list tells it, some seconds old at the most; None where it does not. Raises: AirvidError."""
+        """The task as the list tells it, if it does. Raises: AirvidError."""
         async with self._list_lock:
             if clock.elapsed() - self._listed_at > LIST_SERVES:
                 self._listed, self._list_failure, self._listed_at = {}, None, clock.elapsed()
@@ -112,7 +110,7 @@ class Shared:
 
 
 class _Reader:
-    """One task's readings: the last one, and what its failures mean."""
+    """One task's readings, and what their failures mean."""
 
     def __init__(self, api: Api, task: Task, is_fresh: bool, was_seen: bool) -> None:
         self.api = api
@@ -130,16 +128,11 @@ class _Reader:
             news = await self.api.task(self.task.task_id, patience=0)
         except NotFoundError as error:
             return self._missing(error)
-        except (UnavailableError, LimitedError) as error:
-            if isinstance(error, UnavailableError) and error.is_final and not self.was_seen:
-                raise
-            return Trouble(error.message, error.retry_after, isinstance(error, LimitedError))
-        except UsageError:
-            raise
         except AirvidError as error:
-            if not self.was_seen:
+            passes = isinstance(error, LimitedError) or (isinstance(error, UnavailableError) and not error.is_final)
+            if isinstance(error, UsageError) or not (passes or self.was_seen):
                 raise
-            return Trouble(error.message)
+            return _trouble(error)
         self.was_seen, self._missing_since = True, None
         self.task = self.task.updated(news.raw)
         return self.task
@@ -155,7 +148,7 @@ class _Reader:
         try:
             listed = await shared.glance(self.task.task_id)
         except (UnavailableError, LimitedError) as error:
-            return Trouble(error.message, error.retry_after, isinstance(error, LimitedError))
+            return _trouble(error)
         except AirvidError:
             listed = None
         if listed is None or listed.is_terminal:
@@ -189,6 +182,10 @@ class _Reader:
         return clock.elapsed() - self._completed_at >= URL_SECONDS
 
 
+def _trouble(error: AirvidError) -> Trouble:
+    return Trouble(error.message, getattr(error, "retry_after", None), isinstance(error, LimitedError))
+
+
 async def follow(
     api: Api,
     task: Task,
@@ -200,15 +197,14 @@ async def follow(
 ) -> AsyncGenerator[Task | Trouble, None]:
     """Yield the task at each change until it ends; the last one is whole, by GET.
 
-    `is_fresh`: it was made moments ago, so that a 404 may be early; `was_seen`: this very run has had word of it;
-    `usual_ends`: when it would end if it took as long as such tasks did, each in seconds of `clock.elapsed`.
+    `is_fresh`: it was just made, so that a 404 may be early; `was_seen`: this very run has had word of it;
+    `usual_ends`: as for `Pace`, by `clock.elapsed`.
     Raises: NotFoundError where the task is gone for good; the server's refusal where the task was never seen.
     """
+    reader, pace = _Reader(api, task, is_fresh, was_seen), Pace(clock.elapsed(), usual_ends)
     shared.followed += 1
     try:
-        async with aclosing(
-            _followed(_Reader(api, task, is_fresh, was_seen), shared, Pace(clock.elapsed(), usual_ends))
-        ) as sightings:
+        async with aclosing(_followed(reader, shared, pace)) as sightings:
             async for seen in sightings:
                 yield seen
     finally:
@@ -250,12 +246,12 @@ async def _followed(reader: _Reader, shared: Shared, pace: Pace) -> AsyncGenerat
 
 
 def _hint(seen: Task | Trouble) -> float:
-    """The server's word on when to come back, in seconds: a floor for the next reading."""
+    """Seconds before which the server does not want the next reading."""
     return min(LONGEST_HINT, seen.retry_after or 0.0) if isinstance(seen, Trouble) else 0.0
 
 
 async def _streamed(reader: _Reader, shared: Shared) -> AsyncGenerator[Task | Trouble, None]:
-    """What the stream tells, until it ends or breaks, the task seems to have ended, or there was no news for long."""
+    """What the stream tells, until it ends or breaks, or the task seems to have ended."""
     was_heard = False
     try:
         async with aclosing(_wakeful(reader.api.stream(reader.task.task_id))) as payloads:
@@ -268,14 +264,14 @@ async def _streamed(reader: _Reader, shared: Shared) -> AsyncGenerator[Task | Tr
                 if is_news:
                     yield news
     except (UnavailableError, LimitedError) as error:
-        yield Trouble(error.message, error.retry_after, isinstance(error, LimitedError))
+        yield _trouble(error)
     except AirvidError:
         return  # a refusal means what the GET says it means
     finally:
         shared.give_stream(was_heard=was_heard)
 
 
-async def _wakeful(payloads: AsyncGenerator[Payload, None]) -> AsyncGenerator[Payload, None]:
+async def _wakeful(payloads: AsyncGenerator[dict[str, Any], None]) -> AsyncGenerator[dict[str, Any], None]:
     """The payloads, until none that is new came for long, or the machine slept."""
     last, news_at = None, clock.elapsed()
     async with aclosing(payloads):

@@ -92,7 +92,7 @@ class Clips:
         assert task
         usual_ends = [row.began + seconds for seconds in row.past]
         async with aclosing(
-            follow(session.api(), task, session.shared(), is_fresh=is_fresh, was_seen=was_seen, usual_ends=usual_ends)
+            follow(session.api(), task, session.shared, is_fresh=is_fresh, was_seen=was_seen, usual_ends=usual_ends)
         ) as sightings:
             was_running = False
             async for seen in sightings:
