@@ -23,8 +23,6 @@ from airvid.submit import UNKNOWN_FATE_HINT, Submitter
 from airvid.tasks import Entry, Sighting, Task
 from airvid.text import money, short_id
 
-__all__ = ["Options", "run"]
-
 
 async def run(session: Session, options: Options) -> None:
     began = clock.elapsed()
@@ -56,7 +54,9 @@ class _Run(Clips):
 
     def __init__(self, session: Session, options: Options, plan: Plan, entries: list[Entry]) -> None:
         seen = [Sighting(None, entry) for entry in entries]
-        super().__init__(session, plan.name, seen, force=bool(options.force), opens=bool(options.open))
+        super().__init__(
+            session, plan.name, seen, session.out.finished, force=bool(options.force), opens=bool(options.open)
+        )
         self._options = options
         self._plan = plan
         self._entries = entries
@@ -104,12 +104,12 @@ class _Run(Clips):
                 price = "its price is unknown" if cents is None else f"estimated at {money(cents)}"
                 self._session.out.note(f"task {seen.task_id} submitted, {price}")
                 self._begin(n, row)
-                group.create_task(self._finish(n, row, is_fresh=True, is_ours=True))
+                group.create_task(self._finish(n, row, is_ours=True))
                 continue
             row.drop()
+            self._outcomes[n] = None
             try:
                 self._session.out.submitted(seen)
-                self._outcomes[n] = None
             except AirvidError as error:
                 error.task_id = seen.task_id
                 self._outcomes[n] = error
@@ -147,13 +147,10 @@ class _Run(Clips):
     def _fields(self, n: int, task: Task) -> dict[str, str]:
         return self._plan.fields(n, task.task_id)
 
-    def _tell(self, seen: Sighting, *, wants_file: bool) -> None:
-        self._session.out.finished(seen, wants_file=wants_file)
-
     def _where(self, n: int) -> str | None:
         if self._name is None or self._name.template is None:
             return None if self._name is None else "-"
-        return str(self._plan.path(n)) if self._name.is_known else self._options.output
+        return str(self._plan.paths()[n - 1]) if self._name.is_known else self._options.output
 
     def _timed_out(self, n: int) -> AirvidError:
         """What --timeout means for one clip: the task goes on, nobody knows, or there is none."""

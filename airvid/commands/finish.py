@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import aclosing
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from airvid.naming import Naming
 from airvid.part import DeadLinkError, NotVideoError
 from airvid.progress import Row
 from airvid.session import Session
-from airvid.tasks import COMPLETED, Entry, Sighting, Task
+from airvid.tasks import COMPLETED, DELETED, Entry, Sighting, Task
 from airvid.text import length, moment, money, short_id, size
 from airvid.views import clip_seconds
 
@@ -33,10 +33,19 @@ class Clips:
     """The clips of one command, followed side by side: what is known of each, by its number from 1."""
 
     def __init__(
-        self, session: Session, name: Naming | None, seen: Iterable[Sighting], *, force: bool, opens: bool
+        self,
+        session: Session,
+        name: Naming | None,
+        seen: Iterable[Sighting],
+        tell: Callable[..., None],
+        *,
+        force: bool,
+        opens: bool,
     ) -> None:
+        """`tell` is `out.finished` or its like: it takes the last sighting of each, and `wants_file`."""
         self._session = session
         self._name = name
+        self._tell = tell
         self._force = force
         self._opens = opens
         self._seen = dict(enumerate(seen, 1))
@@ -55,14 +64,14 @@ class Clips:
         passed = max(0.0, clock.now() - began) if began is not None else 0.0
         row.named(short_id(seen.task_id), about=about, past=past, passed=passed)
 
-    async def _finish(self, n: int, row: Row, *, is_fresh: bool, is_ours: bool = False) -> None:
+    async def _finish(self, n: int, row: Row, *, is_ours: bool) -> None:
         """Follow one task to its end, save it, and say so. One clip's failure never stops the others.
 
-        `is_fresh`: as `follow`; `is_ours`: this very run made it.
+        `is_ours`: this very run made it.
         """
         seen, was_read, began = self._seen[n], is_ours, clock.elapsed()
         try:
-            task = await self._follow(n, row, is_fresh=is_fresh, was_seen=is_ours)
+            task = await self._follow(n, row, is_ours=is_ours)
             seen, was_read = Sighting(task, seen.entry), True
             error = verdict(self._session, task)
             if error is None:
@@ -86,13 +95,14 @@ class Clips:
         if self._opens and seen.output:
             open_clip(self._session, seen.output)
 
-    async def _follow(self, n: int, row: Row, *, is_fresh: bool, was_seen: bool) -> Task:
+    async def _follow(self, n: int, row: Row, *, is_ours: bool) -> Task:
         """The task as it ended, whatever its state. The journal learns each change of state, the row everything."""
         session, entry, task = self._session, self._seen[n].entry, self._seen[n].task
         assert task
-        usual_ends = [row.began + seconds for seconds in row.past]
+        is_fresh = is_ours or (entry and entry.status != DELETED and clock.now() - entry.intended_at < 60)
+        ends = [row.began + seconds for seconds in row.past]
         async with aclosing(
-            follow(session.api(), task, session.shared, is_fresh=is_fresh, was_seen=was_seen, usual_ends=usual_ends)
+            follow(session.api(), task, session.shared, is_fresh=bool(is_fresh), was_seen=is_ours, usual_ends=ends)
         ) as sightings:
             was_running = False
             async for seen in sightings:
@@ -122,9 +132,6 @@ class Clips:
 
     def _changed(self, n: int, seen: Sighting) -> None:
         self._seen[n] = seen
-
-    def _tell(self, seen: Sighting, *, wants_file: bool) -> None:
-        raise NotImplementedError
 
     def _where(self, n: int) -> str | None:
         raise NotImplementedError
@@ -158,7 +165,7 @@ async def save(
         entry = session.journal.by_task(session.service, [task.task_id]).get(task.task_id, entry)
         return Sighting(task, entry, str(path), count)
     with tempfile.TemporaryDirectory(prefix="airvid-") as folder:
-        path = Path(folder) / "clip.mp4"
+        path = Path(folder, "clip.mp4")
         await fetch(session, task, path, row, force=force)
         # Checked whole before its first byte goes out: a reader never gets half a clip with exit 0.
         with path.open("rb") as file:
@@ -213,7 +220,7 @@ def last_word(seen: Sighting, seconds: float) -> str:
 
 
 def check_stdout(session: Session, name: Naming, *, opens: bool) -> None:
-    """See that a clip's bytes may go to standard output, where they are to. Raises: UsageError, FileError."""
+    """See that standard output takes a clip's bytes, where they are to go there. Raises: UsageError, FileError."""
     if name.template is not None:
         return
     if session.out.is_terminal:

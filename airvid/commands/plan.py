@@ -97,10 +97,7 @@ class Plan:
         """For the journal: `-o` as a path that holds from any folder."""
         if self.name is None or self.name.template is None:
             return [None] * self.count
-        return [
-            os.path.abspath(self.path(n) if self.name.is_known else self.name.template)
-            for n in range(1, self.count + 1)
-        ]
+        return [os.path.abspath(path if self.name.is_known else self.name.template) for path in self.paths()]
 
     def fields(self, n: int, task_id: str) -> dict[str, str]:
         """What a template may say of clip `n`, counted from 1."""
@@ -113,10 +110,11 @@ class Plan:
             task_id=task_id,
         )
 
-    def path(self, n: int) -> Path:
-        """Where clip `n` goes. An id that is yet to come is as long as any."""
-        assert self.name is not None
-        return self.name.path(self.fields(n, "0" * 36))
+    def paths(self) -> list[Path]:
+        """The files that the clips go to, if any. An id that is yet to come is as long as any."""
+        if self.name is None or self.name.template is None:
+            return []
+        return [self.name.path(self.fields(n, "0" * 36)) for n in range(1, self.count + 1)]
 
 
 async def make(session: Session, options: Options) -> tuple[Plan, Listing | None]:
@@ -137,7 +135,7 @@ async def make(session: Session, options: Options) -> tuple[Plan, Listing | None
     # The model's name may be part of the file's: what can be checked without it is checked before all else.
     checked_early = options.model is not None or name is None or not name.uses("model")
     if checked_early:
-        complaints += _target_complaints(plan, options)
+        _check_paths(plan, options, complaints)
     try:
         async with asyncio.timeout(options.timeout if options.wait else None):
             models, listing = await _ask(session, options)
@@ -153,7 +151,7 @@ async def make(session: Session, options: Options) -> tuple[Plan, Listing | None
     with collected(complaints):
         _check_cost(options, plan.total_cents)
     if not checked_early:
-        complaints += _target_complaints(plan, options)
+        _check_paths(plan, options, complaints)
     if model or options.no_validate:
         with collected(complaints):
             session.journal.check_budgets(budgets(session), plan.cents, plan.count)
@@ -221,14 +219,10 @@ def _check_preview(session: Session, options: Options) -> None:
             raise UsageError("--preview wants standard output for itself, without -o - and --json")
 
 
-def _target_complaints(plan: Plan, options: Options) -> list[AirvidError]:
-    """Why the clips cannot be put where -o says, as far as that can be told before there is an id."""
-    complaints: list[AirvidError] = []
-    if plan.name is not None and plan.name.template is not None:
-        for n in range(1, plan.count + 1):
-            with collected(complaints):
-                naming.check(plan.path(n), force=bool(options.force))
-    return complaints
+def _check_paths(plan: Plan, options: Options, complaints: list[AirvidError]) -> None:
+    for path in plan.paths():
+        with collected(complaints):
+            naming.check(path, force=bool(options.force))
 
 
 async def _ask(session: Session, options: Options) -> tuple[list[Model] | None, Listing | None]:
@@ -289,8 +283,8 @@ def budgets(session: Session) -> dict[str, float]:
 
 def claim(plan: Plan) -> None:
     """Make the folders and see that they take a file, so that a full disk costs nothing. Raises: FileError."""
-    if plan.name is None or plan.name.template is None:
-        return
-    paths = [plan.path(n) for n in range(1, plan.count + 1)] if plan.name.is_known else [plan.name.folder / "clip.mp4"]
+    paths = plan.paths()
+    if plan.name and paths and not plan.name.is_known:
+        paths = [plan.name.folder / "clip.mp4"]
     for path in {path.parent: path for path in paths}.values():
         transfer.claim(path)

@@ -15,7 +15,7 @@ from airvid.errors import AirvidError, WaitTimeoutError, settle
 from airvid.naming import Naming
 from airvid.progress import Progress
 from airvid.session import Session
-from airvid.tasks import DELETED, QUEUED, Entry, Sighting, Task
+from airvid.tasks import QUEUED, Sighting, Task
 
 
 class Options(NamedTuple):
@@ -57,10 +57,10 @@ async def run(session: Session, options: Options) -> None:
 async def _running(session: Session) -> list[str]:
     """All that run: what the server lists, and what the journal last knew to be under way."""
     listing = await session.api().tasks(patience=math.inf)  # a wait gives up on no server
-    listed = {task.task_id: task for task in listing.tasks}
     outcome.take_note(session, listing)
-    ours = [str(entry.task_id) for entry in session.journal.running(session.service)]
-    return list(dict.fromkeys([*ours, *(each for each, task in listed.items() if not task.is_terminal)]))
+    found = [str(entry.task_id) for entry in session.journal.running(session.service)]
+    found += [task.task_id for task in listing.tasks if not task.is_terminal]
+    return list(dict.fromkeys(found))
 
 
 class _Watch(Clips):
@@ -68,8 +68,13 @@ class _Watch(Clips):
 
     def __init__(self, session: Session, options: Options, name: Naming | None, found: list[str]) -> None:
         entries = session.journal.by_task(session.service, found)
-        seen = [Sighting(_as_known(each, entries.get(each)), entries.get(each)) for each in found]
-        super().__init__(session, name, seen, force=options.force, opens=options.open)
+        seen = []
+        for each in found:
+            entry = entries.get(each)
+            # As far as the task is known before its first reading.
+            raw = {"status": (entry and entry.status) or QUEUED, "expires_at": entry and entry.expires_at}
+            seen.append(Sighting(Task.parse(raw, each), entry))
+        super().__init__(session, name, seen, session.out.ended, force=options.force, opens=options.open)
         self._options = options
 
     async def play(self, limit: float | None) -> list[AirvidError | None]:
@@ -105,14 +110,11 @@ class _Watch(Clips):
         seen = self._seen[n]
         row = progress.row(seen.task_id)
         self._begin(n, row, about=seen.prompt or "")
-        await self._finish(n, row, is_fresh=_is_fresh(seen.entry))
+        await self._finish(n, row, is_ours=False)
 
     def _changed(self, n: int, seen: Sighting) -> None:
         super()._changed(n, seen)
         self._session.out.changed(seen)
-
-    def _tell(self, seen: Sighting, *, wants_file: bool) -> None:
-        self._session.out.ended(seen, wants_file=wants_file)
 
     def _where(self, n: int) -> str | None:
         return self._options.output
@@ -120,15 +122,3 @@ class _Watch(Clips):
     def tell_how_to_go_on(self) -> None:
         if left := self._left():
             self._session.out.note(f"the tasks go on; to pick them up: {self._how_to_go_on(*left)}")
-
-
-def _as_known(task_id: str, entry: Entry | None) -> Task:
-    """The task as far as it is known before its first reading."""
-    raw = {"status": (entry and entry.status) or QUEUED, "expires_at": entry and entry.expires_at}
-    task = Task.parse(raw, task_id)
-    assert task
-    return task
-
-
-def _is_fresh(entry: Entry | None) -> bool:
-    return entry is not None and entry.status != DELETED and clock.now() - entry.intended_at < 60
