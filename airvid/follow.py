@@ -17,7 +17,7 @@ from airvid.errors import AirvidError, LimitedError, NotFoundError, UnavailableE
 from airvid.pace import LEAST, Pace
 from airvid.tasks import COMPLETED, EXPIRED, FRESH_SECONDS, Task
 
-# Seconds that the list alone is believed of a task, and how many more for each task that is followed.
+# Seconds that the list alone is believed of a task, and how many more for each that is followed.
 READ_AGAIN, READ_AGAIN_EACH = 60.0, 3.0
 # Seconds that one reading of the list serves all tasks, and between the polls of a whole run.
 LIST_SERVES, TURN = 4.0, 1.0
@@ -29,7 +29,7 @@ NEWS_SILENCE = 60.0
 TICK = 5.0
 # So many streams are open at once; tasks beyond them are polled, by the one list.
 MOST_STREAMS = 8
-# So many streams in a row without news, and polling takes over; streams get another try after so many seconds.
+# After so many streams in a row without news, polling takes over for so many seconds.
 FRUITLESS_STREAMS = 2
 STREAM_AGAIN = 120.0
 # Seconds that a 404 is not believed of a task that was there before.
@@ -78,7 +78,7 @@ class Shared:
         return True
 
     def give_stream(self, *, was_heard: bool) -> None:
-        """A stream has ended. Where several in a row were not heard at all, nobody's will be for a while."""
+        """A stream has ended. Where several in a row were silent, none is opened for a while."""
         self._free_streams += 1
         self._deaf_streams = 0 if was_heard else self._deaf_streams + 1
         if self._deaf_streams >= FRUITLESS_STREAMS:
@@ -138,10 +138,7 @@ class _Reader:
         return self.task
 
     async def poll(self, shared: Shared) -> Task | Trouble:
-        """As `read`, at its turn; among many, by the list where that tells of a task that still runs.
-
-        The list may lag behind for good; from time to time the task itself is asked.
-        """
+        """As `read`, at its turn; among many, by the list where the task still runs. It may lag behind for good."""
         if shared.followed == 1 or clock.elapsed() - self._read_at > READ_AGAIN + READ_AGAIN_EACH * shared.followed:
             await shared.turn()
             return await self.read()
@@ -158,7 +155,7 @@ class _Reader:
         return self.task
 
     def _missing(self, error: NotFoundError) -> Task | Trouble:
-        """A 404: too fresh to be known, expired and gone, removed, or never there."""
+        """A 404: expired and gone, too fresh to be known, removed, or never there."""
         now = clock.elapsed()
         if self.task.expires_at is not None and self.api.server_now() >= self.task.expires_at:
             self.task = self.task.updated({"status": EXPIRED})
@@ -172,7 +169,7 @@ class _Reader:
 
     @property
     def is_done(self) -> bool:
-        """Terminal, and where completed, with its URL (or without one for long enough to say so)."""
+        """Terminal, and where completed, with its URL, or without it for long enough."""
         if not self.task.is_terminal:
             return False
         if self.task.status != COMPLETED or self.task.result_url:
@@ -195,11 +192,11 @@ async def follow(
     was_seen: bool = False,
     usual_ends: Sequence[float] = (),
 ) -> AsyncGenerator[Task | Trouble, None]:
-    """Yield the task at each change until it ends; the last one is whole, by GET.
+    """Yield the task as it is seen until it ends, the last one by GET, and what stands in the way.
 
     `is_fresh`: it was just made, so that a 404 may be early; `was_seen`: this very run has had word of it;
     `usual_ends`: as for `Pace`, by `clock.elapsed`.
-    Raises: NotFoundError where the task is gone for good; the server's refusal where the task was never seen.
+    Raises: NotFoundError where the task is gone for good; the server's refusal where it was never seen.
     """
     reader, pace = _Reader(api, task, is_fresh, was_seen), Pace(clock.elapsed(), usual_ends)
     shared.followed += 1

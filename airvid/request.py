@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
-import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,13 +28,13 @@ _OWN_OPTIONS = {
     "quality": "--quality",
     "input_images": "--image or --reference",
 }
-# What the formats that a browser shows begin with; RIFF, HEIF and AVIF tell their kind a little further on.
-_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"BM", b"II*\0", b"MM\0*")
+# What the formats that a browser shows begin with.
+_IMAGE = rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|GIF8[79]a|BM|II\*\0|MM\0\*|RIFF.{4}WEBP|.{4}ftyp(avi[fs]|hei[cx]|m[is]f1)"
 
 
 @contextmanager
 def collected(complaints: list[AirvidError]) -> Iterator[None]:
-    """What is raised within is one complaint more."""
+    """Take what is raised within for a complaint."""
     try:
         yield
     except AirvidError as error:
@@ -59,7 +59,7 @@ class Wish:
 
     @property
     def effective_mode(self) -> str:
-        """The mode that follows from the options (contract 5.2)."""
+        """What follows from the options (contract 5.2)."""
         return self.mode or ("image" if self.image is not None else "reference" if self.reference else "text")
 
     @property
@@ -75,7 +75,7 @@ class Wish:
         return self.duration if self.duration is not None else model.caps.min_seconds
 
     def values(self, caps: Caps) -> list[tuple[str, str | None, tuple[str, ...]]]:
-        """What was asked of the caps that name their values: its key in the body, the value, and those allowed."""
+        """What was asked where caps name their values: its key in the body, the value, and those allowed."""
         return [
             ("mode", self.effective_mode, caps.modes),
             ("aspect_ratio", self.aspect_ratio, caps.aspect_ratios),
@@ -107,19 +107,11 @@ def parse_extra(pairs: Iterable[str], *, has_seed: bool, has_sound: bool) -> tup
 def _value(given: str) -> Any:
     """JSON where it parses, else the text itself; NaN and infinities, which are no JSON, stay text."""
     try:
-        return json.loads(given, parse_constant=_refuse, parse_float=_finite)
+        found = json.loads(given)
+        json.dumps(found, allow_nan=False)
+        return found
     except (ValueError, RecursionError):
         return given
-
-
-def _finite(word: str) -> float:
-    if not math.isfinite(found := float(word)):
-        _refuse(word)
-    return found
-
-
-def _refuse(word: str) -> None:
-    raise ValueError(word)
 
 
 def complaints_of(wish: Wish) -> list[AirvidError]:
@@ -147,7 +139,6 @@ def complaints_of(wish: Wish) -> list[AirvidError]:
 
 
 def _check_mode(wish: Wish) -> None:
-    """Raises: UsageError where mode and pictures contradict each other."""
     mode = wish.mode
     if wish.image is not None and wish.reference:
         raise UsageError(
@@ -168,7 +159,7 @@ def is_url(image: str) -> bool:
 
 
 def check_image(image: str) -> None:
-    """See that a picture is a URL, or a readable file that begins as one. Raises: FileError."""
+    """See that a picture is a URL or an image file. Raises: FileError."""
     if is_url(image):
         return
     try:
@@ -179,20 +170,12 @@ def check_image(image: str) -> None:
             head = file.read(32)
     except (OSError, ValueError, RuntimeError) as error:
         raise FileError(f"the image {image} cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    if not _is_image(head):
+    if not re.match(_IMAGE, head, re.DOTALL):
         raise FileError(f"{image} is not an image (PNG, JPEG, WebP, GIF, BMP, TIFF, HEIC or AVIF)")
 
 
-def _is_image(head: bytes) -> bool:
-    return (
-        head.startswith(_SIGNATURES)
-        or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
-        or (head[4:8] == b"ftyp" and head[8:12] in (b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1"))
-    )
-
-
 def model_complaints(wish: Wish, model: Model) -> list[AirvidError]:
-    """What the model's caps do not allow, each with what they do. A cap that is missing allows everything."""
+    """What the model's caps do not allow. A cap that is missing allows everything."""
     found: list[AirvidError] = []
     for key, value, allowed in wish.values(model.caps):
         if value is not None and allowed and spelling(value, allowed) is None:
@@ -210,28 +193,22 @@ def model_complaints(wish: Wish, model: Model) -> list[AirvidError]:
 
 
 def spelling(value: str, allowed: Sequence[str]) -> str | None:
-    """The server's own spelling of a value, compared without regard to case; None where it is not allowed."""
+    """The server's own spelling of a value in whatever case; None where it is not allowed."""
     return next((each for each in allowed if each.lower() == value.lower()), None)
 
 
 def find_model(models: Sequence[Model], name: str) -> Model:
     """The model of exactly this name. Raises: UsageError with the nearest names."""
-    found = next((model for model in models if model.id == name), None)
-    if found:
-        return found
-    near = nearest(name, [model.id for model in models])
-    told = f"; did you mean {', '.join(near)}?" if near else ""
-    raise UsageError(f"there is no video model {name!r}{told}", hint="airvid models")
-
-
-def nearest(name: str, names: Sequence[str]) -> list[str]:
-    """Up to three names that are most like `name`."""
+    for model in models:
+        if model.id == name:
+            return model
     import difflib
 
-    by_lower = {each.lower(): each for each in names}
-    close = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.5)
-    inside = [lower for lower in by_lower if name.lower() in lower and lower not in close]
-    return [by_lower[lower] for lower in [*close, *inside][:3]]
+    by_lower = {model.id.lower(): model.id for model in models}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.5)
+    near += [lower for lower in by_lower if name.lower() in lower and lower not in near]
+    told = f"; did you mean {', '.join(by_lower[lower] for lower in near[:3])}?" if near else ""
+    raise UsageError(f"there is no video model {name!r}{told}", hint="airvid models")
 
 
 def choose_model(models: Sequence[Model], wish: Wish) -> Model:
@@ -240,17 +217,12 @@ def choose_model(models: Sequence[Model], wish: Wish) -> Model:
     Raises: UsageError that says what the models at hand do allow.
     """
     healthy = [model for model in models if model.is_healthy]
-    fitting = [model for model in healthy if _surely_allows(model, wish)]
-    if not fitting:
-        if not healthy:
-            raise UsageError("no video model is up at the moment", hint="airvid models")
+    if not healthy:
+        raise UsageError("no video model is up at the moment", hint="airvid models")
+    prices = [(model.cents(wish.seconds(model)), model) for model in healthy if _surely_allows(model, wish)]
+    if not prices:
         raise UsageError(f"no healthy model allows all of this{_offers(healthy, wish)}", hint="airvid models")
-
-    def price(model: Model) -> tuple[bool, float, str]:
-        cents = model.cents(wish.seconds(model))
-        return cents is None, cents or 0.0, model.id
-
-    return min(fitting, key=price)
+    return min(prices, key=lambda each: (each[0] is None, each[0] or 0.0, each[1].id))[1]
 
 
 def _surely_allows(model: Model, wish: Wish) -> bool:
@@ -263,7 +235,6 @@ def _surely_allows(model: Model, wish: Wish) -> bool:
 
 
 def _offers(models: Sequence[Model], wish: Wish) -> str:
-    """What the models at hand take, for each thing that was asked."""
     told = []
     for same in zip(*(wish.values(model.caps) for model in models), strict=True):
         key, asked, _ = same[0]

@@ -1,4 +1,4 @@
-"""What every story is handed: settings, output, journal and API, opened when first needed, closed at the end."""
+"""What every story is handed: settings, output, journal and API, opened when first needed."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Session:
 
     @property
     def base_url(self) -> Setting:
-        """The API's base, and where that comes from. Raises: UsageError."""
+        """The API's base, and its source. Raises: UsageError."""
         if self._common.base_url is not None:
             try:
                 return Setting("base-url", normal_base_url(self._common.base_url), "--base-url")
@@ -92,7 +92,7 @@ class Session:
         return self._api
 
     async def models(self, *, need_key: bool = True) -> list[Model]:
-        """The video models, of which a note is kept for completion. Raises: as `Api.models` and `api` do."""
+        """The video models, noted for completion. Raises: as `Api.models` and `api`."""
         from airvid import completion
 
         models = await self.api(need_key=need_key).models()
@@ -100,7 +100,7 @@ class Session:
         return models
 
     def command(self, *words: str) -> str:
-        """A command line that can be pasted, for the same API as this run's."""
+        """A command line to paste, for this run's API."""
         import shlex
 
         where = ["--sandbox"] if self._common.sandbox else []

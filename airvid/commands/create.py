@@ -1,7 +1,6 @@
 """airvid create: from a prompt to a task, and with --wait to a clip (contract §5).
 
-plan: read the wish, ask for the models, complain about all that is wrong at once
-→ intent into the journal → one POST → id into the journal and told → follow → save
+plan → intent into the journal → one POST → id into the journal and told → follow → save
 """
 
 from __future__ import annotations
@@ -73,7 +72,7 @@ class _Run(Clips):
         )
 
     async def play(self, listing: Listing | None, seconds: float | None) -> None:
-        """Submit one after the other, follow side by side. Raises: what the clips came to."""
+        """Submit one by one, follow side by side. Raises: what the clips came to."""
         if listing:
             self._submitter.learn(listing)
         try:
@@ -122,7 +121,7 @@ class _Run(Clips):
         left = [n for n in self._left() if not self._seen[n].task]
         self._tell_unsubmitted(len(left))
         for n in left:
-            # The same exit code, for it is the same reason; but this one was never sent.
+            # The reason is the same, and so the exit code.
             told = copy.copy(error)
             told.message, told.request_id = f"not submitted, as the one before could not be: {error.message}", None
             self._outcomes[n] = told

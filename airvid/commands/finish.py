@@ -56,12 +56,12 @@ class Clips:
         return [n for n in self._seen if n not in self._outcomes]
 
     def _begin(self, n: int, row: Row, *, about: str = "") -> None:
-        """Tell a row which task it is for, `about` what that is, and how long this model's clips took before."""
+        """Tell a row which task it is for, `about` what, and how long this model's clips took before."""
         seen = self._seen[n]
-        known_at = seen.entry.known_at if seen.entry else None
-        began = known_at if known_at is not None else seen.created
+        known_at = seen.entry and seen.entry.known_at
+        began = seen.created if known_at is None else known_at
         past = self._session.journal.past_seconds(self._session.service, seen.model) if seen.model else []
-        passed = max(0.0, clock.now() - began) if began is not None else 0.0
+        passed = 0.0 if began is None else max(0.0, clock.now() - began)
         row.named(short_id(seen.task_id), about=about, past=past, passed=passed)
 
     async def _finish(self, n: int, row: Row, *, is_ours: bool) -> None:
@@ -152,10 +152,7 @@ class Clips:
 async def save(
     session: Session, task: Task, row: Row, name: Naming, *, entry: Entry | None, fields: dict[str, str], force: bool
 ) -> Sighting:
-    """Bring a completed task's clip to where `name` says: a file, or standard output.
-
-    Raises: ExpiredError for a dead link past its time, UnavailableError for one before it, FileError.
-    """
+    """Bring a completed task's clip to where `name` says. Raises: as `fetch`; FileError."""
     if name.template is not None:
         path = name.path(fields)
         naming.check(path, force=force)
@@ -177,7 +174,7 @@ async def save(
 async def fetch(session: Session, task: Task, path: Path, row: Row, *, force: bool) -> None:
     """The clip, whole, at `path`; a link that is dead or leads to no video is read afresh once (contract 8.3).
 
-    Raises: as `save`.
+    Raises: ExpiredError for a dead link past its time, UnavailableError for one before it, FileError.
     """
     try:
         await _receive(session, task, path, row, force=force)
@@ -210,7 +207,7 @@ async def _receive(session: Session, task: Task, path: Path, row: Row, *, force:
 
 
 def last_word(seen: Sighting, seconds: float) -> str:
-    """The final line on a clip: file, length, size, time and price."""
+    """The final line on a clip."""
     if seen.bytes is None:
         return f"{seen.status} after {length(seconds)}"
     clip = clip_seconds(seen)

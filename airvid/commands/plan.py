@@ -41,7 +41,7 @@ _DEFAULTS = (
 
 @dataclass
 class Options(Wish):
-    """The command's options, as typed; `settle` makes them what they mean. None where nothing was said."""
+    """The command's options, as typed; `settle` makes them what they mean."""
 
     prompt_file: str | None = None
     set: Sequence[str] = ()
@@ -163,7 +163,7 @@ async def make(session: Session, options: Options) -> tuple[Plan, Listing | None
 
 
 def _prompt(argument: str | None, file: str | None) -> str:
-    """The prompt, from where it was said to be. Raises: UsageError, FileError."""
+    """Raises: UsageError, FileError."""
     hint = 'airvid create "fox in snow"; - reads it from standard input'
     if argument is not None and file is not None:
         raise UsageError("PROMPT and --prompt-file contradict each other")
@@ -201,7 +201,7 @@ def _decoded(content: bytes, source: str) -> str:
 
 
 def _naming(session: Session, options: Options) -> Naming | None:
-    """Where the clips go, if anywhere. Raises: UsageError, FileError."""
+    """Raises: UsageError, FileError."""
     if options.output is None:
         return None
     name = Naming.parse(options.output, options.count or 1)
@@ -263,7 +263,6 @@ def _model(models: list[Model], options: Options, complaints: list[AirvidError])
 
 
 def _check_cost(options: Options, cents: float | None) -> None:
-    """Raises: PaymentError where all clips together cost more than --max-cost, or nobody knows."""
     if options.max_cost is None:
         return
     if cents is None:
@@ -282,7 +281,7 @@ def budgets(session: Session) -> dict[str, float]:
 
 
 def claim(plan: Plan) -> None:
-    """Make the folders and see that they take a file, so that a full disk costs nothing. Raises: FileError."""
+    """Make the folders and see that they take a file: a full disk costs nothing. Raises: FileError."""
     paths = plan.paths()
     if plan.name and paths and not plan.name.is_known:
         paths = [plan.name.folder / "clip.mp4"]
