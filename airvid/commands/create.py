@@ -88,6 +88,8 @@ class Options(Wish):
             setattr(self, attribute, value)
         if self.output is not None or self.preview:
             self.wait = True
+        if not self.wait:
+            self.timeout = None
         self.extra, wrong = request.parse_extra(
             self.set, has_seed=self.seed is not None, has_sound=self.sound is not None
         )
@@ -182,7 +184,7 @@ async def _planned(session: Session, options: Options) -> tuple[_Plan, Listing |
     if checked_early:
         _check_paths(plan, complaints)
     try:
-        async with asyncio.timeout(options.timeout if options.wait else None):
+        async with asyncio.timeout(options.timeout):
             models, listing = await _ask(session, options)
     except TimeoutError:
         complain(complaints)
@@ -346,7 +348,7 @@ class _Run(Clips):
         self._options = options
         self._plan = plan
         self._entries = entries
-        self._submitting: Row | None = None
+        self._submitting: Row
         is_for_preview_alone = options.preview and plan.name is None
         self._folder = tempfile.TemporaryDirectory(prefix="airvid-") if is_for_preview_alone else None
         self._submitter = Submitter(
@@ -355,7 +357,7 @@ class _Run(Clips):
             wait_for_slot=bool(options.wait),
             note=session.out.note,
             warn=session.out.alarm,
-            waits=self._show_waiting,
+            waits=lambda: self._submitting.phase("waiting"),
         )
 
     async def play(self, listing: Listing | None, seconds: float | None) -> None:
@@ -363,7 +365,7 @@ class _Run(Clips):
         if listing:
             self._submitter.learn(listing)
         try:
-            async with asyncio.timeout(seconds if self._options.wait else None):
+            async with asyncio.timeout(seconds):
                 with self._session.progress(len(self._seen)) as progress:
                     async with asyncio.TaskGroup() as group:
                         await self._submit_all(group, progress)
@@ -375,9 +377,8 @@ class _Run(Clips):
 
     async def _submit_all(self, group: asyncio.TaskGroup, progress: Progress) -> None:
         for n, entry in enumerate(self._entries, 1):
-            row = progress.row("clip" if len(self._entries) == 1 else f"clip {n}")
+            row = self._submitting = progress.row("clip" if len(self._entries) == 1 else f"clip {n}")
             row.phase("submitting")
-            self._submitting = row
             try:
                 seen = self._seen[n] = Sighting(*await self._submitter.submit(entry, self._plan.body))
             except AirvidError as error:
@@ -399,10 +400,6 @@ class _Run(Clips):
             except AirvidError as error:
                 error.task_id = seen.task_id
                 self._outcomes[n] = error
-
-    def _show_waiting(self) -> None:
-        if self._submitting:
-            self._submitting.phase("waiting")
 
     def _give_up(self, error: AirvidError) -> None:
         left = [n for n in self._left() if not self._seen[n].task]
