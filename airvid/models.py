@@ -81,7 +81,7 @@ class Model(NamedTuple):
         return (self.status or "").strip().lower().replace(" ", "_").replace("-", "_") not in _UNHEALTHY
 
     def cents(self, seconds: float | None) -> float | None:
-        """The estimated price of a clip, without a length of the shortest one; None where it is unknown."""
+        """The estimated price of a clip; without a length, of the shortest, which is what the server then makes."""
         seconds = seconds if seconds is not None else self.caps.min_seconds
         if seconds is None or self.caps.cents_per_second is None:
             return None

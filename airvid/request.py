@@ -70,10 +70,6 @@ class Wish:
     def effective_seed(self) -> object:
         return self.seed if self.seed is not None else self.extra.get("seed")
 
-    def seconds(self, model: Model) -> float | None:
-        """The clip's length: as asked, else the model's minimum, which is what the server takes."""
-        return self.duration if self.duration is not None else model.caps.min_seconds
-
     def values(self, caps: Caps) -> list[tuple[str, str | None, tuple[str, ...]]]:
         """What was asked where caps name their values: its key in the body, the value, and those allowed."""
         return [
@@ -219,7 +215,7 @@ def choose_model(models: Sequence[Model], wish: Wish) -> Model:
     healthy = [model for model in models if model.is_healthy]
     if not healthy:
         raise UsageError("no video model is up at the moment", hint="airvid models")
-    prices = [(model.cents(wish.seconds(model)), model) for model in healthy if _surely_allows(model, wish)]
+    prices = [(model.cents(wish.duration), model) for model in healthy if _surely_allows(model, wish)]
     if not prices:
         raise UsageError(f"no healthy model allows all of this{_offers(healthy, wish)}", hint="airvid models")
     return min(prices, key=lambda each: (each[0] is None, each[0] or 0.0, each[1].id))[1]

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from airvid.config import Setting, Settings, folder, normal_base_url
-from airvid.errors import AirvidError, AuthError, UsageError
+from airvid.errors import AirvidError, AuthError, FileError, UsageError
 from airvid.journal import Journal
 from airvid.output import Output
 from airvid.places import DEFAULT_BASE_URL, SANDBOX, SANDBOX_KEY
@@ -139,7 +139,6 @@ def check_renderer() -> None:
 
 def _start_sandbox(session: Session) -> Server:
     from airvid import system
-    from airvid.errors import FileError
     from airvid.sandbox.emulator import Emulator
     from airvid.sandbox.server import Server
 

@@ -194,7 +194,7 @@ async def _planned(session: Session, options: Options) -> tuple[_Plan, Listing |
         raise
     model = None if models is None else _model(models, options, complaints)
     if model:
-        plan.body["model"], plan.cents = model.id, model.cents(options.seconds(model))
+        plan.body["model"], plan.cents = model.id, model.cents(options.duration)
     with collected(complaints):
         _check_cost(options, plan.total_cents)
     if not checked_early:

@@ -42,7 +42,7 @@ class Clips:
         force: bool,
         opens: bool,
     ) -> None:
-        """`tell` is `out.finished` or its like: it takes the last sighting of each, and `wants_file`."""
+        """`tell` is `out.finished` or `out.ended`."""
         self._session = session
         self._name = name
         self._tell = tell

@@ -7,7 +7,6 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from airvid import clock
 from airvid.commands import finish, ids, outcome
 from airvid.commands.finish import Clips
 from airvid.config import checked
@@ -28,30 +27,32 @@ class Options(NamedTuple):
 
 
 async def run(session: Session, options: Options) -> None:
-    began = clock.elapsed()
     limit = None if options.timeout is None else checked("timeout", options.timeout, "--timeout")
     errors: list[AirvidError] = []
     if options.output is not None:
         finish.check_stdout(session, Naming.parse(options.output, 1), opens=options.open)
+    watch = None
     try:
         async with asyncio.timeout(limit):
             if options.ids:
                 found, errors = await ids.resolve(session, ids.given(options.ids), patience=math.inf)
             else:
                 found = await _running(session)
+            if not found and not errors:
+                session.out.note("nothing is running")
+                return
+            name = None if options.output is None else Naming.parse(options.output, max(1, len(found)))
+            watch = _Watch(session, options, name, found)
+            with session.progress(len(found)) as progress:
+                await watch.follow_all(progress)
     except TimeoutError:
-        raise WaitTimeoutError("the time was up before the server had told its tasks") from None
-    if not found and not errors:
-        session.out.note("nothing is running")
-        return
-    limit = None if limit is None else max(0.0, limit - (clock.elapsed() - began))
-    name = Naming.parse(options.output, max(1, len(found))) if options.output is not None else None
-    watch = _Watch(session, options, name, found)
-    try:
-        settle([*errors, *await watch.play(limit)])
+        if not watch:
+            raise WaitTimeoutError("the time was up before the server had told its tasks") from None
     except asyncio.CancelledError:
-        watch.tell_how_to_go_on()
+        if watch:
+            watch.tell_how_to_go_on()
         raise
+    settle([*errors, *watch.outcomes()])
 
 
 async def _running(session: Session) -> list[str]:
@@ -77,14 +78,8 @@ class _Watch(Clips):
         super().__init__(session, name, seen, session.out.ended, force=options.force, opens=options.open)
         self._options = options
 
-    async def play(self, limit: float | None) -> list[AirvidError | None]:
-        """What each task came to."""
-        try:
-            async with asyncio.timeout(limit):
-                with self._session.progress(len(self._seen)) as progress:
-                    await self._follow_all(progress)
-        except TimeoutError:
-            pass
+    def outcomes(self) -> list[AirvidError | None]:
+        """What each task came to, once all that can be seen of them is."""
         # Where it was stopped on purpose, the failure is the answer.
         left = [] if self._is_to_stop() else self._left()
         return [*self._outcomes.values(), *(self._timed_out(n) for n in left)]
@@ -92,7 +87,7 @@ class _Watch(Clips):
     def _is_to_stop(self) -> bool:
         return self._options.fail_fast and any(self._outcomes.values())
 
-    async def _follow_all(self, progress: Progress) -> None:
+    async def follow_all(self, progress: Progress) -> None:
         running = {asyncio.ensure_future(self._one(n, progress)) for n in self._seen}
         try:
             while running and not self._is_to_stop():
