@@ -243,7 +243,7 @@ class Sighting(NamedTuple):
         record["airvid"] = {
             "status": self.status,
             "prompt": self.prompt,
-            "request": entry.request if entry else None,
+            "request": entry and entry.request,
             "output": self.file,
             "bytes": self.bytes if self.bytes is not None else entry and entry.bytes,
             "estimate_cents": entry and entry.estimate_cents,

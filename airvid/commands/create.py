@@ -147,7 +147,7 @@ class _Plan:
         return [os.path.abspath(path if self.name.is_known else self.name.template) for path in self.paths()]
 
     def fields(self, n: int, task_id: str) -> dict[str, str]:
-        """What a template may say of clip `n`, counted from 1."""
+        """What a template may say of clip `n`."""
         return naming.values(
             prompt=self.options.prompt,
             model=self.body.get("model"),

@@ -22,7 +22,7 @@ URL_READINGS, URL_PAUSE = 5, 2.0
 
 class Options(NamedTuple):
     ids: Sequence[str] = ()
-    output: str | None = None
+    output: str = DEFAULT_NAME
     force: bool = False
     skip_existing: bool = False
     all: bool = False
@@ -38,8 +38,7 @@ async def run(session: Session, options: Options) -> None:
     if options.force and options.skip_existing:
         raise UsageError("--force and --skip-existing contradict each other")
     jobs = session.settings.get("jobs") if options.jobs is None else checked("jobs", options.jobs, "--jobs")
-    output = DEFAULT_NAME if options.output is None else options.output
-    finish.check_stdout(session, Naming.parse(output, 1), opens=options.open)
+    finish.check_stdout(session, Naming.parse(options.output, 1), opens=options.open)
     errors: list[AirvidError] = []
     if options.all:
         saved = session.journal.saved_ids(session.service)
@@ -50,7 +49,7 @@ async def run(session: Session, options: Options) -> None:
             return
     else:
         found, errors = await ids.resolve(session, ids.given(options.ids))
-    name = Naming.parse(output, max(1, len(found)))
+    name = Naming.parse(options.output, max(1, len(found)))
     with session.progress(len(found)) as progress:
 
         async def one(task_id: str) -> None:
@@ -61,9 +60,8 @@ async def run(session: Session, options: Options) -> None:
 
 
 async def _download(session: Session, options: Options, name: Naming, task_id: str, n: int, progress: Progress) -> None:
-    """One clip onto the disk. Raises: what the task or the file came to."""
     began = clock.elapsed()
-    task = await completed(session, task_id, "-o", options.output or DEFAULT_NAME)
+    task = await completed(session, task_id, "-o", options.output)
     entry = session.journal.by_task(session.service, [task_id]).get(task_id)
     fields = naming.of_task(task, entry, clock.now(), n)
     row = progress.row(short_id(task_id), about=Sighting(task, entry).prompt or "")

@@ -65,9 +65,9 @@ class Clips:
         row.named(short_id(seen.task_id), about=about, past=past, passed=passed)
 
     async def _finish(self, n: int, row: Row, *, is_ours: bool) -> None:
-        """Follow one task to its end, save it, and say so. One clip's failure never stops the others.
+        """Follow one task to its end, save it, and say so; `is_ours`: this very run made it.
 
-        `is_ours`: this very run made it.
+        One clip's failure never stops the others.
         """
         seen, was_read, began = self._seen[n], is_ours, clock.elapsed()
         try:
