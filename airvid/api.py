@@ -15,19 +15,19 @@ from airvid.tasks import Task, error_text, is_task_id
 if TYPE_CHECKING:
     from airvid.models import Model
 
-# A command without a --timeout gives up on an unreachable or failing server after about a minute (contract §3).
+# Seconds after which a command without a --timeout gives up on an unreachable or failing server (contract §3).
 PATIENCE = 60.0
 
 
 class Listing(NamedTuple):
-    """The account's tasks, newest first (at most the server's page), and the server's clock where it told."""
+    """The account's tasks, newest first (at most the server's page), and the server's clock."""
 
     tasks: list[Task]
     server_time: float | None
 
 
 class Api:
-    """The hosted API. Every method raises the errors of `http.refusal` and UnavailableError."""
+    """The hosted API. Every method raises the errors of `answers.refusal` and UnavailableError."""
 
     def __init__(self, wire: Wire) -> None:
         self.wire = wire
@@ -41,10 +41,7 @@ class Api:
         return await self.wire.get("/models", _models, patience=patience)
 
     async def create(self, body: dict[str, Any]) -> Task:
-        """Submit one clip. Sent once.
-
-        Raises: UnavailableError with `sent` where its fate is unknown, a 2xx without an id among them.
-        """
+        """Submit one clip. Raises: UnavailableError with `sent` where its fate is unknown, as for a 2xx without id."""
         answer = await self.wire.post("/video/generations", body)
         task = Task.parse(answer.data)
         # An id of another kind than the API's own says as little as none.
@@ -72,7 +69,7 @@ class Api:
         await self.wire.get(_path(task_id), lambda _: True, patience=patience, method="DELETE")
 
     async def stream(self, task_id: str) -> AsyncGenerator[dict[str, Any], None]:
-        """The payloads of a task's event stream, often partial, until it ends; the end says nothing of the state."""
+        """The payloads of a task's event stream, often partial; its end says nothing of the state."""
         async with aclosing(self.wire.events(_path(task_id) + "/stream")) as events:
             async for name, payload in events:
                 if isinstance(payload, dict) and isinstance(payload.get("data"), dict) and "status" not in payload:
@@ -111,7 +108,7 @@ def _listing(answer: Answer) -> Listing | None:
 
 
 def _task(answer: Answer, task_id: str) -> Task | None:
-    """A task has an id or a status; an answer with neither is an error in a 200."""
+    """None for what has neither id nor status: an error in a 200."""
     data = answer.data
     if isinstance(data, dict) and isinstance(data.get("data"), dict) and "status" not in data:
         data = data["data"]

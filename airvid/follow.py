@@ -1,6 +1,6 @@
 """From a task id to its end: the stream first, polling where it cannot be had; nothing but the task ends it.
 
-A failed reading is never a failed task. What is yielded is the task as it is seen, and what stands in the way.
+A failed reading is never a failed task.
 """
 
 from __future__ import annotations
@@ -17,20 +17,19 @@ from airvid.errors import AirvidError, LimitedError, NotFoundError, UnavailableE
 from airvid.pace import LEAST, Pace
 from airvid.tasks import COMPLETED, EXPIRED, FRESH_SECONDS, Task
 
-Payload = dict[str, Any]
-# Seconds that the list alone is believed of a task, and how many more for each task that is followed.
+# Seconds that the list alone is believed of a task, and how many more for each that is followed.
 READ_AGAIN, READ_AGAIN_EACH = 60.0, 3.0
 # Seconds that one reading of the list serves all tasks, and between the polls of a whole run.
 LIST_SERVES, TURN = 4.0, 1.0
 # A server that asks for more seconds than these between two readings would let a clip expire unseen.
 LONGEST_HINT = 120.0
-# Seconds of keep-alives alone after which one GET learns the truth.
+# Seconds of nothing new after which one GET learns the truth.
 NEWS_SILENCE = 60.0
 # Seconds between two looks at whether the machine slept: its connections died meanwhile, and do not say so.
 TICK = 5.0
 # So many streams are open at once; tasks beyond them are polled, by the one list.
 MOST_STREAMS = 8
-# So many streams in a row without news, and polling takes over; streams get another try after so many seconds.
+# After so many streams in a row without news, polling takes over for so many seconds.
 FRUITLESS_STREAMS = 2
 STREAM_AGAIN = 120.0
 # Seconds that a 404 is not believed of a task that was there before.
@@ -48,7 +47,7 @@ class Trouble(NamedTuple):
 
 
 class Shared:
-    """What all followed tasks of a run share: places for streams, turns to poll, and one reading of the task list."""
+    """What all followed tasks of a run share: places for streams, turns to poll, one reading of the list."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
@@ -64,7 +63,7 @@ class Shared:
         self.followed = 0
 
     def take_stream(self) -> bool:
-        """Whether a stream may be opened, which is accounted for; `give_stream` belongs to every True."""
+        """Whether a stream may be opened; `give_stream` belongs to every True."""
         if not self._free_streams or clock.elapsed() < self._streams_at:
             return False
         # The run's first ones, which open together, do not make the polls of the others wait. Where there are more
@@ -79,25 +78,24 @@ class Shared:
         return True
 
     def give_stream(self, *, was_heard: bool) -> None:
-        """A stream has ended. Where several in a row were not heard at all, nobody's will be for a while."""
+        """A stream has ended. Where several in a row were silent, none is opened for a while."""
         self._free_streams += 1
         self._deaf_streams = 0 if was_heard else self._deaf_streams + 1
         if self._deaf_streams >= FRUITLESS_STREAMS:
             self._streams_at = clock.elapsed() + STREAM_AGAIN
 
     async def turn(self) -> None:
-        """Wait for the turn to poll."""
         async with self._line:
             while (left := self._turn_at - clock.elapsed()) > 0:
                 await clock.sleep(left)
             self.spend()
 
     def spend(self) -> None:
-        """Account for a request that cannot wait for its turn: polls make up for it."""
+        """Count a request that cannot wait for its turn: polls make up for it."""
         self._turn_at = max(self._turn_at, clock.elapsed()) + TURN
 
     async def glance(self, task_id: str) -> Task | None:
-        """The task as the list tells it, some seconds old at the most; None where it does not. Raises: AirvidError."""
+        """The task as the list tells it, if it does. Raises: AirvidError."""
         async with self._list_lock:
             if clock.elapsed() - self._listed_at > LIST_SERVES:
                 self._listed, self._list_failure, self._listed_at = {}, None, clock.elapsed()
@@ -112,7 +110,7 @@ class Shared:
 
 
 class _Reader:
-    """One task's readings: the last one, and what its failures mean."""
+    """One task's readings, and what their failures mean."""
 
     def __init__(self, api: Api, task: Task, is_fresh: bool, was_seen: bool) -> None:
         self.api = api
@@ -130,32 +128,24 @@ class _Reader:
             news = await self.api.task(self.task.task_id, patience=0)
         except NotFoundError as error:
             return self._missing(error)
-        except (UnavailableError, LimitedError) as error:
-            if isinstance(error, UnavailableError) and error.is_final and not self.was_seen:
-                raise
-            return Trouble(error.message, error.retry_after, isinstance(error, LimitedError))
-        except UsageError:
-            raise
         except AirvidError as error:
-            if not self.was_seen:
+            passes = isinstance(error, LimitedError) or (isinstance(error, UnavailableError) and not error.is_final)
+            if isinstance(error, UsageError) or not (passes or self.was_seen):
                 raise
-            return Trouble(error.message)
+            return _trouble(error)
         self.was_seen, self._missing_since = True, None
         self.task = self.task.updated(news.raw)
         return self.task
 
     async def poll(self, shared: Shared) -> Task | Trouble:
-        """As `read`, at its turn; among many, by the list where that tells of a task that still runs.
-
-        The list may lag behind for good; from time to time the task itself is asked.
-        """
+        """As `read`, at its turn; among many, by the list where the task still runs. It may lag behind for good."""
         if shared.followed == 1 or clock.elapsed() - self._read_at > READ_AGAIN + READ_AGAIN_EACH * shared.followed:
             await shared.turn()
             return await self.read()
         try:
             listed = await shared.glance(self.task.task_id)
         except (UnavailableError, LimitedError) as error:
-            return Trouble(error.message, error.retry_after, isinstance(error, LimitedError))
+            return _trouble(error)
         except AirvidError:
             listed = None
         if listed is None or listed.is_terminal:
@@ -165,7 +155,7 @@ class _Reader:
         return self.task
 
     def _missing(self, error: NotFoundError) -> Task | Trouble:
-        """A 404: too fresh to be known, expired and gone, removed, or never there."""
+        """A 404: expired and gone, too fresh to be known, removed, or never there."""
         now = clock.elapsed()
         if self.task.expires_at is not None and self.api.server_now() >= self.task.expires_at:
             self.task = self.task.updated({"status": EXPIRED})
@@ -179,7 +169,7 @@ class _Reader:
 
     @property
     def is_done(self) -> bool:
-        """Terminal, and where completed, with its URL (or without one for long enough to say so)."""
+        """Terminal, and where completed, with its URL, or without it for long enough."""
         if not self.task.is_terminal:
             return False
         if self.task.status != COMPLETED or self.task.result_url:
@@ -187,6 +177,10 @@ class _Reader:
         if self._completed_at is None:
             self._completed_at = clock.elapsed()
         return clock.elapsed() - self._completed_at >= URL_SECONDS
+
+
+def _trouble(error: AirvidError) -> Trouble:
+    return Trouble(error.message, getattr(error, "retry_after", None), isinstance(error, LimitedError))
 
 
 async def follow(
@@ -198,17 +192,16 @@ async def follow(
     was_seen: bool = False,
     usual_ends: Sequence[float] = (),
 ) -> AsyncGenerator[Task | Trouble, None]:
-    """Yield the task at each change until it ends; the last one is whole, by GET.
+    """Yield the task as it is seen until it ends, the last one by GET, and what stands in the way.
 
-    `is_fresh`: it was made moments ago, so that a 404 may be early; `was_seen`: this very run has had word of it;
-    `usual_ends`: when it would end if it took as long as such tasks did, each in seconds of `clock.elapsed`.
-    Raises: NotFoundError where the task is gone for good; the server's refusal where the task was never seen.
+    `is_fresh`: it was just made, so that a 404 may be early; `was_seen`: this very run has had word of it;
+    `usual_ends`: as for `Pace`, by `clock.elapsed`.
+    Raises: NotFoundError where the task is gone for good; the server's refusal where it was never seen.
     """
+    reader, pace = _Reader(api, task, is_fresh, was_seen), Pace(clock.elapsed(), usual_ends)
     shared.followed += 1
     try:
-        async with aclosing(
-            _followed(_Reader(api, task, is_fresh, was_seen), shared, Pace(clock.elapsed(), usual_ends))
-        ) as sightings:
+        async with aclosing(_followed(reader, shared, pace)) as sightings:
             async for seen in sightings:
                 yield seen
     finally:
@@ -250,12 +243,12 @@ async def _followed(reader: _Reader, shared: Shared, pace: Pace) -> AsyncGenerat
 
 
 def _hint(seen: Task | Trouble) -> float:
-    """The server's word on when to come back, in seconds: a floor for the next reading."""
+    """Seconds before which the server does not want the next reading."""
     return min(LONGEST_HINT, seen.retry_after or 0.0) if isinstance(seen, Trouble) else 0.0
 
 
 async def _streamed(reader: _Reader, shared: Shared) -> AsyncGenerator[Task | Trouble, None]:
-    """What the stream tells, until it ends or breaks, the task seems to have ended, or there was no news for long."""
+    """What the stream tells, until it ends or breaks, or the task seems to have ended."""
     was_heard = False
     try:
         async with aclosing(_wakeful(reader.api.stream(reader.task.task_id))) as payloads:
@@ -268,14 +261,14 @@ async def _streamed(reader: _Reader, shared: Shared) -> AsyncGenerator[Task | Tr
                 if is_news:
                     yield news
     except (UnavailableError, LimitedError) as error:
-        yield Trouble(error.message, error.retry_after, isinstance(error, LimitedError))
+        yield _trouble(error)
     except AirvidError:
         return  # a refusal means what the GET says it means
     finally:
         shared.give_stream(was_heard=was_heard)
 
 
-async def _wakeful(payloads: AsyncGenerator[Payload, None]) -> AsyncGenerator[Payload, None]:
+async def _wakeful(payloads: AsyncGenerator[dict[str, Any], None]) -> AsyncGenerator[dict[str, Any], None]:
     """The payloads, until none that is new came for long, or the machine slept."""
     last, news_at = None, clock.elapsed()
     async with aclosing(payloads):

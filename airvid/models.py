@@ -1,7 +1,4 @@
-"""The nouns of a model: Model and Caps, read tolerantly from whatever the server lists. No I/O.
-
-Money is in cents and may be fractional. Source: the API's description, section 2.
-"""
+"""The nouns of a model, read tolerantly as in `tasks` (the API's description, section 2). No I/O."""
 
 from __future__ import annotations
 
@@ -58,7 +55,7 @@ class Model(NamedTuple):
 
     @classmethod
     def parse(cls, raw: object) -> Model | None:
-        """The model in a listing's entry; None for anything that is not a video model."""
+        """The video model in a listing's entry, if it is one."""
         if not isinstance(raw, dict) or not (model_id := text(raw.get("id"))) or not _makes_video(raw):
             return None
         given = raw.get("video_caps")
@@ -84,7 +81,7 @@ class Model(NamedTuple):
         return (self.status or "").strip().lower().replace(" ", "_").replace("-", "_") not in _UNHEALTHY
 
     def cents(self, seconds: float | None) -> float | None:
-        """The estimated price of a clip; without a length, of the shortest one. None where it is unknown."""
+        """The estimated price of a clip; without a length, of the shortest, which is what the server then makes."""
         seconds = seconds if seconds is not None else self.caps.min_seconds
         if seconds is None or self.caps.cents_per_second is None:
             return None

@@ -1,6 +1,6 @@
 """When a task ends, as far as its progress and this model's past runs foretell it, and when to poll it till then. Pure.
 
-Past runs are lengths, in seconds; of fewer than LEAST_RUNS nothing is concluded.
+Past runs are in seconds.
 """
 
 from __future__ import annotations
@@ -16,19 +16,22 @@ MARGIN, NEAR, LOOKS, LATE = 0.3, 1.5, 22, 0.1
 # Per cent between the first reading and the last before their slope foretells anything, and how far those between may
 # lie off the line: progress that jumps tells nothing.
 TELLING, STRAIGHT = 10.0, 5.0
+# Of fewer past runs nothing is concluded.
 LEAST_RUNS = 3
 
 
 class Pace:
     """The pauses of one task: sparse while its end is far, so that there are polls to spare around it.
 
-    A limit that refuses us widens them, and they narrow again. Times are seconds on one clock that only grows;
-    `usual_ends` are the moments at which the task would end if it took as long as one or another of its model did.
+    Times are seconds on one clock that only grows; `usual_ends` are the moments at which the task would end if it took
+    as long as one or another of its model did.
     """
 
     def __init__(self, began: float, usual_ends: Sequence[float] = ()) -> None:
         self._began = began
-        self._usual = usual_span(usual_ends)
+        # Of ten or more, the first and the last tenth are left out.
+        ends, odd = sorted(usual_ends), len(usual_ends) // 10
+        self._usual = (ends[odd], ends[~odd]) if len(ends) >= LEAST_RUNS else None
         self._widened = 1.0
         self._told: list[tuple[float, float]] = []
 
@@ -60,7 +63,7 @@ class Pace:
         return min(LONGEST, max(near, ahead) + LATE * max(0.0, now - latest))
 
     def _by_progress(self) -> tuple[float, float] | None:
-        """When the task ends if it goes on as evenly as it did."""
+        """When the task ends if it goes on as evenly as before."""
         if len(self._told) < 3:
             return None
         (began, low), (now, high) = self._told[0], self._told[-1]
@@ -74,9 +77,8 @@ class Pace:
 
 
 def seconds_left(past: Sequence[float], passed: float) -> float | None:
-    """What a task that has run for `passed` seconds still needs, judged by the runs that had not ended by then either.
-
-    `past` are the lengths of past runs, seconds. None where too few are known, or hardly any took as long as this.
+    """What a task that has run for `passed` seconds still needs, judged by the runs that took longer; None for want of
+    such.
     """
     if len(past) < LEAST_RUNS:
         return None
@@ -89,13 +91,3 @@ def seconds_left(past: Sequence[float], passed: float) -> float | None:
 def is_overdue(past: Sequence[float], passed: float) -> bool:
     """Whether a task takes longer than every run that is known."""
     return len(past) >= LEAST_RUNS and passed >= max(past)
-
-
-def usual_span(ends: Sequence[float]) -> tuple[float, float] | None:
-    """Between which moments a task ends, by those at which past runs would have. Of ten or more, the first and the last
-    tenth are left out.
-    """
-    if len(ends) < LEAST_RUNS:
-        return None
-    ends, odd = sorted(ends), len(ends) // 10
-    return ends[odd], ends[~odd]

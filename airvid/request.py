@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import base64
 import json
-import math
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from airvid.errors import AirvidError, FileError, UsageError
-from airvid.models import Model
+from airvid.models import Caps, Model
 from airvid.tasks import MODES
 
 # Keys of the body that have an option of their own: set there, they are checked and priced.
@@ -27,42 +28,55 @@ _OWN_OPTIONS = {
     "quality": "--quality",
     "input_images": "--image or --reference",
 }
-# What the formats that a browser shows begin with; RIFF, HEIF and AVIF tell their kind a little further on.
-_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"BM", b"II*\0", b"MM\0*")
+# What the formats that a browser shows begin with.
+_IMAGE = rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|GIF8[79]a|BM|II\*\0|MM\0\*|RIFF.{4}WEBP|.{4}ftyp(avi[fs]|hei[cx]|m[is]f1)"
 
 
-@dataclass(frozen=True)
+@contextmanager
+def collected(complaints: list[AirvidError]) -> Iterator[None]:
+    """Take what is raised within for a complaint."""
+    try:
+        yield
+    except AirvidError as error:
+        complaints.append(error)
+
+
+@dataclass
 class Wish:
     """What the user asked for; None where nothing was said."""
 
-    prompt: str
+    prompt: str | None = None
     model: str | None = None
     mode: str | None = None
     duration: int | None = None
     aspect_ratio: str | None = None
     quality: str | None = None
     image: str | None = None
-    references: tuple[str, ...] = ()
+    reference: Sequence[str] = ()
     seed: int | None = None
     sound: bool | None = None
     extra: dict[str, Any] = field(default_factory=dict)
 
     @property
     def effective_mode(self) -> str:
-        """The mode that follows from the options (contract 5.2)."""
-        return self.mode or ("image" if self.image is not None else "reference" if self.references else "text")
+        """What follows from the options (contract 5.2)."""
+        return self.mode or ("image" if self.image is not None else "reference" if self.reference else "text")
 
     @property
-    def images(self) -> tuple[str, ...]:
-        return (self.image,) if self.image is not None else self.references
+    def images(self) -> Sequence[str]:
+        return (self.image,) if self.image is not None else self.reference
 
     @property
     def effective_seed(self) -> object:
         return self.seed if self.seed is not None else self.extra.get("seed")
 
-    def seconds(self, model: Model) -> float | None:
-        """The clip's length: as asked, else the model's minimum, which is what the server takes."""
-        return self.duration if self.duration is not None else model.caps.min_seconds
+    def values(self, caps: Caps) -> list[tuple[str, str | None, tuple[str, ...]]]:
+        """What was asked where caps name their values: its key in the body, the value, and those allowed."""
+        return [
+            ("mode", self.effective_mode, caps.modes),
+            ("aspect_ratio", self.aspect_ratio, caps.aspect_ratios),
+            ("quality", self.quality, caps.qualities),
+        ]
 
 
 def parse_extra(pairs: Iterable[str], *, has_seed: bool, has_sound: bool) -> tuple[dict[str, Any], list[AirvidError]]:
@@ -89,19 +103,11 @@ def parse_extra(pairs: Iterable[str], *, has_seed: bool, has_sound: bool) -> tup
 def _value(given: str) -> Any:
     """JSON where it parses, else the text itself; NaN and infinities, which are no JSON, stay text."""
     try:
-        return json.loads(given, parse_constant=_refuse, parse_float=_finite)
+        found = json.loads(given)
+        json.dumps(found, allow_nan=False)
+        return found
     except (ValueError, RecursionError):
         return given
-
-
-def _finite(word: str) -> float:
-    if not math.isfinite(found := float(word)):
-        _refuse(word)
-    return found
-
-
-def _refuse(word: str) -> None:
-    raise ValueError(word)
 
 
 def complaints_of(wish: Wish) -> list[AirvidError]:
@@ -120,35 +126,28 @@ def complaints_of(wish: Wish) -> list[AirvidError]:
             complaints.append(UsageError(f"{what} is not valid UTF-8 text"))
     if wish.duration is not None and wish.duration < 1:
         complaints.append(UsageError(f"--duration {wish.duration}: at least 1 second"))
-    complaints += _mode_complaints(wish)
+    with collected(complaints):
+        _check_mode(wish)
     for image in wish.images:
-        try:
+        with collected(complaints):
             check_image(image)
-        except AirvidError as error:
-            complaints.append(error)
     return complaints
 
 
-def _mode_complaints(wish: Wish) -> list[AirvidError]:
+def _check_mode(wish: Wish) -> None:
     mode = wish.mode
-    if wish.image is not None and wish.references:
-        return [
-            UsageError(
-                "--image and --reference contradict each other: a clip begins with a picture, or takes its "
-                "style from some"
-            )
-        ]
-    if mode is None:
-        return []
-    if mode not in MODES:
-        return [UsageError(f"--mode {mode!r} is not one of {', '.join(MODES)}")]
+    if wish.image is not None and wish.reference:
+        raise UsageError(
+            "--image and --reference contradict each other: a clip begins with a picture, or takes its style from some"
+        )
+    if mode not in (None, *MODES):
+        raise UsageError(f"--mode {mode!r} is not one of {', '.join(MODES)}")
     if mode == "image" and wish.image is None:
-        return [UsageError("--mode image needs --image")]
-    if mode == "reference" and not wish.references:
-        return [UsageError("--mode reference needs --reference")]
+        raise UsageError("--mode image needs --image")
+    if mode == "reference" and not wish.reference:
+        raise UsageError("--mode reference needs --reference")
     if mode == "text" and wish.images:
-        return [UsageError("--mode text contradicts --image and --reference")]
-    return []
+        raise UsageError("--mode text contradicts --image and --reference")
 
 
 def is_url(image: str) -> bool:
@@ -156,7 +155,7 @@ def is_url(image: str) -> bool:
 
 
 def check_image(image: str) -> None:
-    """See that a picture is a URL, or a readable file that begins as one. Raises: FileError."""
+    """See that a picture is a URL or an image file. Raises: FileError."""
     if is_url(image):
         return
     try:
@@ -167,63 +166,45 @@ def check_image(image: str) -> None:
             head = file.read(32)
     except (OSError, ValueError, RuntimeError) as error:
         raise FileError(f"the image {image} cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    if not _is_image(head):
+    if not re.match(_IMAGE, head, re.DOTALL):
         raise FileError(f"{image} is not an image (PNG, JPEG, WebP, GIF, BMP, TIFF, HEIC or AVIF)")
 
 
-def _is_image(head: bytes) -> bool:
-    return (
-        head.startswith(_SIGNATURES)
-        or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
-        or (head[4:8] == b"ftyp" and head[8:12] in (b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1"))
-    )
-
-
 def model_complaints(wish: Wish, model: Model) -> list[AirvidError]:
-    """What the model's caps do not allow, each with what they do. A cap that is missing allows everything."""
-    caps = model.caps
-    found = []
-    for option, value, allowed in (
-        ("--mode", wish.effective_mode, caps.modes),
-        ("--aspect-ratio", wish.aspect_ratio, caps.aspect_ratios),
-        ("--quality", wish.quality, caps.qualities),
-    ):
+    """What the model's caps do not allow. A cap that is missing allows everything."""
+    found: list[AirvidError] = []
+    for key, value, allowed in wish.values(model.caps):
         if value is not None and allowed and spelling(value, allowed) is None:
-            found.append(UsageError(f"{option} {value} is not for {model.id}: it takes {', '.join(allowed)}"))
+            option = key.replace("_", "-")
+            found.append(UsageError(f"--{option} {value} is not for {model.id}: it takes {', '.join(allowed)}"))
     if wish.duration is not None:
-        low, high = caps.min_seconds, caps.max_seconds
+        low, high = model.caps.min_seconds, model.caps.max_seconds
         if (low is not None and wish.duration < low) or (high is not None and wish.duration > high):
             span = " to ".join(f"{each:g}" for each in (low, high) if each is not None)
             bound = "" if low is not None and high is not None else "at least " if high is None else "at most "
             found.append(
                 UsageError(f"--duration {wish.duration} is not for {model.id}: it takes {bound}{span} seconds")
             )
-    return list(found)
+    return found
 
 
 def spelling(value: str, allowed: Sequence[str]) -> str | None:
-    """The server's own spelling of a value, compared without regard to case; None where it is not allowed."""
+    """The server's own spelling of a value in whatever case; None where it is not allowed."""
     return next((each for each in allowed if each.lower() == value.lower()), None)
 
 
 def find_model(models: Sequence[Model], name: str) -> Model:
     """The model of exactly this name. Raises: UsageError with the nearest names."""
-    found = next((model for model in models if model.id == name), None)
-    if found:
-        return found
-    near = nearest(name, [model.id for model in models])
-    told = f"; did you mean {', '.join(near)}?" if near else ""
-    raise UsageError(f"there is no video model {name!r}{told}", hint="airvid models")
-
-
-def nearest(name: str, names: Sequence[str]) -> list[str]:
-    """Up to three names that are most like `name`."""
+    for model in models:
+        if model.id == name:
+            return model
     import difflib
 
-    by_lower = {each.lower(): each for each in names}
-    close = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.5)
-    inside = [lower for lower in by_lower if name.lower() in lower and lower not in close]
-    return [by_lower[lower] for lower in [*close, *inside][:3]]
+    by_lower = {model.id.lower(): model.id for model in models}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.5)
+    near += [lower for lower in by_lower if name.lower() in lower and lower not in near]
+    told = f"; did you mean {', '.join(by_lower[lower] for lower in near[:3])}?" if near else ""
+    raise UsageError(f"there is no video model {name!r}{told}", hint="airvid models")
 
 
 def choose_model(models: Sequence[Model], wish: Wish) -> Model:
@@ -232,41 +213,30 @@ def choose_model(models: Sequence[Model], wish: Wish) -> Model:
     Raises: UsageError that says what the models at hand do allow.
     """
     healthy = [model for model in models if model.is_healthy]
-    fitting = [model for model in healthy if _surely_allows(model, wish)]
-    if not fitting:
-        if not healthy:
-            raise UsageError("no video model is up at the moment", hint="airvid models")
+    if not healthy:
+        raise UsageError("no video model is up at the moment", hint="airvid models")
+    prices = [(model.cents(wish.duration), model) for model in healthy if _surely_allows(model, wish)]
+    if not prices:
         raise UsageError(f"no healthy model allows all of this{_offers(healthy, wish)}", hint="airvid models")
-
-    def price(model: Model) -> tuple[bool, float, str]:
-        cents = model.cents(wish.seconds(model))
-        return cents is None, cents or 0.0, model.id
-
-    return min(fitting, key=price)
+    return min(prices, key=lambda each: (each[0] is None, each[0] or 0.0, each[1].id))[1]
 
 
 def _surely_allows(model: Model, wish: Wish) -> bool:
     """Whether the caps say yes. On our own account no model is chosen that is silent about what was asked."""
-    caps = model.caps
-    silent = (
-        (wish.effective_mode != "text" and not caps.modes)
-        or (wish.aspect_ratio is not None and not caps.aspect_ratios)
-        or (wish.quality is not None and not caps.qualities)
-        or (wish.duration is not None and caps.max_seconds is None)
-    )
+    silent = any(
+        value is not None and not allowed and (key, value) != ("mode", "text")
+        for key, value, allowed in wish.values(model.caps)
+    ) or (wish.duration is not None and model.caps.max_seconds is None)
     return not silent and not model_complaints(wish, model)
 
 
 def _offers(models: Sequence[Model], wish: Wish) -> str:
-    """What the models at hand take, for each thing that was asked."""
     told = []
-    for name, asked, values in (
-        ("mode", wish.effective_mode, [each for model in models for each in model.caps.modes]),
-        ("aspect ratio", wish.aspect_ratio, [each for model in models for each in model.caps.aspect_ratios]),
-        ("quality", wish.quality, [each for model in models for each in model.caps.qualities]),
-    ):
+    for same in zip(*(wish.values(model.caps) for model in models), strict=True):
+        key, asked, _ = same[0]
+        values = sorted({each for _, _, allowed in same for each in allowed})
         if asked is not None and values:
-            told.append(f"{name} {asked} (there is {', '.join(sorted(set(values)))})")
+            told.append(f"{key.replace('_', ' ')} {asked} (there is {', '.join(values)})")
     lows = [model.caps.min_seconds for model in models if model.caps.min_seconds is not None]
     highs = [model.caps.max_seconds for model in models if model.caps.max_seconds is not None]
     if wish.duration is not None and lows and highs:
@@ -279,24 +249,22 @@ def body(wish: Wish, model: Model | None) -> dict[str, Any]:
 
     `model` None: the caps are not to be asked (`--no-validate`). Raises: FileError for a picture that cannot be read.
     """
-    caps = model.caps if model else None
     asked: dict[str, Any] = {
         "model": model.id if model else wish.model,
         "prompt": wish.prompt,
-        "mode": _spelled(wish.effective_mode, caps.modes if caps else ()),
+        "mode": wish.effective_mode,
         "duration_seconds": wish.duration,
-        "aspect_ratio": _spelled(wish.aspect_ratio, caps.aspect_ratios if caps else ()),
-        "quality": _spelled(wish.quality, caps.qualities if caps else ()),
+        "aspect_ratio": wish.aspect_ratio,
+        "quality": wish.quality,
         "input_images": [_picture(image) for image in wish.images] or None,
         "seed": wish.seed,
         "sound": wish.sound,
         **wish.extra,
     }
+    if model:
+        for key, value, allowed in wish.values(model.caps):
+            asked[key] = value and (spelling(value, allowed) or value)
     return {key: value for key, value in asked.items() if value is not None}
-
-
-def _spelled(value: str | None, allowed: Sequence[str]) -> str | None:
-    return None if value is None else spelling(value, allowed) or value
 
 
 def _picture(image: str) -> dict[str, str]:

@@ -9,8 +9,6 @@ from collections.abc import Mapping
 
 from airvid.tasks import number
 
-# Where an answer can be had by asking again: time-outs, limits, and whatever a server or CDN calls its own fault.
-_TRANSIENT = frozenset({408, 425, 429})
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
 # In the order in which they are believed.
 _WORDS = (r"guaranteed[^.]*?\bin (\d+(?:\.\d+)?) ?s", r"(?:try again|retry|wait)[^.]*?(\d+(?:\.\d+)?) ?s")
@@ -18,7 +16,7 @@ _WORDS = (r"guaranteed[^.]*?\bin (\d+(?:\.\d+)?) ?s", r"(?:try again|retry|wait)
 
 def is_transient(status: int) -> bool:
     """Whether an idempotent request that got this HTTP status may be repeated."""
-    return status in _TRANSIENT or status >= 500
+    return status in (408, 425, 429) or status >= 500  # time-outs, limits, and what a server or CDN calls its fault
 
 
 def backoff(attempt: int, jitter: float) -> float:
@@ -28,10 +26,8 @@ def backoff(attempt: int, jitter: float) -> float:
 
 
 def next_pause(attempt: int, spent: float, patience: float, hint: float | None, jitter: float) -> float | None:
-    """Seconds until the next attempt, or None when it would come after `patience` seconds in all.
-
-    A server's hint is a floor: coming back earlier only feeds the limit it speaks of.
-    """
+    """Seconds until the next attempt, or None when it would come after `patience` seconds in all."""
+    # A server's hint is a floor: coming back earlier only feeds the limit it speaks of.
     pause = max(backoff(attempt, jitter), hint or 0.0)
     return pause if spent + pause <= patience else None
 
@@ -40,19 +36,13 @@ def server_hint(headers: Mapping[str, str], data: object, message: str, now: flo
     """The server's own word on when to come back, in seconds from now, in the order of the API's description:
     `Retry-After` (seconds or a date, against the server's own `Date`), `retry_after`, the message's words."""
     after = headers.get("retry-after", "")
-    seconds = number(after)
-    if seconds is None and (due := http_date(after)) is not None:
-        seconds = due - (http_date(headers.get("date", "")) or now)
-    if seconds is None and isinstance(data, dict):
-        inner = data.get("error")
-        seconds = number(data.get("retry_after"))
-        if seconds is None and isinstance(inner, dict):
-            seconds = number(inner.get("retry_after"))
-    for words in _WORDS if seconds is None else ():
-        if found := re.search(words, message, re.IGNORECASE):
-            seconds = number(found[1])
-            break
-    return None if seconds is None else max(0.0, seconds)
+    told: list[object] = [after]
+    if (due := http_date(after)) is not None:
+        told.append(due - (http_date(headers.get("date", "")) or now))
+    if isinstance(data, dict):
+        told += [each.get("retry_after") for each in (data, data.get("error")) if isinstance(each, dict)]
+    told += [found[1] for words in _WORDS if (found := re.search(words, message, re.IGNORECASE))]
+    return next((max(0.0, seconds) for each in told if (seconds := number(each)) is not None), None)
 
 
 def http_date(value: str) -> float | None:

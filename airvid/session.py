@@ -1,11 +1,12 @@
-"""What every story is handed: settings, output, journal and API, opened when first needed, closed at the end."""
+"""What every story is handed: settings, output, journal and API, opened when first needed."""
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from airvid.config import Setting, Settings, folder, normal_base_url
-from airvid.errors import AirvidError, AuthError, UsageError
+from airvid.errors import AirvidError, AuthError, FileError, UsageError
 from airvid.journal import Journal
 from airvid.output import Output
 from airvid.places import DEFAULT_BASE_URL, SANDBOX, SANDBOX_KEY
@@ -13,7 +14,6 @@ from airvid.places import DEFAULT_BASE_URL, SANDBOX, SANDBOX_KEY
 if TYPE_CHECKING:
     from airvid.api import Api
     from airvid.follow import Shared
-    from airvid.http import Timeouts
     from airvid.models import Model
     from airvid.progress import Progress
     from airvid.sandbox.server import Server
@@ -38,15 +38,13 @@ class Session:
         self.settings = Settings()
         self._common = common
         self._api: Api | None = None
-        self._shared: Shared | None = None
         self._server: Server | None = None
         if common.base_url is not None and (common.sandbox or self.settings.is_sandbox()):
             raise UsageError("the sandbox and --base-url contradict each other", hint="unset AIRVID_SANDBOX")
         self.is_sandbox = common.sandbox or self.settings.is_sandbox()
         # What `airvid sandbox` serves to a script is no money either, and belongs into no real journal.
         is_play = self.is_sandbox or self.settings.has_sandbox_key()
-        data = folder("data") / SANDBOX if is_play else folder("data")
-        self.data = data
+        self.data = folder("data") / SANDBOX if is_play else folder("data")
         try:
             stored = self.settings.key()
         except AirvidError:
@@ -54,7 +52,7 @@ class Session:
         out.secret = stored.value if stored else ""
         if self.settings.has_loose_mode():
             out.warn(f"others can read {self.settings.path}, which holds the API key: chmod 600 it")
-        self.journal = Journal(data / "journal.db", out.warn)
+        self.journal = Journal(self.data / "journal.db", out.warn)
 
     @property
     def service(self) -> str:
@@ -62,7 +60,7 @@ class Session:
 
     @property
     def base_url(self) -> Setting:
-        """The API's base, and where that comes from. Raises: UsageError."""
+        """The API's base, and its source. Raises: UsageError."""
         if self._common.base_url is not None:
             try:
                 return Setting("base-url", normal_base_url(self._common.base_url), "--base-url")
@@ -70,49 +68,39 @@ class Session:
                 raise UsageError(f"--base-url {self._common.base_url[:100]!r} is not {error}") from None
         return self.settings.find("base-url") or Setting("base-url", DEFAULT_BASE_URL, "default")
 
-    def key(self) -> str:
-        """The API key. Raises: AuthError where there is none."""
-        found = self.settings.key()
-        if found is None:
-            raise AuthError("no API key", hint="airvid auth login, or set AIRVID_API_KEY; --sandbox needs none")
-        return found.value  # type: ignore[no-any-return]
-
     def api(self, *, need_key: bool = True, key: str | None = None) -> Api:
         """The API, ready to talk. `key` goes before the stored one. Raises: AuthError, UsageError, FileError."""
         if self._api is None:
             from airvid.api import Api
-            from airvid.http import Wire
+            from airvid.http import Timeouts, Wire
 
             self.settings.check()
             trace = self.out.trace if self._common.debug else None
-            timeouts = self._timeouts()
+            given = {phase: self.settings.get(f"{phase}-timeout") for phase in ("connect", "read", "create")}
+            timeouts = Timeouts(**{phase: seconds for phase, seconds in given.items() if seconds is not None})
             if self.is_sandbox:
                 self._server = _start_sandbox(self)
                 wire = Wire(self._server.api_url, SANDBOX_KEY, timeouts=timeouts, trace=trace, use_proxies=False)
             else:
-                stored = None if key else self.settings.key()
-                key = key or (self.key() if need_key else stored.value if stored else None)
+                if not key and (stored := self.settings.key()):
+                    key = stored.value
+                if not key and need_key:
+                    raise AuthError("no API key", hint="airvid auth login, or set AIRVID_API_KEY; --sandbox needs none")
                 self.out.secret = key or ""
                 wire = Wire(self.base_url.value, key, timeouts=timeouts, trace=trace, note=self.out.note)
             self._api = Api(wire)
         return self._api
 
     async def models(self, *, need_key: bool = True) -> list[Model]:
-        """The video models, of which a note is kept for completion. Raises: as `Api.models` and `api` do."""
+        """The video models, noted for completion. Raises: as `Api.models` and `api`."""
         from airvid import completion
 
         models = await self.api(need_key=need_key).models()
         completion.keep_models(self.service, models)
         return models
 
-    def _timeouts(self) -> Timeouts:
-        from airvid.http import Timeouts
-
-        given = {phase: self.settings.get(f"{phase}-timeout") for phase in ("connect", "read", "create")}
-        return Timeouts(**{phase: seconds for phase, seconds in given.items() if seconds is not None})
-
     def command(self, *words: str) -> str:
-        """A command line that can be pasted, for the same API as this run's."""
+        """A command line to paste, for this run's API."""
         import shlex
 
         where = ["--sandbox"] if self._common.sandbox else []
@@ -120,16 +108,15 @@ class Session:
             where = ["--base-url", self._common.base_url]
         return shlex.join(["airvid", *where, *words])
 
+    @cached_property
     def shared(self) -> Shared:
         """What all followed tasks of this run share."""
-        if self._shared is None:
-            from airvid.follow import Shared
+        from airvid.follow import Shared
 
-            self._shared = Shared(self.api())
-        return self._shared
+        return Shared(self.api())
 
     def progress(self, count: int | None = None) -> Progress:
-        """How what is under way is shown; `count`: so many are to come."""
+        """How what is under way is shown, `count` things in all."""
         from airvid import progress
 
         return progress.choose(self.out, count)
@@ -152,7 +139,6 @@ def check_renderer() -> None:
 
 def _start_sandbox(session: Session) -> Server:
     from airvid import system
-    from airvid.errors import FileError
     from airvid.sandbox.emulator import Emulator
     from airvid.sandbox.server import Server
 

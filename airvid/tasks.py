@@ -1,4 +1,4 @@
-"""The nouns of a task, read tolerantly from whatever the server sends: Task, Entry, Sighting. No I/O.
+"""The nouns of a task, read tolerantly from whatever the server sends. No I/O.
 
 The server's own object is kept whole in `raw`, so that keys this version does not know survive into `--json`.
 Money is in cents and may be fractional; times are Unix seconds. Source: the API's description, sections 2 and 5.
@@ -11,11 +11,11 @@ from typing import Any, NamedTuple, Self
 
 QUEUED, PROCESSING = "queued", "processing"
 COMPLETED, FAILED, EXPIRED = "completed", "failed", "expired"
-# What the journal says of a task whose history entry was removed; the server has no word for it.
+# The journal's own word for a task whose history entry was removed.
 DELETED = "deleted"
 STATUSES = (QUEUED, PROCESSING, COMPLETED, FAILED, EXPIRED)
 TERMINAL = frozenset({COMPLETED, FAILED, EXPIRED})
-# For so many seconds a task that was just made may be unknown to the server's other half.
+# For so many seconds the server's other half may not know a new task.
 FRESH_SECONDS = 20.0
 
 # What this family of APIs also says. A word that is not here counts as still running, and is shown as it is.
@@ -42,7 +42,7 @@ def number(value: object) -> float | None:
 
 
 def cents(value: object) -> float | None:
-    """An amount of money from what `number` takes; None where it is beyond what a float can count."""
+    """An amount of money, as `number`; None where it is beyond what a float can count."""
     found = number(value)
     return found if found is not None and abs(found) < _MOST_CENTS else None
 
@@ -53,12 +53,12 @@ def text(value: object) -> str | None:
 
 
 def is_task_id(value: str) -> bool:
-    """Whether a text can be a task's id: one that fits into a path and a line."""
+    """Whether a text fits into a path and a line, as a task's id has to."""
     return value.isprintable() and 0 < len(value) <= 200 and bool(value.strip("."))
 
 
 def error_text(value: object, depth: int = 3) -> str | None:
-    """The sentence in an error of any of the shapes the API uses: text, or an object with a message."""
+    """The sentence in an error of any shape: text, or an object with a message."""
     if isinstance(value, dict) and depth:
         inner = (error_text(value.get(key), depth - 1) for key in ("message", "detail", "error", "code"))
         return next((found for found in inner if found), None)
@@ -90,7 +90,7 @@ class Task(NamedTuple):
 
     @classmethod
     def parse(cls, raw: object, task_id: str | None = None) -> Self | None:
-        """The task in an answer, or None where there is none. `task_id` stands in for an id that is missing."""
+        """The task in an answer, if there is one. `task_id` stands in for an id that is missing."""
         if not isinstance(raw, dict):
             return None
         found = raw.get("task_id")
@@ -131,7 +131,7 @@ class Task(NamedTuple):
         return self.status in TERMINAL
 
     def could_be(self, request: dict[str, Any]) -> bool:
-        """Whether the task says nothing else than a request's body, in what it says at all."""
+        """Whether the task says nothing else than a request's body, as far as it tells."""
         for key in ("model", "prompt", "mode", "aspect_ratio", "quality"):
             asked, told = request.get(key), self.raw.get(key)
             if isinstance(asked, str) and isinstance(told, str) and asked.strip().lower() != told.strip().lower():
@@ -181,7 +181,7 @@ class Entry(NamedTuple):
 
 
 class Sighting(NamedTuple):
-    """A task as told to the user: the server's word, the journal's, and the file it was saved to, if any."""
+    """A task as told to the user: the server's word, the journal's, and the file it was saved to."""
 
     task: Task | None
     entry: Entry | None = None
@@ -208,17 +208,14 @@ class Sighting(NamedTuple):
     def cost_cents(self) -> float | None:
         if self.task and self.task.cost_cents is not None:
             return self.task.cost_cents
-        return (
-            (self.entry.cost_cents if self.entry.cost_cents is not None else self.entry.estimate_cents)
-            if self.entry
-            else None
-        )
+        if self.entry and self.entry.cost_cents is not None:
+            return self.entry.cost_cents
+        return self.entry.estimate_cents if self.entry else None
 
     @property
     def is_free(self) -> bool:
         """Whether nothing is charged: it failed, or expired before anyone saw it completed."""
-        was_completed = self.entry is not None and self.entry.status == COMPLETED
-        return self.status == FAILED or (self.status == EXPIRED and not was_completed)
+        return self.status == FAILED or (self.status == EXPIRED and (not self.entry or self.entry.status != COMPLETED))
 
     @property
     def created(self) -> float | None:
@@ -246,7 +243,7 @@ class Sighting(NamedTuple):
         record["airvid"] = {
             "status": self.status,
             "prompt": self.prompt,
-            "request": entry.request if entry else None,
+            "request": entry and entry.request,
             "output": self.file,
             "bytes": self.bytes if self.bytes is not None else entry and entry.bytes,
             "estimate_cents": entry and entry.estimate_cents,

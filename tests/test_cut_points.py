@@ -46,7 +46,7 @@ STEPS = [
     "Journal.mark_sent",
     "Wire.post",
     "Journal.mark_known",
-    "_Run._price",
+    "Clips._begin",
     "follow",
     "Part.publish",
     "Journal.note_saved",

@@ -99,7 +99,7 @@ def test_a_set_that_cannot_be_meant_is_a_complaint(pairs: list[str], word: str) 
     [
         (Wish("x"), "text"),
         (Wish("x", image="http://h/a.png"), "image"),
-        (Wish("x", references=("http://h/a.png",)), "reference"),
+        (Wish("x", reference=("http://h/a.png",)), "reference"),
         (Wish("x", mode="image", image="http://h/a.png"), "image"),
     ],
 )
@@ -111,12 +111,12 @@ def test_the_mode_follows_from_the_options(wish: Wish, mode: str) -> None:
 @pytest.mark.parametrize(
     "wish",
     [
-        Wish("x", image="http://h/a", references=("http://h/b",)),
+        Wish("x", image="http://h/a", reference=("http://h/b",)),
         Wish("x", mode="text", image="http://h/a"),
-        Wish("x", mode="text", references=("http://h/a",)),
+        Wish("x", mode="text", reference=("http://h/a",)),
         Wish("x", mode="image"),
         Wish("x", mode="reference"),
-        Wish("x", mode="image", references=("http://h/a",)),
+        Wish("x", mode="image", reference=("http://h/a",)),
         Wish("x", mode="reference", image="http://h/a"),
         Wish("x", mode="video"),
         Wish("x", duration=0),
@@ -176,7 +176,7 @@ def test_a_picture_that_cannot_be_read_is_a_file_error(path: str) -> None:
     [
         (Wish("x", aspect_ratio="1:1"), "16:9, Portrait"),
         (Wish("x", quality="1080p"), "480p, 720P"),
-        (Wish("x", references=("http://h/a",)), "text, image"),
+        (Wish("x", reference=("http://h/a",)), "text, image"),
         (Wish("x", duration=1), "2 to 15 seconds"),
         (Wish("x", duration=16), "2 to 15 seconds"),
     ],
@@ -188,7 +188,7 @@ def test_what_the_caps_do_not_allow_is_told_with_what_they_do(wish: Wish, allowe
 
 
 def test_all_complaints_come_at_once() -> None:
-    wish = Wish("x", aspect_ratio="1:1", quality="8k", duration=99, references=("http://h/a",))
+    wish = Wish("x", aspect_ratio="1:1", quality="8k", duration=99, reference=("http://h/a",))
     assert len(request.model_complaints(wish, WAN)) == 4
 
 
@@ -201,7 +201,7 @@ def test_the_caps_own_values_are_allowed_in_any_case(wish: Wish) -> None:
 
 
 def test_a_cap_that_is_missing_allows_everything() -> None:
-    wish = Wish("x", aspect_ratio="9:1", quality="8k", duration=999, references=("http://h/a",))
+    wish = Wish("x", aspect_ratio="9:1", quality="8k", duration=999, reference=("http://h/a",))
     assert request.model_complaints(wish, SILENT) == []
 
 
@@ -280,7 +280,7 @@ def test_null_is_never_sent_and_zero_and_no_are(seed: int | None, sound: bool | 
 
 def test_a_local_picture_is_sent_as_plain_base64_and_a_url_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(PNG)
-    sent = request.body(Wish("x", references=(str(tmp_path / "a.png"), "https://h/b.png")), SILENT)
+    sent = request.body(Wish("x", reference=(str(tmp_path / "a.png"), "https://h/b.png")), SILENT)
     assert sent["input_images"] == [{"b64_json": base64.b64encode(PNG).decode()}, {"url": "https://h/b.png"}]
 
 

@@ -1,48 +1,123 @@
 """airvid create: from a prompt to a task, and with --wait to a clip (contract §5).
 
-plan: read the wish, ask for the models, complain about all that is wrong at once
-→ intent into the journal → one POST → id into the journal and told → follow → save
+plan, all complaints at once → intent into the journal → one POST → id into the journal and told → follow → save
 """
 
 from __future__ import annotations
 
 import asyncio
 import copy
+import os
 import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from airvid import clock
+from airvid import clock, naming, request, system, transfer
 from airvid.api import Listing
-from airvid.commands import finish, outcome, plan, preview
-from airvid.commands.plan import Options, Plan
-from airvid.errors import AirvidError, LimitedError, UnavailableError, UnknownFateError, WaitTimeoutError, settle
+from airvid.commands import finish, preview
+from airvid.commands.finish import Clips
+from airvid.config import checked
+from airvid.errors import (
+    AirvidError,
+    AuthError,
+    FileError,
+    LimitedError,
+    PaymentError,
+    UnavailableError,
+    UnknownFateError,
+    UsageError,
+    complain,
+    settle,
+)
+from airvid.models import Model
+from airvid.naming import Naming
 from airvid.progress import Progress, Row
+from airvid.request import Wish, collected
 from airvid.session import Session
 from airvid.submit import UNKNOWN_FATE_HINT, Submitter
 from airvid.tasks import Entry, Sighting, Task
 from airvid.text import money, short_id
 
-__all__ = ["Options", "run"]
+# Options that environment and config file may set, too.
+_DEFAULTS = (
+    "model",
+    "duration",
+    "aspect-ratio",
+    "quality",
+    "mode",
+    "seed",
+    "sound",
+    "count",
+    "max-cost",
+    "wait",
+    "output",
+    "timeout",
+    "force",
+    "open",
+)
+
+
+@dataclass
+class Options(Wish):
+    """The command's options, as typed; `settle` makes them what they mean."""
+
+    prompt_file: str | None = None
+    set: Sequence[str] = ()
+    count: int | None = None
+    max_cost: Any = None
+    dry_run: bool = False
+    no_validate: bool = False
+    wait: bool | None = None
+    output: str | None = None
+    timeout: Any = None
+    force: bool | None = None
+    open: bool | None = None
+    preview: bool = False
+
+    def settle(self, session: Session, complaints: list[AirvidError]) -> None:
+        """Check what was said, take the rest from environment and config file, and read the prompt."""
+        for name in _DEFAULTS:
+            attribute = name.replace("-", "_")
+            given, value = getattr(self, attribute), None
+            try:
+                value = session.settings.get(name) if given is None else checked(name, given, f"--{name}")
+            except UsageError as error:
+                complaints.append(error)
+            setattr(self, attribute, value)
+        if self.output is not None or self.preview:
+            self.wait = True
+        if not self.wait:
+            self.timeout = None
+        self.extra, wrong = request.parse_extra(
+            self.set, has_seed=self.seed is not None, has_sound=self.sound is not None
+        )
+        complaints += wrong
+        prompt = ""
+        with collected(complaints):
+            prompt = _prompt(self.prompt, self.prompt_file)
+        self.prompt = prompt
 
 
 async def run(session: Session, options: Options) -> None:
     began = clock.elapsed()
-    checked, listing = await plan.make(session, options)
+    plan, listing = await _planned(session, options)
     if options.dry_run:
-        session.out.plan(checked.body, checked.count, checked.total_cents)
+        session.out.plan(plan.body, plan.count, plan.total_cents)
         return
-    plan.claim(checked)
+    _claim(plan)
     entries = session.journal.intend(
         base_url=session.service,
-        request=checked.body,
-        targets=checked.targets(),
-        estimate_cents=checked.cents,
-        budgets=plan.budgets(session),
+        request=plan.body,
+        targets=plan.targets(),
+        estimate_cents=plan.cents,
+        budgets=_budgets(session),
     )
-    left = None if checked.timeout is None else max(0.0, checked.timeout - (clock.elapsed() - began))
-    clips = _Run(session, options, checked, entries, left)
+    left = None if options.timeout is None else max(0.0, options.timeout - (clock.elapsed() - began))
+    clips = _Run(session, plan, entries)
     try:
-        await clips.play(listing)
+        await clips.play(listing, left)
     except asyncio.CancelledError:
         clips.tell_how_to_go_on()
         raise
@@ -50,21 +125,230 @@ async def run(session: Session, options: Options) -> None:
         clips.close()
 
 
-class _Run:
+@dataclass
+class _Plan:
+    """A checked request: what is sent for each clip, and where the clips go."""
+
+    options: Options
+    body: dict[str, Any]
+    name: Naming | None
+    count: int
+    at: float
+    cents: float | None = None
+
+    @property
+    def total_cents(self) -> float | None:
+        return None if self.cents is None else self.cents * self.count
+
+    def targets(self) -> list[str | None]:
+        """For the journal: `-o` as a path that holds from any folder."""
+        if self.name is None or self.name.template is None:
+            return [None] * self.count
+        return [os.path.abspath(path if self.name.is_known else self.name.template) for path in self.paths()]
+
+    def fields(self, n: int, task_id: str) -> dict[str, str]:
+        """What a template may say of clip `n`."""
+        return naming.values(
+            prompt=self.options.prompt,
+            model=self.body.get("model"),
+            at=self.at,
+            n=n,
+            seed=self.options.effective_seed,
+            task_id=task_id,
+        )
+
+    def paths(self) -> list[Path]:
+        """The files that the clips go to, if any. An id that is yet to come is as long as any."""
+        if self.name is None or self.name.template is None:
+            return []
+        return [self.name.path(self.fields(n, "0" * 36)) for n in range(1, self.count + 1)]
+
+
+async def _planned(session: Session, options: Options) -> tuple[_Plan, Listing | None]:
+    """The request, checked in every way; all complaints at once. Raises: AirvidError, nothing sent."""
+    complaints: list[AirvidError] = []
+    if options.wait is False and (options.output is not None or options.preview):
+        complaints.append(UsageError("--no-wait contradicts -o and --preview, which wait for the clip"))
+    options.settle(session, complaints)
+    name = None
+    with collected(complaints):
+        name = _naming(session, options)
+    complaints += request.complaints_of(options)
+    if options.open and not options.output:
+        complaints.append(UsageError("--open needs -o: a clip that is not saved cannot be opened"))
+    with collected(complaints):
+        _check_preview(session, options)
+    plan = _Plan(options, {"model": options.model}, name, options.count or 1, clock.now())
+    # The model's name may be part of the file's: what can be checked without it is checked before all else.
+    checked_early = options.model is not None or name is None or not name.uses("model")
+    if checked_early:
+        _check_paths(plan, complaints)
+    try:
+        async with asyncio.timeout(options.timeout):
+            models, listing = await _ask(session, options)
+    except TimeoutError:
+        complain(complaints)
+        raise UnavailableError("the time was up before the server had told its models; nothing was sent") from None
+    except AirvidError:
+        complain(complaints)  # what is wrong here goes before what is wrong out there
+        raise
+    model = None if models is None else _model(models, options, complaints)
+    if model:
+        plan.body["model"], plan.cents = model.id, model.cents(options.duration)
+    with collected(complaints):
+        _check_cost(options, plan.total_cents)
+    if not checked_early:
+        _check_paths(plan, complaints)
+    if model or options.no_validate:
+        with collected(complaints):
+            session.journal.check_budgets(_budgets(session), plan.cents, plan.count)
+    complain(complaints)
+    if model and not options.model:
+        session.out.note(f"model {model.id}: the cheapest that fits")
+    plan.body = request.body(options, model)
+    return plan, listing
+
+
+def _prompt(argument: str | None, file: str | None) -> str:
+    """Raises: UsageError, FileError."""
+    hint = 'airvid create "fox in snow"; - reads it from standard input'
+    if argument is not None and file is not None:
+        raise UsageError("PROMPT and --prompt-file contradict each other")
+    if argument is None and file is None:
+        raise UsageError("no prompt", hint=hint)
+    if "-" in (argument, file):
+        prompt = _decoded(system.read_stdin(), "standard input")
+    elif file is not None:
+        try:
+            with system.interruptible():
+                prompt = _decoded(Path(file).read_bytes(), file)
+        except OSError as error:
+            raise FileError(f"the prompt file {file} cannot be read: {error.strerror}") from None
+    else:
+        prompt = _typed(argument or "")
+    if not prompt.strip():
+        raise UsageError("the prompt is empty", hint=hint)
+    return prompt
+
+
+def _typed(argument: str) -> str:
+    """The bytes that were typed as the UTF-8 that they are, in a locale that knows but ASCII, too."""
+    try:
+        return os.fsencode(argument).decode("utf-8")
+    except UnicodeError:
+        return argument  # what is wrong with it, the request's own check says
+
+
+def _decoded(content: bytes, source: str) -> str:
+    """Text as it stands, newlines kept, but for the one that ends the last line. Raises: UsageError."""
+    try:
+        return content.decode("utf-8-sig").removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:
+        raise UsageError(f"the prompt in {source} is not UTF-8 text") from None
+
+
+def _naming(session: Session, options: Options) -> Naming | None:
+    """Raises: UsageError, FileError."""
+    if options.output is None:
+        return None
+    name = Naming.parse(options.output, options.count or 1)
+    if name.uses("seed") and options.effective_seed is None:
+        raise UsageError("-o uses {seed}, but no seed is set", hint="--seed NUMBER")
+    finish.check_stdout(session, name, opens=bool(options.open))
+    return name
+
+
+def _check_preview(session: Session, options: Options) -> None:
+    """See that --preview can show something once the clip is paid for. Raises: UsageError."""
+    if options.preview:
+        preview.check(session)
+        if options.output == "-" or session.out.as_json:
+            raise UsageError("--preview wants standard output for itself, without -o - and --json")
+
+
+def _check_paths(plan: _Plan, complaints: list[AirvidError]) -> None:
+    for path in plan.paths():
+        with collected(complaints):
+            naming.check(path, force=bool(plan.options.force))
+
+
+async def _ask(session: Session, options: Options) -> tuple[list[Model] | None, Listing | None]:
+    """The models, and the tasks there are before the create: what a lost answer is later looked up against."""
+    if options.dry_run:
+        return await session.models(need_key=False), None
+    session.api()  # without a key, nothing is asked
+    needs_price = options.max_cost is not None or bool(_budgets(session))
+    if options.no_validate and options.model and not needs_price:
+        return None, await _present(session)
+    models, present = await asyncio.gather(session.models(), _present(session))
+    return models, present
+
+
+async def _present(session: Session) -> Listing | None:
+    """The tasks there are; None where the server will not say at once, which must not stop a create."""
+    try:
+        async with asyncio.timeout(5):
+            return await session.api().tasks(patience=0)
+    except AuthError:
+        raise
+    except (AirvidError, TimeoutError):
+        return None
+
+
+def _model(models: list[Model], options: Options, complaints: list[AirvidError]) -> Model | None:
+    try:
+        if options.model is None:
+            return request.choose_model(models, options)
+        model = request.find_model(models, options.model)
+    except UsageError as error:
+        if not (options.no_validate and options.model):
+            complaints.append(error)
+        return None
+    if not options.no_validate:
+        complaints += request.model_complaints(options, model)
+    return model
+
+
+def _check_cost(options: Options, cents: float | None) -> None:
+    if options.max_cost is None:
+        return
+    if cents is None:
+        raise PaymentError(
+            f"the price is unknown, so --max-cost {options.max_cost:g} cannot be kept",
+            hint="airvid models shows prices; name a --model and a --duration",
+        )
+    if cents > options.max_cost * 100 + 1e-6:
+        raise PaymentError(f"the estimate of {money(cents)} passes --max-cost {options.max_cost:g}; nothing was sent")
+
+
+def _budgets(session: Session) -> dict[str, float]:
+    """The budgets that are set, in USD, by period."""
+    found = {period: session.settings.get(f"budget.{period}") for period in ("day", "month")}
+    return {period: limit for period, limit in found.items() if limit is not None}
+
+
+def _claim(plan: _Plan) -> None:
+    """Make the folders and see that they take a file: a full disk costs nothing. Raises: FileError."""
+    paths = plan.paths()
+    if plan.name and paths and not plan.name.is_known:
+        paths = [plan.name.folder / "clip.mp4"]
+    for path in {path.parent: path for path in paths}.values():
+        transfer.claim(path)
+
+
+class _Run(Clips):
     """The clips of one create, from POST to file."""
 
-    def __init__(
-        self, session: Session, options: Options, plan: Plan, entries: list[Entry], seconds: float | None
-    ) -> None:
-        self._session = session
+    def __init__(self, session: Session, plan: _Plan, entries: list[Entry]) -> None:
+        options = plan.options
+        seen = [Sighting(None, entry) for entry in entries]
+        super().__init__(
+            session, plan.name, seen, session.out.finished, force=bool(options.force), opens=bool(options.open)
+        )
         self._options = options
         self._plan = plan
         self._entries = entries
-        self._seconds = seconds
-        self._tasks: dict[int, Task] = {}
-        self._outcomes: dict[int, AirvidError | None] = {}
-        self._shown: dict[int, Path] = {}
-        self._submitting: Row | None = None
+        self._submitting: Row
         is_for_preview_alone = options.preview and plan.name is None
         self._folder = tempfile.TemporaryDirectory(prefix="airvid-") if is_for_preview_alone else None
         self._submitter = Submitter(
@@ -73,122 +357,87 @@ class _Run:
             wait_for_slot=bool(options.wait),
             note=session.out.note,
             warn=session.out.alarm,
-            waits=self._show_waiting,
+            waits=lambda: self._submitting.phase("waiting"),
         )
 
-    async def play(self, listing: Listing | None) -> None:
-        """Submit one after the other, follow side by side. Raises: what the clips came to."""
+    async def play(self, listing: Listing | None, seconds: float | None) -> None:
+        """Submit one by one, follow side by side. Raises: what the clips came to."""
         if listing:
             self._submitter.learn(listing)
         try:
-            async with asyncio.timeout(self._seconds if self._options.wait else None):
-                with self._session.progress(len(self._entries)) as progress:
+            async with asyncio.timeout(seconds):
+                with self._session.progress(len(self._seen)) as progress:
                     async with asyncio.TaskGroup() as group:
                         await self._submit_all(group, progress)
         except TimeoutError:
-            for index in range(len(self._entries)):
-                if index not in self._outcomes:
-                    self._outcomes[index] = self._timed_out(index)
+            for n in self._left():
+                self._outcomes[n] = self._timed_out(n)
         await self._show_previews()
         settle(self._outcomes.values())
 
     async def _submit_all(self, group: asyncio.TaskGroup, progress: Progress) -> None:
-        for index, entry in enumerate(self._entries):
-            row = progress.row("clip" if len(self._entries) == 1 else f"clip {index + 1}")
+        for n, entry in enumerate(self._entries, 1):
+            row = self._submitting = progress.row("clip" if len(self._entries) == 1 else f"clip {n}")
             row.phase("submitting")
-            self._submitting = row
             try:
-                self._tasks[index], self._entries[index] = await self._submitter.submit(entry, self._plan.body)
+                seen = self._seen[n] = Sighting(*await self._submitter.submit(entry, self._plan.body))
             except AirvidError as error:
                 row.drop()
-                self._outcomes[index] = error
-                self._give_up_after(index)  # what refused this one will not take the next
+                self._outcomes[n] = error
+                self._give_up(error)  # what refused this one will not take the next
                 return
-            seen = Sighting(self._tasks[index], self._entries[index])
             if self._options.wait:
-                self._session.out.note(f"task {seen.task_id} submitted, {self._price(seen)}")
-                finish.begin_row(self._session, row, seen)
-                group.create_task(self._finish(index, row))
+                cents = seen.cost_cents
+                price = "its price is unknown" if cents is None else f"estimated at {money(cents)}"
+                self._session.out.note(f"task {seen.task_id} submitted, {price}")
+                self._begin(n, row)
+                group.create_task(self._finish(n, row, is_ours=True))
                 continue
             row.drop()
+            self._outcomes[n] = None
             try:
                 self._session.out.submitted(seen)
-                self._outcomes[index] = None
             except AirvidError as error:
                 error.task_id = seen.task_id
-                self._outcomes[index] = error
+                self._outcomes[n] = error
 
-    def _show_waiting(self) -> None:
-        if self._submitting:
-            self._submitting.phase("waiting")
-
-    def _give_up_after(self, index: int) -> None:
-        left = range(index + 1, len(self._entries))
+    def _give_up(self, error: AirvidError) -> None:
+        left = [n for n in self._left() if not self._seen[n].task]
         self._tell_unsubmitted(len(left))
-        for each in left:
-            # The same exit code, for it is the same reason; but this one was never sent.
-            told = copy.copy(self._outcomes[index])
-            assert told
-            told.message, told.request_id = f"not submitted, as the one before could not be: {told.message}", None
-            self._outcomes[each] = told
+        for n in left:
+            # The reason is the same, and so the exit code.
+            told = copy.copy(error)
+            told.message, told.request_id = f"not submitted, as the one before could not be: {error.message}", None
+            self._outcomes[n] = told
 
-    def _price(self, seen: Sighting) -> str:
-        cents = seen.cost_cents
-        return f"estimated at {money(cents)}" if cents is not None else "its price is unknown"
-
-    async def _finish(self, index: int, row: Row) -> None:
-        """Follow one task to its end, and save it. One clip's failure never stops the others."""
-        session, task, entry, began = self._session, self._tasks[index], self._entries[index], clock.elapsed()
-        seen = Sighting(task, entry)
-        try:
-            task = await finish.follow_to_end(
-                session,
-                task,
-                row,
-                is_fresh=True,
-                was_seen=True,
-                changed=lambda task: self._tasks.update({index: task}),
-            )
-            seen = Sighting(task, entry)
-            error = outcome.verdict(session, task)
-            if error is None and self._plan.name is not None:
-                seen = await finish.save(
-                    session,
-                    task,
-                    row,
-                    self._plan.name,
-                    entry=entry,
-                    force=bool(self._options.force),
-                    fields=self._plan.fields(index + 1, task.task_id),
-                )
-                self._shown[index] = Path(str(seen.output))
-            elif error is None and self._folder:
-                path = Path(self._folder.name, f"{short_id(task.task_id)}.mp4")
-                await finish.fetch(session, task, path, row, force=False)
-                self._shown[index] = path
-        except (AirvidError, OSError) as raised:
-            error = outcome.as_told(raised)
-            error.task_id = error.task_id or task.task_id
-            error.hint = error.hint or self._how_to_go_on(index, task.task_id)
-        row.end(finish.last_word(seen, clock.elapsed() - began), is_good=error is None)
-        name = self._plan.name
-        if name is None or name.template is not None:
-            error = finish.tell(lambda: session.out.finished(seen, wants_file=name is not None), task.task_id, error)
-        self._outcomes[index] = error
-        if self._options.open and seen.output:
-            finish.open_clip(session, seen.output)
+    async def _save(self, n: int, task: Task, row: Row) -> Sighting:
+        seen = await super()._save(n, task, row)
+        if self._folder:
+            path = Path(self._folder.name, f"{short_id(task.task_id)}.mp4")
+            await finish.fetch(self._session, task, path, row, force=False)
+            self._seen[n] = seen._replace(output=str(path))
+        return seen
 
     async def _show_previews(self) -> None:
         """Once no bar is live any more. A clip that cannot be shown is made all the same."""
-        for _, path in sorted(self._shown.items() if self._options.preview else ()):
+        for seen in self._seen.values() if self._options.preview else ():
             try:
-                await preview.show(self._session, path)
+                if seen.output:
+                    await preview.show(self._session, Path(seen.output))
             except AirvidError as error:
                 self._session.out.warn(f"no preview: {error.message}")
 
-    def _timed_out(self, index: int) -> AirvidError:
+    def _fields(self, n: int, task: Task) -> dict[str, str]:
+        return self._plan.fields(n, task.task_id)
+
+    def _where(self, n: int) -> str | None:
+        if self._name is None or self._name.template is None:
+            return None if self._name is None else "-"
+        return str(self._plan.paths()[n - 1]) if self._name.is_known else self._options.output
+
+    def _timed_out(self, n: int) -> AirvidError:
         """What --timeout means for one clip: the task goes on, nobody knows, or there is none."""
-        entry, task = self._entry(index), self._tasks.get(index)
+        entry = self._known(n)
         if entry.fate in ("sent", "unknown"):
             return UnknownFateError(
                 "the time was up before it was known whether a task was made", hint=UNKNOWN_FATE_HINT
@@ -198,37 +447,26 @@ class _Run:
             if isinstance(trouble, UnavailableError):
                 return UnavailableError(f"the time was up before a task could be made: {trouble.message}")
             return LimitedError("the time was up before a task could be made")
-        self._session.out.finished(Sighting(task, entry), wants_file=False)
-        return WaitTimeoutError(
-            f"the time was up; the task goes on ({task.status if task else entry.state})",
-            task_id=entry.task_id,
-            hint=self._how_to_go_on(index, entry.task_id),
-        )
+        self._tell(self._seen[n], wants_file=False)
+        return super()._timed_out(n)
 
-    def _entry(self, index: int) -> Entry:
+    def _known(self, n: int) -> Entry:
         """What is known of a clip: what we were told goes before what the journal could take."""
-        if index in self._tasks:
-            return self._entries[index]
-        return self._session.journal.entry(self._entries[index].id) or self._entries[index]
-
-    def _how_to_go_on(self, index: int, task_id: str) -> str:
-        """The one command that goes on from here, with the same file."""
-        name = self._plan.name
-        if name is None or name.template is None:
-            where = None if name is None else "-"
-        else:
-            where = str(self._plan.path(index + 1)) if name.is_known else self._options.output
-        return self._session.command("watch", task_id, *(["-o", where] if where else []))
+        seen, entry = self._seen[n], self._entries[n - 1]
+        if not seen.task:
+            seen = self._seen[n] = Sighting(None, self._session.journal.entry(entry.id) or entry)
+        return seen.entry or entry
 
     def tell_how_to_go_on(self) -> None:
         """After an interruption: the one command for each clip that goes on without us."""
-        for index in range(len(self._entries)):
-            entry = self._entry(index)
+        fates = []
+        for n in self._seen:
+            entry = self._known(n)
+            fates.append(entry.fate)
             if entry.fate in ("sent", "unknown"):
                 self._session.out.warn(f"whether a task was made is unknown; {UNKNOWN_FATE_HINT}")
-            elif entry.task_id and index not in self._outcomes and self._options.wait:
-                self._session.out.note(f"the task goes on; to pick it up: {self._how_to_go_on(index, entry.task_id)}")
-        fates = [self._entry(index).fate for index in range(len(self._entries))]
+            elif entry.task_id and n not in self._outcomes and self._options.wait:
+                self._session.out.note(f"the task goes on; to pick it up: {self._how_to_go_on(n)}")
         self._tell_unsubmitted(fates.count("intended") + fates.count("waiting"))
 
     def _tell_unsubmitted(self, count: int) -> None:

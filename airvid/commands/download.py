@@ -22,7 +22,7 @@ URL_READINGS, URL_PAUSE = 5, 2.0
 
 class Options(NamedTuple):
     ids: Sequence[str] = ()
-    output: str | None = None
+    output: str = DEFAULT_NAME
     force: bool = False
     skip_existing: bool = False
     all: bool = False
@@ -38,52 +38,42 @@ async def run(session: Session, options: Options) -> None:
     if options.force and options.skip_existing:
         raise UsageError("--force and --skip-existing contradict each other")
     jobs = session.settings.get("jobs") if options.jobs is None else checked("jobs", options.jobs, "--jobs")
-    output = DEFAULT_NAME if options.output is None else options.output
-    finish.check_stdout(session, Naming.parse(output, 1), opens=options.open)
+    finish.check_stdout(session, Naming.parse(options.output, 1), opens=options.open)
     errors: list[AirvidError] = []
     if options.all:
-        found = await _not_yet_saved(session)
+        saved = session.journal.saved_ids(session.service)
+        listed = (await session.api().tasks()).tasks
+        found = [task.task_id for task in listed if task.status == COMPLETED and task.task_id not in saved]
         if not found:
             session.out.note("nothing to download")
             return
     else:
         found, errors = await ids.resolve(session, ids.given(options.ids))
-    name = Naming.parse(output, max(1, len(found)))
-    numbers = {task_id: n for n, task_id in enumerate(found, 1)}
+    name = Naming.parse(options.output, max(1, len(found)))
     with session.progress(len(found)) as progress:
 
         async def one(task_id: str) -> None:
-            await _download(session, options, name, task_id, numbers[task_id], progress)
+            await _download(session, options, name, task_id, found.index(task_id) + 1, progress)
 
         outcomes = await ids.side_by_side(found, one, limit=jobs or SIDE_BY_SIDE)
     settle([*errors, *outcomes])
 
 
-async def _not_yet_saved(session: Session) -> list[str]:
-    """Every completed task of the list that no file is known of."""
-    saved = session.journal.saved_ids(session.service)
-    tasks = (await session.api().tasks()).tasks
-    return [task.task_id for task in tasks if task.status == COMPLETED and task.task_id not in saved]
-
-
 async def _download(session: Session, options: Options, name: Naming, task_id: str, n: int, progress: Progress) -> None:
-    """One clip onto the disk. Raises: what the task or the file came to."""
     began = clock.elapsed()
-    task = await completed(session, task_id, "-o", options.output or DEFAULT_NAME)
+    task = await completed(session, task_id, "-o", options.output)
     entry = session.journal.by_task(session.service, [task_id]).get(task_id)
     fields = naming.of_task(task, entry, clock.now(), n)
     row = progress.row(short_id(task_id), about=Sighting(task, entry).prompt or "")
     try:
         seen = await finish.save(session, task, row, name, entry=entry, fields=fields, force=options.force)
-    except FileError:
-        if name.template is None or not options.skip_existing or not (path := name.path(fields)).is_file():
+    except AirvidError as error:
+        passes_over = isinstance(error, FileError) and options.skip_existing and name.template is not None
+        if not passes_over or not (path := name.path(fields)).is_file():
             row.drop()
             raise
         row.end(f"{path} is there already")
         seen = Sighting(task, entry, str(path), path.stat().st_size)
-    except AirvidError:
-        row.drop()
-        raise
     else:
         row.end(finish.last_word(seen, clock.elapsed() - began))
     if name.template is not None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import aclosing
 from pathlib import Path
 
 from airvid import clock, naming, system, transfer
-from airvid.commands.outcome import verdict
+from airvid.commands.outcome import as_told, verdict
 from airvid.errors import (
     AirvidError,
     ExpiredError,
@@ -17,70 +17,142 @@ from airvid.errors import (
     NotFoundError,
     UnavailableError,
     UsageError,
+    WaitTimeoutError,
 )
 from airvid.follow import Trouble, follow
 from airvid.naming import Naming
 from airvid.part import DeadLinkError, NotVideoError
 from airvid.progress import Row
 from airvid.session import Session
-from airvid.tasks import COMPLETED, Entry, Sighting, Task
+from airvid.tasks import COMPLETED, DELETED, Entry, Sighting, Task
 from airvid.text import length, moment, money, short_id, size
 from airvid.views import clip_seconds
 
 
-async def follow_to_end(
-    session: Session,
-    task: Task,
-    row: Row,
-    *,
-    is_fresh: bool,
-    was_seen: bool = False,
-    changed: Callable[[Task], None],
-) -> Task:
-    """The task as it ended, whatever its state.
+class Clips:
+    """The clips of one command, followed side by side: what is known of each, by its number from 1."""
 
-    The journal learns each change of state, the row everything, `changed` whatever differs from what it was told.
-    """
-    usual_ends = [row.began + seconds for seconds in row.past]
-    async with aclosing(
-        follow(session.api(), task, session.shared(), is_fresh=is_fresh, was_seen=was_seen, usual_ends=usual_ends)
-    ) as sightings:
-        was_running = False
-        async for seen in sightings:
-            if isinstance(seen, Trouble):
-                row.trouble(seen.what)
-                was_running = False
-                continue
-            if seen.facts != task.facts:
-                changed(seen)
-            if seen.status != task.status or seen.is_terminal:
-                session.journal.note_task(session.service, seen, ended_now=was_running and seen.is_terminal)
-            task, was_running = seen, True
-            row.task(task)
-    return task
+    def __init__(
+        self,
+        session: Session,
+        name: Naming | None,
+        seen: Iterable[Sighting],
+        tell: Callable[..., None],
+        *,
+        force: bool,
+        opens: bool,
+    ) -> None:
+        """`tell` is `out.finished` or `out.ended`."""
+        self._session = session
+        self._name = name
+        self._tell = tell
+        self._force = force
+        self._opens = opens
+        self._seen = dict(enumerate(seen, 1))
+        # What they came to, in the order in which they ended.
+        self._outcomes: dict[int, AirvidError | None] = {}
 
+    def _left(self) -> list[int]:
+        return [n for n in self._seen if n not in self._outcomes]
 
-def begin_row(session: Session, row: Row, seen: Sighting, *, about: str = "") -> None:
-    """Tell a row which task it is for, `about` what that is, and how long this model's clips took before."""
-    past, passed = _past(session, seen)
-    row.named(short_id(seen.task_id), about=about, past=past, passed=passed)
+    def _begin(self, n: int, row: Row, *, about: str = "") -> None:
+        """Tell a row which task it is for, `about` what, and how long this model's clips took before."""
+        seen = self._seen[n]
+        known_at = seen.entry and seen.entry.known_at
+        began = seen.created if known_at is None else known_at
+        past = self._session.journal.past_seconds(self._session.service, seen.model) if seen.model else []
+        passed = 0.0 if began is None else max(0.0, clock.now() - began)
+        row.named(short_id(seen.task_id), about=about, past=past, passed=passed)
 
+    async def _finish(self, n: int, row: Row, *, is_ours: bool) -> None:
+        """Follow one task to its end, save it, and say so; `is_ours`: this very run made it.
 
-def _past(session: Session, seen: Sighting) -> tuple[list[float], float]:
-    """How long this model's clips took, and for how long this one has been under way, both in seconds."""
-    known_at = seen.entry.known_at if seen.entry else None
-    began = known_at if known_at is not None else seen.created
-    past = session.journal.past_seconds(session.service, seen.model) if seen.model else []
-    return past, max(0.0, clock.now() - began) if began is not None else 0.0
+        One clip's failure never stops the others.
+        """
+        seen, was_read, began = self._seen[n], is_ours, clock.elapsed()
+        try:
+            task = await self._follow(n, row, is_ours=is_ours)
+            seen, was_read = Sighting(task, seen.entry), True
+            error = verdict(self._session, task)
+            if error is None:
+                seen = await self._save(n, task, row)
+        except (AirvidError, OSError) as raised:
+            error = as_told(raised)
+            error.task_id = error.task_id or seen.task_id
+            if is_ours:
+                error.hint = error.hint or self._how_to_go_on(n)
+        if not was_read:
+            row.drop()  # what the journal knew is no news of the task
+        else:
+            row.end(last_word(seen, clock.elapsed() - began), is_good=error is None)
+            if self._name is None or self._name.template is not None:
+                try:
+                    self._tell(seen, wants_file=self._name is not None)
+                except AirvidError as failure:  # is this clip's, and no other's
+                    failure.task_id = seen.task_id
+                    error = error or failure
+        self._outcomes[n] = error
+        if self._opens and seen.output:
+            open_clip(self._session, seen.output)
+
+    async def _follow(self, n: int, row: Row, *, is_ours: bool) -> Task:
+        """The task as it ended, whatever its state. The journal learns each change of state, the row everything."""
+        session, entry, task = self._session, self._seen[n].entry, self._seen[n].task
+        assert task
+        is_fresh = is_ours or (entry and entry.status != DELETED and clock.now() - entry.intended_at < 60)
+        ends = [row.began + seconds for seconds in row.past]
+        async with aclosing(
+            follow(session.api(), task, session.shared, is_fresh=bool(is_fresh), was_seen=is_ours, usual_ends=ends)
+        ) as sightings:
+            was_running = False
+            async for seen in sightings:
+                if isinstance(seen, Trouble):
+                    row.trouble(seen.what)
+                    was_running = False
+                    continue
+                if seen.facts != task.facts:
+                    self._changed(n, Sighting(seen, entry))
+                if seen.status != task.status or seen.is_terminal:
+                    session.journal.note_task(session.service, seen, ended_now=was_running and seen.is_terminal)
+                task, was_running = seen, True
+                row.task(task)
+        return task
+
+    async def _save(self, n: int, task: Task, row: Row) -> Sighting:
+        entry = self._seen[n].entry
+        if self._name is None:
+            return Sighting(task, entry)
+        fields = self._fields(n, task)
+        seen = await save(self._session, task, row, self._name, entry=entry, fields=fields, force=self._force)
+        self._changed(n, seen)
+        return seen
+
+    def _fields(self, n: int, task: Task) -> dict[str, str]:
+        return naming.of_task(task, self._seen[n].entry, clock.now(), n)
+
+    def _changed(self, n: int, seen: Sighting) -> None:
+        self._seen[n] = seen
+
+    def _where(self, n: int) -> str | None:
+        raise NotImplementedError
+
+    def _how_to_go_on(self, *numbers: int) -> str:
+        """The one command that goes on from here, with the same file."""
+        where = self._where(numbers[0])
+        ids = [self._seen[n].task_id for n in numbers]
+        return self._session.command("watch", *ids, *(["-o", where] if where else []))
+
+    def _timed_out(self, n: int) -> AirvidError:
+        seen = self._seen[n]
+        return WaitTimeoutError(
+            f"the time was up; the task goes on ({seen.status})", task_id=seen.task_id, hint=self._how_to_go_on(n)
+        )
 
 
 async def save(
     session: Session, task: Task, row: Row, name: Naming, *, entry: Entry | None, fields: dict[str, str], force: bool
 ) -> Sighting:
-    """Bring a completed task's clip to where `name` says: a file, or standard output.
-
-    Raises: ExpiredError for a dead link past its time, UnavailableError for one before it, FileError.
-    """
+    """Bring a completed task's clip to where `name` says. Raises: as `fetch`; FileError."""
     if name.template is not None:
         path = name.path(fields)
         naming.check(path, force=force)
@@ -90,7 +162,7 @@ async def save(
         entry = session.journal.by_task(session.service, [task.task_id]).get(task.task_id, entry)
         return Sighting(task, entry, str(path), count)
     with tempfile.TemporaryDirectory(prefix="airvid-") as folder:
-        path = Path(folder) / "clip.mp4"
+        path = Path(folder, "clip.mp4")
         await fetch(session, task, path, row, force=force)
         # Checked whole before its first byte goes out: a reader never gets half a clip with exit 0.
         with path.open("rb") as file:
@@ -102,7 +174,7 @@ async def save(
 async def fetch(session: Session, task: Task, path: Path, row: Row, *, force: bool) -> None:
     """The clip, whole, at `path`; a link that is dead or leads to no video is read afresh once (contract 8.3).
 
-    Raises: as `save`.
+    Raises: ExpiredError for a dead link past its time, UnavailableError for one before it, FileError.
     """
     try:
         await _receive(session, task, path, row, force=force)
@@ -135,7 +207,7 @@ async def _receive(session: Session, task: Task, path: Path, row: Row, *, force:
 
 
 def last_word(seen: Sighting, seconds: float) -> str:
-    """The final line on a clip: file, length, size, time and price."""
+    """The final line on a clip."""
     if seen.bytes is None:
         return f"{seen.status} after {length(seconds)}"
     clip = clip_seconds(seen)
@@ -144,18 +216,8 @@ def last_word(seen: Sighting, seconds: float) -> str:
     return f"saved {seen.output} ({about}) after {length(seconds)}{price}"
 
 
-def tell(words: Callable[[], None], task_id: str, error: AirvidError | None) -> AirvidError | None:
-    """Say the result of one of several clips: where that fails, it is this clip's error, and no other's."""
-    try:
-        words()
-    except AirvidError as failure:
-        failure.task_id = task_id
-        return error or failure
-    return error
-
-
 def check_stdout(session: Session, name: Naming, *, opens: bool) -> None:
-    """See that a clip's bytes may go to standard output, where they are to. Raises: UsageError, FileError."""
+    """See that standard output takes a clip's bytes, where they are to go there. Raises: UsageError, FileError."""
     if name.template is not None:
         return
     if session.out.is_terminal:
