@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
-from types import TracebackType
 
 from airvid import clock, terminal
 from airvid.output import Output
@@ -26,17 +25,13 @@ SAVING = "saving"
 class Row:
     """One thing that is under way, and what is known of it."""
 
-    def __init__(self, owner: Progress, label: str) -> None:
+    def __init__(self, owner: Progress) -> None:
         self._owner = owner
-        self.label = label
-        self.about = ""
-        self.past: Sequence[float] = ()
-        self.began = self.saving_since = clock.elapsed()
-        self.state = ""
+        self.state = self.trouble_is = ""
         self.was_followed = False
-        self.trouble_is = ""
         self.percent: float | None = None
         self.cents: float | None = None
+        self.saving_since = 0.0
         self.done = self.saved_before = 0
         self.total: int | None = None
 
@@ -107,7 +102,7 @@ class Progress:
 
     def row(self, label: str, *, about: str = "", past: Sequence[float] = (), passed: float = 0.0) -> Row:
         """Begin a row. What it can be told is in `Row.named`."""
-        row = Row(self, label)
+        row = Row(self)
         self.rows.append(row)
         row.named(label, about=about, past=past, passed=passed)
         return row
@@ -126,9 +121,7 @@ class Progress:
     def __enter__(self) -> Progress:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    def __exit__(self, *_: object) -> None: ...
 
 
 def choose(output: Output, count: int | None = None) -> Progress:
@@ -147,29 +140,27 @@ class Timer:
 
     def __init__(self, call: Callable[[], None]) -> None:
         self._call = call
-        self._due = float("inf")
         self._handle: asyncio.TimerHandle | None = None
 
     def within(self, seconds: float) -> bool:
         """Call in so many seconds or sooner. False where there is no event loop to do so."""
-        due = clock.elapsed() + max(0.0, seconds)
-        if due >= self._due:
-            return True
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             return False
-        self.stop()
-        self._due, self._handle = due, loop.call_later(max(0.0, seconds), self._fire)
+        due = loop.time() + max(0.0, seconds)
+        if self._handle is None or due < self._handle.when():
+            self.stop()
+            self._handle = loop.call_at(due, self._fire)
         return True
 
     def stop(self) -> None:
         if self._handle is not None:
             self._handle.cancel()
-        self._due, self._handle = float("inf"), None
+        self._handle = None
 
     def _fire(self) -> None:
-        self._due, self._handle = float("inf"), None
+        self.stop()
         self._call()
 
 
@@ -192,7 +183,7 @@ class _Lines(Progress):
     def changed(self, row: Row, is_news: bool) -> None:
         if is_news:
             self._say(f"{row.label}: {_told(row)}")
-        elif row.state and not row.done and row.is_saving:
+        elif row.is_saving and not row.done:
             self._said_at = clock.elapsed()  # a short save is not worth a line
         elif clock.elapsed() - self._said_at >= LOG_EVERY:
             self._say(self._summary())
@@ -204,11 +195,12 @@ class _Lines(Progress):
     def _summary(self) -> str:
         if len(self.rows) == 1:
             return f"{self.rows[0].label}: {_told(self.rows[0])}"
+        after = f"after {length(clock.elapsed() - self.began)}"
         if not self.rows:
-            return f"still waiting after {length(clock.elapsed() - self.began)}"
+            return f"still waiting {after}"
         states = Counter(row.state or "waiting" for row in self.rows)
         told = ", ".join(f"{number} {state}" for state, number in states.most_common())
-        return f"{self.finished} of {self.count} done, {told} after {length(clock.elapsed() - self.began)}"
+        return f"{self.finished} of {self.count} done, {told} {after}"
 
     def _break_silence(self) -> None:
         if clock.elapsed() - self._said_at >= LONGEST_SILENCE - 1:

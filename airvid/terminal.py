@@ -6,13 +6,14 @@ import os
 import re
 import shutil
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 from urllib.parse import quote
 
 from airvid import system
 
+env = os.environ
 ESC = "\x1b"
 HIDE_CURSOR, SHOW_CURSOR = f"{ESC}[?25l", f"{ESC}[?25h"
 TO_LINE_END, TO_SCREEN_END = f"{ESC}[K", f"{ESC}[J"
@@ -53,18 +54,18 @@ def file_link(path: str | None) -> str | None:
 # ---------------------------------------------------------------------- what it can do
 
 
-def can_move(env: Mapping[str, str]) -> bool:
+def can_move() -> bool:
     """Whether the cursor can be moved."""
     if system.IS_WINDOWS:
         return bool(env.get("WT_SESSION") or env.get("TERM") or env.get("ConEmuANSI") == "ON")
     return env.get("TERM") not in (None, "", "dumb", "unknown")
 
 
-def can_link(env: Mapping[str, str]) -> bool:
+def can_link() -> bool:
     """Whether text can be a link. There is no way to ask: known terminals are, others show nothing of it at best."""
     if forced := env.get("FORCE_HYPERLINK"):
         return forced not in ("0", "false")
-    if not can_move(env) or env.get("CI"):
+    if not can_move() or env.get("CI"):
         return False
     known = ("iTerm.app", "WezTerm", "vscode", "ghostty", "Hyper", "Tabby", "rio", "WarpTerminal")
     return bool(
@@ -77,21 +78,18 @@ def can_link(env: Mapping[str, str]) -> bool:
     )
 
 
-def shows_progress(env: Mapping[str, str]) -> bool:
+def shows_progress() -> bool:
     """Whether OSC 9;4 is its progress; elsewhere it would be a notification or nothing."""
-    return (
-        bool(
-            env.get("WT_SESSION")
-            or env.get("ConEmuANSI") == "ON"
-            or env.get("TERM_PROGRAM") in ("WezTerm", "ghostty")
-            or "P" in env.get("TERM_FEATURES", "")  # iTerm2's word for it
-            or _number(env.get("VTE_VERSION")) >= 8000
-        )
-        and env.get("TERM") != "dumb"
+    return env.get("TERM") != "dumb" and bool(
+        env.get("WT_SESSION")
+        or env.get("ConEmuANSI") == "ON"
+        or env.get("TERM_PROGRAM") in ("WezTerm", "ghostty")
+        or "P" in env.get("TERM_FEATURES", "")  # iTerm2's word for it
+        or _number(env.get("VTE_VERSION")) >= 8000
     )
 
 
-def wraps_anew(env: Mapping[str, str]) -> bool:
+def wraps_anew() -> bool:
     """Whether lines that do not fit any more after a resize are folded, as all do but xterm and the console."""
     return "XTERM_VERSION" not in env and env.get("TERM") != "linux"
 
@@ -107,7 +105,7 @@ def can_write(stream: TextIO, characters: str) -> bool:
 
 def dimensions(stream: TextIO) -> tuple[int, int]:
     """Columns and lines: of COLUMNS and LINES where they are set, else of the terminal itself."""
-    columns, lines = _number(os.environ.get("COLUMNS")), _number(os.environ.get("LINES"))
+    columns, lines = _number(env.get("COLUMNS")), _number(env.get("LINES"))
     if not columns or not lines:
         try:
             found = os.get_terminal_size(stream.fileno())
@@ -130,17 +128,15 @@ class Block:
     It remembers how wide each line is that stands there: after a resize they may take more room than before.
     """
 
-    def __init__(self, stream: TextIO, env: Mapping[str, str]) -> None:
+    def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._shows_progress = shows_progress(env)
-        self._wraps_anew = wraps_anew(env)
         self._standing: list[int] = []
         self._columns = 0
         self._progress = ""
 
     def begin(self) -> None:
         """Take the cursor away. However the process ends, it is given back."""
-        self._write(HIDE_CURSOR)
+        self.resume()
         system.before_abort = self._farewell
 
     def draw(self, lines: Sequence[tuple[str, int]], percent: float | None = None) -> None:
@@ -156,8 +152,8 @@ class Block:
 
     def end(self) -> None:
         """Leave the terminal as it was."""
-        self.above(self._farewell_words())
-        self._progress, system.before_abort = "", None
+        self.suspend()
+        system.before_abort = None
 
     def suspend(self) -> None:
         """Step aside for the shell that stopped the program."""
@@ -170,14 +166,14 @@ class Block:
     def _up(self) -> str:
         """The way to the block's first cell, and a clean slate where its lines may have been folded."""
         columns, rows = dimensions(self._stream)
-        is_folded = columns < self._columns and self._wraps_anew
+        is_folded = columns < self._columns and wraps_anew()
         height = sum(max(1, -(-width // columns)) if is_folded else 1 for width in self._standing)
         up = f"{ESC}[{min(height, rows - 1)}A" if height else ""
         return f"\r{up}{TO_SCREEN_END if columns != self._columns else ''}"
 
     def _told(self, percent: float | None) -> str:
         """The terminal's own progress, where it has one: in percent, or that there is some."""
-        if not self._shows_progress:
+        if not shows_progress():
             return ""
         word = f"{ESC}]9;4;3;0{ESC}\\" if percent is None else f"{ESC}]9;4;1;{percent:.0f}{ESC}\\"
         told, self._progress = (word if word != self._progress else ""), word
@@ -203,4 +199,4 @@ class Block:
 
 def is_live(stream: TextIO) -> bool:
     """Whether a stream is a terminal on which bars can move."""
-    return stream.isatty() and can_move(os.environ)
+    return stream.isatty() and can_move()

@@ -70,9 +70,8 @@ def money(cents: float | None) -> str:
     """`$0.80`; fractions of a cent are kept where there are any."""
     if cents is None:
         return "?"
-    dollars = cents / 100
-    exact = f"{dollars:.6f}".rstrip("0")
-    return f"${dollars:.2f}" if len(exact) <= len(f"{dollars:.2f}") else f"${exact}"
+    exact = f"{cents / 100:.6f}".rstrip("0")
+    return f"${max(f'{cents / 100:.2f}', exact, key=len)}"
 
 
 def length(seconds: float) -> str:
@@ -86,12 +85,8 @@ def length(seconds: float) -> str:
 
 
 def age(seconds: float) -> str:
-    """How long ago, in its greatest unit alone: `42s`, `3m`, `2h`, `5d`."""
-    whole = int(max(0.0, seconds))
-    for unit, most, size in (("s", 60, 1), ("m", 3600, 60), ("h", 172_800, 3600)):
-        if whole < most:
-            return f"{whole // size}{unit}"
-    return f"{whole // 86_400}d"
+    """A length of time in its greatest unit alone: `42s`, `3m`, `2h`, `5d`."""
+    return re.sub(r"(?<=[mh]).+", "", length(seconds))
 
 
 def size(count: float) -> str:

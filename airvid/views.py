@@ -6,7 +6,7 @@ A program gets bare numbers (USD, Unix seconds) and everything whole; a reader g
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from airvid import clock
@@ -90,18 +90,17 @@ def task_card(seen: Sighting) -> Card:
     made = "" if seen.created is None else f"{length(clock.now() - seen.created)} ago"
     took = "" if not entry or entry.took is None else f", took {length(entry.took)}"
     saved = "" if not entry or entry.bytes is None else f" ({size(entry.bytes)})"
-    lines = {
-        "status": Cell(_progress(seen), STATUS_STYLE.get(seen.status, "")),
-        "prompt": Cell(seen.prompt or ""),
-        "model": Cell(", ".join(_wish(seen))),
-        "cost": Cell(_settled(seen)),
-        "made": Cell(f"{made}{took}" if made else ""),
-        "expires": Cell(_expiry(task)),
-        "error": Cell((task and task.error) or (entry and entry.error) or "", "red"),
-        "file": Cell(f"{_near(seen.file)}{saved}" if seen.file else "", "", file_link(seen.file)),
-        "url": Cell(url or "", "", web_link(url)),
-    }
-    return Cell(_id(seen), "bold"), [(name, cell) for name, cell in lines.items() if cell.text]
+    return Cell(_id(seen), "bold"), [
+        ("status", Cell(_progress(seen), STATUS_STYLE.get(seen.status, ""))),
+        ("prompt", Cell(seen.prompt or "")),
+        ("model", Cell(", ".join(_wish(seen)))),
+        ("cost", Cell(_settled(seen))),
+        ("made", Cell(made and made + took)),
+        ("expires", Cell(_expiry(task))),
+        ("error", Cell((task and task.error) or (entry and entry.error) or "", "red")),
+        ("file", Cell(f"{_near(seen.file)}{saved}" if seen.file else "", "", file_link(seen.file))),
+        ("url", Cell(url or "", "", web_link(url))),
+    ]
 
 
 def _id(seen: Sighting) -> str:
@@ -111,8 +110,7 @@ def _id(seen: Sighting) -> str:
 
 def _near(path: str) -> str:
     """A path as one would type it here."""
-    here = os.path.join(os.getcwd(), "")
-    return path.removeprefix(here)
+    return path.removeprefix(os.path.join(os.getcwd(), ""))
 
 
 def _about(seen: Sighting) -> tuple[str, str]:
@@ -122,7 +120,7 @@ def _about(seen: Sighting) -> tuple[str, str]:
 def _progress(seen: Sighting) -> str:
     """The status, and how far a running task is."""
     task = seen.task
-    if task is None or task.progress is None or task.is_terminal or not task.progress:
+    if not task or task.is_terminal or not task.progress:
         return seen.status
     return f"{seen.status} {task.progress:.0f}%"
 
@@ -173,10 +171,10 @@ def clip_seconds(seen: Sighting) -> float | None:
 
 
 def _expiry(task: Task | None) -> str:
-    if task is None or task.expires_at is None or task.status != COMPLETED:
+    if not task or task.expires_at is None or task.status != COMPLETED:
         return ""
     left = task.expires_at - clock.now()
-    return f"in {length(left)}, on {moment(task.expires_at)}" if left > 0 else f"on {moment(task.expires_at)}"
+    return (f"in {length(left)}, " if left > 0 else "") + f"on {moment(task.expires_at)}"
 
 
 # ---------------------------------------------------------------------- models
@@ -228,19 +226,20 @@ def model_cells(model: Model, seconds: float | None) -> list[Cell]:
 
 def model_card(model: Model, seconds: float | None) -> Card:
     """One model in full: what it can do in words, and whatever else the server says of it."""
-    caps = model.caps
-    lines = {
-        "status": Cell(model.status or "unknown", _health(model).style),
-        "modes": Cell(", ".join(caps.modes)),
-        "duration": Cell(f"{span} s" if (span := _span(model, "–")) else ""),
-        "aspect ratios": Cell(", ".join(caps.aspect_ratios)),
-        "qualities": Cell(", ".join(caps.qualities)),
-        "price": Cell(_prices(model, seconds)),
-    }
-    told = {"id", "status", "video_caps"}
-    rest = [(key, value) for key, value in model.raw.items() if key not in told and value not in (None, [], {}, "")]
-    shown = [(key, Cell(value if isinstance(value, str) else dumps(value), "dim")) for key, value in rest]
-    return Cell(model.id, "bold"), [(name, cell) for name, cell in lines.items() if cell.text] + shown
+    caps, span = model.caps, _span(model, "–")
+    return Cell(model.id, "bold"), [
+        ("status", Cell(model.status or "unknown", _health(model).style)),
+        ("modes", Cell(", ".join(caps.modes))),
+        ("duration", Cell(span and f"{span} s")),
+        ("aspect ratios", Cell(", ".join(caps.aspect_ratios))),
+        ("qualities", Cell(", ".join(caps.qualities))),
+        ("price", Cell(_prices(model, seconds))),
+        *(
+            (key, Cell(value if isinstance(value, str) else dumps(value), "dim"))
+            for key, value in model.raw.items()
+            if key not in ("id", "status", "video_caps") and value not in (None, [], {}, "")
+        ),
+    ]
 
 
 def model_record(model: Model, seconds: float | None) -> dict[str, Any]:
@@ -273,6 +272,6 @@ def _prices(model: Model, seconds: float | None) -> str:
     caps = model.caps
     if caps.cents_per_second is None:
         return "unknown"
-    lengths: Sequence[float] = sorted({each for each in (caps.min_seconds, seconds, caps.max_seconds) if each})
-    clips = ", ".join(f"{money(model.cents(each))} for {each:g} s" for each in lengths)
+    lengths = {each for each in (caps.min_seconds, seconds, caps.max_seconds) if each}
+    clips = ", ".join(f"{money(model.cents(each))} for {each:g} s" for each in sorted(lengths))
     return f"{money(caps.cents_per_second)} a second" + (f": {clips}" if clips else "")

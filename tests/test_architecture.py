@@ -67,7 +67,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "progress": {"output", "live", "terminal", "text"},
     "live": {"progress", "output", "terminal", "cells", "text", "pace"},
     "output": {"models", "views", "tables", "terminal", "text"},
-    "tables": {"views", "cells", "text"},
+    "tables": {"views", "cells", "terminal", "text"},
     "views": {"models", "terminal", "text"},
     "cells": {"terminal"},
     "terminal": set(),
