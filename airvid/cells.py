@@ -1,4 +1,4 @@
-"""How much room text takes on a terminal: wide characters, joined emoji, right-to-left scripts, poor encodings."""
+"""How much room text takes on a terminal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LEFT_TO_RIGHT_MARK = "\u200e"
 
 
 class Ruler:
-    """Measures and cuts text as one stream shows it."""
+    """Measures and cuts text as one stream shows it: wide characters, right-to-left scripts, poor encodings."""
 
     def __init__(self, stream: TextIO) -> None:
         self._encoding = getattr(stream, "encoding", None) or "utf-8"
@@ -24,7 +24,7 @@ class Ruler:
         )
 
     def writable(self, text: str) -> str:
-        """The text with escapes where the stream would write them, so that they are measured, too."""
+        """The text with escapes where the stream would write them."""
         return text.encode(self._encoding, "backslashreplace").decode(self._encoding)
 
     def width(self, text: str) -> int:

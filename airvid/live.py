@@ -1,6 +1,5 @@
 """Bars on a terminal: one line a row, as many as fit, and one for all of them together.
 
-A frame is drawn where something changed, a few times a second at most, and once a second for the time that passes.
 Rich's own live display redraws all rows ten times a second and tears where the terminal is resized.
 """
 
@@ -101,7 +100,7 @@ class Live(Progress):
 
 
 def overall(progress: Progress) -> float | None:
-    """How much of everything is done, in percent; None where nothing tells."""
+    """Percent of everything that is done; None where nothing tells."""
     known = [100.0] * progress.finished
     for row in progress.rows:
         # What was followed and is being saved has been rendered, but one clip alone starts its bar anew.
@@ -119,7 +118,7 @@ class Frame:
         self._with_color = with_color
 
     def lines(self, progress: Progress, columns: int, height: int) -> list[tuple[str, int]]:
-        """The lines of this moment and their widths in cells: at most `columns`, and at most `height` of them."""
+        """At most `height` lines and their widths in cells, at most `columns`."""
         rows = progress.rows
         total = [self._total(progress)] if progress.count > 1 and height > 1 else []
         room = height - len(total)
@@ -155,7 +154,7 @@ class Frame:
         return Line({name: self._ruler.writable(cell) for name, cell in cells.items()}, percent, style)
 
     def _widths(self, lines: Sequence[Line], columns: int) -> dict[str, int]:
-        """The columns that there is room for, each as wide as its widest cell; the bar takes what is left."""
+        """The columns that there is room for; the bar takes what they leave."""
         widths = {}
         for name in _COLUMNS:
             widest = max((self._ruler.width(line.cells.get(name, "")) for line in lines), default=0)
@@ -175,7 +174,6 @@ class Frame:
         return {name: width for name, width in widths.items() if width}
 
     def _drawn(self, line: Line, widths: dict[str, int], columns: int) -> tuple[str, int]:
-        """One line with its styles, and its width."""
         if trouble := line.cells.get("trouble"):
             # Where something stands in the way, that is all that is shown.
             widths = {"label": widths.get("label", 0), "trouble": self._ruler.width(trouble)}
@@ -200,7 +198,6 @@ class Frame:
         return self._in(done, line.style) + self._in(self._ruler.rest * (width - len(done)), "dim")
 
     def _hidden(self, rows: Sequence[Row], columns: int) -> tuple[str, int]:
-        """What is said of rows that there is no room for."""
         states = Counter(row.state or "waiting" for row in rows)
         counts = ", ".join(f"{number} {plain(state, 20)}" for state, number in states.most_common(5))
         text = self._ruler.cut(self._ruler.writable(f"{self._ruler.more} {len(rows)} more: {counts}"), columns)
@@ -211,7 +208,6 @@ class Frame:
 
 
 def _rest(row: Row) -> str:
-    """What is left of a row, as well as anyone can tell."""
     if row.is_saving:
         if not row.total:
             return size(row.done)

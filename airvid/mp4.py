@@ -1,4 +1,4 @@
-"""MP4 as a container: whether what was received is one, and whole. Source: ISO/IEC 14496-12, 4.2."""
+"""Whether what was received is an MP4, and whole. Source: ISO/IEC 14496-12, 4.2."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import IO
 
 HEAD = 8
 """Bytes that tell whether a file begins as an MP4."""
-# More boxes than any clip has, at the top level; each costs a look.
+# More than any clip has; each costs a look.
 MOST_BOXES = 20_000
 _NEEDED = (b"ftyp", b"moov", b"mdat")
 

@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 _KEY_LIKE = r"\b(?:sk-air-|airf_oat_|afk-)[\w.-]{8,}"
 # In characters.
 _LONGEST_SENTENCE, _LONGEST_NAME, _LONGEST_TRACE = 2000, 200, 10_000
-# The signal that a Unix tool dies of when its reader has gone (contract 2.5); Windows has none of that name.
-SIGPIPE = 13
+SIGPIPE = 13  # contract 2.5; Windows has none of that name
 Noun = TypeVar("Noun")
 
 
@@ -49,11 +48,11 @@ class Output:
         self.stdout = stdout or sys.stdout
         self.stderr = stderr or sys.stderr
         self.color = color
-        # The key of this run: whoever repeats it, it is never printed.
+        # The key of this run is never printed, whoever repeats it.
         self.secret = ""
         self._lost: OSError | None = None
         self._forces_color = os.environ.get("FORCE_COLOR", "0") not in ("", "0", "false")
-        # While bars are live on this terminal, they make room for what is written on it or, by a pipe, ends up there.
+        # Live bars make room for what is written on this terminal (True) or may end up there by a pipe.
         self.step_aside: Callable[[bool], None] | None = None
         for stream in (self.stdout, self.stderr):
             try:
@@ -69,7 +68,7 @@ class Output:
     # ------------------------------------------------------------------ talk
 
     def note(self, message: str) -> None:
-        """Something worth knowing; not with `--quiet`."""
+        """Something worth knowing."""
         if not self.quiet:
             self._talk(self._in(plain(message, _LONGEST_SENTENCE), "dim"))
 
@@ -81,12 +80,12 @@ class Output:
             self._talk(f"{sign} {plain(f'{name}: {message}', _LONGEST_SENTENCE)}")
 
     def warn(self, message: str) -> None:
-        """Something that may need doing; not with `--quiet`."""
+        """Something that may need doing."""
         if not self.quiet:
             self.alarm(message)
 
     def alarm(self, message: str) -> None:
-        """A warning that not even `--quiet` may swallow."""
+        """A warning, even with `--quiet`."""
         self._talk(f"{self._in('warning:', 'bold yellow')} {plain(message, _LONGEST_SENTENCE)}")
 
     def trace(self, line: str) -> None:
@@ -94,7 +93,7 @@ class Output:
         self._talk(self._in(plain(line, _LONGEST_TRACE), "dim"))
 
     def error(self, error: AirvidError) -> None:
-        """What happened, and the command that helps; with `--json` as an object (contract 3.1)."""
+        """What happened, and the command that helps (contract 3.1)."""
         for each in error.errors if isinstance(error, SeveralErrors) else [error]:
             if self.as_json:
                 self._talk(dumps({"error": {key: _short(value) for key, value in each.record().items()}}))
@@ -117,7 +116,7 @@ class Output:
             self.stderr.write(line + "\n")
             self.stderr.flush()
         except OSError:
-            system.forget(self.stderr)  # nobody listens any more, or the terminal is gone; the work goes on
+            system.forget(self.stderr)  # nobody listens any more; the work goes on
 
     def confirm(self, question: str) -> bool:
         """A yes or no from the person at the terminal."""
@@ -127,7 +126,7 @@ class Output:
             return sys.stdin.readline().strip().lower() in ("y", "yes")
 
     def ask_hidden(self, question: str) -> str:
-        """A line from the terminal that is not shown while it is typed."""
+        """A line that is not shown while it is typed."""
         import getpass
 
         try:
@@ -142,7 +141,7 @@ class Output:
     # ------------------------------------------------------------------ results
 
     def line(self, *fields: object, path: str | None = None) -> None:
-        """One line of result: its fields, with tabs between them. On a terminal it leads to the file at `path`."""
+        """Fields, with tabs between them. On a terminal the line leads to the file at `path`."""
         line = "\t".join("" if field is None else plain(field) for field in fields)
         has_link = path and self.color and self.is_terminal and terminal.can_link()
         self._say(terminal.linked(line, terminal.file_link(path)) if has_link else line)
@@ -172,7 +171,7 @@ class Output:
             raise FileError(f"standard output cannot be written: {error.strerror}") from None
 
     def _takes_bytes(self, path: str) -> bool:
-        """Whether a path is no Unicode, but harmless otherwise, and a program reads it, which wants to use it."""
+        """Whether a path that is no Unicode, but harmless otherwise, goes to a program, which wants to use it."""
         text = path.encode(errors="ignore").decode()
         return text != path and text == plain(text) and not self.is_terminal
 
@@ -261,7 +260,7 @@ class Output:
             self.line(task_id)
 
     def models(self, models: Sequence[Model], seconds: float | None) -> None:
-        """The listing: what each can do, and what a clip of `seconds` (its minimum if None) costs."""
+        """What each can do, and what a clip of `seconds` (its minimum if None) costs. As JSON one array."""
         from airvid import views
 
         if self.as_json:

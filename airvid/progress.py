@@ -1,7 +1,6 @@
 """Rows on standard error, one a task or file: live on a terminal, sparse lines in a log, nothing when quiet.
 
-One interface: `row()` begins a row, the row is told what is seen, `end()` leaves its last word. Progress is for the
-eye only; nothing is decided by it.
+Progress is for the eye only; nothing is decided by it.
 """
 
 from __future__ import annotations
@@ -15,9 +14,9 @@ from airvid.output import Output
 from airvid.tasks import Task
 from airvid.text import length, size
 
-# A log gets a line a change of state, and otherwise one in so many seconds, where there is news.
+# Seconds between two lines of a log that tell of no change of state.
 LOG_EVERY = 10.0
-# Where there is none, it gets one all the same: CI runners kill a job that has been silent for some minutes.
+# CI runners kill a job that has been silent for some minutes.
 LONGEST_SILENCE = 60.0
 SAVING = "saving"
 
@@ -108,7 +107,7 @@ class Progress:
         return row
 
     def changed(self, row: Row, is_news: bool) -> None:
-        """A row knows more now; `is_news`: its state is another."""
+        """`is_news`: its state is another."""
 
     def ended(self, row: Row, word: str, is_good: bool) -> None:
         self.finished += 1
@@ -125,7 +124,7 @@ class Progress:
 
 
 def choose(output: Output, count: int | None = None) -> Progress:
-    """Live bars on a terminal, lines elsewhere, nothing when quiet. `count`: so many rows are to come."""
+    """The display for this run. `count`: so many rows are to come."""
     if output.quiet:
         return Progress(count)
     if terminal.is_live(output.stderr):
@@ -136,7 +135,7 @@ def choose(output: Output, count: int | None = None) -> Progress:
 
 
 class Timer:
-    """Calls back once, at the earliest moment that was asked for; never outside of an event loop."""
+    """Calls back once, at the earliest moment that was asked for."""
 
     def __init__(self, call: Callable[[], None]) -> None:
         self._call = call
@@ -165,8 +164,6 @@ class Timer:
 
 
 class _Lines(Progress):
-    """Plain lines for a log, and never a long silence."""
-
     def __init__(self, output: Output, count: int | None) -> None:
         super().__init__(count)
         self._output = output

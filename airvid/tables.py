@@ -16,7 +16,7 @@ from airvid.text import plain
 from airvid.views import Card, Cell, Column
 
 _GAP = 2
-# No cell says more than this, and nothing that identifies a row takes more room than this.
+# Characters of a cell, and cells of room for what identifies a row.
 _LONGEST_CELL, _LONGEST_NAME = 1000, 36
 _LEAST_CUT = 10
 _NICE_TO_HAVE = 2
@@ -95,7 +95,7 @@ class Painter:
             usual[n], widest[n] = found[len(found) // 2], found[-1]
             least = max(map(self._ruler.width, " ".join(texts).split(" "))) if column.gives == "wrap" else widest[n]
             widths[n] = min(least, _LEAST_CUT if column.gives == "cut" else _LONGEST_NAME)
-        # The last column has no gap behind it, and the last cell of a line is left free.
+        # No gap behind the last column, and the last cell of a line is left free.
         room = self._columns + _GAP - 1
         while len(widths) > 1:
             last = min(widths, key=lambda n: columns[n].worth)
@@ -106,7 +106,7 @@ class Painter:
                 break
             del widths[last]
         free = room - sum(widths.values()) - _GAP * len(widths)
-        # First what most rows need, then what the longest does; the narrowest column's turn is always next.
+        # First what most rows need, then what the longest does, the narrowest column first.
         for wanted in (usual, widest):
             flexible = [n for n in widths if columns[n].gives]
             while free > 0 and (hungry := [n for n in flexible if widths[n] < wanted[n]]):
@@ -116,6 +116,6 @@ class Painter:
 
 
 def _aligned(texts: Sequence[str]) -> list[str]:
-    """Texts of one column so that their decimal points stand below each other."""
+    """With the decimal points below each other."""
     before = [len(text.partition(".")[0]) for text in texts]
     return [text and " " * (max(before) - own) + text for text, own in zip(texts, before, strict=True)]

@@ -1,4 +1,4 @@
-"""What a terminal can do, and how to write on it: colours, links, its own progress, lines that stay at its end."""
+"""What a terminal can do, and how to write on it."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ TO_LINE_END, TO_SCREEN_END = f"{ESC}[K", f"{ESC}[J"
 # Of the sixteen colours, those that are read on dark grounds and on light ones; what must be read has none.
 _STYLES = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "dim": "2", "bold": "1"}
 _STYLES |= {f"bold {name}": f"1;{code}" for name, code in list(_STYLES.items())}
-# Longer addresses are more than terminals take.
-_LONGEST_LINK = 2000
+_LONGEST_LINK = 2000  # that terminals take
 _SAFE_IN_URL = ":/?#[]@!$&'()*+,;=%-._~"
 
 
@@ -36,14 +35,14 @@ def linked(text: str, url: str | None) -> str:
 
 
 def web_link(url: str | None) -> str | None:
-    """The address as a terminal may have it: http(s) and nothing but ASCII that cannot end a sequence; else None."""
+    """The address if it is http(s), as ASCII that cannot end a sequence; else None."""
     if not url or len(url) > _LONGEST_LINK or not re.match(r"https?://[^/]", url, re.IGNORECASE):
         return None
     return quote(url, safe=_SAFE_IN_URL, errors="replace")
 
 
 def file_link(path: str | None) -> str | None:
-    """A file's address with this machine's name in it, so that a terminal elsewhere does not look on its own disk."""
+    """A file's address, with this machine's name: a terminal elsewhere shall not look on its own disk."""
     if not path or len(path) > _LONGEST_LINK:
         return None
     whole = Path(os.path.abspath(path)).as_posix()
@@ -62,7 +61,7 @@ def can_move() -> bool:
 
 
 def can_link() -> bool:
-    """Whether text can be a link. There is no way to ask: known terminals are, others show nothing of it at best."""
+    """Whether text can be a link. There is no way to ask: others than the known show nothing of it at best."""
     if forced := env.get("FORCE_HYPERLINK"):
         return forced not in ("0", "false")
     if not can_move() or env.get("CI"):
@@ -90,7 +89,7 @@ def shows_progress() -> bool:
 
 
 def wraps_anew() -> bool:
-    """Whether lines that do not fit any more after a resize are folded, as all do but xterm and the console."""
+    """Whether lines that are too long after a resize are folded, as by all but xterm and the console."""
     return "XTERM_VERSION" not in env and env.get("TERM") != "linux"
 
 
@@ -104,7 +103,7 @@ def can_write(stream: TextIO, characters: str) -> bool:
 
 
 def dimensions(stream: TextIO) -> tuple[int, int]:
-    """Columns and lines: of COLUMNS and LINES where they are set, else of the terminal itself."""
+    """Columns and lines: COLUMNS and LINES where they are set, else the terminal's own."""
     columns, lines = _number(env.get("COLUMNS")), _number(env.get("LINES"))
     if not columns or not lines:
         try:
@@ -123,10 +122,7 @@ def _number(value: str | None) -> int:
 
 
 class Block:
-    """Lines at a terminal's end that are drawn over again and again, while others appear above them.
-
-    It remembers how wide each line is that stands there: after a resize they may take more room than before.
-    """
+    """Lines at a terminal's end that are drawn over again and again, while others appear above them."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -140,13 +136,13 @@ class Block:
         system.before_abort = self._farewell
 
     def draw(self, lines: Sequence[tuple[str, int]], percent: float | None = None) -> None:
-        """Put these lines, each with its width in cells, in the place of those that stand there."""
+        """Put these lines, each with its width in cells, in place of the last ones."""
         text = self._up() + "".join(f"{line}{TO_LINE_END}\n" for line, _ in lines) + TO_SCREEN_END
         self._standing, self._columns = [width for _, width in lines], dimensions(self._stream)[0]
         self._write(text + self._told(percent))
 
     def above(self, text: str) -> None:
-        """Let lines appear where the block stands; it is gone until it is drawn again."""
+        """Write in the block's place; it is gone until it is drawn again."""
         self._write(f"{self._up()}{TO_SCREEN_END}{text}")
         self._standing = []
 
@@ -164,7 +160,7 @@ class Block:
         self._write(HIDE_CURSOR)
 
     def _up(self) -> str:
-        """The way to the block's first cell, and a clean slate where its lines may have been folded."""
+        """The way to the block's first cell; after a resize its lines may have been folded, and all is wiped."""
         columns, rows = dimensions(self._stream)
         is_folded = columns < self._columns and wraps_anew()
         height = sum(max(1, -(-width // columns)) if is_folded else 1 for width in self._standing)
@@ -172,7 +168,7 @@ class Block:
         return f"\r{up}{TO_SCREEN_END if columns != self._columns else ''}"
 
     def _told(self, percent: float | None) -> str:
-        """The terminal's own progress, where it has one: in percent, or that there is some."""
+        """The terminal's own progress, where it is news."""
         if not shows_progress():
             return ""
         word = f"{ESC}]9;4;3;0{ESC}\\" if percent is None else f"{ESC}]9;4;1;{percent:.0f}{ESC}\\"
@@ -183,7 +179,6 @@ class Block:
         return SHOW_CURSOR + (f"{ESC}]9;4;0;0{ESC}\\" if self._progress else "")
 
     def _farewell(self) -> None:
-        """For a process that ends at once."""
         try:
             os.write(self._stream.fileno(), self._farewell_words().encode())
         except (OSError, ValueError):
@@ -194,7 +189,7 @@ class Block:
             self._stream.write(text)
             self._stream.flush()
         except OSError:
-            system.forget(self._stream)  # the terminal is gone; the work goes on
+            system.forget(self._stream)
 
 
 def is_live(stream: TextIO) -> bool:

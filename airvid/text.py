@@ -1,6 +1,6 @@
 """Words for the eye: foreign text made harmless, and numbers as a reader says them.
 
-`plain()` and `dumps()` are the only ways by which text from the server, from files or from the user reaches a stream.
+`plain()` and `dumps()` are the only ways by which foreign text reaches a stream.
 """
 
 from __future__ import annotations
@@ -24,10 +24,7 @@ _UUID = r"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-"
 
 
 def plain(value: object, longest: int | None = None) -> str:
-    """Text as one harmless line: white space folded, control characters and bidi tricks shown as escapes.
-
-    Beyond `longest` characters it is cut short.
-    """
+    """Text as one harmless line of at most `longest` characters, with escapes for controls and bidi tricks."""
     text = str(value)
     if longest is not None and len(text) > longest:
         text = f"{text[: longest - 1]}…"
@@ -40,7 +37,7 @@ def _escape(found: re.Match[str]) -> str:
 
 
 def dumps(record: object, *, indent: int | None = None) -> str:
-    """JSON that any terminal and any locale can print: what could do harm is escaped, the rest is as it is."""
+    """JSON with what could do harm escaped, and the rest as it is."""
     separators = (",", ":") if indent is None else None
     whole = json.dumps(record, ensure_ascii=False, indent=indent, separators=separators, default=str)
     if whole.isascii() and "\x7f" not in whole:
@@ -59,7 +56,7 @@ def masked(key: str) -> str:
 
 
 def short_id(task_id: str) -> str:
-    """A task's id for a reader: of a UUID its beginning, which commands take as well where it tells tasks apart."""
+    """A task's id for a reader: of a UUID its beginning, which commands take as well."""
     return task_id[:8] if len(task_id) == 36 and re.match(_UUID, task_id) else task_id
 
 
@@ -67,7 +64,7 @@ def short_id(task_id: str) -> str:
 
 
 def money(cents: float | None) -> str:
-    """`$0.80`; fractions of a cent are kept where there are any."""
+    """`$0.80`, or with fractions of a cent where there are any."""
     if cents is None:
         return "?"
     exact = f"{cents / 100:.6f}".rstrip("0")

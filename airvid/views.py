@@ -1,6 +1,6 @@
 """The nouns as they are shown: fields of a line for a program, cells of a table or lines of a card for a reader.
 
-A program gets bare numbers (USD, Unix seconds) and everything whole; a reader gets words, ages and short names.
+A program gets bare numbers (USD, Unix seconds) and everything whole.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ STATUS_STYLE = {COMPLETED: "green", FAILED: "red", EXPIRED: "yellow", QUEUED: "d
 
 
 class Column(NamedTuple):
-    """A column: how it is aligned (`point`: by its decimal points), and how it gives way where there is no room.
+    """A column: aligned at an edge or at its decimal `point`, and how it gives way where there is no room.
 
-    Those with the least `worth` are left out first; an empty one always is.
+    Those with the least `worth` are left out first.
     """
 
     name: str
@@ -104,7 +104,7 @@ def task_card(seen: Sighting) -> Card:
 
 
 def _id(seen: Sighting) -> str:
-    """A create of unknown fate has no id: its number in the journal stands for it."""
+    """A create of unknown fate has no id."""
     return seen.task_id or f"(intent {seen.entry.id if seen.entry else ''})"
 
 
@@ -118,7 +118,6 @@ def _about(seen: Sighting) -> tuple[str, str]:
 
 
 def _progress(seen: Sighting) -> str:
-    """The status, and how far a running task is."""
     task = seen.task
     if not task or task.is_terminal or not task.progress:
         return seen.status
@@ -138,7 +137,6 @@ def _is_settled(seen: Sighting) -> bool:
 
 
 def _settled(seen: Sighting) -> str:
-    """The cost in words, for a card."""
     if seen.is_free:
         return "not charged"
     if seen.cost_cents is None:
@@ -147,7 +145,6 @@ def _settled(seen: Sighting) -> str:
 
 
 def _wish(seen: Sighting) -> Iterator[str]:
-    """The model, and what was asked of it, as far as anyone says."""
     asked = seen.entry.request if seen.entry else {}
     told = seen.task.raw if seen.task else {}
     if seen.model:
@@ -225,7 +222,7 @@ def model_cells(model: Model, seconds: float | None) -> list[Cell]:
 
 
 def model_card(model: Model, seconds: float | None) -> Card:
-    """One model in full: what it can do in words, and whatever else the server says of it."""
+    """One model in full, with whatever else the server says of it."""
     caps, span = model.caps, _span(model, "–")
     return Cell(model.id, "bold"), [
         ("status", Cell(model.status or "unknown", _health(model).style)),
@@ -253,7 +250,7 @@ def model_record(model: Model, seconds: float | None) -> dict[str, Any]:
 
 
 def _health(model: Model) -> Cell:
-    """Whether it is up: `up`, the server's own word for what is wrong, or `?` where it says nothing."""
+    """`up`, the server's own word for what is wrong, or `?` where it says nothing."""
     if model.status is None:
         return Cell("?", "dim")
     return Cell("up", "green") if model.is_healthy else Cell(model.status, "red")

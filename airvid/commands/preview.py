@@ -85,20 +85,20 @@ async def _found(session: Session, options: Options) -> AsyncIterator[tuple[Path
 
 async def show(session: Session, path: Path) -> None:
     """Draw a clip's contact sheet onto the terminal. Raises: FileError."""
-    from airvid import screen, sheet
+    from airvid import sheet
     from airvid.cells import Ruler
 
     with _opened(path) as clip:
-        place = screen.look(session.out.stdout, with_color=session.out.color)
-        grid = sheet.arrange(place, clip.aspect, min(sheet.MOST_FRAMES, clip.frames or sheet.MOST_FRAMES))
+        screen = sheet.look(session.out.stdout, with_color=session.out.color)
+        grid = sheet.arrange(screen, clip.aspect, min(sheet.MOST_FRAMES, clip.frames or sheet.MOST_FRAMES))
         frames: list[Frame] = []
         for frame in clip.pick(grid.across * grid.down, *grid.dots):
             if frame is not None:
                 frames.append(frame)
             await clock.sleep(0)  # between any two frames it can be interrupted
-        session.out.line(_title(clip, path, Ruler(session.out.stdout), place.columns))
+        session.out.line(_title(clip, path, Ruler(session.out.stdout), screen.columns))
         try:
-            for piece in sheet.draw(frames, grid, place, sheet.colors(session.out.stdout)):
+            for piece in sheet.draw(frames, grid, screen, session.out.stdout):
                 session.out.raw(piece)
                 await clock.sleep(0)
         except BaseException:
