@@ -14,11 +14,11 @@ _LEFT_TO_RIGHT_MARK = "\u200e"
 
 
 class Ruler:
-    """Measures and cuts text as one stream shows it: wide characters, right-to-left scripts, poor encodings."""
+    """Measures and cuts text as one stream shows it, whatever its script and encoding."""
 
     def __init__(self, stream: TextIO) -> None:
         self._encoding = getattr(stream, "encoding", None) or "utf-8"
-        # Of a bar: a full cell, half of one, and the rest; of text: that there is more.
+        # Of a bar: a full cell, half of one, the rest; of text: that there is more.
         self.full, self.half, self.rest, self.more = (
             ("━", "╸", "─", "…") if terminal.can_write(stream, "━╸─…") else ("#", "", "-", ".")
         )
@@ -31,7 +31,7 @@ class Ruler:
         return cell_len(text)
 
     def cut(self, text: str, width: int) -> str:
-        """At most `width` cells of it, with a sign where something is missing."""
+        """At most `width` cells of it."""
         if cell_len(text) > width:
             text = set_cell_size(text, width - 1).rstrip() + self.more if width > 0 else ""
         return text

@@ -38,7 +38,7 @@ _THREADS = 4  # each may hold frames of its own
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame as it is shown: scaled, in RGB, `seconds` after the clip's beginning."""
+    """One frame as it is shown, in RGB, `seconds` after the clip's beginning."""
 
     seconds: float
     picture: VideoFrame
@@ -154,7 +154,6 @@ class Clip:
                 yield None
 
     def _told_seconds(self) -> float | None:
-        """The length as the file tells it."""
         if self._video.duration and self._video.time_base:
             seconds = float(self._video.duration * self._video.time_base)
         else:
@@ -162,7 +161,7 @@ class Clip:
         return seconds if seconds > 0 else None
 
     def _measure(self) -> None:
-        """Number and length of what the file does not tell, from its packets, undecoded."""
+        """What the file does not tell, from its packets, undecoded."""
         count, end = 0, 0.0
         with _told(f"{self._name} cannot be read"):
             for packet in self._container.demux(self._video):
@@ -195,7 +194,7 @@ def _rows(picture: VideoFrame, depth: int) -> list[bytes]:
 
 @contextmanager
 def _told(what: str) -> Iterator[None]:
-    """Says of a failure what it means, and FFmpeg's own word, without what Python puts around it. Raises: FileError."""
+    """Tells of a failure in FFmpeg's own words, without what Python puts around them. Raises: FileError."""
     try:
         yield
     except _FAILURES as error:

@@ -23,7 +23,7 @@ SHORTEST_FRAME, LONGEST_FRAME = 0.2, 1.0
 # Seconds that the bars stand aside for a program that shows our standard output on this terminal.
 ASIDE = 0.15
 LEAST_BAR = 8
-# With less room than this for words and a bar, the words about a row are left out.
+# With less room for words and a bar, the words about a row are left out.
 LEAST_ABOUT, LEAST_BAR_BESIDE = 10, 14
 _GAP = 2
 _LONGEST = {"label": 24, "about": 28, "state": 14}
@@ -35,7 +35,7 @@ _STYLES = {"label": "bold", "trouble": "yellow", "about": "dim", "rest": "dim"}
 
 
 class Line(NamedTuple):
-    """One line of a frame: what it says, and what its bar shows in which style."""
+    """One line of a frame: what it says, and its bar."""
 
     cells: dict[str, str]
     percent: float | None
@@ -88,8 +88,8 @@ class Live(Progress):
         self._draw()
 
     def _draw_soon(self, seconds: float) -> None:
-        if self._is_live and not self._timer.within(seconds) and seconds <= 0:
-            self._draw()
+        if self._is_live:
+            self._timer.within(seconds)
 
     def _draw(self) -> None:
         columns, height = terminal.dimensions(self._output.stderr)
@@ -111,7 +111,7 @@ def overall(progress: Progress) -> float | None:
 
 
 class Frame:
-    """Lays out the lines of a moment. Pure but for the clock."""
+    """Lays out the lines of a moment."""
 
     def __init__(self, ruler: Ruler, *, with_color: bool) -> None:
         self._ruler = ruler
@@ -221,13 +221,11 @@ def _rest(row: Row) -> str:
 
 
 def _about(seconds: float) -> str:
-    """An estimate, no more exact than it is."""
     if seconds >= 100:
         return f"~{round(seconds / 60)}m left"
     return f"~{max(1, round(seconds / 5) * 5 if seconds >= 15 else round(seconds))}s left"
 
 
 def _most_telling(rows: Sequence[Row], count: int) -> list[Row]:
-    """Those that something happens to, in their own order."""
     ranked = sorted(rows, key=lambda row: (row.state in (QUEUED, ""), not row.is_saving, -(row.percent or 0)))[:count]
     return [row for row in rows if row in ranked]

@@ -32,7 +32,7 @@ Noun = TypeVar("Noun")
 
 
 class Output:
-    """The two streams of one run, and how to speak on them."""
+    """The two streams of one run."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Output:
         self.secret = ""
         self._lost: OSError | None = None
         self._forces_color = os.environ.get("FORCE_COLOR", "0") not in ("", "0", "false")
-        # Live bars make room for what is written on this terminal (True) or may end up there by a pipe.
+        # Makes room among live bars for what is written on their terminal (True), or may get there by a pipe.
         self.step_aside: Callable[[bool], None] | None = None
         for stream in (self.stdout, self.stderr):
             try:
@@ -171,7 +171,7 @@ class Output:
             raise FileError(f"standard output cannot be written: {error.strerror}") from None
 
     def _takes_bytes(self, path: str) -> bool:
-        """Whether a path that is no Unicode, but harmless otherwise, goes to a program, which wants to use it."""
+        """Whether a path is no Unicode, but harmless otherwise, and for a program to use."""
         text = path.encode(errors="ignore").decode()
         return text != path and text == plain(text) and not self.is_terminal
 
@@ -213,7 +213,7 @@ class Output:
         self.record(seen.record(), None)
 
     def plan(self, body: dict[str, Any], count: int, cents: float | None) -> None:
-        """What --dry-run would send for each of `count` clips, and the estimate for all of them."""
+        """What --dry-run would send for each of `count` clips, and the estimate for all."""
         if self.as_json:
             self.emit({"request": body, "airvid": {"count": count, "estimate_cents": cents}})
             return
@@ -260,7 +260,7 @@ class Output:
             self.line(task_id)
 
     def models(self, models: Sequence[Model], seconds: float | None) -> None:
-        """What each can do, and what a clip of `seconds` (its minimum if None) costs. As JSON one array."""
+        """What each can do, and what a clip of `seconds` (its minimum if None) costs."""
         from airvid import views
 
         if self.as_json:
@@ -307,9 +307,8 @@ class Output:
         columns: Sequence[Column],
         nouns: Sequence[Noun],
         cells: Callable[[Noun], Sequence[Cell]],
-        fields: Callable[[Noun], Sequence[str]],
+        fields: Callable[[Noun], Sequence[object]],
     ) -> None:
-        """A table for a reader, lines of fields for a program."""
         if not self.is_terminal:
             for noun in nouns:
                 self.line(*fields(noun))

@@ -35,8 +35,8 @@ class Row:
         self.total: int | None = None
 
     def named(self, label: str, *, about: str = "", past: Sequence[float] = (), passed: float = 0.0) -> None:
-        """What was nameless is this now: `about` says more of it, `past` is how long (seconds) its like took before,
-        `passed` since when it is under way.
+        """It is this now: `about` says more of it, `past` is how long its like took before, `passed` how long it has
+        been under way (seconds).
         """
         self.label, self.about, self.past, self.began = label, about, past, clock.elapsed() - passed
         self._owner.changed(self, is_news=False)
@@ -77,7 +77,7 @@ class Row:
 
     @property
     def passed(self) -> float:
-        """Seconds since it is under way."""
+        """Seconds that it has been under way."""
         return clock.elapsed() - self.began
 
     @property
@@ -86,7 +86,7 @@ class Row:
 
 
 class Progress:
-    """Rows that live as long as the `with` block; this one shows nothing."""
+    """Rows for the length of a `with` block; this one shows nothing."""
 
     def __init__(self, count: int | None = None) -> None:
         self.began = clock.elapsed()
@@ -96,7 +96,7 @@ class Progress:
 
     @property
     def count(self) -> int:
-        """How many there are to be, as far as is known."""
+        """How many there are to be."""
         return max(self._expected, self.finished + len(self.rows))
 
     def row(self, label: str, *, about: str = "", past: Sequence[float] = (), passed: float = 0.0) -> Row:
@@ -127,7 +127,7 @@ def choose(output: Output, count: int | None = None) -> Progress:
     """The display for this run. `count`: so many rows are to come."""
     if output.quiet:
         return Progress(count)
-    if terminal.is_live(output.stderr):
+    if output.stderr.isatty() and terminal.can_move():
         from airvid.live import Live
 
         return Live(output, count)
@@ -141,17 +141,13 @@ class Timer:
         self._call = call
         self._handle: asyncio.TimerHandle | None = None
 
-    def within(self, seconds: float) -> bool:
-        """Call in so many seconds or sooner. False where there is no event loop to do so."""
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            return False
+    def within(self, seconds: float) -> None:
+        """Call in so many seconds or sooner."""
+        loop = asyncio.get_running_loop()
         due = loop.time() + max(0.0, seconds)
         if self._handle is None or due < self._handle.when():
             self.stop()
             self._handle = loop.call_at(due, self._fire)
-        return True
 
     def stop(self) -> None:
         if self._handle is not None:

@@ -1,4 +1,4 @@
-"""A contact sheet in a terminal: some frames side by side, as many as fit, their times below them.
+"""A contact sheet in a terminal: frames side by side, their times below them.
 
 Pictures go the terminal's own way: kitty's or iTerm2's protocol or sixels, else half blocks in the colours that it has,
 else shades of characters. It is asked for its way in two steps. Primary device attributes (`CSI c`) are answered by
@@ -47,7 +47,7 @@ _ASK_MORE = b"\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\\x1b[>q\x1b[16t" + _ASK_
 _VT200 = 60  # attributes begin with the level: 61 is a VT100's successor, 62 a VT200, …
 _SIXEL = 4
 _USUAL_CELL = (10, 20)
-# A terminal that answers at all answers at once, over a slow line within so many seconds, and not with more bytes.
+# A terminal answers at once, over a slow line within so many seconds, and not with more bytes.
 _PATIENCE, _LONGEST_ANSWER = 1.0, 4096
 
 
@@ -98,7 +98,7 @@ def _grid(screen: Screen, aspect: float, across: int, down: int) -> Grid:
 
 
 def draw(frames: Sequence[Frame], grid: Grid, screen: Screen, stream: TextIO) -> Iterator[bytes]:
-    """The sheet, piece by piece, in as many colours as the terminal behind `stream` has."""
+    """The sheet, piece by piece, in the colours that `stream` has."""
     system = COLOR_SYSTEMS.get(Console(file=stream).color_system or "") if screen.way == "blocks" else None
     for at in range(0, len(frames), grid.across):
         row = frames[at : at + grid.across]
@@ -170,7 +170,7 @@ _RUN = re.compile(rb"(.)\1{3,}", re.DOTALL)
 
 
 def _packed(line: bytearray) -> bytes:
-    """Columns as characters, the empty end left out, runs of four and more counted."""
+    """Columns as characters, without the empty end, runs counted."""
     shown = bytes(line).rstrip(b"\0").translate(_SIXELS)
     return _RUN.sub(lambda run: b"!%d%c" % (len(run[0]), run[0][0]), shown)
 
@@ -284,7 +284,7 @@ def _ask(stream: TextIO, question: bytes) -> bytes:
 
 
 def _give_back(terminal: int, typed: bytes) -> None:
-    """Put what was typed back in front of the terminal's input; half a reply is none."""
+    """Put what was typed back in front of the terminal's input; half a reply was not."""
     import fcntl
     import termios
 

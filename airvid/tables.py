@@ -23,7 +23,7 @@ _NICE_TO_HAVE = 2
 
 
 class Painter:
-    """Draws on one stream. `hide` leaves out of a text what is secret."""
+    """Draws on one stream. `hide` leaves out what is secret."""
 
     def __init__(self, stream: TextIO, *, hide: Callable[[str], str], with_color: bool) -> None:
         self._columns, _ = terminal.dimensions(stream)
@@ -45,7 +45,7 @@ class Painter:
         """A line a row, under a header."""
         shown = []
         for column, cells in zip(columns, zip(*rows, strict=True), strict=True):
-            texts = [self._tame(cell.text) for cell in cells]
+            texts = [self._tame(cell.text or "") for cell in cells]
             if any(texts) or column.worth > 7:
                 shown.append((column, cells, _aligned(texts) if column.align == "point" else texts))
         table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False, header_style="bold")
@@ -63,13 +63,12 @@ class Painter:
     def card(self, card: Card) -> None:
         """A title, and a line a fact that there is."""
         title, told = card
-        self._console.print(self._text(title, self._tame(title.text)), soft_wrap=True)
-        facts = [(self._tame(name), cell) for name, cell in told if cell.text]
+        self._console.print(self._text(title, self._tame(title.text or "")), soft_wrap=True)
+        facts = [(self._tame(name), self._text(cell, self._tame(cell.text))) for name, cell in told if cell.text]
         width = min(max((self._ruler.width(name) for name, _ in facts), default=0), max(8, self._columns // 3))
         gap = " " * _GAP
         room = max(10, self._columns - width - 2 * _GAP)
-        for name, cell in facts:
-            text = self._text(cell, self._tame(cell.text))
+        for name, text in facts:
             head = gap + self._ruler.fit(name, width) + gap
             # An address or a path stays in one piece, so that it can be copied.
             for line in text.wrap(self._console, room) if " " in text.plain else [text]:
@@ -86,7 +85,7 @@ class Painter:
         return Text(self._ruler.guarded(text), style=Style.parse(cell.style) + Style(link=link), overflow="fold")
 
     def _widths(self, shown: Sequence[tuple[Column, Sequence[str]]]) -> dict[int, int]:
-        """The columns that there is room for, by their number, and how wide each is."""
+        """The numbers of the columns that there is room for, and how wide each is."""
         widths, usual, widest = {}, {}, {}
         columns = [column for column, _ in shown]
         for n, (column, texts) in enumerate(shown):
@@ -101,7 +100,7 @@ class Painter:
             last = min(widths, key=lambda n: columns[n].worth)
             # What is only nice to have makes room for rows of one line.
             is_spare = columns[last].worth <= _NICE_TO_HAVE
-            wished = [usual[n] if is_spare and columns[n].gives == "wrap" else 0 for n in widths]
+            wished = (usual[n] if is_spare and columns[n].gives == "wrap" else 0 for n in widths)
             if sum(map(max, widths.values(), wished)) + _GAP * len(widths) <= room:
                 break
             del widths[last]

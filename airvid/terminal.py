@@ -19,18 +19,17 @@ HIDE_CURSOR, SHOW_CURSOR = f"{ESC}[?25l", f"{ESC}[?25h"
 TO_LINE_END, TO_SCREEN_END = f"{ESC}[K", f"{ESC}[J"
 # Of the sixteen colours, those that are read on dark grounds and on light ones; what must be read has none.
 _STYLES = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "dim": "2", "bold": "1"}
-_STYLES |= {f"bold {name}": f"1;{code}" for name, code in list(_STYLES.items())}
 _LONGEST_LINK = 2000  # that terminals take
 _SAFE_IN_URL = ":/?#[]@!$&'()*+,;=%-._~"
 
 
-def styled(text: str, style: str | None) -> str:
-    """The text in a style: a colour, `dim`, `bold`, or `bold` and a colour."""
-    return f"{ESC}[{_STYLES[style]}m{text}{ESC}[0m" if style and text else text
+def styled(text: str, style: str) -> str:
+    """The text in a style: `dim`, `bold` and colours, or none."""
+    return f"{ESC}[{';'.join(map(_STYLES.__getitem__, style.split()))}m{text}{ESC}[0m" if style and text else text
 
 
 def linked(text: str, url: str | None) -> str:
-    """The text as a link (OSC 8). `url` is one of `web_link` or `file_link`."""
+    """The text as a link (OSC 8) to a `web_link` or `file_link`."""
     return f"{ESC}]8;;{url}{ESC}\\{text}{ESC}]8;;{ESC}\\" if url else text
 
 
@@ -89,7 +88,7 @@ def shows_progress() -> bool:
 
 
 def wraps_anew() -> bool:
-    """Whether lines that are too long after a resize are folded, as by all but xterm and the console."""
+    """Whether lines too long after a resize are folded, as by all but xterm and the console."""
     return "XTERM_VERSION" not in env and env.get("TERM") != "linux"
 
 
@@ -122,7 +121,7 @@ def _number(value: str | None) -> int:
 
 
 class Block:
-    """Lines at a terminal's end that are drawn over again and again, while others appear above them."""
+    """Lines at a terminal's end that are drawn again and again, others above them."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -131,7 +130,7 @@ class Block:
         self._progress = ""
 
     def begin(self) -> None:
-        """Take the cursor away. However the process ends, it is given back."""
+        """Hide the cursor until the end, or the process's."""
         self.resume()
         system.before_abort = self._farewell
 
@@ -160,7 +159,7 @@ class Block:
         self._write(HIDE_CURSOR)
 
     def _up(self) -> str:
-        """The way to the block's first cell; after a resize its lines may have been folded, and all is wiped."""
+        """The way to the block's first cell; after a resize its lines may be folded, and all is wiped."""
         columns, rows = dimensions(self._stream)
         is_folded = columns < self._columns and wraps_anew()
         height = sum(max(1, -(-width // columns)) if is_folded else 1 for width in self._standing)
@@ -189,9 +188,4 @@ class Block:
             self._stream.write(text)
             self._stream.flush()
         except OSError:
-            system.forget(self._stream)
-
-
-def is_live(stream: TextIO) -> bool:
-    """Whether a stream is a terminal on which bars can move."""
-    return stream.isatty() and can_move()
+            system.forget(self._stream)  # the work goes on

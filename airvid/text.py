@@ -14,13 +14,11 @@ _HARMFUL = "\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udff
 # What takes no room and joins nothing: two names that look alike would differ by it. (Joiners and marks stay: emoji,
 # Persian and Hebrew need them.)
 _INVISIBLE = "\u00ad\u180e\u200b\u2060-\u2064\u206a-\u206f\ufeff\ufff9-\ufffb"
-# Compiled when first used, which takes longer than to load this module.
+# Compiled only when used: that takes longer than to load this module.
 _UNSAFE = f"[{_HARMFUL}{_INVISIBLE}]"
 _UNSAFE_IN_JSON = f"[{_HARMFUL[_HARMFUL.index(chr(0x7F)) :]}]"
-# A key of a few letters is no secret, and stands in too many words.
+# A key of a few letters stands in too many words.
 _LEAST_SECRET = 12
-_SPACE = r"[\t\n\r]+"
-_UUID = r"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-"
 
 
 def plain(value: object, longest: int | None = None) -> str:
@@ -28,7 +26,7 @@ def plain(value: object, longest: int | None = None) -> str:
     text = str(value)
     if longest is not None and len(text) > longest:
         text = f"{text[: longest - 1]}…"
-    return re.sub(_UNSAFE, _escape, re.sub(_SPACE, " ", text))
+    return re.sub(_UNSAFE, _escape, re.sub(r"[\t\n\r]+", " ", text))
 
 
 def _escape(found: re.Match[str]) -> str:
@@ -57,7 +55,7 @@ def masked(key: str) -> str:
 
 def short_id(task_id: str) -> str:
     """A task's id for a reader: of a UUID its beginning, which commands take as well."""
-    return task_id[:8] if len(task_id) == 36 and re.match(_UUID, task_id) else task_id
+    return task_id[:8] if len(task_id) == 36 and re.match(r"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-", task_id) else task_id
 
 
 # ---------------------------------------------------------------------- numbers for a reader
@@ -87,7 +85,7 @@ def age(seconds: float) -> str:
 
 
 def size(count: float) -> str:
-    """`5.2 MB`, in powers of ten as curl and file managers do."""
+    """`5.2 MB`, in powers of ten."""
     for unit in ("B", "kB", "MB"):
         if count < 999.95:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"

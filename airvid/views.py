@@ -35,7 +35,7 @@ class Column(NamedTuple):
 class Cell(NamedTuple):
     """Something to show, its style, and where it leads."""
 
-    text: str
+    text: str | None
     style: str = ""
     url: str | None = None
 
@@ -55,18 +55,18 @@ TASK_COLUMNS = (
 )
 
 
-def task_fields(seen: Sighting) -> list[str]:
+def task_fields(seen: Sighting) -> list[str | None]:
     """Id, status, percent, creation, USD, model, prompt, file."""
     percent = "" if seen.task is None or seen.task.progress is None else f"{seen.task.progress:.0f}"
     cost = usd(seen.cost_cents)
-    return [_id(seen), seen.status, percent, unix(seen.created), cost, *_about(seen), seen.file or ""]
+    return [_id(seen), seen.status, percent, unix(seen.created), cost, seen.model, seen.prompt, seen.file]
 
 
-def entry_fields(seen: Sighting) -> list[str]:
+def entry_fields(seen: Sighting) -> list[str | None]:
     """Id, status, creation, estimated USD, settled USD, model, prompt, file."""
     entry = seen.entry
     costs = (usd(entry.estimate_cents), usd(entry.cost_cents)) if entry else ("", "")
-    return [_id(seen), seen.status, unix(seen.created), *costs, *_about(seen), seen.file or ""]
+    return [_id(seen), seen.status, unix(seen.created), *costs, seen.model, seen.prompt, seen.file]
 
 
 def task_cells(seen: Sighting) -> list[Cell]:
@@ -77,8 +77,8 @@ def task_cells(seen: Sighting) -> list[Cell]:
         Cell(_progress(seen), STATUS_STYLE.get(seen.status, "")),
         Cell(made, "dim"),
         Cell(_cost(seen)),
-        Cell(seen.model or ""),
-        Cell(seen.prompt or ""),
+        Cell(seen.model),
+        Cell(seen.prompt),
         Cell(os.path.basename(file), "", file_link(file)),
     ]
 
@@ -90,31 +90,23 @@ def task_card(seen: Sighting) -> Card:
     made = "" if seen.created is None else f"{length(clock.now() - seen.created)} ago"
     took = "" if not entry or entry.took is None else f", took {length(entry.took)}"
     saved = "" if not entry or entry.bytes is None else f" ({size(entry.bytes)})"
+    near = seen.file and seen.file.removeprefix(os.path.join(os.getcwd(), ""))
     return Cell(_id(seen), "bold"), [
         ("status", Cell(_progress(seen), STATUS_STYLE.get(seen.status, ""))),
-        ("prompt", Cell(seen.prompt or "")),
+        ("prompt", Cell(seen.prompt)),
         ("model", Cell(", ".join(_wish(seen)))),
         ("cost", Cell(_settled(seen))),
         ("made", Cell(made and made + took)),
         ("expires", Cell(_expiry(task))),
-        ("error", Cell((task and task.error) or (entry and entry.error) or "", "red")),
-        ("file", Cell(f"{_near(seen.file)}{saved}" if seen.file else "", "", file_link(seen.file))),
-        ("url", Cell(url or "", "", web_link(url))),
+        ("error", Cell((task and task.error) or (entry and entry.error), "red")),
+        ("file", Cell(near and near + saved, "", file_link(seen.file))),
+        ("url", Cell(url, "", web_link(url))),
     ]
 
 
 def _id(seen: Sighting) -> str:
     """A create of unknown fate has no id."""
     return seen.task_id or f"(intent {seen.entry.id if seen.entry else ''})"
-
-
-def _near(path: str) -> str:
-    """A path as one would type it here."""
-    return path.removeprefix(os.path.join(os.getcwd(), ""))
-
-
-def _about(seen: Sighting) -> tuple[str, str]:
-    return seen.model or "", seen.prompt or ""
 
 
 def _progress(seen: Sighting) -> str:
@@ -125,7 +117,7 @@ def _progress(seen: Sighting) -> str:
 
 
 def _cost(seen: Sighting) -> str:
-    """`~$0.18` as long as it is an estimate; nothing where nothing is charged or known."""
+    """`~$0.18` as long as it is an estimate."""
     if seen.cost_cents is None or seen.is_free:
         return ""
     return ("" if _is_settled(seen) else "~") + money(seen.cost_cents)
@@ -160,7 +152,7 @@ def _wish(seen: Sighting) -> Iterator[str]:
 
 
 def clip_seconds(seen: Sighting) -> float | None:
-    """How long a task's clip is: what the server says, else what it was asked for."""
+    """How long a clip is, as the server says, else as it was asked for."""
     if seen.task and seen.task.duration_seconds is not None:
         return seen.task.duration_seconds
     asked = seen.entry.request.get("duration_seconds") if seen.entry else None
@@ -178,7 +170,7 @@ def _expiry(task: Task | None) -> str:
 
 
 def model_columns(seconds: float | None) -> tuple[Column, ...]:
-    """`seconds`: the length of clip whose price is shown; None: of each model's shortest."""
+    """`seconds`: of the clip whose price is shown; None: of each model's shortest."""
     return (
         Column("MODEL", 9),
         Column("STATUS", 7),
@@ -191,7 +183,7 @@ def model_columns(seconds: float | None) -> tuple[Column, ...]:
     )
 
 
-def model_fields(model: Model, seconds: float | None) -> list[str]:
+def model_fields(model: Model, seconds: float | None) -> list[str | None]:
     """Id, modes, seconds, aspect ratios, qualities, USD a second, USD a clip, health."""
     caps = model.caps
     return [
@@ -202,7 +194,7 @@ def model_fields(model: Model, seconds: float | None) -> list[str]:
         ",".join(caps.qualities),
         usd(caps.cents_per_second),
         usd(model.cents(seconds)),
-        model.status or "",
+        model.status,
     ]
 
 
@@ -250,7 +242,7 @@ def model_record(model: Model, seconds: float | None) -> dict[str, Any]:
 
 
 def _health(model: Model) -> Cell:
-    """`up`, the server's own word for what is wrong, or `?` where it says nothing."""
+    """The server's own word where something is wrong."""
     if model.status is None:
         return Cell("?", "dim")
     return Cell("up", "green") if model.is_healthy else Cell(model.status, "red")
