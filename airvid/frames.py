@@ -1,4 +1,4 @@
-"""A clip's frames, decoded with PyAV: what the clip is, and a few frames of it, evenly spaced and scaled down.
+"""A clip's frames, decoded with PyAV, scaled down.
 
 The file may be anybody's: its name never reaches FFmpeg, only plain containers are read (a playlist would make FFmpeg
 fetch what it lists), and pixels, packets and frames are bounded.
@@ -9,12 +9,12 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import IO, Any
 
 import av
-from av.container import InputContainer
 from av.filter import Graph
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -24,10 +24,9 @@ from airvid.errors import FileError
 
 CONTAINERS = "mov,matroska,avi,gif"
 MOST_PIXELS = 4096 * 2304
-# Decoded for one frame that is shown, at most: what a long group of pictures takes.
+# Steps to one frame that is shown, at most: what a long group of pictures takes.
 _LONGEST_RUN = 1200
-# What lies so many seconds ahead is sought, not decoded towards.
-_FAR = 10.0
+_FAR = 10.0  # seconds ahead: sought, not decoded towards
 _NEVER = float("-inf")
 _MOST_PACKETS = 100_000
 _LIMITS = {"max_pixels": str(MOST_PIXELS)}
@@ -39,7 +38,7 @@ _THREADS = 4  # each may hold frames of its own
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame as it is shown: scaled, in RGB, `seconds` after the clip's beginning."""
+    """One frame as it is shown, in RGB, `seconds` after the clip's beginning."""
 
     seconds: float
     picture: VideoFrame
@@ -64,17 +63,14 @@ class Frame:
         graph = Graph()
         source = graph.add_buffer(width=width, height=height, format=self.picture.format, time_base=_TICK)
         both, colors = graph.add("split"), graph.add("palettegen", "reserve_transparent=0")
-        use, sink = graph.add("paletteuse", "dither=bayer:bayer_scale=4"), graph.add("buffersink")
-        source.link_to(both)
-        both.link_to(use)
+        use = graph.add("paletteuse", "dither=bayer:bayer_scale=4")
+        graph.link_nodes(source, both, use, graph.add("buffersink"))
         both.link_to(colors, 1)
         colors.link_to(use, 0, 1)
-        use.link_to(sink)
         graph.configure()
-        source.push(self.picture)
-        source.push(None)
-        found = sink.pull()
-        assert isinstance(found, VideoFrame)
+        graph.vpush(self.picture)
+        graph.vpush(None)
+        found = graph.vpull()
         palette = bytes(found.planes[1])
         return [(palette[at + 2], palette[at + 1], palette[at]) for at in range(0, 1024, 4)], _rows(found, 1)
 
@@ -84,11 +80,15 @@ class Clip:
 
     def __init__(self, file: IO[bytes], name: str) -> None:
         self._name = name
-        try:
+        with _told(f"{name} is no video"):
             _check_whole(file, name)
-            self._container = _open(file)
-        except _FAILURES as error:
-            raise FileError(f"{name} is no video: {_reason(error)}") from None
+            self._container = av.open(
+                file,
+                "r",
+                options=dict(_LIMITS),
+                container_options={"format_whitelist": CONTAINERS},
+                metadata_errors="replace",
+            )
         stream = self._container.streams.best("video")  # a cover picture is none while there is another
         if not isinstance(stream, VideoStream):
             raise FileError(f"{name} holds no video")
@@ -121,53 +121,39 @@ class Clip:
         """
         end = max(0.0, (self.seconds or 0.0) - self._step)
         steps, at, shown, latest = self._decoded(), _NEVER, _NEVER, None
-        for n in range(count):
-            aim = end * n / (count - 1) if count > 1 else 0.0
-            if aim - max(at, 0.0) > _FAR:
-                self._seek(aim)
-                steps = self._decoded()
-            for step in itertools.islice(steps, _LONGEST_RUN):
-                yield None
-                if step is not None:
-                    at, latest = step
-                    if at >= aim - self._step / 2:
-                        break
-            if latest is None or at <= shown:
-                break
-            shown = at
-            yield Frame(at, self._scaled(latest, width, height))
+        with _told(f"{self._name} cannot be decoded"):
+            for n in range(count):
+                aim = end * n / (count - 1) if count > 1 else 0.0
+                if aim - max(at, 0.0) > _FAR:
+                    place = int((aim + self._start) / (self._video.time_base or 1))
+                    self._container.seek(place, stream=self._video)
+                    steps = self._decoded()
+                for step in itertools.islice(steps, _LONGEST_RUN):
+                    yield None
+                    if step is not None:
+                        at, latest = step
+                        if at >= aim - self._step / 2:
+                            break
+                if latest is None or at <= shown:
+                    break
+                shown = at
+                yield Frame(at, latest.reformat(width=width, height=height, format="rgb24", interpolation="AREA"))
         if shown is _NEVER:
             raise FileError(f"{self._name} holds no frame that can be decoded")
 
     def _decoded(self) -> Iterator[tuple[float, VideoFrame] | None]:
         """Frames with their times, and None for each packet that gave none."""
         at = 0.0
-        try:
-            for packet in self._container.demux(self._video):
-                frames = packet.decode()
-                for frame in frames:
-                    assert isinstance(frame, VideoFrame)
-                    at = at + self._step if frame.time is None else frame.time - self._start
-                    yield at, frame
-                if not frames:
-                    yield None
-        except _FAILURES as error:
-            raise FileError(f"{self._name} cannot be decoded: {_reason(error)}") from None
-
-    def _seek(self, seconds: float) -> None:
-        try:
-            self._container.seek(int((seconds + self._start) / (self._video.time_base or 1)), stream=self._video)
-        except _FAILURES as error:
-            raise FileError(f"{self._name} cannot be decoded: {_reason(error)}") from None
-
-    def _scaled(self, frame: VideoFrame, width: int, height: int) -> VideoFrame:
-        try:
-            return frame.reformat(width=width, height=height, format="rgb24", interpolation="AREA")
-        except _FAILURES as error:
-            raise FileError(f"{self._name} cannot be decoded: {_reason(error)}") from None
+        for packet in self._container.demux(self._video):
+            frames = packet.decode()
+            for frame in frames:
+                assert isinstance(frame, VideoFrame)
+                at = at + self._step if frame.time is None else frame.time - self._start
+                yield at, frame
+            if not frames:
+                yield None
 
     def _told_seconds(self) -> float | None:
-        """The length as the file tells it."""
         if self._video.duration and self._video.time_base:
             seconds = float(self._video.duration * self._video.time_base)
         else:
@@ -175,9 +161,9 @@ class Clip:
         return seconds if seconds > 0 else None
 
     def _measure(self) -> None:
-        """Number and length of what the file does not tell, from its packets, undecoded."""
+        """What the file does not tell, from its packets, undecoded."""
         count, end = 0, 0.0
-        try:
+        with _told(f"{self._name} cannot be read"):
             for packet in self._container.demux(self._video):
                 if packet.size and packet.pts is not None and packet.time_base:
                     count += 1
@@ -185,8 +171,6 @@ class Clip:
                 if count == _MOST_PACKETS:
                     break
             self._container.seek(0)
-        except _FAILURES as error:
-            raise FileError(f"{self._name} cannot be read: {_reason(error)}") from None
         if self.frames is None and count < _MOST_PACKETS:
             self.frames = count
         if self.seconds is None and end > 0:
@@ -194,22 +178,12 @@ class Clip:
 
 
 def _check_whole(file: IO[bytes], name: str) -> None:
-    """Half an MP4 would show half its frames, and nobody would know. Raises: FileError."""
+    """Half an MP4 would show half its frames, and nobody would know."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     if mp4.begins(file.read(mp4.HEAD)) and (flaw := mp4.flaw(file, size)):
         raise FileError(f"{name} is no whole clip: {flaw}")
     file.seek(0)
-
-
-def _open(file: IO[bytes]) -> InputContainer:
-    return av.open(
-        file,
-        "r",
-        options=dict(_LIMITS),
-        container_options={"format_whitelist": CONTAINERS},
-        metadata_errors="replace",
-    )
 
 
 def _rows(picture: VideoFrame, depth: int) -> list[bytes]:
@@ -218,6 +192,10 @@ def _rows(picture: VideoFrame, depth: int) -> list[bytes]:
     return [whole[y * step : y * step + picture.width * depth] for y in range(picture.height)]
 
 
-def _reason(error: Exception) -> str:
-    """FFmpeg's own word, without the number and the name that Python puts around it."""
-    return str(getattr(error, "strerror", None) or error)
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Tells of a failure in FFmpeg's own words, without what Python puts around them. Raises: FileError."""
+    try:
+        yield
+    except _FAILURES as error:
+        raise FileError(f"{what}: {getattr(error, 'strerror', None) or error}") from None

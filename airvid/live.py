@@ -1,15 +1,13 @@
 """Bars on a terminal: one line a row, as many as fit, and one for all of them together.
 
-A frame is drawn where something changed, a few times a second at most, and once a second for the time that passes.
 Rich's own live display redraws all rows ten times a second and tears where the terminal is resized.
 """
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from airvid import clock, system, terminal
 from airvid.cells import Ruler
@@ -25,24 +23,23 @@ SHORTEST_FRAME, LONGEST_FRAME = 0.2, 1.0
 # Seconds that the bars stand aside for a program that shows our standard output on this terminal.
 ASIDE = 0.15
 LEAST_BAR = 8
-# With less room than this for words and a bar, the words about a row are left out.
+# With less room for words and a bar, the words about a row are left out.
 LEAST_ABOUT, LEAST_BAR_BESIDE = 10, 14
 _GAP = 2
 _LONGEST = {"label": 24, "about": 28, "state": 14}
-# What gives way first where a line has no room for a bar, and what the columns are.
+# What gives way first where a line has no room for a bar.
 _GIVES_WAY = ("cost", "rest", "label")
 _COLUMNS = ("label", "about", "state", "bar", "percent", "passed", "rest", "cost")
 _RIGHT = {"percent", "passed", "cost"}
+_STYLES = {"label": "bold", "trouble": "yellow", "about": "dim", "rest": "dim"}
 
 
-@dataclass(frozen=True)
-class Line:
-    """One line of a frame: what it says, and what its bar shows."""
+class Line(NamedTuple):
+    """One line of a frame: what it says, and its bar."""
 
     cells: dict[str, str]
     percent: float | None
     style: str
-    trouble: str = ""
 
 
 class Live(Progress):
@@ -51,12 +48,11 @@ class Live(Progress):
     def __init__(self, output: Output, count: int | None) -> None:
         super().__init__(count)
         self._output = output
-        self._block = terminal.Block(output.stderr, os.environ)
+        self._block = terminal.Block(output.stderr)
         self._frame = Frame(Ruler(output.stderr), with_color=output.color)
         self._timer = Timer(self._draw)
         self._drawn_at = float("-inf")
         self._is_live = False
-        self._undo: Callable[[], None] = lambda: None
 
     def __enter__(self) -> Progress:
         self._block.begin()
@@ -92,8 +88,8 @@ class Live(Progress):
         self._draw()
 
     def _draw_soon(self, seconds: float) -> None:
-        if self._is_live and not self._timer.within(seconds) and seconds <= 0:
-            self._draw()
+        if self._is_live:
+            self._timer.within(seconds)
 
     def _draw(self) -> None:
         columns, height = terminal.dimensions(self._output.stderr)
@@ -104,75 +100,65 @@ class Live(Progress):
 
 
 def overall(progress: Progress) -> float | None:
-    """How much of everything is done, in percent; None where nothing tells."""
-    # What was followed and is being saved has been rendered, but one clip alone starts its bar anew.
-    told = [
-        100.0 if row.is_saving and row.was_followed and progress.count > 1 else row.percent for row in progress.rows
-    ]
-    known = [percent for percent in told if percent is not None]
-    if not known and not progress.finished:
-        return None
-    return (sum(known) + 100.0 * progress.finished) / max(1, progress.count)
+    """Percent of everything that is done; None where nothing tells."""
+    known = [100.0] * progress.finished
+    for row in progress.rows:
+        # What was followed and is being saved has been rendered, but one clip alone starts its bar anew.
+        percent = 100.0 if row.is_saving and row.was_followed and progress.count > 1 else row.percent
+        if percent is not None:
+            known.append(percent)
+    return sum(known) / progress.count if known else None
 
 
 class Frame:
-    """Lays out the lines of a moment. Pure but for the clock."""
+    """Lays out the lines of a moment."""
 
     def __init__(self, ruler: Ruler, *, with_color: bool) -> None:
         self._ruler = ruler
         self._with_color = with_color
 
     def lines(self, progress: Progress, columns: int, height: int) -> list[tuple[str, int]]:
-        """The lines of this moment and their widths in cells: at most `columns`, and at most `height` of them."""
+        """At most `height` lines and their widths in cells, at most `columns`."""
         rows = progress.rows
         total = [self._total(progress)] if progress.count > 1 and height > 1 else []
         room = height - len(total)
         shown = rows if len(rows) <= room else _most_telling(rows, max(0, room - 1))
-        lines = [self._line(row) for row in shown]
-        widths = self._widths([*lines, *total], columns)
+        lines = [*map(self._line, shown), *total]
+        widths = self._widths(lines, columns)
         drawn = [self._drawn(line, widths, columns) for line in lines]
         if len(shown) < len(rows):
-            drawn.append(self._hidden([row for row in rows if row not in shown], columns))
-        return drawn + [self._drawn(line, widths, columns) for line in total]
+            drawn.insert(len(shown), self._hidden([row for row in rows if row not in shown], columns))
+        return drawn
 
     def _line(self, row: Row) -> Line:
-        cells = {
-            "label": plain(row.label, 60),
-            "about": plain(row.about, 60),
-            "state": plain(row.state, 40),
-            "percent": "" if row.percent is None else f"{row.percent:.0f}%",
-            "passed": length(row.passed),
-            "rest": _rest(row),
-            "cost": "" if row.cents is None else money(row.cents),
-        }
-        style = "green" if row.is_saving else "cyan"
-        return Line(self._tame(cells), row.percent, style, self._ruler.writable(plain(row.trouble_is, 200)))
+        return self._told(
+            row.percent,
+            "green" if row.is_saving else "cyan",
+            label=plain(row.label, 60),
+            about=plain(row.about, 60),
+            state=plain(row.state, 40),
+            passed=length(row.passed),
+            rest=_rest(row),
+            cost="" if row.cents is None else money(row.cents),
+            trouble=plain(row.trouble_is, 200),
+        )
 
     def _total(self, progress: Progress) -> Line:
         saving = [row for row in progress.rows if row.total]
-        percent = overall(progress)
-        cells = {
-            "label": "all",
-            "about": "",
-            "state": f"{progress.finished} of {progress.count}",
-            "percent": "" if percent is None else f"{percent:.0f}%",
-            "passed": "",
-            "rest": "",
-            "cost": "",
-        }
-        if saving:
-            cells["rest"] = f"{size(sum(row.done for row in saving))} of {size(sum(row.total or 0 for row in saving))}"
-        return Line(self._tame(cells), percent, "bold")
+        rest = f"{size(sum(row.done for row in saving))} of {size(sum(row.total or 0 for row in saving))}"
+        state = f"{progress.finished} of {progress.count}"
+        return self._told(overall(progress), "bold", label="all", state=state, rest=rest if saving else "")
 
-    def _tame(self, cells: dict[str, str]) -> dict[str, str]:
-        return {name: self._ruler.writable(cell) for name, cell in cells.items()}
+    def _told(self, percent: float | None, style: str, **cells: str) -> Line:
+        cells["percent"] = "" if percent is None else f"{percent:.0f}%"
+        return Line({name: self._ruler.writable(cell) for name, cell in cells.items()}, percent, style)
 
     def _widths(self, lines: Sequence[Line], columns: int) -> dict[str, int]:
-        """The columns that there is room for, each as wide as its widest cell; the bar takes what is left."""
-        widths = dict.fromkeys(_COLUMNS, 0)
-        for line in lines:
-            for name, cell in line.cells.items():
-                widths[name] = max(widths[name], min(self._ruler.width(cell), _LONGEST.get(name, 60)))
+        """The columns that there is room for; the bar takes what they leave."""
+        widths = {}
+        for name in _COLUMNS:
+            widest = max((self._ruler.width(line.cells.get(name, "")) for line in lines), default=0)
+            widths[name] = min(widest, _LONGEST.get(name, 60))
         about, widths["about"] = widths["about"], 0
         has_bar = any(line.percent is not None for line in lines)
         for name in (*_GIVES_WAY, ""):
@@ -188,74 +174,58 @@ class Frame:
         return {name: width for name, width in widths.items() if width}
 
     def _drawn(self, line: Line, widths: dict[str, int], columns: int) -> tuple[str, int]:
-        """One line with its styles, and its width."""
+        if trouble := line.cells.get("trouble"):
+            # Where something stands in the way, that is all that is shown.
+            widths = {"label": widths.get("label", 0), "trouble": self._ruler.width(trouble)}
         told, used = list[str](), 0
-        for name, width in self._places(line, widths, columns):
-            width = min(width, columns - used - (_GAP if told else 0))
+        for name, width in widths.items():
+            gap = _GAP if told else 0
+            width = min(width, columns - used - gap)
             if width <= 0:
                 break
-            used += width + (_GAP if told else 0)
+            used += width + gap
             if name == "bar":
                 told.append(self._bar(line, width))
             else:
-                cell = line.trouble if name == "trouble" else line.cells[name]
-                told.append(self._in(self._ruler.fit(cell, width, right=name in _RIGHT), _style(name, line)))
+                style = _STYLES.get(name) or ("dim" if line.cells["state"] == QUEUED else "")
+                told.append(self._in(self._ruler.fit(line.cells.get(name, ""), width, right=name in _RIGHT), style))
         return (" " * _GAP).join(told), used
 
-    def _places(self, line: Line, widths: dict[str, int], columns: int) -> list[tuple[str, int]]:
-        """What a line shows, and how wide: where something stands in the way, that is all."""
-        if not line.trouble:
-            return list(widths.items())
-        return [("label", widths.get("label", 0)), ("trouble", min(self._ruler.width(line.trouble), columns))]
-
     def _bar(self, line: Line, width: int) -> str:
-        if line.percent is None:
-            return self._in(self._ruler.glyphs.rest * width, "dim")
-        glyphs = self._ruler.glyphs
-        filled = width * line.percent / 100
-        half = glyphs.half if filled % 1 >= 0.5 else ""
-        done = glyphs.full * int(filled) + half
-        return self._in(done, line.style) + self._in(glyphs.rest * (width - int(filled) - len(half)), "dim")
+        filled = width * (line.percent or 0) / 100
+        half = self._ruler.half if filled % 1 >= 0.5 else ""
+        done = self._ruler.full * int(filled) + half
+        return self._in(done, line.style) + self._in(self._ruler.rest * (width - len(done)), "dim")
 
     def _hidden(self, rows: Sequence[Row], columns: int) -> tuple[str, int]:
-        """What is said of rows that there is no room for."""
         states = Counter(row.state or "waiting" for row in rows)
         counts = ", ".join(f"{number} {plain(state, 20)}" for state, number in states.most_common(5))
-        text = self._ruler.cut(self._ruler.writable(f"{self._ruler.glyphs.more} {len(rows)} more: {counts}"), columns)
+        text = self._ruler.cut(self._ruler.writable(f"{self._ruler.more} {len(rows)} more: {counts}"), columns)
         return self._in(text, "dim"), self._ruler.width(text)
 
     def _in(self, text: str, style: str) -> str:
         return styled(text, style) if self._with_color else text
 
 
-def _style(name: str, line: Line) -> str:
-    if name in ("label", "trouble"):
-        return "bold" if name == "label" else "yellow"
-    return "dim" if name in ("about", "rest") or line.cells["state"] == QUEUED else ""
-
-
 def _rest(row: Row) -> str:
-    """What is left of a row, as well as anyone can tell."""
     if row.is_saving:
         if not row.total:
             return size(row.done)
         seconds, count = clock.elapsed() - row.saving_since, row.done - row.saved_before
-        left = (row.total - row.done) * seconds / count if seconds >= 1 and count > 0 else None
-        return f"of {size(row.total)}" + (f", {_about(left)}" if left is not None else "")
-    if row.state == "" or not row.past:
+        rest = f", {_about((row.total - row.done) * seconds / count)}" if seconds >= 1 and count > 0 else ""
+        return f"of {size(row.total)}{rest}"
+    if not row.state or not row.past:
         return ""
     left = seconds_left(row.past, row.passed)
     return _about(left) if left is not None else "longer than ever" if is_overdue(row.past, row.passed) else ""
 
 
 def _about(seconds: float) -> str:
-    """An estimate, no more exact than it is."""
     if seconds >= 100:
         return f"~{round(seconds / 60)}m left"
     return f"~{max(1, round(seconds / 5) * 5 if seconds >= 15 else round(seconds))}s left"
 
 
 def _most_telling(rows: Sequence[Row], count: int) -> list[Row]:
-    """Those that something happens to, in their own order."""
     ranked = sorted(rows, key=lambda row: (row.state in (QUEUED, ""), not row.is_saving, -(row.percent or 0)))[:count]
     return [row for row in rows if row in ranked]

@@ -1,4 +1,4 @@
-"""MP4 as a container: whether what was received is one, and whole. Source: ISO/IEC 14496-12, 4.2."""
+"""Whether what was received is an MP4, and whole. Source: ISO/IEC 14496-12, 4.2."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from typing import IO
 
 HEAD = 8
 """Bytes that tell whether a file begins as an MP4."""
-# More boxes than any clip has, at the top level; each costs a look.
+# More than any clip has; each costs a look.
 MOST_BOXES = 20_000
-_NEEDED = (b"ftyp", b"moov", b"mdat")
 
 
 def begins(head: bytes) -> bool:
@@ -21,7 +20,7 @@ def flaw(file: IO[bytes], size: int, *, may_end_anywhere: bool = True) -> str | 
 
     `may_end_anywhere`: whether the last box may reach to the end of the file, wherever that is.
     """
-    at, kinds, boxes = 0, set[bytes](), 0
+    at, missing, boxes = 0, [b"ftyp", b"moov", b"mdat"], 0
     while at < size:
         boxes += 1
         if boxes > MOST_BOXES:
@@ -37,8 +36,7 @@ def flaw(file: IO[bytes], size: int, *, may_end_anywhere: bool = True) -> str | 
             length = size - at
         if len(head) < 8 or length < least or at + length > size:
             return "its end is missing"
-        if kind in _NEEDED:
-            kinds.add(kind)
+        if kind in missing:
+            missing.remove(kind)
         at += length
-    missing = [kind.decode() for kind in _NEEDED if kind not in kinds]
-    return f"it has no {' and no '.join(missing)}" if missing else None
+    return f"it has no {b' and no '.join(missing).decode()}" if missing else None

@@ -1,7 +1,6 @@
-"""Standard output is data, standard error is talk. Stories speak in meanings; this decides how they look.
+"""Standard output is data, standard error is talk (contract §2). Stories speak in meanings; this decides how they look.
 
-On a terminal results are tables and cards, elsewhere tab-separated lines, with `--json` one object a line (contract
-§2). Every word passes through `text.plain()` or `text.dumps()`.
+Every word passes through `text.plain()` or `text.dumps()`.
 """
 
 from __future__ import annotations
@@ -24,19 +23,16 @@ if TYPE_CHECKING:
     from airvid.tables import Painter
     from airvid.views import Cell, Column
 
-# What the provider's keys look like: one that was typed in the wrong place is not repeated. (Compiled when first used.)
+# What the provider's keys look like: one that was typed in the wrong place is not repeated.
 _KEY_LIKE = r"\b(?:sk-air-|airf_oat_|afk-)[\w.-]{8,}"
-# Bytes of a file name that are no UTF-8, as Python keeps them.
-_NO_UNICODE = "[\udc80-\udcff]"
-# A sentence of an error is for reading; what goes on beyond this is not.
+# In characters.
 _LONGEST_SENTENCE, _LONGEST_NAME, _LONGEST_TRACE = 2000, 200, 10_000
-# The signal that a Unix tool dies of when its reader has gone (contract 2.5); Windows has none of that name.
-SIGPIPE = 13
+SIGPIPE = 13  # contract 2.5; Windows has none of that name
 Noun = TypeVar("Noun")
 
 
 class Output:
-    """The two streams of one run, and how to speak on them."""
+    """The two streams of one run."""
 
     def __init__(
         self,
@@ -52,11 +48,11 @@ class Output:
         self.stdout = stdout or sys.stdout
         self.stderr = stderr or sys.stderr
         self.color = color
-        # The key of this run: whoever repeats it, it is never printed.
+        # The key of this run is never printed, whoever repeats it.
         self.secret = ""
         self._lost: OSError | None = None
         self._forces_color = os.environ.get("FORCE_COLOR", "0") not in ("", "0", "false")
-        # While bars are live on this terminal, they make room for what is written on it or, by a pipe, ends up there.
+        # Makes room among live bars for what is written on their terminal (True), or may get there by a pipe.
         self.step_aside: Callable[[bool], None] | None = None
         for stream in (self.stdout, self.stderr):
             try:
@@ -72,25 +68,24 @@ class Output:
     # ------------------------------------------------------------------ talk
 
     def note(self, message: str) -> None:
-        """Something worth knowing; not with `--quiet`."""
+        """Something worth knowing."""
         if not self.quiet:
             self._talk(self._in(plain(message, _LONGEST_SENTENCE), "dim"))
 
     def last_word(self, name: str, message: str, is_good: bool) -> None:
         """How something ended that was shown live."""
         if not self.quiet:
-            sign = ("✓" if is_good else "✗") if terminal.can_write(self.stderr, "✓✗") else "+" if is_good else "x"
-            self._talk(
-                f"{self._in(sign, 'green' if is_good else 'red')} {plain(f'{name}: {message}', _LONGEST_SENTENCE)}"
-            )
+            good, bad = "✓✗" if terminal.can_write(self.stderr, "✓✗") else "+x"
+            sign = self._in(good, "green") if is_good else self._in(bad, "red")
+            self._talk(f"{sign} {plain(f'{name}: {message}', _LONGEST_SENTENCE)}")
 
     def warn(self, message: str) -> None:
-        """Something that may need doing; not with `--quiet`."""
+        """Something that may need doing."""
         if not self.quiet:
             self.alarm(message)
 
     def alarm(self, message: str) -> None:
-        """A warning that not even `--quiet` may swallow."""
+        """A warning, even with `--quiet`."""
         self._talk(f"{self._in('warning:', 'bold yellow')} {plain(message, _LONGEST_SENTENCE)}")
 
     def trace(self, line: str) -> None:
@@ -98,16 +93,15 @@ class Output:
         self._talk(self._in(plain(line, _LONGEST_TRACE), "dim"))
 
     def error(self, error: AirvidError) -> None:
-        """What happened, and the command that helps; with `--json` as an object (contract 3.1)."""
+        """What happened, and the command that helps (contract 3.1)."""
         for each in error.errors if isinstance(error, SeveralErrors) else [error]:
             if self.as_json:
-                told = {key: _short(value) for key, value in each.record().items()}
-                self._talk(dumps({"error": told}))
+                self._talk(dumps({"error": {key: _short(value) for key, value in each.record().items()}}))
                 continue
             subject = f"{plain(each.task_id, _LONGEST_NAME)}: " if each.task_id else ""
             reference = f" (request {plain(each.request_id, _LONGEST_NAME)})" if each.request_id else ""
-            sentence = plain(each.message, _LONGEST_SENTENCE)
-            self._talk(f"{self._in('error:', 'bold red')} {subject}{sentence}{reference}")
+            told = f"{subject}{plain(each.message, _LONGEST_SENTENCE)}{reference}"
+            self._talk(f"{self._in('error:', 'bold red')} {told}")
             if each.hint:
                 self._talk(f"{self._in('hint:', 'bold cyan')} {plain(each.hint, _LONGEST_SENTENCE)}")
 
@@ -122,7 +116,7 @@ class Output:
             self.stderr.write(line + "\n")
             self.stderr.flush()
         except OSError:
-            system.forget(self.stderr)  # nobody listens any more, or the terminal is gone; the work goes on
+            system.forget(self.stderr)  # nobody listens any more; the work goes on
 
     def confirm(self, question: str) -> bool:
         """A yes or no from the person at the terminal."""
@@ -132,7 +126,7 @@ class Output:
             return sys.stdin.readline().strip().lower() in ("y", "yes")
 
     def ask_hidden(self, question: str) -> str:
-        """A line from the terminal that is not shown while it is typed."""
+        """A line that is not shown while it is typed."""
         import getpass
 
         try:
@@ -147,9 +141,9 @@ class Output:
     # ------------------------------------------------------------------ results
 
     def line(self, *fields: object, path: str | None = None) -> None:
-        """One line of result: its fields, with tabs between them. On a terminal it leads to the file at `path`."""
+        """Fields, with tabs between them. On a terminal the line leads to the file at `path`."""
         line = "\t".join("" if field is None else plain(field) for field in fields)
-        has_link = path and self.color and self.is_terminal and terminal.can_link(os.environ)
+        has_link = path and self.color and self.is_terminal and terminal.can_link()
         self._say(terminal.linked(line, terminal.file_link(path)) if has_link else line)
 
     def emit(self, record: object) -> None:
@@ -177,8 +171,8 @@ class Output:
             raise FileError(f"standard output cannot be written: {error.strerror}") from None
 
     def _takes_bytes(self, path: str) -> bool:
-        """Whether a path is no Unicode, but harmless otherwise, and a program reads it, which wants to use it."""
-        text = re.sub(_NO_UNICODE, "", path)
+        """Whether a path is no Unicode, but harmless otherwise, and for a program to use."""
+        text = path.encode(errors="ignore").decode()
         return text != path and text == plain(text) and not self.is_terminal
 
     def _without_secret(self, line: str) -> str:
@@ -196,20 +190,18 @@ class Output:
 
     def submitted(self, seen: Sighting) -> None:
         """A task that was just made: its id."""
-        if self.as_json:
-            self.emit(seen.record())
-        else:
-            self.line(seen.task_id)
+        self.record(seen.record(), [seen.task_id])
 
     def finished(self, seen: Sighting, *, wants_file: bool) -> None:
         """What became of a clip: the file where one was wanted, else the URL."""
         where = seen.output if wants_file else seen.task and seen.task.result_url
         if self.as_json:
             self.emit(seen.record())
-        elif seen.status == COMPLETED and where and wants_file and self._takes_bytes(where):
-            self._say(os.fsencode(where))
-        elif seen.status == COMPLETED and where:
-            self.line(where, path=seen.output)
+        elif where and seen.status == COMPLETED:
+            if wants_file and self._takes_bytes(where):
+                self._say(os.fsencode(where))
+            else:
+                self.line(where, path=seen.output)
 
     def ended(self, seen: Sighting, *, wants_file: bool) -> None:
         """A watched task that ended: id, state, file or URL."""
@@ -218,11 +210,10 @@ class Output:
 
     def changed(self, seen: Sighting) -> None:
         """A watched task's news, for those who read JSON."""
-        if self.as_json:
-            self.emit(seen.record())
+        self.record(seen.record(), None)
 
     def plan(self, body: dict[str, Any], count: int, cents: float | None) -> None:
-        """What --dry-run would send for each of `count` clips, and the estimate for all of them."""
+        """What --dry-run would send for each of `count` clips, and the estimate for all."""
         if self.as_json:
             self.emit({"request": body, "airvid": {"count": count, "estimate_cents": cents}})
             return
@@ -231,13 +222,12 @@ class Output:
                 {**image, "b64_json": f"[{size(len(image['b64_json']))}]"} if "b64_json" in image else image
                 for image in body.get("input_images", ())
             ]
-            self._say(dumps(body | ({"input_images": images} if images else {}), indent=2))
-        else:
-            self._say(dumps(body))
+            body = body | {"input_images": images} if images else body
+        self.emit(body)
         self.line("estimate", "unknown" if cents is None else money(cents) if self.is_terminal else usd(cents))
 
     def tasks(self, sightings: Sequence[Sighting], *, as_array: bool) -> None:
-        """Several tasks, a row each; of a few, on a terminal, a card each. As JSON one array, or an object a line."""
+        """Tasks, a row each; one alone, on a terminal, as a card. As JSON one array, or an object a line."""
         if self.as_json:
             records = [seen.record() for seen in sightings]
             for record in [records] if as_array else records:
@@ -246,12 +236,13 @@ class Output:
         from airvid import views
 
         if self.is_terminal and not as_array and len(sightings) == 1:
-            self._draw(lambda painter: painter.card(views.task_card(sightings[0])))
+            with self._painter() as painter:
+                painter.card(views.task_card(sightings[0]))
         else:
             self._rows(views.TASK_COLUMNS, sightings, views.task_cells, views.task_fields)
 
     def entries(self, sightings: Sequence[Sighting]) -> None:
-        """The journal's entries, with the estimate beside what was settled. As JSON one array."""
+        """The journal's entries, a row each. As JSON one array."""
         if self.as_json:
             self.emit([seen.record() for seen in sightings])
             return
@@ -269,7 +260,7 @@ class Output:
             self.line(task_id)
 
     def models(self, models: Sequence[Model], seconds: float | None) -> None:
-        """The listing: what each can do, and what a clip of `seconds` (its minimum if None) costs."""
+        """What each can do, and what a clip of `seconds` (its minimum if None) costs."""
         from airvid import views
 
         if self.as_json:
@@ -287,7 +278,8 @@ class Output:
         from airvid import views
 
         if self.is_terminal:
-            self._draw(lambda painter: painter.card(views.model_card(model, seconds)))
+            with self._painter() as painter:
+                painter.card(views.model_card(model, seconds))
             return
         for key, value in views.model_record(model, seconds).items():
             self.line(key, value if isinstance(value, str) else dumps(value))
@@ -304,7 +296,7 @@ class Output:
         self._rows(columns, rows, lambda row: [Cell(each) for each in _setting(row)], _setting)
 
     def record(self, record: dict[str, Any], line: Sequence[object] | None) -> None:
-        """A single result that is an object as JSON and a line of fields, if any, otherwise."""
+        """One result: an object as JSON, otherwise a line of fields, if any."""
         if self.as_json:
             self.emit(record)
         elif line is not None:
@@ -315,28 +307,25 @@ class Output:
         columns: Sequence[Column],
         nouns: Sequence[Noun],
         cells: Callable[[Noun], Sequence[Cell]],
-        fields: Callable[[Noun], Sequence[str]],
+        fields: Callable[[Noun], Sequence[object]],
     ) -> None:
-        """A table for a reader, lines of fields for a program."""
         if not self.is_terminal:
             for noun in nouns:
                 self.line(*fields(noun))
         elif nouns:
-            self._draw(lambda painter: painter.table(columns, [cells(noun) for noun in nouns]))
+            with self._painter() as painter:
+                painter.table(columns, [cells(noun) for noun in nouns])
 
-    def _draw(self, paint: Callable[[Painter], None]) -> None:
+    @contextmanager
+    def _painter(self) -> Iterator[Painter]:
         from airvid.tables import Painter
 
-        width, _ = terminal.dimensions(self.stdout)
         with self._told_when_it_fails():
-            with_links = self.color and terminal.can_link(os.environ)
-            hide = self._without_secret
-            paint(Painter(self.stdout, width, hide=hide, with_color=self.color, with_links=with_links))
+            yield Painter(self.stdout, hide=self._without_secret, with_color=self.color)
             self.stdout.flush()
 
 
 def _short(value: object) -> object:
-    """A value of an error's record, no longer than a sentence."""
     if isinstance(value, list):
         return [_short(each) for each in value[:100]]
     return value[:_LONGEST_SENTENCE] if isinstance(value, str) else value

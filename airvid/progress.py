@@ -1,7 +1,6 @@
 """Rows on standard error, one a task or file: live on a terminal, sparse lines in a log, nothing when quiet.
 
-One interface: `row()` begins a row, the row is told what is seen, `end()` leaves its last word. Progress is for the
-eye only; nothing is decided by it.
+Progress is for the eye only; nothing is decided by it.
 """
 
 from __future__ import annotations
@@ -9,16 +8,15 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
-from types import TracebackType
 
 from airvid import clock, terminal
 from airvid.output import Output
 from airvid.tasks import Task
 from airvid.text import length, size
 
-# A log gets a line a change of state, and otherwise one in so many seconds, where there is news.
+# Seconds between two lines of a log that tell of no change of state.
 LOG_EVERY = 10.0
-# Where there is none, it gets one all the same: CI runners kill a job that has been silent for some minutes.
+# CI runners kill a job that has been silent for some minutes.
 LONGEST_SILENCE = 60.0
 SAVING = "saving"
 
@@ -26,23 +24,19 @@ SAVING = "saving"
 class Row:
     """One thing that is under way, and what is known of it."""
 
-    def __init__(self, owner: Progress, label: str) -> None:
+    def __init__(self, owner: Progress) -> None:
         self._owner = owner
-        self.label = label
-        self.about = ""
-        self.past: Sequence[float] = ()
-        self.began = self.saving_since = clock.elapsed()
-        self.state = ""
+        self.state = self.trouble_is = ""
         self.was_followed = False
-        self.trouble_is = ""
         self.percent: float | None = None
         self.cents: float | None = None
+        self.saving_since = 0.0
         self.done = self.saved_before = 0
         self.total: int | None = None
 
     def named(self, label: str, *, about: str = "", past: Sequence[float] = (), passed: float = 0.0) -> None:
-        """What was nameless is this now: `about` says more of it, `past` is how long (seconds) its like took before,
-        `passed` since when it is under way.
+        """It is this now: `about` says more of it, `past` is how long its like took before, `passed` how long it has
+        been under way (seconds).
         """
         self.label, self.about, self.past, self.began = label, about, past, clock.elapsed() - passed
         self._owner.changed(self, is_news=False)
@@ -83,7 +77,7 @@ class Row:
 
     @property
     def passed(self) -> float:
-        """Seconds since it is under way."""
+        """Seconds that it has been under way."""
         return clock.elapsed() - self.began
 
     @property
@@ -92,7 +86,7 @@ class Row:
 
 
 class Progress:
-    """Rows that live as long as the `with` block; this one shows nothing."""
+    """Rows for the length of a `with` block; this one shows nothing."""
 
     def __init__(self, count: int | None = None) -> None:
         self.began = clock.elapsed()
@@ -102,18 +96,18 @@ class Progress:
 
     @property
     def count(self) -> int:
-        """How many there are to be, as far as is known."""
+        """How many there are to be."""
         return max(self._expected, self.finished + len(self.rows))
 
     def row(self, label: str, *, about: str = "", past: Sequence[float] = (), passed: float = 0.0) -> Row:
         """Begin a row. What it can be told is in `Row.named`."""
-        row = Row(self, label)
+        row = Row(self)
         self.rows.append(row)
         row.named(label, about=about, past=past, passed=passed)
         return row
 
     def changed(self, row: Row, is_news: bool) -> None:
-        """A row knows more now; `is_news`: its state is another."""
+        """`is_news`: its state is another."""
 
     def ended(self, row: Row, word: str, is_good: bool) -> None:
         self.finished += 1
@@ -126,16 +120,14 @@ class Progress:
     def __enter__(self) -> Progress:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    def __exit__(self, *_: object) -> None: ...
 
 
 def choose(output: Output, count: int | None = None) -> Progress:
-    """Live bars on a terminal, lines elsewhere, nothing when quiet. `count`: so many rows are to come."""
+    """The display for this run. `count`: so many rows are to come."""
     if output.quiet:
         return Progress(count)
-    if terminal.is_live(output.stderr):
+    if output.stderr.isatty() and terminal.can_move():
         from airvid.live import Live
 
         return Live(output, count)
@@ -143,39 +135,31 @@ def choose(output: Output, count: int | None = None) -> Progress:
 
 
 class Timer:
-    """Calls back once, at the earliest moment that was asked for; never outside of an event loop."""
+    """Calls back once, at the earliest moment that was asked for."""
 
     def __init__(self, call: Callable[[], None]) -> None:
         self._call = call
-        self._due = float("inf")
         self._handle: asyncio.TimerHandle | None = None
 
-    def within(self, seconds: float) -> bool:
-        """Call in so many seconds or sooner. False where there is no event loop to do so."""
-        due = clock.elapsed() + max(0.0, seconds)
-        if due >= self._due:
-            return True
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            return False
-        self.stop()
-        self._due, self._handle = due, loop.call_later(max(0.0, seconds), self._fire)
-        return True
+    def within(self, seconds: float) -> None:
+        """Call in so many seconds or sooner."""
+        loop = asyncio.get_running_loop()
+        due = loop.time() + max(0.0, seconds)
+        if self._handle is None or due < self._handle.when():
+            self.stop()
+            self._handle = loop.call_at(due, self._fire)
 
     def stop(self) -> None:
         if self._handle is not None:
             self._handle.cancel()
-        self._due, self._handle = float("inf"), None
+        self._handle = None
 
     def _fire(self) -> None:
-        self._due, self._handle = float("inf"), None
+        self.stop()
         self._call()
 
 
 class _Lines(Progress):
-    """Plain lines for a log, and never a long silence."""
-
     def __init__(self, output: Output, count: int | None) -> None:
         super().__init__(count)
         self._output = output
@@ -192,7 +176,7 @@ class _Lines(Progress):
     def changed(self, row: Row, is_news: bool) -> None:
         if is_news:
             self._say(f"{row.label}: {_told(row)}")
-        elif row.state and not row.done and row.is_saving:
+        elif row.is_saving and not row.done:
             self._said_at = clock.elapsed()  # a short save is not worth a line
         elif clock.elapsed() - self._said_at >= LOG_EVERY:
             self._say(self._summary())
@@ -204,11 +188,12 @@ class _Lines(Progress):
     def _summary(self) -> str:
         if len(self.rows) == 1:
             return f"{self.rows[0].label}: {_told(self.rows[0])}"
+        after = f"after {length(clock.elapsed() - self.began)}"
         if not self.rows:
-            return f"still waiting after {length(clock.elapsed() - self.began)}"
+            return f"still waiting {after}"
         states = Counter(row.state or "waiting" for row in self.rows)
         told = ", ".join(f"{number} {state}" for state, number in states.most_common())
-        return f"{self.finished} of {self.count} done, {told} after {length(clock.elapsed() - self.began)}"
+        return f"{self.finished} of {self.count} done, {told} {after}"
 
     def _break_silence(self) -> None:
         if clock.elapsed() - self._said_at >= LONGEST_SILENCE - 1:

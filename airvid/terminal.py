@@ -1,4 +1,4 @@
-"""What a terminal can do, and how to write on it: colours, links, its own progress, lines that stay at its end."""
+"""What a terminal can do, and how to write on it."""
 
 from __future__ import annotations
 
@@ -6,43 +6,42 @@ import os
 import re
 import shutil
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 from urllib.parse import quote
 
 from airvid import system
 
+env = os.environ
 ESC = "\x1b"
 HIDE_CURSOR, SHOW_CURSOR = f"{ESC}[?25l", f"{ESC}[?25h"
 TO_LINE_END, TO_SCREEN_END = f"{ESC}[K", f"{ESC}[J"
 # Of the sixteen colours, those that are read on dark grounds and on light ones; what must be read has none.
 _STYLES = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "dim": "2", "bold": "1"}
-_STYLES |= {f"bold {name}": f"1;{code}" for name, code in list(_STYLES.items())}
-# Longer addresses are more than terminals take.
-_LONGEST_LINK = 2000
+_LONGEST_LINK = 2000  # that terminals take
 _SAFE_IN_URL = ":/?#[]@!$&'()*+,;=%-._~"
 
 
-def styled(text: str, style: str | None) -> str:
-    """The text in a style: a colour, `dim`, `bold`, or `bold` and a colour."""
-    return f"{ESC}[{_STYLES[style]}m{text}{ESC}[0m" if style and text else text
+def styled(text: str, style: str) -> str:
+    """The text in a style: `dim`, `bold` and colours, or none."""
+    return f"{ESC}[{';'.join(map(_STYLES.__getitem__, style.split()))}m{text}{ESC}[0m" if style and text else text
 
 
 def linked(text: str, url: str | None) -> str:
-    """The text as a link (OSC 8). `url` is one of `web_link` or `file_link`."""
+    """The text as a link (OSC 8) to a `web_link` or `file_link`."""
     return f"{ESC}]8;;{url}{ESC}\\{text}{ESC}]8;;{ESC}\\" if url else text
 
 
 def web_link(url: str | None) -> str | None:
-    """The address as a terminal may have it: http(s) and nothing but ASCII that cannot end a sequence; else None."""
+    """The address if it is http(s), as ASCII that cannot end a sequence; else None."""
     if not url or len(url) > _LONGEST_LINK or not re.match(r"https?://[^/]", url, re.IGNORECASE):
         return None
     return quote(url, safe=_SAFE_IN_URL, errors="replace")
 
 
 def file_link(path: str | None) -> str | None:
-    """A file's address with this machine's name in it, so that a terminal elsewhere does not look on its own disk."""
+    """A file's address, with this machine's name: a terminal elsewhere shall not look on its own disk."""
     if not path or len(path) > _LONGEST_LINK:
         return None
     whole = Path(os.path.abspath(path)).as_posix()
@@ -53,18 +52,18 @@ def file_link(path: str | None) -> str | None:
 # ---------------------------------------------------------------------- what it can do
 
 
-def can_move(env: Mapping[str, str]) -> bool:
+def can_move() -> bool:
     """Whether the cursor can be moved."""
     if system.IS_WINDOWS:
         return bool(env.get("WT_SESSION") or env.get("TERM") or env.get("ConEmuANSI") == "ON")
     return env.get("TERM") not in (None, "", "dumb", "unknown")
 
 
-def can_link(env: Mapping[str, str]) -> bool:
-    """Whether text can be a link. There is no way to ask: known terminals are, others show nothing of it at best."""
+def can_link() -> bool:
+    """Whether text can be a link. There is no way to ask: others than the known show nothing of it at best."""
     if forced := env.get("FORCE_HYPERLINK"):
         return forced not in ("0", "false")
-    if not can_move(env) or env.get("CI"):
+    if not can_move() or env.get("CI"):
         return False
     known = ("iTerm.app", "WezTerm", "vscode", "ghostty", "Hyper", "Tabby", "rio", "WarpTerminal")
     return bool(
@@ -77,22 +76,19 @@ def can_link(env: Mapping[str, str]) -> bool:
     )
 
 
-def shows_progress(env: Mapping[str, str]) -> bool:
+def shows_progress() -> bool:
     """Whether OSC 9;4 is its progress; elsewhere it would be a notification or nothing."""
-    return (
-        bool(
-            env.get("WT_SESSION")
-            or env.get("ConEmuANSI") == "ON"
-            or env.get("TERM_PROGRAM") in ("WezTerm", "ghostty")
-            or "P" in env.get("TERM_FEATURES", "")  # iTerm2's word for it
-            or _number(env.get("VTE_VERSION")) >= 8000
-        )
-        and env.get("TERM") != "dumb"
+    return env.get("TERM") != "dumb" and bool(
+        env.get("WT_SESSION")
+        or env.get("ConEmuANSI") == "ON"
+        or env.get("TERM_PROGRAM") in ("WezTerm", "ghostty")
+        or "P" in env.get("TERM_FEATURES", "")  # iTerm2's word for it
+        or _number(env.get("VTE_VERSION")) >= 8000
     )
 
 
-def wraps_anew(env: Mapping[str, str]) -> bool:
-    """Whether lines that do not fit any more after a resize are folded, as all do but xterm and the console."""
+def wraps_anew() -> bool:
+    """Whether lines too long after a resize are folded, as by all but xterm and the console."""
     return "XTERM_VERSION" not in env and env.get("TERM") != "linux"
 
 
@@ -106,8 +102,8 @@ def can_write(stream: TextIO, characters: str) -> bool:
 
 
 def dimensions(stream: TextIO) -> tuple[int, int]:
-    """Columns and lines: of COLUMNS and LINES where they are set, else of the terminal itself."""
-    columns, lines = _number(os.environ.get("COLUMNS")), _number(os.environ.get("LINES"))
+    """Columns and lines: COLUMNS and LINES where they are set, else the terminal's own."""
+    columns, lines = _number(env.get("COLUMNS")), _number(env.get("LINES"))
     if not columns or not lines:
         try:
             found = os.get_terminal_size(stream.fileno())
@@ -125,39 +121,34 @@ def _number(value: str | None) -> int:
 
 
 class Block:
-    """Lines at a terminal's end that are drawn over again and again, while others appear above them.
+    """Lines at a terminal's end that are drawn again and again, others above them."""
 
-    It remembers how wide each line is that stands there: after a resize they may take more room than before.
-    """
-
-    def __init__(self, stream: TextIO, env: Mapping[str, str]) -> None:
+    def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._shows_progress = shows_progress(env)
-        self._wraps_anew = wraps_anew(env)
         self._standing: list[int] = []
         self._columns = 0
         self._progress = ""
 
     def begin(self) -> None:
-        """Take the cursor away. However the process ends, it is given back."""
-        self._write(HIDE_CURSOR)
+        """Hide the cursor until the end, or the process's."""
+        self.resume()
         system.before_abort = self._farewell
 
     def draw(self, lines: Sequence[tuple[str, int]], percent: float | None = None) -> None:
-        """Put these lines, each with its width in cells, in the place of those that stand there."""
+        """Put these lines, each with its width in cells, in place of the last ones."""
         text = self._up() + "".join(f"{line}{TO_LINE_END}\n" for line, _ in lines) + TO_SCREEN_END
         self._standing, self._columns = [width for _, width in lines], dimensions(self._stream)[0]
         self._write(text + self._told(percent))
 
     def above(self, text: str) -> None:
-        """Let lines appear where the block stands; it is gone until it is drawn again."""
+        """Write in the block's place; it is gone until it is drawn again."""
         self._write(f"{self._up()}{TO_SCREEN_END}{text}")
         self._standing = []
 
     def end(self) -> None:
         """Leave the terminal as it was."""
-        self.above(self._farewell_words())
-        self._progress, system.before_abort = "", None
+        self.suspend()
+        system.before_abort = None
 
     def suspend(self) -> None:
         """Step aside for the shell that stopped the program."""
@@ -168,16 +159,16 @@ class Block:
         self._write(HIDE_CURSOR)
 
     def _up(self) -> str:
-        """The way to the block's first cell, and a clean slate where its lines may have been folded."""
+        """The way to the block's first cell; after a resize its lines may be folded, and all is wiped."""
         columns, rows = dimensions(self._stream)
-        is_folded = columns < self._columns and self._wraps_anew
+        is_folded = columns < self._columns and wraps_anew()
         height = sum(max(1, -(-width // columns)) if is_folded else 1 for width in self._standing)
         up = f"{ESC}[{min(height, rows - 1)}A" if height else ""
         return f"\r{up}{TO_SCREEN_END if columns != self._columns else ''}"
 
     def _told(self, percent: float | None) -> str:
-        """The terminal's own progress, where it has one: in percent, or that there is some."""
-        if not self._shows_progress:
+        """The terminal's own progress, where it is news."""
+        if not shows_progress():
             return ""
         word = f"{ESC}]9;4;3;0{ESC}\\" if percent is None else f"{ESC}]9;4;1;{percent:.0f}{ESC}\\"
         told, self._progress = (word if word != self._progress else ""), word
@@ -187,7 +178,6 @@ class Block:
         return SHOW_CURSOR + (f"{ESC}]9;4;0;0{ESC}\\" if self._progress else "")
 
     def _farewell(self) -> None:
-        """For a process that ends at once."""
         try:
             os.write(self._stream.fileno(), self._farewell_words().encode())
         except (OSError, ValueError):
@@ -198,9 +188,4 @@ class Block:
             self._stream.write(text)
             self._stream.flush()
         except OSError:
-            system.forget(self._stream)  # the terminal is gone; the work goes on
-
-
-def is_live(stream: TextIO) -> bool:
-    """Whether a stream is a terminal on which bars can move."""
-    return stream.isatty() and can_move(os.environ)
+            system.forget(self._stream)  # the work goes on

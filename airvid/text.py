@@ -1,6 +1,6 @@
 """Words for the eye: foreign text made harmless, and numbers as a reader says them.
 
-`plain()` and `dumps()` are the only ways by which text from the server, from files or from the user reaches a stream.
+`plain()` and `dumps()` are the only ways by which foreign text reaches a stream.
 """
 
 from __future__ import annotations
@@ -14,24 +14,19 @@ _HARMFUL = "\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udff
 # What takes no room and joins nothing: two names that look alike would differ by it. (Joiners and marks stay: emoji,
 # Persian and Hebrew need them.)
 _INVISIBLE = "\u00ad\u180e\u200b\u2060-\u2064\u206a-\u206f\ufeff\ufff9-\ufffb"
-# Compiled when first used, which takes longer than to load this module.
+# Compiled only when used: that takes longer than to load this module.
 _UNSAFE = f"[{_HARMFUL}{_INVISIBLE}]"
 _UNSAFE_IN_JSON = f"[{_HARMFUL[_HARMFUL.index(chr(0x7F)) :]}]"
-# A key of a few letters is no secret, and stands in too many words.
+# A key of a few letters stands in too many words.
 _LEAST_SECRET = 12
-_SPACE = r"[\t\n\r]+"
-_UUID = r"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-"
 
 
 def plain(value: object, longest: int | None = None) -> str:
-    """Text as one harmless line: white space folded, control characters and bidi tricks shown as escapes.
-
-    Beyond `longest` characters it is cut short.
-    """
+    """Text as one harmless line of at most `longest` characters, with escapes for controls and bidi tricks."""
     text = str(value)
     if longest is not None and len(text) > longest:
         text = f"{text[: longest - 1]}…"
-    return re.sub(_UNSAFE, _escape, re.sub(_SPACE, " ", text))
+    return re.sub(_UNSAFE, _escape, re.sub(r"[\t\n\r]+", " ", text))
 
 
 def _escape(found: re.Match[str]) -> str:
@@ -40,7 +35,7 @@ def _escape(found: re.Match[str]) -> str:
 
 
 def dumps(record: object, *, indent: int | None = None) -> str:
-    """JSON that any terminal and any locale can print: what could do harm is escaped, the rest is as it is."""
+    """JSON with what could do harm escaped, and the rest as it is."""
     separators = (",", ":") if indent is None else None
     whole = json.dumps(record, ensure_ascii=False, indent=indent, separators=separators, default=str)
     if whole.isascii() and "\x7f" not in whole:
@@ -59,20 +54,19 @@ def masked(key: str) -> str:
 
 
 def short_id(task_id: str) -> str:
-    """A task's id for a reader: of a UUID its beginning, which commands take as well where it tells tasks apart."""
-    return task_id[:8] if len(task_id) == 36 and re.match(_UUID, task_id) else task_id
+    """A task's id for a reader: of a UUID its beginning, which commands take as well."""
+    return task_id[:8] if len(task_id) == 36 and re.match(r"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-", task_id) else task_id
 
 
 # ---------------------------------------------------------------------- numbers for a reader
 
 
 def money(cents: float | None) -> str:
-    """`$0.80`; fractions of a cent are kept where there are any."""
+    """`$0.80`, or with fractions of a cent where there are any."""
     if cents is None:
         return "?"
-    dollars = cents / 100
-    exact = f"{dollars:.6f}".rstrip("0")
-    return f"${dollars:.2f}" if len(exact) <= len(f"{dollars:.2f}") else f"${exact}"
+    exact = f"{cents / 100:.6f}".rstrip("0")
+    return f"${max(f'{cents / 100:.2f}', exact, key=len)}"
 
 
 def length(seconds: float) -> str:
@@ -86,16 +80,12 @@ def length(seconds: float) -> str:
 
 
 def age(seconds: float) -> str:
-    """How long ago, in its greatest unit alone: `42s`, `3m`, `2h`, `5d`."""
-    whole = int(max(0.0, seconds))
-    for unit, most, size in (("s", 60, 1), ("m", 3600, 60), ("h", 172_800, 3600)):
-        if whole < most:
-            return f"{whole // size}{unit}"
-    return f"{whole // 86_400}d"
+    """A length of time in its greatest unit alone: `42s`, `3m`, `2h`, `5d`."""
+    return re.sub(r"(?<=[mh]).+", "", length(seconds))
 
 
 def size(count: float) -> str:
-    """`5.2 MB`, in powers of ten as curl and file managers do."""
+    """`5.2 MB`, in powers of ten."""
     for unit in ("B", "kB", "MB"):
         if count < 999.95:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"

@@ -1,12 +1,12 @@
 """The nouns as they are shown: fields of a line for a program, cells of a table or lines of a card for a reader.
 
-A program gets bare numbers (USD, Unix seconds) and everything whole; a reader gets words, ages and short names.
+A program gets bare numbers (USD, Unix seconds) and everything whole.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from airvid import clock
@@ -21,9 +21,9 @@ STATUS_STYLE = {COMPLETED: "green", FAILED: "red", EXPIRED: "yellow", QUEUED: "d
 
 
 class Column(NamedTuple):
-    """A column: how it is aligned (`point`: by its decimal points), and how it gives way where there is no room.
+    """A column: aligned at an edge or at its decimal `point`, and how it gives way where there is no room.
 
-    Those with the least `worth` are left out first; an empty one always is.
+    Those with the least `worth` are left out first.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Column(NamedTuple):
 class Cell(NamedTuple):
     """Something to show, its style, and where it leads."""
 
-    text: str
+    text: str | None
     style: str = ""
     url: str | None = None
 
@@ -55,18 +55,18 @@ TASK_COLUMNS = (
 )
 
 
-def task_fields(seen: Sighting) -> list[str]:
+def task_fields(seen: Sighting) -> list[str | None]:
     """Id, status, percent, creation, USD, model, prompt, file."""
     percent = "" if seen.task is None or seen.task.progress is None else f"{seen.task.progress:.0f}"
     cost = usd(seen.cost_cents)
-    return [_id(seen), seen.status, percent, unix(seen.created), cost, *_about(seen), seen.file or ""]
+    return [_id(seen), seen.status, percent, unix(seen.created), cost, seen.model, seen.prompt, seen.file]
 
 
-def entry_fields(seen: Sighting) -> list[str]:
+def entry_fields(seen: Sighting) -> list[str | None]:
     """Id, status, creation, estimated USD, settled USD, model, prompt, file."""
     entry = seen.entry
     costs = (usd(entry.estimate_cents), usd(entry.cost_cents)) if entry else ("", "")
-    return [_id(seen), seen.status, unix(seen.created), *costs, *_about(seen), seen.file or ""]
+    return [_id(seen), seen.status, unix(seen.created), *costs, seen.model, seen.prompt, seen.file]
 
 
 def task_cells(seen: Sighting) -> list[Cell]:
@@ -77,8 +77,8 @@ def task_cells(seen: Sighting) -> list[Cell]:
         Cell(_progress(seen), STATUS_STYLE.get(seen.status, "")),
         Cell(made, "dim"),
         Cell(_cost(seen)),
-        Cell(seen.model or ""),
-        Cell(seen.prompt or ""),
+        Cell(seen.model),
+        Cell(seen.prompt),
         Cell(os.path.basename(file), "", file_link(file)),
     ]
 
@@ -90,45 +90,34 @@ def task_card(seen: Sighting) -> Card:
     made = "" if seen.created is None else f"{length(clock.now() - seen.created)} ago"
     took = "" if not entry or entry.took is None else f", took {length(entry.took)}"
     saved = "" if not entry or entry.bytes is None else f" ({size(entry.bytes)})"
-    lines = {
-        "status": Cell(_progress(seen), STATUS_STYLE.get(seen.status, "")),
-        "prompt": Cell(seen.prompt or ""),
-        "model": Cell(", ".join(_wish(seen))),
-        "cost": Cell(_settled(seen)),
-        "made": Cell(f"{made}{took}" if made else ""),
-        "expires": Cell(_expiry(task)),
-        "error": Cell((task and task.error) or (entry and entry.error) or "", "red"),
-        "file": Cell(f"{_near(seen.file)}{saved}" if seen.file else "", "", file_link(seen.file)),
-        "url": Cell(url or "", "", web_link(url)),
-    }
-    return Cell(_id(seen), "bold"), [(name, cell) for name, cell in lines.items() if cell.text]
+    near = seen.file and seen.file.removeprefix(os.path.join(os.getcwd(), ""))
+    return Cell(_id(seen), "bold"), [
+        ("status", Cell(_progress(seen), STATUS_STYLE.get(seen.status, ""))),
+        ("prompt", Cell(seen.prompt)),
+        ("model", Cell(", ".join(_wish(seen)))),
+        ("cost", Cell(_settled(seen))),
+        ("made", Cell(made and made + took)),
+        ("expires", Cell(_expiry(task))),
+        ("error", Cell((task and task.error) or (entry and entry.error), "red")),
+        ("file", Cell(near and near + saved, "", file_link(seen.file))),
+        ("url", Cell(url, "", web_link(url))),
+    ]
 
 
 def _id(seen: Sighting) -> str:
-    """A create of unknown fate has no id: its number in the journal stands for it."""
+    """A create of unknown fate has no id."""
     return seen.task_id or f"(intent {seen.entry.id if seen.entry else ''})"
 
 
-def _near(path: str) -> str:
-    """A path as one would type it here."""
-    here = os.path.join(os.getcwd(), "")
-    return path.removeprefix(here)
-
-
-def _about(seen: Sighting) -> tuple[str, str]:
-    return seen.model or "", seen.prompt or ""
-
-
 def _progress(seen: Sighting) -> str:
-    """The status, and how far a running task is."""
     task = seen.task
-    if task is None or task.progress is None or task.is_terminal or not task.progress:
+    if not task or task.is_terminal or not task.progress:
         return seen.status
     return f"{seen.status} {task.progress:.0f}%"
 
 
 def _cost(seen: Sighting) -> str:
-    """`~$0.18` as long as it is an estimate; nothing where nothing is charged or known."""
+    """`~$0.18` as long as it is an estimate."""
     if seen.cost_cents is None or seen.is_free:
         return ""
     return ("" if _is_settled(seen) else "~") + money(seen.cost_cents)
@@ -140,7 +129,6 @@ def _is_settled(seen: Sighting) -> bool:
 
 
 def _settled(seen: Sighting) -> str:
-    """The cost in words, for a card."""
     if seen.is_free:
         return "not charged"
     if seen.cost_cents is None:
@@ -149,7 +137,6 @@ def _settled(seen: Sighting) -> str:
 
 
 def _wish(seen: Sighting) -> Iterator[str]:
-    """The model, and what was asked of it, as far as anyone says."""
     asked = seen.entry.request if seen.entry else {}
     told = seen.task.raw if seen.task else {}
     if seen.model:
@@ -165,7 +152,7 @@ def _wish(seen: Sighting) -> Iterator[str]:
 
 
 def clip_seconds(seen: Sighting) -> float | None:
-    """How long a task's clip is: what the server says, else what it was asked for."""
+    """How long a clip is, as the server says, else as it was asked for."""
     if seen.task and seen.task.duration_seconds is not None:
         return seen.task.duration_seconds
     asked = seen.entry.request.get("duration_seconds") if seen.entry else None
@@ -173,17 +160,17 @@ def clip_seconds(seen: Sighting) -> float | None:
 
 
 def _expiry(task: Task | None) -> str:
-    if task is None or task.expires_at is None or task.status != COMPLETED:
+    if not task or task.expires_at is None or task.status != COMPLETED:
         return ""
     left = task.expires_at - clock.now()
-    return f"in {length(left)}, on {moment(task.expires_at)}" if left > 0 else f"on {moment(task.expires_at)}"
+    return (f"in {length(left)}, " if left > 0 else "") + f"on {moment(task.expires_at)}"
 
 
 # ---------------------------------------------------------------------- models
 
 
 def model_columns(seconds: float | None) -> tuple[Column, ...]:
-    """`seconds`: the length of clip whose price is shown; None: of each model's shortest."""
+    """`seconds`: of the clip whose price is shown; None: of each model's shortest."""
     return (
         Column("MODEL", 9),
         Column("STATUS", 7),
@@ -196,7 +183,7 @@ def model_columns(seconds: float | None) -> tuple[Column, ...]:
     )
 
 
-def model_fields(model: Model, seconds: float | None) -> list[str]:
+def model_fields(model: Model, seconds: float | None) -> list[str | None]:
     """Id, modes, seconds, aspect ratios, qualities, USD a second, USD a clip, health."""
     caps = model.caps
     return [
@@ -207,7 +194,7 @@ def model_fields(model: Model, seconds: float | None) -> list[str]:
         ",".join(caps.qualities),
         usd(caps.cents_per_second),
         usd(model.cents(seconds)),
-        model.status or "",
+        model.status,
     ]
 
 
@@ -227,20 +214,21 @@ def model_cells(model: Model, seconds: float | None) -> list[Cell]:
 
 
 def model_card(model: Model, seconds: float | None) -> Card:
-    """One model in full: what it can do in words, and whatever else the server says of it."""
-    caps = model.caps
-    lines = {
-        "status": Cell(model.status or "unknown", _health(model).style),
-        "modes": Cell(", ".join(caps.modes)),
-        "duration": Cell(f"{span} s" if (span := _span(model, "–")) else ""),
-        "aspect ratios": Cell(", ".join(caps.aspect_ratios)),
-        "qualities": Cell(", ".join(caps.qualities)),
-        "price": Cell(_prices(model, seconds)),
-    }
-    told = {"id", "status", "video_caps"}
-    rest = [(key, value) for key, value in model.raw.items() if key not in told and value not in (None, [], {}, "")]
-    shown = [(key, Cell(value if isinstance(value, str) else dumps(value), "dim")) for key, value in rest]
-    return Cell(model.id, "bold"), [(name, cell) for name, cell in lines.items() if cell.text] + shown
+    """One model in full, with whatever else the server says of it."""
+    caps, span = model.caps, _span(model, "–")
+    return Cell(model.id, "bold"), [
+        ("status", Cell(model.status or "unknown", _health(model).style)),
+        ("modes", Cell(", ".join(caps.modes))),
+        ("duration", Cell(span and f"{span} s")),
+        ("aspect ratios", Cell(", ".join(caps.aspect_ratios))),
+        ("qualities", Cell(", ".join(caps.qualities))),
+        ("price", Cell(_prices(model, seconds))),
+        *(
+            (key, Cell(value if isinstance(value, str) else dumps(value), "dim"))
+            for key, value in model.raw.items()
+            if key not in ("id", "status", "video_caps") and value not in (None, [], {}, "")
+        ),
+    ]
 
 
 def model_record(model: Model, seconds: float | None) -> dict[str, Any]:
@@ -254,7 +242,7 @@ def model_record(model: Model, seconds: float | None) -> dict[str, Any]:
 
 
 def _health(model: Model) -> Cell:
-    """Whether it is up: `up`, the server's own word for what is wrong, or `?` where it says nothing."""
+    """The server's own word where something is wrong."""
     if model.status is None:
         return Cell("?", "dim")
     return Cell("up", "green") if model.is_healthy else Cell(model.status, "red")
@@ -273,6 +261,6 @@ def _prices(model: Model, seconds: float | None) -> str:
     caps = model.caps
     if caps.cents_per_second is None:
         return "unknown"
-    lengths: Sequence[float] = sorted({each for each in (caps.min_seconds, seconds, caps.max_seconds) if each})
-    clips = ", ".join(f"{money(model.cents(each))} for {each:g} s" for each in lengths)
+    lengths = {each for each in (caps.min_seconds, seconds, caps.max_seconds) if each}
+    clips = ", ".join(f"{money(model.cents(each))} for {each:g} s" for each in sorted(lengths))
     return f"{money(caps.cents_per_second)} a second" + (f": {clips}" if clips else "")

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent / "airvid"
 # The nouns of a task, the errors, the clock and the operating system are for everyone; a room may use itself.
 EVERYWHERE = {"airvid", "tasks", "errors", "clock", "system"}
 INSTRUMENTS = {"follow", "transfer", "part", "submit", "output", "progress", "journal", "config"}
-VIEW = {"screen", "frames", "sheet"}
+VIEW = {"frames", "sheet"}
 # Words flow down: a module may import those named here, and nothing else of airvid.
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
@@ -61,13 +61,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "transfer": {"http", "retry", "part"},
     "part": {"http", "retry", "mp4"},
     "mp4": set(),
-    "sheet": {"frames", "screen"},
+    "sheet": {"frames", "terminal"},
     "frames": {"mp4"},
-    "screen": {"terminal"},
     "progress": {"output", "live", "terminal", "text"},
     "live": {"progress", "output", "terminal", "cells", "text", "pace"},
     "output": {"models", "views", "tables", "terminal", "text"},
-    "tables": {"views", "cells", "text"},
+    "tables": {"views", "cells", "terminal", "text"},
     "views": {"models", "terminal", "text"},
     "cells": {"terminal"},
     "terminal": set(),

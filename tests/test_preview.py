@@ -23,7 +23,7 @@ from footage import FRAMES, film, growing, red_to_blue, sound  # noqa: E402 - ne
 
 from airvid import frames, sheet  # noqa: E402
 from airvid.errors import FileError  # noqa: E402
-from airvid.screen import Screen  # noqa: E402
+from airvid.sheet import Screen  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from airvid import clock, system
 from airvid.commands import download, finish, ids
@@ -18,7 +18,6 @@ from airvid.session import Session
 from airvid.text import plain, short_id, size
 
 if TYPE_CHECKING:
-    from airvid.cells import Ruler
     from airvid.frames import Clip, Frame
 
 
@@ -39,13 +38,22 @@ async def run(session: Session, options: Options) -> None:
                 raise AirvidError(f"there is no desktop here to open {path} on")
         elif as_json:
             with _opened(path) as clip:
-                session.out.emit({"file": str(path) if is_kept else None, **_facts(clip, path)})
+                facts = {
+                    "file": str(path) if is_kept else None,
+                    "frames": clip.frames,
+                    "seconds": clip.seconds and round(clip.seconds, 3),
+                    "width": clip.width,
+                    "height": clip.height,
+                    "codec": clip.codec,
+                    "size": path.stat().st_size,
+                }
+                session.out.emit(facts)
         else:
             await show(session, path)
 
 
 def check(session: Session, *, needs_terminal: bool = True) -> None:
-    """See that a clip can be decoded, and that there is something to show it on. Raises: UsageError."""
+    """See that a clip can be decoded and shown. Raises: UsageError."""
     if find_spec("av") is None:
         raise UsageError("the preview needs PyAV to decode the clip", hint="pip install 'airvid[preview]'")
     if needs_terminal and not session.out.is_terminal:
@@ -57,7 +65,7 @@ def check(session: Session, *, needs_terminal: bool = True) -> None:
 
 @asynccontextmanager
 async def _found(session: Session, options: Options) -> AsyncIterator[tuple[Path, bool]]:
-    """The file that was named, or that a task was saved to; else its clip in a folder that goes away again: False."""
+    """The file that was named, or that a task was saved to; else one that goes away again: False."""
     if os.path.lexists(options.what) or os.path.dirname(options.what) or Path(options.what).suffix:
         yield Path(options.what), True
         return
@@ -85,20 +93,19 @@ async def _found(session: Session, options: Options) -> AsyncIterator[tuple[Path
 
 async def show(session: Session, path: Path) -> None:
     """Draw a clip's contact sheet onto the terminal. Raises: FileError."""
-    from airvid import screen, sheet
-    from airvid.cells import Ruler
+    from airvid import sheet
 
     with _opened(path) as clip:
-        place = screen.look(session.out.stdout, with_color=session.out.color)
-        grid = sheet.arrange(place, clip.aspect, min(sheet.MOST_FRAMES, clip.frames or sheet.MOST_FRAMES))
+        screen = sheet.look(session.out.stdout, with_color=session.out.color)
+        grid = sheet.arrange(screen, clip.aspect, min(sheet.MOST_FRAMES, clip.frames or sheet.MOST_FRAMES))
         frames: list[Frame] = []
         for frame in clip.pick(grid.across * grid.down, *grid.dots):
             if frame is not None:
                 frames.append(frame)
             await clock.sleep(0)  # between any two frames it can be interrupted
-        session.out.line(_title(clip, path, Ruler(session.out.stdout), place.columns))
+        session.out.line(_title(clip, path, session.out.stdout, screen.columns))
         try:
-            for piece in sheet.draw(frames, grid, place, sheet.colors(session.out.stdout)):
+            for piece in sheet.draw(frames, grid, screen, session.out.stdout):
                 session.out.raw(piece)
                 await clock.sleep(0)
         except BaseException:
@@ -122,19 +129,11 @@ def _opened(path: Path) -> Iterator[Clip]:
             yield clip
 
 
-def _facts(clip: Clip, path: Path) -> dict[str, object]:
-    return {
-        "frames": clip.frames,
-        "seconds": clip.seconds and round(clip.seconds, 3),
-        "width": clip.width,
-        "height": clip.height,
-        "codec": clip.codec,
-        "size": path.stat().st_size,
-    }
-
-
-def _title(clip: Clip, path: Path, ruler: Ruler, columns: int) -> str:
+def _title(clip: Clip, path: Path, stream: TextIO, columns: int) -> str:
     """One line, whatever the name's length: a second one would push the sheet off the screen."""
+    from airvid.cells import Ruler
+
+    ruler = Ruler(stream)
     seconds = "" if clip.seconds is None else f"{clip.seconds:.1f}s  "
     facts = f"{seconds}{clip.width}x{clip.height}  {clip.codec}  {size(path.stat().st_size)}"
     return f"{ruler.cut(ruler.writable(plain(path.name)), max(8, columns - len(facts) - 2))}  {facts}"
