@@ -68,7 +68,7 @@ def _root(
     """Generate video from the terminal, and never pay for a clip twice."""
     for act, shell in (("install", install_completion), ("show", show_completion)):
         if shell is not None:
-            raise typer.Exit(play(("completion", act), {"shell": shell}, ctx.meta.get("airvid", {})))
+            raise typer.Exit(play(("completion", act), {"tree": tree(), "shell": shell}, ctx.meta.get("airvid", {})))
     _help_alone(ctx)
 
 

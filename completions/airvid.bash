@@ -1,8 +1,7 @@
 # Completion of airvid for bash 3.2 and later, with or without the package bash-completion.
 # What is not in its table, `airvid __complete` knows, never from the network.
 
-# How it is written: tests/completion_scripts.py.
-# generated from the commands: pytest --update-golden writes it anew
+# Generated from the commands; scripts.py of airvid tells how to read it.
 __airvid_table() {
 commands=() options=() arguments=()
 case $1 in
@@ -190,7 +189,6 @@ options+=(
 '-h --help'
 )
 }
-# the end of what is generated
 
 # The words before the cursor into `words`, the one under it into `current`, without quoting: `=` and `:`, at which bash
 # takes words apart, put them together again. `replaced` is the part of `current` that bash leaves as it is.

@@ -1,8 +1,7 @@
 # Completion of airvid for fish 3.4 and later.
 # What is not in its table, `airvid __complete` knows, never from the network.
 
-# How it is written: tests/completion_scripts.py.
-# generated from the commands: pytest --update-golden writes it anew
+# Generated from the commands; scripts.py of airvid tells how to read it.
 function __airvid_table --no-scope-shadowing
 set commands
 set options
@@ -123,7 +122,6 @@ set -a options '--base-url =' 'The API\'s base URL.'
 set -a options '--no-color' 'No colours. NO_COLOR does the same.'
 set -a options '-h --help' 'Show this message and exit.'
 end
-# the end of what is generated
 
 # The option of this name into `option`, and its other names into `given`.
 function __airvid_option --no-scope-shadowing

@@ -4,8 +4,7 @@
 Register-ArgumentCompleter -Native -CommandName airvid -ScriptBlock {
 param($wordToComplete, $commandAst, $cursorPosition)
 
-# How it is written: tests/completion_scripts.py.
-# generated from the commands: pytest --update-golden writes it anew
+# Generated from the commands; scripts.py of airvid tells how to read it.
 $table = @{
 '' = @{
 Commands = @(
@@ -213,7 +212,6 @@ $common = @(
 '--no-color', 'No colours. NO_COLOR does the same.',
 '-h --help', 'Show this message and exit.'
 )
-# the end of what is generated
 
 # The words before the cursor, and the one under it up to the cursor.
 $typed = @()

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pexpect
 import pyte
-from completion_scripts import FOLDER
 from terminal import AIRVID
 
+FOLDER = Path(__file__).parent.parent / "completions"
 _PROMPT = "ready> "
 _STAND_IN = """#!/bin/sh
 if [ "$1" = __complete ]; then

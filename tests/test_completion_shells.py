@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 from completion_desk import ELSEWHERE, HOSTILE_MODELS, NASTY, PLAYED, PROMPTS, TASKS, fill
-from completion_scripts import commands
 from shells import SHELLS, Desk, Interactive, Shell, is_there
 from terminal import environment
 
+from airvid import cli
 from airvid.config import SETTINGS
+from airvid.scripts import commands
 from airvid.tasks import MODES, STATUSES
 from airvid.topics import TOPICS
 
@@ -34,12 +35,12 @@ def shell(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 def options(path: str) -> set[str]:
     """The long names of a command's options."""
-    (row,) = [row for row in commands() if row.path == path]
+    (row,) = [row for row in commands(cli.tree()) if row.path == path]
     return {name for entry in row.options for name in entry.split() if name.startswith("--")}
 
 
 ALONE: dict[str, list[str] | set[str]] = {
-    "airvid ": [row.path for row in commands() if row.path and " " not in row.path],
+    "airvid ": [row.path for row in commands(cli.tree()) if row.path and " " not in row.path],
     "airvid cr": ["create"],
     "airvid --json -q --base-url http://x/v1 mod": ["models"],
     "airvid config ": ["list", "get", "set", "unset", "path"],

@@ -5,20 +5,18 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
-import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from airvid import system
 from airvid.config import folder
 from airvid.errors import FileError, UsageError
+from airvid.scripts import SHELLS, script
 from airvid.session import Session
-
-_SCRIPTS = {"bash": "airvid.bash", "zsh": "_airvid", "fish": "airvid.fish", "powershell": "airvid.ps1"}
-SHELLS = tuple(_SCRIPTS)
 
 
 class Options(NamedTuple):
+    tree: Any  # the commands, as Typer lays them out
     shell: str = ""  # the one that is used here
 
 
@@ -27,7 +25,7 @@ async def install(session: Session, options: Options) -> None:
     shell = _known(options.shell)
     path = _place(shell)
     try:
-        system.write_private(path, _script(shell).encode())
+        system.write_private(path, script(shell, options.tree).encode())
     except OSError as error:
         raise FileError(f"{path} cannot be written: {error.strerror or error}") from None
     session.out.record({"shell": shell, "path": str(path)}, [path])
@@ -38,11 +36,11 @@ async def install(session: Session, options: Options) -> None:
 async def show(session: Session, options: Options) -> None:
     """Print a shell's script."""
     shell = _known(options.shell)
-    script = _script(shell)
+    written = script(shell, options.tree)
     if session.out.as_json:
-        session.out.record({"shell": shell, "script": script}, None)
+        session.out.record({"shell": shell, "script": written}, None)
     else:
-        session.out.raw(script.encode())
+        session.out.raw(written.encode())
 
 
 def _known(given: str) -> str:
@@ -68,15 +66,6 @@ def _used_here() -> str | None:
     except (OSError, subprocess.SubprocessError):
         caller = ""
     return _shell(caller) or _shell(os.environ.get("SHELL", ""))
-
-
-def _script(shell: str) -> str:
-    """The wheel has it inside the package, a working copy beside it."""
-    package = Path(sys.modules["airvid"].__path__[0])
-    for place in (package, package.parent):
-        if (path := place / "completions" / _SCRIPTS[shell]).is_file():
-            return path.read_text("utf-8")
-    raise FileError(f"this installation is without completions/{_SCRIPTS[shell]}", hint="install airvid anew")
 
 
 def _place(shell: str) -> Path:

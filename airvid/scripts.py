@@ -1,6 +1,6 @@
-"""What the scripts in completions/ know of the commands: a table in each shell's own words, written from Typer's tree.
+"""The scripts that make TAB work: an engine a shell, written by hand, and a table of the commands in the shell's words.
 
-The engines around the tables are written by hand, once a shell, and all read the same notation:
+All engines read the same notation:
 
     an option    its names, and where it takes a value `=` and what that may be; `+` where it may come again
     an argument  the same without names
@@ -10,17 +10,14 @@ The engines around the tables are written by hand, once a shell, and all read th
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from airvid import cli, config, topics
-from airvid.commands.completion import SHELLS
+from airvid import config, topics
 from airvid.tasks import MODES, STATUSES
 
-FOLDER = Path(__file__).parent.parent / "completions"
 # What may stand in the place of each metavar of the help; one in small letters says it itself (`price|name`).
 VALUES = {
     "ID...": "@tasks",
@@ -34,12 +31,11 @@ VALUES = {
     "KEY": "|".join(config.SETTINGS),
     "VALUE": "%",
     "TOPIC": "|".join(topics.TOPICS),
-    "[SHELL]": "|".join(SHELLS),
+    "[SHELL]": "bash|zsh|fish|powershell",
     "FILE|ID": "/|@tasks",
     **dict.fromkeys(("PATH", "FILE", "PATH|URL", "MANIFEST"), "/"),
     **dict.fromkeys(("PROMPT", "TEXT", "NUMBER", "USD", "TIME", "WHEN", "URL", "KEY=VALUE", "I/N"), ""),
 }
-_BEGIN, _END = "generated from the commands: pytest --update-golden writes it anew", "the end of what is generated"
 
 
 @dataclass
@@ -52,12 +48,8 @@ class Command:
     arguments: list[str] = field(default_factory=list)
 
 
-def commands() -> list[Command]:
-    """The program and all its commands, each with the options of its own and the common ones."""
-    return _rows(cli.tree(), "")
-
-
-def _rows(command: Any, path: str) -> list[Command]:
+def commands(command: Any, path: str = "") -> list[Command]:
+    """A row for a command of Typer's and for each below it, with the options of its own and the common ones."""
     row = Command(path)
     rows = [row]
     for parameter in command.params:
@@ -71,7 +63,7 @@ def _rows(command: Any, path: str) -> list[Command]:
     for name, inner in getattr(command, "commands", {}).items():
         if not inner.hidden:
             row.commands[name] = inner.get_short_help_str(limit=200).rstrip(".")
-            rows += _rows(inner, f"{path} {name}".strip())
+            rows += commands(inner, f"{path} {name}".strip())
     return rows
 
 
@@ -85,16 +77,16 @@ def _value(parameter: Any) -> str:
 # ---------------------------------------------------------------------- one table a shell
 
 
-def script(name: str) -> str:
-    """A script of completions/ with its table as the commands are now."""
-    rows = commands()
+def script(shell: str, tree: Any) -> str:
+    """A shell's script, with the commands as Typer lays them out. Raises: OSError."""
+    rows = commands(tree)
     common = {entry: says for entry, says in rows[0].options.items() if all(entry in row.options for row in rows)}
     for row in rows:
         row.options = {entry: says for entry, says in row.options.items() if entry not in common}
-    written = _TABLES[name](rows, common)
-    found = re.fullmatch(rf"(.*# {_BEGIN}\n).*(# {_END}\n.*)", (FOLDER / name).read_text("utf-8"), re.DOTALL)
-    assert found, f"{name} has lost the lines between which its table belongs"
-    return found[1] + written + found[2]
+    name, table = _SHELLS[shell]
+    engine = (Path(__file__).parent / "completions" / name).read_text("utf-8")
+    written = f"# Generated from the commands; scripts.py of airvid tells how to read it.\n{table(rows, common)}"
+    return engine.replace("# {table}\n", written)
 
 
 def _says_more(row: Command) -> bool:
@@ -145,12 +137,14 @@ def _powershell(rows: Sequence[Command], common: dict[str, str]) -> str:
     return "\n".join([*lines, "}", *_pairs("$common = @(", common, _power), ""])
 
 
-_TABLES: dict[str, Callable[[Sequence[Command], dict[str, str]], str]] = {
-    "airvid.bash": _bash,
-    "_airvid": _zsh,
-    "airvid.fish": _fish,
-    "airvid.ps1": _powershell,
+# The file of each shell's engine, as it is called in completions/, and what writes its table.
+_SHELLS: dict[str, tuple[str, Callable[[Sequence[Command], dict[str, str]], str]]] = {
+    "bash": ("airvid.bash", _bash),
+    "zsh": ("_airvid", _zsh),
+    "fish": ("airvid.fish", _fish),
+    "powershell": ("airvid.ps1", _powershell),
 }
+SHELLS = tuple(_SHELLS)
 
 
 def _pairs(begin: str, entries: dict[str, str], quoted: Callable[[str], str]) -> list[str]:
