@@ -215,7 +215,7 @@ class Wire:
 
     @asynccontextmanager
     async def _send(self, request: httpx.Request) -> AsyncIterator[httpx.Response]:
-        """The answer's head, its body still to come; everything httpx raises inside comes out as ours."""
+        """The answer, its body still to come; what httpx raises inside comes out as ours."""
         response: httpx.Response | None = None
         try:
             client = self._routes.client(str(request.url), fresh=request.method == "POST")
@@ -233,7 +233,7 @@ class Wire:
                 await response.aclose()
 
     async def _read(self, response: httpx.Response) -> Answer:
-        """The whole answer, with our own key blotted out should the server repeat it."""
+        """The whole answer, without our own key, should the server repeat it."""
         content = bytearray()
         async for chunk in inflated(response):
             content += chunk
@@ -245,7 +245,7 @@ class Wire:
         return Answer(response.status_code, headers, answer_text, self._parsed(answer_text))
 
     def _parsed(self, value: str) -> Any:
-        """The JSON in an answer, our own key blotted out where it hid behind escapes."""
+        """The JSON in an answer, also without a key that hid behind escapes."""
         data = parse_json(value)
         if "\\u" in value and (whole := json.dumps(data, ensure_ascii=False)) != self._scrub(whole):
             return parse_json(self._scrub(whole))
@@ -284,7 +284,7 @@ def origin(url: str | httpx.URL) -> tuple[str, str, int | None]:
 
 
 async def _finish(response: httpx.Response) -> None:
-    """Read a redirect's body, where that is quickly done: it leaves the connection for the next hop."""
+    """Read a short body: it leaves the connection for the next hop."""
     try:
         async with asyncio.timeout(SHORT_BODY_SECONDS):
             async for _ in response.aiter_raw():
@@ -316,7 +316,7 @@ def _header(name: str, value: str) -> str:
 
 
 def _redacted(value: str) -> str:
-    """Text for `--debug` without bearer keys, signed query strings and base64 bodies."""
+    """Without bearer keys, signed query strings and base64 bodies."""
     value = re.sub(r"(?i)(bearer )\S+", lambda found: found[1] + "[redacted]", value)
     value = re.sub(r"(https?:\\?/\\?/[^\s\"'?]+)\?[^\s\"']*", r"\1?[redacted]", value)
     return re.sub(r"(\"b64_json\"\s*:\s*\")[^\"]*\"?", r'\1[redacted]"', value)

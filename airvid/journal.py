@@ -65,10 +65,9 @@ class Journal:
         estimate_cents: float | None,
         budgets: dict[str, float],
     ) -> list[Entry]:
-        """Write down that clips are about to be asked for, one for each of `targets` (a path, or None).
+        """Write down that clips are about to be asked for, one for each of `targets` (a path, or None), or none at all.
 
-        `estimate_cents` is for one clip, `budgets` are USD by period, `day` and `month`. All clips fit,
-        or none is taken.
+        `estimate_cents` is for one clip, `budgets` are USD by period, `day` and `month`.
         Raises: PaymentError where a budget would be passed; FileError where the journal cannot be written.
         """
         with self._writing() as database:
@@ -98,9 +97,7 @@ class Journal:
             ledger.hold_budget(database, period, dollars, estimate_cents, count, clock.now())
 
     def mark_sent(self, entry: Entry, server_time: float, present: Iterable[str] | None) -> Entry:
-        """The POST is about to leave. `server_time`: now by the server's clock; `present`: the tasks it had before,
-        None where it would not say.
-        """
+        """The POST is about to leave. `server_time`: the server's now; `present`: the tasks it had, None if unknown."""
         with self._writing() as database:
             database.execute(
                 "UPDATE clip SET fate = 'sent', sent_at = ?, present = ? WHERE id = ?",
@@ -210,7 +207,7 @@ class Journal:
     # ------------------------------------------------------------------ questions
 
     def known_ids(self, task_ids: Iterable[str]) -> set[str]:
-        """Those of these ids that belong to an entry already, whatever its server was called."""
+        """Those that belong to an entry, whatever its server was called."""
         query = f"SELECT task_id FROM clip WHERE task_id {_IN_LIST}"
         return {row["task_id"] for row in self._rows(query, json.dumps(list(task_ids)))}
 
@@ -226,7 +223,7 @@ class Journal:
         return found
 
     def ahead(self, entry: Entry) -> int:
-        """How many creates have stood in line for a slot of this API for longer, and still do."""
+        """How many creates stand before this one in line for a slot of its API."""
         rows = self._rows(
             "SELECT process FROM clip WHERE base_url = ? AND fate = 'waiting' AND id < ?",
             entry.base_url,
@@ -243,7 +240,7 @@ class Journal:
         return {str(entry.task_id): entry for entry in self._ask(query, base_url, json.dumps(list(task_ids)))}
 
     def with_prefix(self, base_url: str, prefix: str) -> list[str]:
-        """Ids of known tasks that begin with `prefix`."""
+        """Ids that begin with `prefix`."""
         rows = self._ask(
             "SELECT * FROM clip WHERE base_url = ? AND substr(task_id, 1, ?) = ? LIMIT 20",
             base_url,
@@ -313,7 +310,7 @@ class Journal:
         return self.path.parent / "running"
 
     def _sign_of_life(self) -> str:
-        """The name by which other processes can see that this one still runs."""
+        """By which other processes see that this one still runs."""
         if self._life is None:
             self._life = SignOfLife(self._lives)
             self._life.beat(clock.now())
@@ -329,11 +326,10 @@ class Journal:
         return beat is not None and abs(clock.now() - beat) < AWAKE
 
     def _is_worked_on(self, row: sqlite3.Row) -> bool:
-        """Whether the process that wrote an intent is still there."""
         return row["process"] is not None and system.is_alive(self._lives, row["process"])
 
     def _reap(self, database: Database) -> None:
-        """Intents of processes that died before they sent anything hold no budget and no place in line any more."""
+        """What died before it sent anything holds no budget and no place in line any more."""
         system.bury(self._lives)
         rows = database.execute(
             "SELECT id, process FROM clip WHERE fate <> 'known' AND fate IN ('intended', 'waiting')"
@@ -373,7 +369,7 @@ class Journal:
             ) from error
 
     def _note(self, query: str, *rows: tuple[Any, ...] | dict[str, Any]) -> None:
-        """A write after which the work goes on in any case: a journal that cannot be written is only warned about."""
+        """A write after which the work goes on, with a warning where it failed."""
         if not rows:
             return
         try:
@@ -400,7 +396,7 @@ class Journal:
 
 
 def _take(database: Database, entry: Entry, task: Task) -> None:
-    """Give a task to the entry whose POST made it; one that only found it in the list has to give it back."""
+    """Give a task to the entry whose POST made it; one that only found it in the list gives it back."""
     database.execute(
         "UPDATE clip SET fate = 'unknown', task_id = NULL, status = NULL, adopted = 0"
         " WHERE base_url = ? AND task_id = ? AND id <> ? AND adopted",

@@ -22,7 +22,7 @@ def _local_day(row: str) -> str:
 
 
 def _cents(row: str) -> str:
-    """What a row counts for: its settled cost, else its estimate; nothing where nothing is charged."""
+    """What a row counts for."""
     return (
         f"CASE WHEN {row}.fate = 'refused' OR coalesce({row}.status, '') IN ('failed', 'expired') THEN 0"
         f" ELSE max(coalesce({row}.cost_cents, {row}.estimate_cents, 0), 0) END"
@@ -30,8 +30,9 @@ def _cents(row: str) -> str:
 
 
 def _spending_triggers(insert: str, day: str) -> str:
-    """What was spent or reserved on each local day, kept by the database itself: a budget costs the same to check,
-    however long the journal grows. `insert` is the day of a new row, `day` that of a row that is there.
+    """What was spent or reserved on each local day: a budget costs the same to check, however long the journal grows.
+
+    `insert` is the day of a new row, `day` that of a row that is there.
     """
     changes = {
         "INSERT": f"INSERT INTO spending VALUES ({insert.format('new')}, {_cents('new')})"

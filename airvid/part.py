@@ -61,7 +61,7 @@ class Span:
 
 
 class Part:
-    """The bytes of one clip that are here, and those still to come. Raises FileError wherever it cannot be written."""
+    """The bytes of one clip, here or still to come. Raises FileError wherever it cannot be written."""
 
     def __init__(self, path: Path, clip: str, file: IO[bytes]) -> None:
         self.final = path
@@ -83,14 +83,13 @@ class Part:
 
     @property
     def done(self) -> int:
-        """Bytes that are here."""
         if self.total is None:
             return self.spans[0].at
         return self.total - sum(span.left or 0 for span in self.spans)
 
     @property
     def is_whole(self) -> bool:
-        """Whether all that was announced is here; never true of a file of unknown length."""
+        """Whether all that was announced is here."""
         return self.total is not None and self.done == self.total
 
     def _recall(self, size: int) -> bool:
@@ -178,7 +177,7 @@ class Part:
             raise file_error(self.final, error) from None
 
     def headers(self, span: Span) -> dict[str, str]:
-        """What to ask for a span with."""
+        """To ask for a span with."""
         if not self._validator or (span.at == 0 and self._grows_at_its_end):
             return {}
         last = "" if span.end in (None, self.total) else str((span.end or 0) - 1)
@@ -363,7 +362,6 @@ def _open_locked(part: Path) -> IO[bytes] | None:
 
 
 def _is_at(path: Path, file: IO[bytes]) -> bool:
-    """Whether an open file is still what stands under its name."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), os.lstat(path))
     except FileNotFoundError:
@@ -407,7 +405,7 @@ def _strong_validator(headers: Mapping[str, str]) -> str | None:
 
 
 def _length(value: object) -> int | None:
-    """A length in bytes from a number or a header, None where it is none."""
+    """Bytes, from a number or a header; None where it is none."""
     if isinstance(value, bool) or not re.fullmatch(r"\d{1,18}", str(value)):
         return None
     return int(str(value))
@@ -433,5 +431,5 @@ def _beside(path: Path, suffix: str) -> Path:
 
 
 def file_error(path: Path, error: OSError) -> FileError:
-    """The disk's refusal, as ours."""
+    """The disk's refusal."""
     return FileError(f"{path} cannot be written: {error.strerror or error}")

@@ -34,7 +34,7 @@ UNKNOWN_FATE_HINT = "airvid list, before you create it again; airvid list --loca
 
 
 class Submitter:
-    """Submits the clips of one run, one POST at a time."""
+    """Submits one clip at a time."""
 
     def __init__(
         self,
@@ -124,7 +124,6 @@ class Submitter:
             raise
 
     def _keep_answer(self, entry: Entry, post: asyncio.Future[Task]) -> None:
-        """What is known of an interrupted POST goes into the journal."""
         if not post.done():
             post.cancel()
             self._journal.mark_unknown(entry, "interrupted before the server answered", ())
@@ -196,14 +195,14 @@ class Submitter:
         self._journal.beat()
 
     async def _busy(self) -> int | None:
-        """How many tasks run; None where the server will not say."""
+        """How many tasks run, if the server says."""
         try:
             return sum(not task.is_terminal for task in (await self._api.tasks(patience=0)).tasks)
         except AirvidError:
             return None
 
     async def _look_up(self, entry: Entry, body: dict[str, Any], error: UnavailableError) -> tuple[Task, Entry]:
-        """Find out in the server's list what became of an ambiguous POST. Raises: UnknownFateError."""
+        """Find out in the server's list. Raises: UnknownFateError."""
         self._journal.mark_unknown(entry, error.message, ())
         self._note(f"{error.message}; looking in the task list for what became of the create")
         failed_at = clock.elapsed()
@@ -240,7 +239,7 @@ class Submitter:
         )
 
     def _settled_elsewhere(self, entry: Entry) -> tuple[Task, Entry] | None:
-        """What another airvid, in another terminal, found out about this very create meanwhile."""
+        """What another airvid found out about this very create meanwhile."""
         now = self._journal.entry(entry.id)
         if now is None or now.task_id is None:
             return None
@@ -284,7 +283,6 @@ def settle_unknown(
 
 
 def _likely(ids: Sequence[str]) -> str:
-    """What a create of unknown fate can have made."""
     return f"it could be {' or '.join(ids)}" if ids else "the task list shows none that fits"
 
 

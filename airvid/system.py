@@ -164,7 +164,7 @@ def write_private(path: Path, content: bytes) -> None:
 
 
 def make_private_folder(path: Path) -> None:
-    """A folder for the user alone, with its parents. Raises: OSError."""
+    """For the user alone, with its parents. Raises: OSError."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
@@ -173,13 +173,13 @@ def others_can_read(path: Path) -> bool:
 
 
 def sync(file: IO[bytes]) -> None:
-    """Have the file's bytes on the disk itself. Raises: OSError."""
+    """Have its bytes on the disk itself. Raises: OSError."""
     file.flush()
     os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:
-    """Have a rename in `folder` on the disk itself, where the system can."""
+    """Have a rename on the disk itself, where the system can."""
     if IS_WINDOWS:
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -203,9 +203,9 @@ def _splice(source: int, target: int, most: int) -> int:
 
 
 class Pipe:
-    """Bytes on their way from a socket to a file by a pipe of the kernel's, never seen by the program (Linux).
+    """Bytes on their way from a socket to a file by a pipe of the kernel's (Linux); its length is what is in it.
 
-    It is filled, then poured; its length is what is in it. Whoever shares it pours before anything else runs.
+    Whoever shares it pours before anything else runs.
     """
 
     # Bytes, the most that a user may ask for.
@@ -228,7 +228,7 @@ class Pipe:
 
     @staticmethod
     def open() -> Pipe | None:
-        """A pipe, or None where there is none that is worth having."""
+        """None where none is worth having."""
         try:
             return Pipe() if hasattr(os, "splice") else None
         except OSError:
@@ -305,7 +305,7 @@ class SignOfLife:
         try_lock(self._file)
 
     def beat(self, now: float) -> None:
-        """Leave the time, Unix seconds, for others to see."""
+        """Show others the time, Unix seconds."""
         os.utime(self._path, (now, now))
 
     def end(self) -> None:
@@ -314,7 +314,7 @@ class SignOfLife:
 
 
 def last_beat(folder: Path, name: str) -> float | None:
-    """When the process of this sign of life last showed that it is awake, Unix seconds."""
+    """When its process last showed that it is awake, Unix seconds."""
     try:
         return (folder / name).stat().st_mtime
     except OSError:
@@ -322,7 +322,7 @@ def last_beat(folder: Path, name: str) -> float | None:
 
 
 def is_alive(folder: Path, name: str) -> bool:
-    """Whether the process that gave this sign of life still runs; the sign of a dead one is removed."""
+    """Whether its process still runs; the sign of a dead one is removed."""
     path = folder / name
     try:
         with path.open("rb+") as file:
@@ -335,7 +335,7 @@ def is_alive(folder: Path, name: str) -> bool:
 
 
 def bury(folder: Path) -> None:
-    """Remove what dead processes left of their signs of life."""
+    """Remove the signs of dead processes."""
     try:
         names = os.listdir(folder)
     except OSError:

@@ -209,8 +209,6 @@ def man_page() -> str:
         f"\\fBairvid\\fR {_usage(program)}",
         ".SH DESCRIPTION",
         *_paragraphs(program.command.help),
-        ".PP",
-        *_entries([(each.name, each.command.help.splitlines()[0]) for each in others if not each.is_group]),
         ".SH EXAMPLES",
         *_as_it_stands(program.examples),
     ]
@@ -221,7 +219,9 @@ def man_page() -> str:
         lines += _section(each)
     for topic, text in topics.TOPICS.items():
         _, _, body = text.partition("\n\n")
-        lines += [f'.SH "{topic.replace("-", " ").upper()}"', *_as_it_stands(body.rstrip().splitlines())]
+        # What --json prints is for programmers, whom the program tells.
+        told = [_roff("airvid help json tells the keys of every object, and their types.")] if topic == "json" else _as_it_stands(body.rstrip().splitlines())
+        lines += [f'.SH "{topic.replace("-", " ").upper()}"', *told]
     return "\n".join(lines) + "\n"
 
 
