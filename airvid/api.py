@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from airvid.answers import Answer
 from airvid.errors import UnavailableError, UsageError
 from airvid.http import Wire
-from airvid.tasks import Task, error_text, is_task_id
-
-if TYPE_CHECKING:
-    from airvid.models import Model
-
-# Seconds after which a command without a --timeout gives up on an unreachable or failing server (contract §3).
-PATIENCE = 60.0
+from airvid.retry import PATIENCE
+from airvid.tasks import Model, Task, error_text, is_task_id
 
 
 class Listing(NamedTuple):
@@ -89,8 +84,6 @@ def _path(task_id: str) -> str:
 
 
 def _models(answer: Answer) -> list[Model] | None:
-    from airvid.models import Model
-
     entries = answer.data.get("data") if isinstance(answer.data, dict) else answer.data
     if not isinstance(entries, list):
         return None

@@ -15,7 +15,7 @@ TYPE_CHECKING = False  # see stage.py
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from airvid.models import Model
+    from airvid.tasks import Model
 
 # So many of the newest tasks, lengths, or values of a kind.
 _MOST = 50

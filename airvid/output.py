@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from airvid import system, terminal
 from airvid.errors import AirvidError, FileError, Interrupted, SeveralErrors
-from airvid.tasks import COMPLETED, Sighting
+from airvid.tasks import COMPLETED, Model, Sighting
 from airvid.terminal import styled
 from airvid.text import dumps, masked, money, plain, size, usd, without_secret
 
 if TYPE_CHECKING:
-    from airvid.models import Model
     from airvid.tables import Painter
     from airvid.views import Cell, Column
 

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from airvid.errors import AirvidError, FileError, UsageError
-from airvid.models import Caps, Model
-from airvid.tasks import MODES
+from airvid.tasks import MODES, Caps, Model
 
 # Keys of the body that have an option of their own: set there, they are checked and priced.
 _OWN_OPTIONS = {

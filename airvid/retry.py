@@ -9,6 +9,8 @@ from collections.abc import Mapping
 
 from airvid.tasks import number
 
+# Seconds without success, of a file without a byte, after which a command without a --timeout gives up (contract §3).
+PATIENCE = 60.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
 # In the order in which they are believed.
 _WORDS = (r"guaranteed[^.]*?\bin (\d+(?:\.\d+)?) ?s", r"(?:try again|retry|wait)[^.]*?(\d+(?:\.\d+)?) ?s")

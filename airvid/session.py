@@ -10,11 +10,11 @@ from airvid.errors import AirvidError, AuthError, FileError, UsageError
 from airvid.journal import Journal
 from airvid.output import Output
 from airvid.places import DEFAULT_BASE_URL, SANDBOX, SANDBOX_KEY
+from airvid.tasks import Model
 
 if TYPE_CHECKING:
     from airvid.api import Api
     from airvid.follow import Shared
-    from airvid.models import Model
     from airvid.progress import Progress
     from airvid.sandbox.server import Server
 

@@ -22,7 +22,6 @@ GRACE = 5.0
 # When the list is read after a POST of unknown fate, in seconds after it: the server gets time to show a task.
 LOOKUPS = (0.5, 2.0, 4.0, 7.0, 11.0, 15.0)
 LOOKUP_LIMIT = 10.0
-CONNECT_PATIENCE = 60.0
 # Seconds between two looks at the line before us (in the journal), and at the slots (in the server's list); and after
 # how many the POST is tried again although the list shows no room.
 LINE_PAUSE, SLOT_PAUSE, ROOM_PATIENCE = 1.0, 5.0, 60.0
@@ -94,7 +93,7 @@ class Submitter:
                 if error.sent:
                     return await self._look_up(entry, body, error)
                 self._journal.mark_unsent(entry, in_line=False)
-                pause = retry.next_pause(attempt, clock.elapsed() - began, CONNECT_PATIENCE, None, random.random())
+                pause = retry.next_pause(attempt, clock.elapsed() - began, retry.PATIENCE, None, random.random())
                 if pause is None or error.is_final:
                     self._journal.mark_refused(entry, error.message)
                     raise

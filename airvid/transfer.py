@@ -19,8 +19,6 @@ from airvid.errors import UnavailableError
 from airvid.http import Wire
 from airvid.part import DeadLinkError, Part, Span, file_error, open_part
 
-# Without a byte gained for so many seconds, a transfer gives up; what it has stays for the next time.
-PATIENCE = 60.0
 # Bytes after which the disk is given something to do while more come in.
 SYNC_EVERY = 64 << 20
 
@@ -72,7 +70,7 @@ async def save(wire: Wire, url: str, path: Path, *, clip: str, force: bool) -> A
                 if part.done > most:
                     gained_at, attempt, most = clock.elapsed(), 0, part.done
                 spent = clock.elapsed() - gained_at
-                pause = retry.next_pause(attempt, spent, PATIENCE, error.retry_after, random.random())
+                pause = retry.next_pause(attempt, spent, retry.PATIENCE, error.retry_after, random.random())
                 if pause is None or error.is_final:
                     raise
             attempt += 1
@@ -100,8 +98,8 @@ async def _filled(wire: Wire, url: str, part: Part) -> AsyncGenerator[Received, 
                 lanes.lost(len(working))
             if part.done != seen:
                 grown_at, seen = clock.elapsed(), part.done
-            elif clock.elapsed() - grown_at >= PATIENCE:
-                raise UnavailableError(f"no byte of the file has come for {PATIENCE:.0f} s")
+            elif clock.elapsed() - grown_at >= retry.PATIENCE:
+                raise UnavailableError(f"no byte of the file has come for {retry.PATIENCE:.0f} s")
             yield Received(part.done, part.total)
             for _ in range(lanes.more(clock.elapsed(), part, len(working))):
                 working.add(asyncio.ensure_future(_fill(wire, url, part)))

@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from airvid import clock
-from airvid.tasks import COMPLETED, EXPIRED, FAILED, QUEUED, TERMINAL, Sighting, Task
+from airvid.tasks import COMPLETED, EXPIRED, FAILED, QUEUED, TERMINAL, Model, Sighting, Task
 from airvid.terminal import file_link, web_link
 from airvid.text import age, dumps, length, moment, money, short_id, size, unix, usd
-
-if TYPE_CHECKING:
-    from airvid.models import Model
 
 STATUS_STYLE = {COMPLETED: "green", FAILED: "red", EXPIRED: "yellow", QUEUED: "dim", "unknown": "red"}
 

@@ -1,7 +1,7 @@
 # Completion of airvid for bash 3.2 and later, with or without the package bash-completion.
 # What is not in its table, `airvid __complete` knows, never from the network.
 
-# Generated from the commands; scripts.py of airvid tells how to read it.
+# Generated from the commands; airvid/commands/completion.py tells how to read it.
 __airvid_table() {
 commands=() options=() arguments=()
 case $1 in

@@ -1,7 +1,7 @@
 # Completion of airvid for fish 3.4 and later.
 # What is not in its table, `airvid __complete` knows, never from the network.
 
-# Generated from the commands; scripts.py of airvid tells how to read it.
+# Generated from the commands; airvid/commands/completion.py tells how to read it.
 function __airvid_table --no-scope-shadowing
 set commands
 set options

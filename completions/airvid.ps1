@@ -4,7 +4,7 @@
 Register-ArgumentCompleter -Native -CommandName airvid -ScriptBlock {
 param($wordToComplete, $commandAst, $cursorPosition)
 
-# Generated from the commands; scripts.py of airvid tells how to read it.
+# Generated from the commands; airvid/commands/completion.py tells how to read it.
 $table = @{
 '' = @{
 Commands = @(

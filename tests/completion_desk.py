@@ -9,8 +9,7 @@ import pytest
 
 from airvid import completion
 from airvid.journal import Journal
-from airvid.models import Caps, Model
-from airvid.tasks import Task
+from airvid.tasks import Caps, Model, Task
 
 SERVICE, OTHER = "https://api.airforce/v1", "https://other.test/v1"
 # An id with everything in it that a shell could trip over.

@@ -220,7 +220,11 @@ def man_page() -> str:
     for topic, text in topics.TOPICS.items():
         _, _, body = text.partition("\n\n")
         # What --json prints is for programmers, whom the program tells.
-        told = [_roff("airvid help json tells the keys of every object, and their types.")] if topic == "json" else _as_it_stands(body.rstrip().splitlines())
+        told = (
+            [_roff("airvid help json tells the keys of every object, and their types.")]
+            if topic == "json"
+            else _as_it_stands(body.rstrip().splitlines())
+        )
         lines += [f'.SH "{topic.replace("-", " ").upper()}"', *told]
     return "\n".join(lines) + "\n"
 

@@ -18,8 +18,8 @@ from terminal import environment
 from airvid import completion, places
 from airvid.config import normal_base_url
 from airvid.journal import Journal
-from airvid.models import Model
 from airvid.places import DEFAULT_BASE_URL
+from airvid.tasks import Model
 
 HEAVY = ["typer", "httpx", "rich", "asyncio", "dataclasses", "argparse", "platformdirs", "sqlite3", "json", "re"]
 HEAVY += [

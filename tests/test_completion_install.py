@@ -15,7 +15,7 @@ from shells import FOLDER, Desk, Fish, Zsh, install, is_there
 from terminal import AIRVID, environment
 
 from airvid import cli
-from airvid.scripts import SHELLS, commands, script
+from airvid.commands.completion import SHELLS, commands, script
 
 SCRIPTS = {"bash": "airvid.bash", "zsh": "_airvid", "fish": "airvid.fish", "powershell": "airvid.ps1"}
 

@@ -10,8 +10,8 @@ from shells import SHELLS, Desk, Interactive, Shell, is_there
 from terminal import environment
 
 from airvid import cli
+from airvid.commands.completion import commands
 from airvid.config import SETTINGS
-from airvid.scripts import commands
 from airvid.tasks import MODES, STATUSES
 from airvid.topics import TOPICS
 

@@ -16,9 +16,8 @@ from hypothesis import strategies as st
 
 from airvid import clock
 from airvid.errors import AirvidError, SeveralErrors, TaskFailedError, UnknownFateError, UsageError
-from airvid.models import Model
 from airvid.output import Output
-from airvid.tasks import Entry, Sighting, Task
+from airvid.tasks import Entry, Model, Sighting, Task
 from airvid.text import dumps, length, moment, money, plain, size
 
 few = settings(max_examples=60, deadline=None, database=None, derandomize=True)

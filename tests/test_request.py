@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from airvid import request
 from airvid.errors import AirvidError, FileError, UsageError
-from airvid.models import Model
 from airvid.request import Wish
+from airvid.tasks import Model
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 40
 few = settings(max_examples=40, deadline=None, database=None, derandomize=True)

@@ -45,14 +45,13 @@ HEAVY |= {
     "difflib",
     "http.server",
     "airvid.sandbox",
-    "airvid.models",
     "airvid.submit",
     "airvid.views",
 }
 LOCAL = {"typing", "re", "asyncio", "sqlite3"}
 WIRE = LOCAL | {"httpx"}
 VIEWS = {"airvid.views"}
-CREATE = WIRE | VIEWS | {"airvid.models", "airvid.submit"}
+CREATE = WIRE | VIEWS | {"airvid.submit"}
 MAY_LOAD: dict[str, set[str]] = {
     "--version": set(),
     "": set(),
@@ -75,7 +74,7 @@ MAY_LOAD: dict[str, set[str]] = {
     "status -q ID --exit-status": WIRE | VIEWS,
     "list --json": WIRE,
     "list --status completed": WIRE | VIEWS,
-    "models --json": WIRE | VIEWS | {"airvid.models"},
+    "models --json": WIRE | VIEWS,
     "create fox --dry-run": CREATE,
     "create fox -m wan-2.6 --json": CREATE,
     "watch ID": WIRE | VIEWS | {"httpx_sse"},

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airvid.models import Caps, Model
 from airvid.tasks import (
     STATUSES,
+    Caps,
     Entry,
+    Model,
     Sighting,
     Task,
     canonical_status,

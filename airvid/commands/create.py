@@ -31,13 +31,12 @@ from airvid.errors import (
     complain,
     settle,
 )
-from airvid.models import Model
 from airvid.naming import Naming
 from airvid.progress import Progress, Row
 from airvid.request import Wish, collected
 from airvid.session import Session
 from airvid.submit import UNKNOWN_FATE_HINT, Submitter
-from airvid.tasks import Entry, Sighting, Task
+from airvid.tasks import Entry, Model, Sighting, Task
 from airvid.text import money, short_id
 
 # Options that environment and config file may set, too.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from airvid import clock
-from airvid.commands import ids
+from airvid.commands import common
 from airvid.config import checked
 from airvid.errors import AirvidError, NotFoundError, UsageError, settle
 from airvid.session import Session
@@ -34,7 +34,7 @@ async def run(session: Session, options: Options) -> None:
         raise UsageError("deleting without being asked needs -y", hint="airvid delete -y …")
     errors: list[AirvidError] = []
     if options.ids:
-        found, errors = await ids.resolve(session, ids.given(options.ids))
+        found, errors = await common.resolve(session, common.given(options.ids))
     else:
         found = await _selected(session, options)
     if not found:
@@ -56,7 +56,7 @@ async def run(session: Session, options: Options) -> None:
         session.journal.note_deleted(session.service, task_id)
         session.out.record({"task_id": task_id, "deleted": True}, [task_id])
 
-    outcomes = await ids.side_by_side(found, remove)
+    outcomes = await common.side_by_side(found, remove)
     if None in outcomes:
         session.out.note("only the history was removed: stored media and running jobs are not touched")
     settle([*errors, *outcomes])

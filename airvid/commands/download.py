@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from airvid import clock, naming
-from airvid.commands import finish, ids, outcome, status
+from airvid.commands import common, finish, status
 from airvid.config import checked
 from airvid.errors import AirvidError, FileError, UsageError, WaitTimeoutError, settle
 from airvid.naming import DEFAULT_NAME, Naming
@@ -48,14 +48,14 @@ async def run(session: Session, options: Options) -> None:
             session.out.note("nothing to download")
             return
     else:
-        found, errors = await ids.resolve(session, ids.given(options.ids))
+        found, errors = await common.resolve(session, common.given(options.ids))
     name = Naming.parse(options.output, max(1, len(found)))
     with session.progress(len(found)) as progress:
 
         async def one(task_id: str) -> None:
             await _download(session, options, name, task_id, found.index(task_id) + 1, progress)
 
-        outcomes = await ids.side_by_side(found, one, limit=jobs or SIDE_BY_SIDE)
+        outcomes = await common.side_by_side(found, one, limit=jobs or SIDE_BY_SIDE)
     settle([*errors, *outcomes])
 
 
@@ -94,7 +94,7 @@ async def completed(session: Session, task_id: str, *how: str) -> Task:
         await clock.sleep(URL_PAUSE)
         task = await status.read(session, task_id)
     session.journal.note_task(session.service, task)
-    if (error := outcome.verdict(session, task)) is not None:
+    if (error := common.verdict(session, task)) is not None:
         raise error
     if task.status != COMPLETED:
         raise WaitTimeoutError(

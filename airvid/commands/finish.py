@@ -9,7 +9,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 from airvid import clock, naming, system, transfer
-from airvid.commands.outcome import as_told, verdict
+from airvid.commands.common import as_told, verdict
 from airvid.errors import (
     AirvidError,
     ExpiredError,

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from airvid import clock
-from airvid.commands import outcome
+from airvid.commands import common
 from airvid.config import seconds
 from airvid.errors import UsageError
 from airvid.session import Session
@@ -48,7 +48,7 @@ async def run(session: Session, options: Options) -> None:
         found = [Sighting(None, entry) for entry in entries]
     else:
         listing = await session.api().tasks()
-        outcome.take_note(session, listing)
+        common.take_note(session, listing)
         tasks = [
             task
             for task in listing.tasks

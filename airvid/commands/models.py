@@ -9,9 +9,8 @@ from typing import NamedTuple
 from airvid import request
 from airvid.config import checked
 from airvid.errors import NotFoundError, UsageError
-from airvid.models import Model
 from airvid.session import Session
-from airvid.tasks import MODES
+from airvid.tasks import MODES, Model
 
 
 class Options(NamedTuple):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from airvid import clock, system
-from airvid.commands import download, finish, ids
+from airvid.commands import common, download, finish
 from airvid.errors import AirvidError, FileError, UsageError
 from airvid.session import Session
 from airvid.text import plain, short_id, size
@@ -69,7 +69,7 @@ async def _found(session: Session, options: Options) -> AsyncIterator[tuple[Path
     if os.path.lexists(options.what) or os.path.dirname(options.what) or Path(options.what).suffix:
         yield Path(options.what), True
         return
-    found, errors = await ids.resolve(session, ids.given([options.what]))
+    found, errors = await common.resolve(session, common.given([options.what]))
     if errors:
         raise errors[0]
     if len(found) != 1:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from airvid import clock
-from airvid.commands import ids, outcome
+from airvid.commands import common
 from airvid.errors import AirvidError, NotFoundError, UsageError, WaitTimeoutError, settle
 from airvid.session import Session
 from airvid.tasks import COMPLETED, EXPIRED, FAILED, FRESH_SECONDS, Sighting, Task
@@ -20,13 +20,13 @@ class Options(NamedTuple):
 async def run(session: Session, options: Options) -> None:
     if not options.ids:
         raise UsageError("no task id", hint="airvid status last")
-    found, errors = await ids.resolve(session, ids.given(options.ids))
+    found, errors = await common.resolve(session, common.given(options.ids))
     tasks: dict[str, Task] = {}
 
     async def one(task_id: str) -> None:
         tasks[task_id] = await read(session, task_id)
 
-    outcomes = [*errors, *await ids.side_by_side(found, one)]
+    outcomes = [*errors, *await common.side_by_side(found, one)]
     for task in tasks.values():
         session.journal.note_task(session.service, task)
     entries = session.journal.by_task(session.service, tasks)
@@ -53,7 +53,7 @@ async def read(session: Session, task_id: str) -> Task:
 def _verdict(session: Session, task: Task) -> AirvidError | None:
     """What --exit-status makes of a task."""
     if task.status in (FAILED, EXPIRED):
-        return outcome.verdict(session, task)
+        return common.verdict(session, task)
     if task.status == COMPLETED:
         return None
     return WaitTimeoutError(

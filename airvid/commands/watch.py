@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from airvid.commands import finish, ids, outcome
+from airvid.commands import common, finish
 from airvid.commands.finish import Clips
 from airvid.config import checked
 from airvid.errors import AirvidError, WaitTimeoutError, settle
@@ -35,7 +35,7 @@ async def run(session: Session, options: Options) -> None:
     try:
         async with asyncio.timeout(limit):
             if options.ids:
-                found, errors = await ids.resolve(session, ids.given(options.ids), patience=math.inf)
+                found, errors = await common.resolve(session, common.given(options.ids), patience=math.inf)
             else:
                 found = await _running(session)
             if not found and not errors:
@@ -58,7 +58,7 @@ async def run(session: Session, options: Options) -> None:
 async def _running(session: Session) -> list[str]:
     """All that run: what the server lists, and what the journal last knew to be under way."""
     listing = await session.api().tasks(patience=math.inf)  # a wait gives up on no server
-    outcome.take_note(session, listing)
+    common.take_note(session, listing)
     found = [str(entry.task_id) for entry in session.journal.running(session.service)]
     found += [task.task_id for task in listing.tasks if not task.is_terminal]
     return list(dict.fromkeys(found))

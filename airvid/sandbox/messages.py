@@ -171,22 +171,9 @@ _VIDEO = [
 ]
 
 _OTHERS = {
-    "text": {
-        "openai": "gpt-5 gpt-5-mini o4-mini",
-        "anthropic": "claude-opus-4.5 claude-sonnet-4.5 claude-haiku-4.5",
-        "google": "gemini-3-pro gemini-3-flash",
-        "deepseek": "deepseek-v3.2 deepseek-r1",
-        "alibaba": "qwen3-max qwen3-coder",
-        "meta": "llama-4-maverick llama-4-scout",
-        "mistral": "mistral-large-3 codestral-2",
-    },
-    "image": {
-        "black-forest-labs": "flux-2-pro flux-2-dev flux-schnell",
-        "google": "imagen-4 nano-banana",
-        "stability": "sdxl sd-3.5-large",
-        "alibaba": "qwen-image",
-    },
-    "audio": {"openai": "whisper-1 tts-1", "suno": "suno-v5", "elevenlabs": "eleven-v3"},
+    "text": {"openai": "gpt-5 gpt-5-mini", "anthropic": "claude-opus-4.5", "google": "gemini-3-pro"},
+    "image": {"black-forest-labs": "flux-2-pro flux-2-dev", "google": "imagen-4", "alibaba": "qwen-image"},
+    "audio": {"openai": "whisper-1 tts-1", "suno": "suno-v5"},
 }
 
 MODELS = [

@@ -1,17 +1,30 @@
-"""What the user calls a task: an id, a unique prefix, `last`, or `-` for more on standard input (contract 1.2)."""
+"""What several stories share: which tasks the user means (contract 1.2), and what tasks came to."""
 
 from __future__ import annotations
 
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING
 
 from airvid import system
-from airvid.api import PATIENCE
-from airvid.commands import outcome
-from airvid.errors import AirvidError, LimitedError, NotFoundError, UnavailableError, UsageError
+from airvid.errors import (
+    AirvidError,
+    ExpiredError,
+    FileError,
+    LimitedError,
+    NotFoundError,
+    TaskFailedError,
+    UnavailableError,
+    UsageError,
+)
+from airvid.retry import PATIENCE
 from airvid.session import Session
-from airvid.tasks import is_task_id
+from airvid.tasks import COMPLETED, EXPIRED, FAILED, Task, is_task_id
+from airvid.text import moment
+
+if TYPE_CHECKING:
+    from airvid.api import Listing
 
 _WHOLE_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 
@@ -70,7 +83,7 @@ async def _last(session: Session, patience: float) -> str:
         return entry.task_id
     listing = await session.api().tasks(patience=patience)
     if entry:
-        outcome.take_note(session, listing)
+        take_note(session, listing)
         if (settled := session.journal.entry(entry.id)) and settled.task_id:
             return settled.task_id
         raise UnavailableError(
@@ -92,7 +105,7 @@ async def side_by_side(
             async with places:
                 await work(task_id)
         except (AirvidError, OSError) as raised:
-            error = outcome.as_told(raised)
+            error = as_told(raised)
             error.task_id = error.task_id or task_id
             return error
         return None
@@ -100,3 +113,34 @@ async def side_by_side(
     async with asyncio.TaskGroup() as group:
         running = [group.create_task(one(task_id)) for task_id in ids]
     return [task.result() for task in running]
+
+
+def verdict(session: Session, task: Task) -> AirvidError | None:
+    """The error that a task which ended stands for; None for a clip that can be had."""
+    why = f": {task.error.rstrip('. ')}" if task.error else ""
+    if task.status == FAILED:
+        return TaskFailedError(f"the task failed{why}; it is not charged", task_id=task.task_id)
+    if task.status == EXPIRED:
+        when = f" on {moment(task.expires_at)}" if task.expires_at is not None else ""
+        return ExpiredError(f"the task expired{when}{why}", task_id=task.task_id)
+    if task.status == COMPLETED and not task.result_url:
+        return UnavailableError(
+            "the task is completed, but the server gives no URL for its clip",
+            task_id=task.task_id,
+            hint=session.command("download", task.task_id),
+        )
+    return None
+
+
+def as_told(error: AirvidError | OSError) -> AirvidError:
+    """A full disk, say, is a failure of a file."""
+    return error if isinstance(error, AirvidError) else FileError(f"{error.filename or 'a file'}: {error.strerror}")
+
+
+def take_note(session: Session, listing: Listing) -> None:
+    """How tasks stand, and what became of creates of unknown fate, for the journal."""
+    session.journal.note_task(session.service, *listing.tasks)
+    if unsettled := session.journal.unsettled(session.service):
+        from airvid.submit import settle_unknown
+
+        settle_unknown(session.journal, unsettled, listing, session.out.note, session.out.warn)
