@@ -49,7 +49,7 @@ class Answer(NamedTuple):
 
 
 def parse_json(value: str) -> Any:
-    """The JSON in `value`, None where it is none. Infinities and NaN, which no JSON may hold, become null."""
+    """None where it is no JSON. Infinities and NaN, which no JSON may hold, become null."""
     try:
         return json.loads(value.removeprefix("\ufeff"), parse_constant=lambda _: None, parse_float=_finite)
     except (ValueError, RecursionError):
@@ -80,7 +80,7 @@ def error_message(status: int, body: str, data: Any) -> str:
 
 
 def refusal(answer: Answer) -> AirvidError:
-    """The error that an answer outside 2xx stands for (the API's description, section 4)."""
+    """What an answer outside 2xx stands for (the API's description, section 4)."""
     status, message, request_id = answer.status, answer.message, answer.request_id
     hint_after = retry.server_hint(answer.headers, answer.data, message, clock.now())
     speaks_of_tasks = bool(re.search(_CONCURRENCY, message, re.IGNORECASE))

@@ -27,9 +27,9 @@ class Api:
     def __init__(self, wire: Wire) -> None:
         self.wire = wire
 
-    def server_now(self) -> float:
-        """Unix seconds by the server's clock, which `created` and `expires_at` go by."""
-        return self.wire.server_now()
+    def is_past(self, moment: float | None) -> bool:
+        """Whether `created` or `expires_at`, which go by the server's clock, is over."""
+        return moment is not None and self.wire.server_now() >= moment
 
     async def models(self, patience: float = PATIENCE) -> list[Model]:
         """The video models, in the server's order."""

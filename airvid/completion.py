@@ -205,7 +205,7 @@ _MOST_MODELS, _LONGEST = 2000, 200
 
 
 class Listed:
-    """A model as it was last listed; what the server did not say is empty or None."""
+    """What the server did not say is empty or None."""
 
     def __init__(self, line: str) -> None:
         self.id, *fields = line.split("\t")
@@ -217,14 +217,14 @@ class Listed:
 
 
 def kept_models(service: str) -> list[Listed]:
-    """The models of a service, however old; none where it was never asked. Raises: OSError, ValueError, FileError."""
+    """The models of a service, if it was ever asked. Raises: OSError, ValueError, FileError."""
     with open(_path(service), encoding="utf-8") as file:
         of_service, *lines = file.read().splitlines()
     return [Listed(line) for line in lines] if of_service == service else []
 
 
 def keep_models(service: str, models: "Iterable[Model]") -> None:
-    """Note what was just listed. Where that cannot be written, nothing is wrong."""
+    """Note what was just listed, where that can be written."""
     from pathlib import Path
 
     from airvid import system

@@ -103,10 +103,10 @@ def normal_base_url(value: object) -> str:
 SETTINGS: dict[str, Callable[[object], Any]] = {
     "base-url": normal_base_url,
     "model": _text,
-    "mode": _mode,
     "duration": _whole(1),
     "aspect-ratio": _text,
     "quality": _text,
+    "mode": _mode,
     "seed": _whole(),
     "sound": switch,
     "count": _whole(1),

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from airvid import clock, retry
 from airvid.api import Api
 from airvid.errors import AirvidError, LimitedError, NotFoundError, UnavailableError, UsageError
-from airvid.pace import LEAST, Pace
+from airvid.retry import LEAST, Pace
 from airvid.tasks import COMPLETED, EXPIRED, FRESH_SECONDS, Task
 
 # Seconds that the list alone is believed of a task, and how many more for each that is followed.
@@ -157,7 +157,7 @@ class _Reader:
     def _missing(self, error: NotFoundError) -> Task | Trouble:
         """A 404: expired and gone, too fresh to be known, removed, or never there."""
         now = clock.elapsed()
-        if self.task.expires_at is not None and self.api.server_now() >= self.task.expires_at:
+        if self.api.is_past(self.task.expires_at):
             self.task = self.task.updated({"status": EXPIRED})
             return self.task
         if self._missing_since is None:

@@ -62,7 +62,7 @@ class Body(NamedTuple):
 
 
 class Wire:
-    """Connections to one API. `trace` takes each line of `--debug`, cleaned of secrets, `note` what is waited for."""
+    """One API. `trace` takes each line of `--debug`, cleaned of secrets, `note` what is waited for."""
 
     def __init__(
         self,
@@ -272,7 +272,7 @@ class Wire:
 
 
 def _longest(request: httpx.Request) -> float:
-    """Seconds that an answer may take however it comes, or the head of one whose body may go on."""
+    """Seconds that an answer may take, or its head where the body may go on."""
     patience = request.extensions["timeout"]
     return float(2 * (patience["connect"] + patience["read"]))
 

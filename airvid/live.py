@@ -12,8 +12,8 @@ from typing import NamedTuple
 from airvid import clock, system, terminal
 from airvid.cells import Ruler
 from airvid.output import Output
-from airvid.pace import is_overdue, seconds_left
 from airvid.progress import Progress, Row, Timer
+from airvid.retry import is_overdue, seconds_left
 from airvid.tasks import QUEUED
 from airvid.terminal import styled
 from airvid.text import length, money, plain, size

@@ -50,7 +50,7 @@ class Span:
         self.at = at
         self.end = end
         self.is_taken = False
-        # Whether any of it has come since.
+        # Some of it has come since.
         self.is_flowing = False
         # Where the answer that fills it ends, of which others may have taken over the rest.
         self.reach: int | None = None
@@ -93,7 +93,7 @@ class Part:
         return self.total is not None and self.done == self.total
 
     def _recall(self, size: int) -> bool:
-        """Take up what the sidecar tells of `size` bytes; False where it vouches for none of them."""
+        """Take up what the sidecar tells of `size` bytes, if it vouches for any."""
         try:
             kept = json.loads(_read_plain(self._sidecar))
             validator, total, spans = kept["validator"], _length(kept["total"]), kept.get("spans")
@@ -116,7 +116,7 @@ class Part:
         return len(self.spans) == 1 and self.spans[0].end == self.total
 
     def _remember(self) -> None:
-        """Write down what is to come: at the beginning, and with several spans after every write and split."""
+        """Write down what is to come: with several spans after every write and split."""
         kept: dict[str, Any] = {"clip": self._clip, "validator": self._validator, "total": self.total}
         if not self._grows_at_its_end:
             kept |= {"boot": system.boot_id(), "spans": [[span.at, span.end] for span in self.spans]}
@@ -125,7 +125,7 @@ class Part:
             file.write(json.dumps(kept).encode().ljust(os.fstat(file.fileno()).st_size))
 
     def _begin(self, span: Span, validator: str | None, total: int | None) -> None:
-        """Begin from nothing, with `span` for all of it. The old validator goes first: it vouches for no new byte."""
+        """Begin anew, with `span` for all. The old validator goes first: it vouches for no new byte."""
         self._validator, self.total = validator, total
         try:
             self._sidecar.unlink(missing_ok=True)
@@ -143,7 +143,7 @@ class Part:
     # ------------------------------------------------------------------ spans and those who fill them
 
     def take(self) -> Span | None:
-        """A span for one who is free: one that nobody works on, else the second half of the longest; None: no work."""
+        """A span for one who is free: one that nobody works on, else half of the longest; None: no work."""
         span = next((each for each in self.spans if not each.is_taken and each.left != 0), None)
         span = span or self._half_of_longest()
         if span:
@@ -274,14 +274,14 @@ class Part:
     # ------------------------------------------------------------------ the end
 
     def sync(self) -> None:
-        """Have on the disk what is here so far; it may run beside the writing, so that little is left for the end."""
+        """Have on the disk what is here so far; it may run beside the writing."""
         try:
             system.sync(self._file)
         except OSError as error:
             raise file_error(self.final, error) from None
 
     def check(self) -> None:
-        """Look at the whole file as a container. Raises: NotVideoError, CutError."""
+        """Look at the whole container. Raises: NotVideoError, CutError."""
         size = os.fstat(self._file.fileno()).st_size
         if size != self.done:
             self._begin(self.spans[0], None, None)
@@ -352,7 +352,7 @@ def _open_locked(part: Path) -> IO[bytes] | None:
         if not system.try_lock(file):
             file.close()
             return None
-        # Whoever had the lock may have renamed or removed the file meanwhile: then this is no part any more.
+        # Whoever had the lock may have renamed or removed the file: then this is no part any more.
         is_here, names = _is_at(part, file), os.fstat(file.fileno()).st_nlink
         if is_here and names <= 1:  # some file systems do not count
             return file
@@ -369,13 +369,13 @@ def _is_at(path: Path, file: IO[bytes]) -> bool:
 
 
 def _open_plain(path: Path) -> IO[bytes]:
-    """A file to read and write, made where there is none; another's link is not followed. Raises: OSError."""
+    """To read and write, made where there is none; no link is followed. Raises: OSError."""
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
     return os.fdopen(os.open(path, flags, 0o666), "r+b", buffering=0)
 
 
 def _read_plain(path: Path) -> bytes:
-    """A short regular file's content; nothing else is opened for long, or waited for. Raises: OSError, ValueError."""
+    """A short regular file's content; nothing else is waited for. Raises: OSError, ValueError."""
     flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     with os.fdopen(os.open(path, flags), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):

@@ -1,11 +1,11 @@
-"""May this be repeated, and after how many seconds: pure functions of values."""
+"""May this be repeated, and how long is there to wait, until the next try or the next look at a task? Pure."""
 
 from __future__ import annotations
 
 import datetime
 import email.utils
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from airvid.tasks import number
 
@@ -54,3 +54,91 @@ def http_date(value: str) -> float | None:
         return (parsed if parsed.tzinfo else parsed.replace(tzinfo=datetime.UTC)).timestamp()
     except (ValueError, TypeError, OverflowError):
         return None
+
+
+# ---------------------------------------------------------------------- until the next look at a task
+
+# Seconds between two polls where nothing foretells the end (contract 6.1): the pause grows by this share of the wait.
+# And how far a limit that refuses them can widen that.
+LEAST, LONGEST, SHARE, WIDEST = 5.0, 15.0, 0.03, 60.0
+# Seconds after the foreseen end at which it is looked for, and between two looks around it: where it is known within a
+# span, that many looks fill the span, and past it they grow rare again by this share of the delay.
+MARGIN, NEAR, LOOKS, LATE = 0.3, 1.5, 22, 0.1
+# Per cent between the first reading and the last before their slope foretells anything, and how far those between may
+# lie off the line: progress that jumps tells nothing.
+TELLING, STRAIGHT = 10.0, 5.0
+# Of fewer past runs nothing is concluded.
+LEAST_RUNS = 3
+
+
+class Pace:
+    """The pauses of one task: sparse while its end is far, so that there are polls to spare around it.
+
+    Times are seconds on one clock that only grows; `usual_ends` are the moments at which the task would end if it took
+    as long as one or another of its model did.
+    """
+
+    def __init__(self, began: float, usual_ends: Sequence[float] = ()) -> None:
+        self._began = began
+        # Of ten or more, the first and the last tenth are left out.
+        ends, odd = sorted(usual_ends), len(usual_ends) // 10
+        self._usual = (ends[odd], ends[~odd]) if len(ends) >= LEAST_RUNS else None
+        self._widened = 1.0
+        self._told: list[tuple[float, float]] = []
+
+    def learn(self, now: float, progress: float | None) -> None:
+        """Take in what a poll told."""
+        self._widened = max(1.0, self._widened / 2)
+        if not progress:
+            return
+        if self._told and progress < self._told[-1][1]:
+            self._told.clear()
+        self._told.append((now, progress))
+
+    def refused(self) -> None:
+        """A limit refused the poll."""
+        self._widened = min(WIDEST / LEAST, 2 * self._widened)
+
+    def pause(self, now: float, jitter: float) -> float:
+        """Seconds until the next poll; `jitter` (0 to 1) spreads those who began together and foresee nothing."""
+        blind = min(LONGEST, LEAST + SHARE * (now - self._began)) * (1 + 0.2 * jitter)
+        if self._widened > 1:
+            return min(WIDEST, blind * self._widened)
+        foreseen = self._by_progress() or self._usual
+        if foreseen is None:
+            return min(LONGEST, blind)
+        soonest, latest = foreseen
+        near = max(NEAR, (latest - soonest) / LOOKS)
+        # Half of the way each time: the nearer the end, the better it is foreseen.
+        ahead = (soonest + MARGIN - now) / 2
+        return min(LONGEST, max(near, ahead) + LATE * max(0.0, now - latest))
+
+    def _by_progress(self) -> tuple[float, float] | None:
+        """When the task ends if it goes on as evenly as before."""
+        if len(self._told) < 3:
+            return None
+        (began, low), (now, high) = self._told[0], self._told[-1]
+        if high - low < TELLING or now <= began:
+            return None
+        slope = (high - low) / (now - began)
+        if any(abs(low + slope * (at - began) - progress) > STRAIGHT for at, progress in self._told):
+            return None
+        end = now + (100.0 - high) / slope
+        return end, end
+
+
+def seconds_left(past: Sequence[float], passed: float) -> float | None:
+    """What a task that has run for `passed` seconds still needs, judged by the runs that took longer; None for want of
+    such.
+    """
+    if len(past) < LEAST_RUNS:
+        return None
+    longer = sorted(seconds for seconds in past if seconds > passed)
+    middle = len(longer) // 2
+    # Their median; `statistics` would bring fractions and decimals along for it.
+    return (longer[middle] + longer[~middle]) / 2 - passed if longer else None
+
+
+def is_overdue(past: Sequence[float], passed: float) -> bool:
+    """Whether a task takes longer than every run that is known."""
+    return len(past) >= LEAST_RUNS and passed >= max(past)

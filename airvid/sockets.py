@@ -168,7 +168,7 @@ async def _dial(family: socket.AddressFamily, address: Any) -> socket.socket:
 
 
 async def _addresses(host: str, port: int) -> list[Address]:
-    """The addresses of a host, the families by turns, as the system prefers them. Raises: OSError."""
+    """The families by turns, as the system prefers them. Raises: OSError."""
     try:
         # As bytes: for text, the codec of international names would be loaded.
         found = socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
@@ -182,7 +182,7 @@ async def _addresses(host: str, port: int) -> list[Address]:
 
 
 async def _looked_up(host: str, port: int) -> list[Any]:
-    """The system's resolver, in a thread of which the program's end need not wait."""
+    """The system's resolver, in a thread that the program's end does not wait for."""
     answer = concurrent.futures.Future[list[Any]]()
     answer.set_running_or_notify_cancel()  # so that it takes what is found, whether or not somebody still waits
 

@@ -107,7 +107,7 @@ class Submitter:
             attempt += 1
 
     async def _post(self, entry: Entry, body: dict[str, Any]) -> Task:
-        """One POST. A signal while it is out waits for its answer for a moment, so that no paid id is thrown away."""
+        """One POST. A signal waits a moment for its answer, so that no paid id is thrown away."""
         post = asyncio.ensure_future(self._api.create(body))
         try:
             return await asyncio.shield(post)
@@ -138,7 +138,7 @@ class Submitter:
             self._journal.mark_unknown(entry, str(error), ())
 
     def _remember(self, entry: Entry, task: Task) -> Entry:
-        """Write down what the POST's answer says it made. Raises: UnknownFateError for a task that was there before."""
+        """Write down the answer's task. Raises: UnknownFateError for one that was there before."""
         if self._present is not None:
             if task.task_id in self._present:
                 why = f"the server answered the create with task {task.task_id}, which was there before"

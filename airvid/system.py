@@ -87,7 +87,7 @@ def on_screen_change(
 ) -> Callable[[], None]:
     """Call back when the terminal has another size, before Ctrl-Z stops the program, and when it goes on.
 
-    The result undoes it. Outside of an event loop, and on Windows, nothing is called.
+    The result undoes it. On Windows nothing is called.
     """
     if IS_WINDOWS:
         return lambda: None

@@ -31,7 +31,7 @@ class Received(NamedTuple):
 
 
 def claim(path: Path) -> None:
-    """See that a file can be made beside `path`, its folder included, before anything is spent. Raises: FileError."""
+    """See that a file can be made beside `path`, and its folder, before anything is spent. Raises: FileError."""
     probe = path.with_name(f".{path.name[:100]}.{os.getpid()}.probe")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -121,7 +121,7 @@ async def _filled(wire: Wire, url: str, part: Part) -> AsyncGenerator[Received, 
 
 
 async def _fill(wire: Wire, url: str, part: Part) -> None:
-    """One connection's work: span after span, until none is left to take. Raises: as `Part.accept`; FileError."""
+    """One connection's work. Raises: as `Part.accept`; FileError."""
     while span := part.take():
         try:
             await _fetch(wire, url, part, span)

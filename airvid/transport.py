@@ -26,7 +26,7 @@ from airvid.system import IS_WINDOWS, Pipe, trust_store
 IN_BULK = "airvid_in_bulk"
 """The request extension by which a body is asked for in bulk."""
 CONNECTING = "airvid_connecting"
-"""The request extension that is there as long as nothing of a request can have been sent."""
+"""The request extension that is there until something of a request can have been sent."""
 # Bytes of a body that are worth a connection of their own.
 WORTH = 1 << 24
 # Bytes read at once: past the parser, and for it. The longest head of an answer.
@@ -74,7 +74,7 @@ class Transport(httpx.AsyncBaseTransport):
         return connection
 
     def _kept(self, origin: Origin) -> _Exchange | None:
-        """An idle connection to a server, which by all that can be seen is still open."""
+        """An idle connection, by all that can be seen still open."""
         now = asyncio.get_running_loop().time()
         for exchange in [each for each in self._idle if not each.is_fresh(now, self._limits.keepalive_expiry)]:
             self._idle.remove(exchange)
@@ -181,7 +181,6 @@ class _Exchange(httpx.AsyncByteStream):
                 yield chunk
 
     async def _receive(self, most: int) -> memoryview | Pipe:
-        """What the socket has: in the pipe where it goes through one, else in the buffer."""
         if self.origin[0] == "http" and (pipe := self._transport.pipe) is not None:
             try:
                 await self._connection.receive_piped(pipe, most, self._patience)
@@ -295,7 +294,7 @@ class Routes:
         return self._clients[key]
 
     def proxy_of(self, url: str) -> str | None:
-        """The proxy for a URL, as HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY or the system's settings say."""
+        """As HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY or the system's settings say."""
         if not self._proxies:
             return None
         parsed = httpx.URL(url)
@@ -321,7 +320,7 @@ class Routes:
 
 
 def _stock_client(proxy: str | None, tls: ssl.SSLContext, limits: httpx.Limits) -> httpx.AsyncClient:
-    """httpx as it comes, which speaks all kinds of proxy. Raises: UnavailableError for one that cannot be used."""
+    """httpx as it comes, for all kinds of proxy. Raises: UnavailableError."""
     try:
         if proxy and not 0 < (httpx.URL(proxy).port or 80) < 65536:
             raise ValueError("no such port")

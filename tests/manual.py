@@ -198,7 +198,7 @@ def _cell(text: str) -> str:
 
 
 def man_page() -> str:
-    """The source of airvid(1): every command, and the topics of `airvid help`."""
+    """The source of airvid(1): every command, and the topics that a manual page is asked for."""
     program, *others = commands()
     lines = [
         f'.\\" Written {WRITTEN_BY}.',
@@ -217,15 +217,15 @@ def man_page() -> str:
     lines.append(".SH COMMANDS")
     for each in others:
         lines += _section(each)
-    for topic, text in topics.TOPICS.items():
-        _, _, body = text.partition("\n\n")
-        # What --json prints is for programmers, whom the program tells.
-        told = (
-            [_roff("airvid help json tells the keys of every object, and their types.")]
-            if topic == "json"
-            else _as_it_stands(body.rstrip().splitlines())
-        )
-        lines += [f'.SH "{topic.replace("-", " ").upper()}"', *told]
+    for topic in ("exit-codes", "environment"):
+        _, _, body = topics.TOPICS[topic].partition("\n\n")
+        lines += [f'.SH "{topic.replace("-", " ").upper()}"', *_as_it_stands(body.rstrip().splitlines())]
+    lines += [
+        '.SH "SEE ALSO"',
+        _roff(
+            "airvid help templates, on the fields of -o; airvid help json, on the keys of every object and their types."
+        ),
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -12,7 +12,7 @@ import pytest
 from conftest import KEY, World
 
 from airvid.follow import TURN
-from airvid.pace import LEAST
+from airvid.retry import LEAST
 from airvid.sandbox.emulator import Pace, Request, Response
 
 TASKS, SECONDS = 100, 900

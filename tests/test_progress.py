@@ -19,8 +19,8 @@ from airvid import clock, progress
 from airvid.cells import Ruler
 from airvid.live import Frame
 from airvid.output import Output
-from airvid.pace import is_overdue, seconds_left
 from airvid.progress import Progress, Row
+from airvid.retry import is_overdue, seconds_left
 from airvid.tasks import Task
 
 few = settings(max_examples=60, deadline=None, database=None, derandomize=True)

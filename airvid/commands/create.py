@@ -18,7 +18,7 @@ from airvid import clock, naming, request, system, transfer
 from airvid.api import Listing
 from airvid.commands import finish, preview
 from airvid.commands.finish import Clips
-from airvid.config import checked
+from airvid.config import SETTINGS, checked
 from airvid.errors import (
     AirvidError,
     AuthError,
@@ -38,24 +38,6 @@ from airvid.session import Session
 from airvid.submit import UNKNOWN_FATE_HINT, Submitter
 from airvid.tasks import Entry, Model, Sighting, Task
 from airvid.text import money, short_id
-
-# Options that environment and config file may set, too.
-_DEFAULTS = (
-    "model",
-    "duration",
-    "aspect-ratio",
-    "quality",
-    "mode",
-    "seed",
-    "sound",
-    "count",
-    "max-cost",
-    "wait",
-    "output",
-    "timeout",
-    "force",
-    "open",
-)
 
 
 @dataclass
@@ -77,8 +59,10 @@ class Options(Wish):
 
     def settle(self, session: Session, complaints: list[AirvidError]) -> None:
         """Check what was said, take the rest from environment and config file, and read the prompt."""
-        for name in _DEFAULTS:
+        for name in SETTINGS:
             attribute = name.replace("-", "_")
+            if not hasattr(self, attribute):
+                continue
             given, value = getattr(self, attribute), None
             try:
                 value = session.settings.get(name) if given is None else checked(name, given, f"--{name}")

@@ -190,7 +190,7 @@ async def fetch(session: Session, task: Task, path: Path, row: Row, *, force: bo
         try:
             await _receive(session, fresh, path, row, force=force)
         except DeadLinkError as error:
-            if fresh.expires_at is not None and session.api().server_now() >= fresh.expires_at:
+            if fresh.expires_at is not None and session.api().is_past(fresh.expires_at):
                 raise ExpiredError(f"the clip expired on {moment(fresh.expires_at)}", task_id=task.task_id) from None
             raise UnavailableError(
                 error.message, task_id=task.task_id, hint=session.command("download", task.task_id)

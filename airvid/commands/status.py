@@ -44,7 +44,7 @@ async def read(session: Session, task_id: str) -> Task:
             return await session.api().task(task_id)
         except NotFoundError:
             if not entry or clock.now() - entry.intended_at > FRESH_SECONDS:
-                if entry and entry.expires_at is not None and session.api().server_now() >= entry.expires_at:
+                if entry and session.api().is_past(entry.expires_at):
                     return Task(task_id, EXPIRED, {"task_id": task_id, "status": EXPIRED}, expires_at=entry.expires_at)
                 raise
             await clock.sleep(1.0)

@@ -176,7 +176,7 @@ class Emulator:
         return {key: view[key] for key in shown}
 
     def _check_picture(self, spec: ClipSpec) -> None:
-        """Refuse a picture that could not be rendered, before there is a task that would have to fail."""
+        """Refuse a picture that could not be rendered, before there is a task."""
         if spec.image is None or self._render is not _render:
             return
         from airvid.sandbox.clip import read_picture

@@ -171,9 +171,22 @@ _VIDEO = [
 ]
 
 _OTHERS = {
-    "text": {"openai": "gpt-5 gpt-5-mini", "anthropic": "claude-opus-4.5", "google": "gemini-3-pro"},
-    "image": {"black-forest-labs": "flux-2-pro flux-2-dev", "google": "imagen-4", "alibaba": "qwen-image"},
-    "audio": {"openai": "whisper-1 tts-1", "suno": "suno-v5"},
+    "text": {
+        "openai": "gpt-5 gpt-5-mini o4-mini",
+        "anthropic": "claude-opus-4.5 claude-sonnet-4.5 claude-haiku-4.5",
+        "google": "gemini-3-pro gemini-3-flash",
+        "deepseek": "deepseek-v3.2 deepseek-r1",
+        "alibaba": "qwen3-max qwen3-coder",
+        "meta": "llama-4-maverick llama-4-scout",
+        "mistral": "mistral-large-3 codestral-2",
+    },
+    "image": {
+        "black-forest-labs": "flux-2-pro flux-2-dev flux-schnell",
+        "google": "imagen-4 nano-banana",
+        "stability": "sdxl sd-3.5-large",
+        "alibaba": "qwen-image",
+    },
+    "audio": {"openai": "whisper-1 tts-1", "suno": "suno-v5", "elevenlabs": "eleven-v3"},
 }
 
 MODELS = [
@@ -281,7 +294,7 @@ def _model(asked: Json, models: Sequence[Json]) -> Json:
 
 
 def makes_video(model: Json) -> bool:
-    """Whether it is a video model, by whichever of the three marks it carries."""
+    """By whichever of the three marks it carries."""
     outputs = model.get("output_modalities")
     if outputs is not None:
         return "video" in outputs
@@ -289,7 +302,7 @@ def makes_video(model: Json) -> bool:
 
 
 def _allowed(asked: Json, field: str, allowed: Sequence[str] | None, *, default: str) -> str:
-    """The model's own spelling of what is asked; the default, or the model's first, where nothing is."""
+    """The model's spelling of what is asked; its default, or first, where nothing is."""
     value = asked.get(field, default)
     if not isinstance(value, str):
         raise _wrong(field, "must be a string")
@@ -310,7 +323,7 @@ def _seconds(asked: Json, caps: Json) -> int:
 
 
 def _pictures(asked: Json, *, required: bool) -> list[bytes | str]:
-    """The input images: bytes where they were sent, an address where that was given."""
+    """Bytes where they were sent, an address where that was given."""
     entries = asked.get("input_images", [])
     if not isinstance(entries, list):
         raise _wrong("input_images", "must be a list")

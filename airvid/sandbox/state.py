@@ -36,7 +36,7 @@ _FIELDS = "id, owner, born, starts, ends, outcome, record"
 
 @dataclass(frozen=True)
 class Task:
-    """One task. Its times (Unix seconds) were settled when it was made, so nothing runs in the background."""
+    """One task, its times (Unix seconds) settled when it was made: nothing runs in the background."""
 
     id: str
     owner: str

@@ -110,8 +110,8 @@ class _Render:
             yield {}
         raise UnavailableError("no streams here")
 
-    def server_now(self) -> float:
-        return clock.now()
+    def is_past(self, moment: float | None) -> bool:
+        return moment is not None and clock.now() >= moment
 
 
 async def _followed(render: _Render) -> float:
