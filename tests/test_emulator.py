@@ -456,6 +456,15 @@ def test_emulators_on_one_file_share_tasks_slots_and_clips(tmp_path: Path) -> No
         api.emulator.close()
 
 
+def test_a_clip_that_cannot_be_kept_is_served_all_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "sandbox.db"
+    api = Api(Emulator(path=path, render=lambda _: CLIP))
+    with closing(sqlite3.connect(path)) as base:
+        base.execute("CREATE TRIGGER full BEFORE INSERT ON clips BEGIN SELECT RAISE(ABORT, 'full'); END")
+    assert api.fetch(api.finished()["result_url"]).body == CLIP
+    api.emulator.close()
+
+
 def test_an_emulator_lets_go_of_its_file_when_it_is_forgotten(tmp_path: Path) -> None:
     Emulator(path=tmp_path / "sandbox.db")
     gc.collect()  # Python 3.13 would warn here of a connection left open

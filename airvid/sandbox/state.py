@@ -8,7 +8,7 @@ import sqlite3
 import threading
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -151,8 +151,9 @@ class State:
         return next((row[0] for row in self._run("SELECT clip FROM clips WHERE id = ?", task_id)), None)
 
     def keep(self, task_id: str, clip: bytes) -> None:
-        """Take a clip in."""
-        self._run("REPLACE INTO clips VALUES (?, ?)", task_id, clip)
+        """Take a clip in, where there is room; else it is rendered again."""
+        with suppress(sqlite3.Error):
+            self._run("REPLACE INTO clips VALUES (?, ?)", task_id, clip)
 
     def _tasks(self, now: float, condition: str, *values: Any) -> list[Task]:
         rows = self._run(f"SELECT {_FIELDS} FROM tasks WHERE born > ? AND {condition}", now - KEPT, *values)
