@@ -62,7 +62,7 @@ def _finite(value: str) -> float | None:
 
 
 def error_message(status: int, body: str, data: Any) -> str:
-    """One sentence from any of the error shapes: JSON of four kinds, plain text, an HTML page, or nothing."""
+    """One sentence from JSON of four kinds, plain text, an HTML page, or nothing."""
     if isinstance(data, dict):
         inner = data.get("error")
         message = error_text(data.get("message")) or error_text(inner) or error_text(data.get("detail"))

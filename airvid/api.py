@@ -15,7 +15,7 @@ from airvid.tasks import Model, Task, error_text, is_task_id
 
 
 class Listing(NamedTuple):
-    """The account's tasks, newest first (at most the server's page), and the server's clock."""
+    """The account's tasks, newest first (at most the server's page), and its clock, Unix seconds, where it told."""
 
     tasks: list[Task]
     server_time: float | None
@@ -36,7 +36,7 @@ class Api:
         return await self.wire.get("/models", _models, patience=patience)
 
     async def create(self, body: dict[str, Any]) -> Task:
-        """Submit one clip. Raises: UnavailableError with `sent` where its fate is unknown, as for a 2xx without id."""
+        """Submit one clip, sent once. Raises: UnavailableError, with `sent` where its fate is unknown."""
         answer = await self.wire.post("/video/generations", body)
         task = Task.parse(answer.data)
         # An id of another kind than the API's own says as little as none.

@@ -1,6 +1,7 @@
 """The command line: every flag and help text of every command on one page.
 
-Loaded only for command lines that the door (door.py) does not know by heart.
+A command's function is a signature without a body: `layout.Command` hands the values to the story of its name. Loaded
+only for command lines that door.py does not know by heart.
 """
 
 from __future__ import annotations

@@ -103,10 +103,10 @@ def normal_base_url(value: object) -> str:
 SETTINGS: dict[str, Callable[[object], Any]] = {
     "base-url": normal_base_url,
     "model": _text,
+    "mode": _mode,
     "duration": _whole(1),
     "aspect-ratio": _text,
     "quality": _text,
-    "mode": _mode,
     "seed": _whole(),
     "sound": switch,
     "count": _whole(1),
@@ -294,7 +294,7 @@ def variable(name: str) -> str:
 
 
 def sound_key(key: str, source: str) -> str:
-    """The key, stripped. Raises: AuthError, which does not show it."""
+    """The key, stripped. Raises: AuthError, which does not show it, for other than plain characters."""
     key = key.strip()
     if not re.fullmatch(r"[\x21-\x7e]+", key):
         raise AuthError(f"the API key in {source} holds spaces or characters that no key has", hint="airvid auth login")

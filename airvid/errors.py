@@ -1,11 +1,11 @@
 """What can go wrong, as one tree; topics.py tells when. Each class owns its code name and exit code (contract §3).
 
-AirvidError
-├ UsageError, AuthError, NotFoundError, TaskFailedError, ExpiredError, PaymentError, LimitedError
-├ UnavailableError
-│ └ UnknownFateError
-├ WaitTimeoutError, FileError
-└ SeveralErrors
+AirvidError 1
+├ UsageError 2, AuthError 3, NotFoundError 4, TaskFailedError 5, ExpiredError 6, PaymentError 7, LimitedError 8
+├ UnavailableError 9
+│ └ UnknownFateError 9
+├ WaitTimeoutError 10, FileError 11
+└ SeveralErrors: the code that they share, else 1
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ class Shared:
         self._turn_at = max(self._turn_at, clock.elapsed()) + TURN
 
     async def glance(self, task_id: str) -> Task | None:
-        """The task as the list tells it, if it does. Raises: AirvidError."""
+        """The task as the list tells it, some seconds old at the most, if it does. Raises: AirvidError."""
         async with self._list_lock:
             if clock.elapsed() - self._listed_at > LIST_SERVES:
                 self._listed, self._list_failure, self._listed_at = {}, None, clock.elapsed()

@@ -37,8 +37,6 @@ MAX_REDIRECTS = 10
 NONSENSE_PATIENCE = 10.0
 # More than any listing; an answer that goes on beyond this is no answer.
 MAX_ANSWER_BYTES = 64 << 20
-# Bytes of a redirect's body, and seconds, that are worth reading for the sake of its connection.
-SHORT_BODY, SHORT_BODY_SECONDS = 1 << 16, 1.0
 
 
 class Timeouts(NamedTuple):
@@ -176,7 +174,6 @@ class Wire:
                     yield Body(response.status_code, response.headers, url, inflated(response))
                     return
                 url = _redirected(url, response.headers.get("location", ""))
-                await _finish(response)
         raise UnavailableError(f"more than {MAX_REDIRECTS} redirects on the way to the result", is_final=True)
 
     async def _exchange(self, request: httpx.Request) -> Answer:
@@ -281,17 +278,6 @@ def origin(url: str | httpx.URL) -> tuple[str, str, int | None]:
     """Scheme, host and port: what the key belongs to."""
     parsed = httpx.URL(url)
     return parsed.scheme, parsed.host, parsed.port or {"http": 80, "https": 443}.get(parsed.scheme)
-
-
-async def _finish(response: httpx.Response) -> None:
-    """Read a short body: it leaves the connection for the next hop."""
-    try:
-        async with asyncio.timeout(SHORT_BODY_SECONDS):
-            async for _ in response.aiter_raw():
-                if response.num_bytes_downloaded > SHORT_BODY:
-                    return
-    except TimeoutError:
-        pass
 
 
 def _redirected(url: str, location: str) -> str:

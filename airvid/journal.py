@@ -65,9 +65,9 @@ class Journal:
         estimate_cents: float | None,
         budgets: dict[str, float],
     ) -> list[Entry]:
-        """Write down that clips are about to be asked for, one for each of `targets` (a path, or None), or none at all.
+        """Write down that clips are about to be asked for, one for each of `targets` (a path, or None).
 
-        `estimate_cents` is for one clip, `budgets` are USD by period, `day` and `month`.
+        `estimate_cents` is for one clip, `budgets` are USD by period, `day` and `month`. All fit, or none is taken.
         Raises: PaymentError where a budget would be passed; FileError where the journal cannot be written.
         """
         with self._writing() as database:
@@ -147,7 +147,7 @@ class Journal:
         )
 
     def withdraw(self, entries: Iterable[Entry]) -> None:
-        """Forget intents that never left: there is nothing to know of them."""
+        """Forget intents that never left."""
         self._note(
             "DELETE FROM clip WHERE id = ? AND fate IN ('intended', 'waiting')",
             *((each.id,) for each in entries),
@@ -317,7 +317,7 @@ class Journal:
         return self._life.name
 
     def beat(self) -> None:
-        """Show that this process is taking its turn. One that was stopped, or sleeps for long, is passed by."""
+        """Show that this process is awake. One that was stopped, or sleeps for long, is passed by."""
         if self._life is not None:
             self._life.beat(clock.now())
 
@@ -369,7 +369,7 @@ class Journal:
             ) from error
 
     def _note(self, query: str, *rows: tuple[Any, ...] | dict[str, Any]) -> None:
-        """A write after which the work goes on, with a warning where it failed."""
+        """A write after which the work goes on: where it fails, that is warned about."""
         if not rows:
             return
         try:
@@ -423,7 +423,10 @@ def _known(database: Database, entry: Entry, task: Task, *, adopted: bool = Fals
 
 def _read(database: Database, entry_id: int | None) -> Entry:
     """The entry as it stands. (`RETURNING`, as `iif`, is too new for systems in long support.)"""
-    return _entry(database.execute("SELECT * FROM clip WHERE id = ?", (entry_id,)).fetchone())
+    row = database.execute("SELECT * FROM clip WHERE id = ?", (entry_id,)).fetchone()
+    if row is None:
+        raise sqlite3.DatabaseError("somebody has removed what was just written")
+    return _entry(row)
 
 
 def _entry(row: sqlite3.Row) -> Entry:

@@ -67,7 +67,7 @@ class Output:
     # ------------------------------------------------------------------ talk
 
     def note(self, message: str) -> None:
-        """Something worth knowing."""
+        """Something worth knowing; not with `--quiet`."""
         if not self.quiet:
             self._talk(self._in(plain(message, _LONGEST_SENTENCE), "dim"))
 
@@ -79,7 +79,7 @@ class Output:
             self._talk(f"{sign} {plain(f'{name}: {message}', _LONGEST_SENTENCE)}")
 
     def warn(self, message: str) -> None:
-        """Something that may need doing."""
+        """Something that may need doing; not with `--quiet`."""
         if not self.quiet:
             self.alarm(message)
 

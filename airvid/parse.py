@@ -1,6 +1,6 @@
 """Plain command lines, read by a table instead of by Typer, which takes longer to load than most commands to run.
 
-Only what is surely right is read here, and as Typer reads it; whatever else there is, Typer shall have its say on it.
+Only what is surely right is read here, and as Typer reads it, which a test shows; the rest is for Typer to say.
 """
 
 from __future__ import annotations

@@ -83,6 +83,7 @@ class Part:
 
     @property
     def done(self) -> int:
+        """Bytes that are here."""
         if self.total is None:
             return self.spans[0].at
         return self.total - sum(span.left or 0 for span in self.spans)

@@ -74,6 +74,7 @@ LEAST_RUNS = 3
 class Pace:
     """The pauses of one task: sparse while its end is far, so that there are polls to spare around it.
 
+    A limit that refuses us widens them, and they narrow again.
     Times are seconds on one clock that only grows; `usual_ends` are the moments at which the task would end if it took
     as long as one or another of its model did.
     """
@@ -128,8 +129,8 @@ class Pace:
 
 
 def seconds_left(past: Sequence[float], passed: float) -> float | None:
-    """What a task that has run for `passed` seconds still needs, judged by the runs that took longer; None for want of
-    such.
+    """Seconds that a task which has run for `passed` still needs, judged by the `past` runs that took longer; None for
+    want of such.
     """
     if len(past) < LEAST_RUNS:
         return None

@@ -90,7 +90,7 @@ class Connection:
 
 
 def _records_into(secured: ssl.SSLSocket, buffer: memoryview) -> int:
-    """As `recv_into`, which gives 16 kB at a time, for as many records as there are."""
+    """As `recv_into`, for as many records as there are."""
     read: Callable[[int, memoryview], Any] = secured.read  # without the questions that `recv_into` asks at each
     count, length = 0, len(buffer)
     while count < length:

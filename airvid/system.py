@@ -26,7 +26,7 @@ from airvid.errors import Interrupted
 
 # A hang-up or a Ctrl-C often comes twice, from the terminal and from a parent: within so many seconds it is one.
 DOUBLED = 0.3
-# What is still to be done for a terminal by a process that ends at once.
+# What a process that ends at once still does for a terminal.
 before_abort: Callable[[], None] | None = None
 if TYPE_CHECKING:
     import ssl
@@ -58,7 +58,7 @@ def run(story: Coroutine[Any, Any, None]) -> None:
     with asyncio.Runner(loop_factory=clock.loop_factory()) as runner:
         loop = runner.get_loop()
         task = loop.create_task(story)
-        with _signals_to(lambda number, _: loop.call_soon_threadsafe(interrupt, number)):
+        with _signals_to(lambda number, _: loop.call_soon_threadsafe(interrupt, number), loop):
             try:
                 loop.run_until_complete(task)
             except asyncio.CancelledError:
@@ -66,19 +66,23 @@ def run(story: Coroutine[Any, Any, None]) -> None:
 
 
 @contextmanager
-def _signals_to(handle: Callable[[int, object], object]) -> Iterator[None]:
-    """Have the signals call `handle`, between two steps of the program. An ignored one (`nohup`) stays ignored.
-
-    The loop's own handlers, which Windows has not, do no more for a loop that the call wakes up, and cost a start more.
-    """
+def _signals_to(
+    handle: Callable[[int, object], object], loop: asyncio.AbstractEventLoop | None = None
+) -> Iterator[None]:
+    """Have the signals call `handle`, also where `loop` waits. An ignored one (`nohup`) stays ignored."""
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:
             signal.signal(number, handle)
+            if loop and not IS_WINDOWS:
+                # A plain one is called between two steps of the program, which a loop that is about to wait takes late.
+                loop.add_signal_handler(number, handle, number, None)
     try:
         yield
     finally:
         for number, handler in before.items():
+            if loop and not IS_WINDOWS:
+                loop.remove_signal_handler(number)
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
@@ -134,7 +138,7 @@ def read_stdin() -> bytes:
 
 
 def forget(stream: TextIO) -> None:
-    """Let whatever is still to be written to a stream that has failed go nowhere, its last flush included."""
+    """Let what is still to be written to a stream that has failed go nowhere."""
     try:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
@@ -292,7 +296,7 @@ def try_lock(file: IO[bytes]) -> bool:
 
 
 class SignOfLife:
-    """A file that a process holds locked for as long as it lives, however it ends. Raises: OSError.
+    """A file that a process holds locked as long as it lives. Raises: OSError.
 
     A process id would do as little in a container, where every run has the same, as after it was given again.
     """

@@ -320,7 +320,7 @@ class Routes:
 
 
 def _stock_client(proxy: str | None, tls: ssl.SSLContext, limits: httpx.Limits) -> httpx.AsyncClient:
-    """httpx as it comes, for all kinds of proxy. Raises: UnavailableError."""
+    """httpx as it comes, for all kinds of proxy. Raises: UnavailableError for one that cannot be used."""
     try:
         if proxy and not 0 < (httpx.URL(proxy).port or 80) < 65536:
             raise ValueError("no such port")

@@ -164,18 +164,18 @@ commands=(
 ;;
 'config get')
 arguments=(
-'=base-url|model|duration|aspect-ratio|quality|mode|seed|sound|count|max-cost|wait|output|timeout|force|open|jobs|connect-timeout|read-timeout|create-timeout|budget.day|budget.month'
+'=base-url|model|mode|duration|aspect-ratio|quality|seed|sound|count|max-cost|wait|output|timeout|force|open|jobs|connect-timeout|read-timeout|create-timeout|budget.day|budget.month'
 )
 ;;
 'config set')
 arguments=(
-'=base-url|model|duration|aspect-ratio|quality|mode|seed|sound|count|max-cost|wait|output|timeout|force|open|jobs|connect-timeout|read-timeout|create-timeout|budget.day|budget.month'
+'=base-url|model|mode|duration|aspect-ratio|quality|seed|sound|count|max-cost|wait|output|timeout|force|open|jobs|connect-timeout|read-timeout|create-timeout|budget.day|budget.month'
 '=%'
 )
 ;;
 'config unset')
 arguments=(
-'=base-url|model|duration|aspect-ratio|quality|mode|seed|sound|count|max-cost|wait|output|timeout|force|open|jobs|connect-timeout|read-timeout|create-timeout|budget.day|budget.month'
+'=base-url|model|mode|duration|aspect-ratio|quality|seed|sound|count|max-cost|wait|output|timeout|force|open|jobs|connect-timeout|read-timeout|create-timeout|budget.day|budget.month'
 )
 ;;
 esac

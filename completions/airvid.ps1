@@ -185,17 +185,17 @@ Arguments = @()
 'config get' = @{
 Commands = @()
 Options = @()
-Arguments = @('=base-url|model|duration|aspect-ratio|quality|mode|seed|sound|count|max-cost|wait|output|timeout|force|open|jobs|connect-timeout|read-timeout|create-timeout|budget.day|budget.month')
+Arguments = @('=base-url|model|mode|duration|aspect-ratio|quality|seed|sound|count|max-cost|wait|output|timeout|force|open|jobs|connect-timeout|read-timeout|create-timeout|budget.day|budget.month')
 }
 'config set' = @{
 Commands = @()
 Options = @()
-Arguments = @('=base-url|model|duration|aspect-ratio|quality|mode|seed|sound|count|max-cost|wait|output|timeout|force|open|jobs|connect-timeout|read-timeout|create-timeout|budget.day|budget.month', '=%')
+Arguments = @('=base-url|model|mode|duration|aspect-ratio|quality|seed|sound|count|max-cost|wait|output|timeout|force|open|jobs|connect-timeout|read-timeout|create-timeout|budget.day|budget.month', '=%')
 }
 'config unset' = @{
 Commands = @()
 Options = @()
-Arguments = @('=base-url|model|duration|aspect-ratio|quality|mode|seed|sound|count|max-cost|wait|output|timeout|force|open|jobs|connect-timeout|read-timeout|create-timeout|budget.day|budget.month')
+Arguments = @('=base-url|model|mode|duration|aspect-ratio|quality|seed|sound|count|max-cost|wait|output|timeout|force|open|jobs|connect-timeout|read-timeout|create-timeout|budget.day|budget.month')
 }
 'config path' = @{
 Commands = @()

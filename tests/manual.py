@@ -235,9 +235,7 @@ def _section(each: Described) -> list[str]:
     for panel, records in layout.panels(each.command, each.ctx).items():
         if panel != layout.COMMON:
             lines += [".PP", f".I {_roff(panel)}", *_entries(records)]
-    lines += [".PP", ".I Examples", *_as_it_stands(each.examples)]
-    _, _, exits = each.command.epilog.partition("Exit codes:\n")
-    return [*lines, ".PP", ".I Exit codes", ".br", _roff(" ".join(exits.split()))] if exits else lines
+    return [*lines, ".PP", ".I Examples", *_as_it_stands(each.examples)]
 
 
 def _usage(each: Described) -> str:

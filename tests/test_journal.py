@@ -55,6 +55,14 @@ def test_an_id_that_could_not_be_written_is_written_with_the_next_word_on_its_ta
     assert (found.task_id, found.status) == ("t-1", "processing")
 
 
+def test_an_id_whose_entry_somebody_removed_is_told_as_one_that_cannot_be_kept(desk: Desk) -> None:
+    entry = desk.sent()
+    with contextlib.closing(sqlite3.connect(desk.journal.path, isolation_level=None)) as other:
+        other.execute("DELETE FROM clip")
+    with pytest.raises(FileError, match="cannot be written"):
+        desk.journal.mark_known(entry, task())
+
+
 def test_what_is_written_is_there_for_other_processes_at_once(desk: Desk) -> None:
     (entry,) = desk.intend()
     assert desk.another().entry(entry.id) == entry

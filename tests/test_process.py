@@ -15,6 +15,7 @@ import pytest
 from conftest import KEY, render_tiny, tiny_mp4
 from terminal import AIRVID, environment
 
+from airvid import system
 from airvid.sandbox.emulator import Emulator, Fault, Pace
 from airvid.sandbox.server import Server
 
@@ -121,11 +122,29 @@ def test_a_signal_stops_the_waiting_and_the_hint_goes_on(
     assert posts(server) == 1
 
 
+def test_a_signal_is_heard_where_the_loop_is_about_to_wait() -> None:
+    def waking() -> int:
+        """What else than a handler, which is called between two steps of the program, wakes it."""
+        descriptor = signal.set_wakeup_fd(-1)
+        signal.set_wakeup_fd(descriptor, warn_on_full_buffer=False)
+        return descriptor
+
+    async def story() -> None:
+        found.append(waking())
+        system.on_screen_change(print, print, print)()
+        found.append(waking())
+
+    found: list[int] = []
+    system.run(story())
+    assert [descriptor for descriptor in found if descriptor < 0] == []
+
+
+@pytest.mark.parametrize("limit", [[], ["--timeout", "1"]], ids=["", "time limit"])
 def test_a_signal_while_the_post_is_out_waits_for_its_answer(
-    tmp_path: Path, env: dict[str, str], server: Server
+    tmp_path: Path, env: dict[str, str], server: Server, limit: list[str]
 ) -> None:
     server.emulator.faults.append(Fault("POST /video/generations", delay=1.5))
-    command = [*AIRVID, "create", "x", "--wait"]
+    command = [*AIRVID, "create", "x", "--wait", *limit]
     with subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stderr
         while not posts(server):

@@ -200,6 +200,16 @@ def test_a_full_disk_behind_any_command_is_11(user: User, arguments: list[str]) 
 
 
 @FULL
+def test_a_full_disk_behind_standard_output_keeps_no_clip_from_its_file(user: User) -> None:
+    ids = [user.airvid("create", "fox").stdout.decode().strip() for _ in range(2)]
+    with open("/dev/full", "wb") as full:
+        done = user.airvid("watch", *ids, "--json", "-o", "fox-{n}.mp4", stdout=full)
+    assert done.returncode == 11, done.stderr
+    assert [task_id for task_id in ids if task_id not in done.stderr.decode()] == []
+    assert sorted(path.name for path in user.folder.glob("fox*")) == ["fox-1.mp4", "fox-2.mp4"]
+
+
+@FULL
 def test_a_full_disk_behind_standard_error_stops_nothing(user: User) -> None:
     with open("/dev/full", "wb") as full:
         done = user.airvid("create", "fox", "-o", "fox.mp4", stderr=full)

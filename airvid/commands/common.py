@@ -97,7 +97,7 @@ async def _last(session: Session, patience: float) -> str:
 async def side_by_side(
     ids: Iterable[str], work: Callable[[str], Awaitable[None]], limit: int = 8
 ) -> list[AirvidError | None]:
-    """Do `work` for each id; what each came to. One's failure never stops the others."""
+    """Do `work` for each id, at most `limit` at once; what each came to. One's failure never stops the others."""
     places = asyncio.Semaphore(limit)
 
     async def one(task_id: str) -> AirvidError | None:

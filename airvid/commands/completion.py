@@ -51,9 +51,9 @@ class Options(NamedTuple):
 async def install(session: Session, options: Options) -> None:
     """Put a shell's script where that shell looks for it."""
     shell = _known(options.shell)
-    path = _place(shell)
+    path, written = _place(shell), script(shell, options.tree)
     try:
-        system.write_private(path, script(shell, options.tree).encode())
+        system.write_private(path, written.encode())
     except OSError as error:
         raise FileError(f"{path} cannot be written: {error.strerror or error}") from None
     session.out.record({"shell": shell, "path": str(path)}, [path])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import functools
 import os
 import tempfile
 from collections.abc import Sequence
@@ -223,7 +224,7 @@ def _typed(argument: str) -> str:
 
 
 def _decoded(content: bytes, source: str) -> str:
-    """Text as it stands, newlines kept, but for the one that ends the last line. Raises: UsageError."""
+    """Text as it stands, but for the newline at its end. Raises: UsageError."""
     try:
         return content.decode("utf-8-sig").removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError:
@@ -377,12 +378,8 @@ class _Run(Clips):
                 group.create_task(self._finish(n, row, is_ours=True))
                 continue
             row.drop()
-            self._outcomes[n] = None
-            try:
-                self._session.out.submitted(seen)
-            except AirvidError as error:
-                error.task_id = seen.task_id
-                self._outcomes[n] = error
+            self._say(n, functools.partial(self._session.out.submitted, seen))
+            self._outcomes[n] = self._unsaid.get(n)
 
     def _give_up(self, error: AirvidError) -> None:
         left = [n for n in self._left() if not self._seen[n].task]
@@ -402,7 +399,7 @@ class _Run(Clips):
         return seen
 
     async def _show_previews(self) -> None:
-        """Once no bar is live any more. A clip that cannot be shown is made all the same."""
+        """A clip that cannot be shown is made all the same."""
         for seen in self._seen.values() if self._options.preview else ():
             try:
                 if seen.output:
@@ -419,7 +416,6 @@ class _Run(Clips):
         return str(self._plan.paths()[n - 1]) if self._name.is_known else self._options.output
 
     def _timed_out(self, n: int) -> AirvidError:
-        """What --timeout means for one clip: the task goes on, nobody knows, or there is none."""
         entry = self._known(n)
         if entry.fate in ("sent", "unknown"):
             return UnknownFateError(
@@ -430,7 +426,7 @@ class _Run(Clips):
             if isinstance(trouble, UnavailableError):
                 return UnavailableError(f"the time was up before a task could be made: {trouble.message}")
             return LimitedError("the time was up before a task could be made")
-        self._tell(self._seen[n], wants_file=False)
+        self._say(n, lambda: self._tell(self._seen[n], wants_file=False))
         return super()._timed_out(n)
 
     def _known(self, n: int) -> Entry:

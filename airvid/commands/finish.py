@@ -30,7 +30,10 @@ from airvid.views import clip_seconds
 
 
 class Clips:
-    """The clips of one command, followed side by side: what is known of each, by its number from 1."""
+    """The clips of one command, followed side by side: what is known of each, by its number from 1.
+
+    A command says where its clips go (`_where`), and may say more of what they are called and what is told of them.
+    """
 
     def __init__(
         self,
@@ -51,6 +54,15 @@ class Clips:
         self._seen = dict(enumerate(seen, 1))
         # What they came to, in the order in which they ended.
         self._outcomes: dict[int, AirvidError | None] = {}
+        self._unsaid: dict[int, AirvidError] = {}
+
+    def _say(self, n: int, words: Callable[[], None]) -> None:
+        """Tell of a clip. Where that fails, it is this clip's error, no other's, and no reason not to save it."""
+        try:
+            words()
+        except AirvidError as failure:
+            failure.task_id = self._seen[n].task_id
+            self._unsaid.setdefault(n, failure)
 
     def _left(self) -> list[int]:
         return [n for n in self._seen if n not in self._outcomes]
@@ -86,12 +98,8 @@ class Clips:
         else:
             row.end(last_word(seen, clock.elapsed() - began), is_good=error is None)
             if self._name is None or self._name.template is not None:
-                try:
-                    self._tell(seen, wants_file=self._name is not None)
-                except AirvidError as failure:  # is this clip's, and no other's
-                    failure.task_id = seen.task_id
-                    error = error or failure
-        self._outcomes[n] = error
+                self._say(n, lambda: self._tell(seen, wants_file=self._name is not None))
+        self._outcomes[n] = error or self._unsaid.get(n)
         if self._opens and seen.output:
             open_clip(self._session, seen.output)
 

@@ -109,7 +109,7 @@ class _Watch(Clips):
 
     def _changed(self, n: int, seen: Sighting) -> None:
         super()._changed(n, seen)
-        self._session.out.changed(seen)
+        self._say(n, lambda: self._session.out.changed(seen))
 
     def _where(self, n: int) -> str | None:
         return self._options.output
