@@ -1,9 +1,6 @@
-"""The wire: one place that speaks HTTP, holds the key, and turns httpx's errors into ours.
+"""The wire: one place that speaks HTTP, turns httpx's errors into ours, and holds the key.
 
-wire.get(path, parse)     repeated with patience until `parse` accepts the answer
-wire.post(path, body)     sent once; a failure says whether the server may have taken it
-wire.events(path)         a stream of server-sent events, with a watchdog on silence
-wire.fetch(url, headers)  bytes from any host; the key goes along to the API's own origin only
+The key goes to the API's own origin only.
 """
 
 from __future__ import annotations
@@ -15,7 +12,7 @@ import random
 import re
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any, NamedTuple, TypeVar
 
 # httpx brings a command line of its own: with click about, it would load rich and pygments for nothing.
@@ -174,6 +171,7 @@ class Wire:
                     yield Body(response.status_code, response.headers, url, inflated(response))
                     return
                 url = _redirected(url, response.headers.get("location", ""))
+                await _finish(response)
         raise UnavailableError(f"more than {MAX_REDIRECTS} redirects on the way to the result", is_final=True)
 
     async def _exchange(self, request: httpx.Request) -> Answer:
@@ -278,6 +276,15 @@ def origin(url: str | httpx.URL) -> tuple[str, str, int | None]:
     """Scheme, host and port: what the key belongs to."""
     parsed = httpx.URL(url)
     return parsed.scheme, parsed.host, parsed.port or {"http": 80, "https": 443}.get(parsed.scheme)
+
+
+async def _finish(response: httpx.Response) -> None:
+    """Read a body that is short and soon here: it leaves the connection for the next hop."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(1):
+            async for _ in response.aiter_raw():
+                if response.num_bytes_downloaded > 1 << 16:
+                    return
 
 
 def _redirected(url: str, location: str) -> str:

@@ -1,4 +1,4 @@
-"""The ledger: SQLite in the user's data folder. The intent is in it before the POST, the id before it is told.
+"""SQLite in the user's data folder. The intent is in it before the POST, the id before it is told.
 
 One row is one clip that was asked for. Several processes write at once; every write that money depends on is one
 transaction, synced to disk. Money in cents, times in Unix seconds by this machine's clock unless said otherwise.

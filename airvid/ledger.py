@@ -1,7 +1,4 @@
-"""The journal's file: opening it, laying it out, bringing an older one up to date, setting a broken one aside.
-
-It keeps what was spent or reserved on each day itself, so that budgets are held by the database (5.10).
-"""
+"""The journal's file: opening it, laying it out, bringing an older one up to date, setting a broken one aside."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ from airvid.sandbox.state import State, Task, stream
 __all__ = ["ClipSpec", "Emulator", "Fault", "Pace", "Request", "Response"]
 
 Outcomes = Iterable[str] | Callable[[Json], str]
-"""`completed` or `failed` for each task made, in order, then completed; or decided from the task's record."""
+"""`completed` or `failed` for each task in order, then completed; or decided from its record."""
 
 
 @dataclass(frozen=True)
