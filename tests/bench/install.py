@@ -29,7 +29,7 @@ LINES = (
         "wheel",
         None,
         at_most(200),
-        "five sixths are the program's own source; completion and the archive's overhead share most of the rest",
+        "nine tenths of it are the program itself, the rest the archive and what pip keeps",
         "kB",
     ),
 )
