@@ -209,7 +209,8 @@ class Output:
 
     def changed(self, seen: Sighting) -> None:
         """A watched task's news, for those who read JSON."""
-        self.record(seen.record(), None)
+        if self.as_json:
+            self.emit(seen.record())
 
     def plan(self, body: dict[str, Any], count: int, cents: float | None) -> None:
         """What --dry-run would send for each of `count` clips, and the estimate for all."""

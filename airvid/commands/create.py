@@ -413,7 +413,7 @@ class _Run(Clips):
     def _where(self, n: int) -> str | None:
         if self._name is None or self._name.template is None:
             return None if self._name is None else "-"
-        return str(self._plan.paths()[n - 1]) if self._name.is_known else self._options.output
+        return str(self._name.path(self._plan.fields(n, ""))) if self._name.is_known else self._options.output
 
     def _timed_out(self, n: int) -> AirvidError:
         entry = self._known(n)
