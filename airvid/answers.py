@@ -1,38 +1,33 @@
-"""What the server said: a whole answer, the sentence in an error of any shape, and the error that it stands for.
-
-Bodies are decompressed a piece at a time, so that a few bytes never fill the memory.
-"""
+"""What the server said: a whole answer, the sentence in an error of any shape, and the error that it stands for."""
 
 from __future__ import annotations
 
-import codecs
 import json
 import math
 import re
-import zlib
-from collections.abc import AsyncIterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from airvid import clock, retry
 from airvid.errors import AirvidError, AuthError, LimitedError, NotFoundError, PaymentError, UnavailableError
 from airvid.tasks import error_text
 
-if TYPE_CHECKING:
-    import httpx
-
 _CONCURRENCY = (
     r"concurren|too many (?:\w+ )?(?:tasks|jobs|generations|videos)"
     r"|(?:active|running) (?:tasks|jobs|generations|videos)"
 )
+# Levels of lists and objects in an answer.
+DEEPEST = 50
 
 
 class Answer(NamedTuple):
-    """A whole answer: `data` is its JSON, or None where it is none."""
+    """A whole answer: `data` is its JSON, or None where it is none; `age`: seconds that a cache kept it."""
 
     status: int
     headers: Mapping[str, str]
     text: str
     data: Any
+    age: float = 0.0
 
     @property
     def request_id(self) -> str | None:
@@ -49,11 +44,21 @@ class Answer(NamedTuple):
 
 
 def parse_json(value: str) -> Any:
-    """None where it is no JSON. Infinities and NaN, which no JSON may hold, become null."""
+    """None where it is no JSON. Infinities, NaN and what is nested deeper than `DEEPEST` become null."""
     try:
-        return json.loads(value.removeprefix("\ufeff"), parse_constant=lambda _: None, parse_float=_finite)
+        found = json.loads(value.removeprefix("\ufeff"), parse_constant=lambda _: None, parse_float=_finite)
     except (ValueError, RecursionError):
         return None
+    return _pruned(found, DEEPEST)
+
+
+def _pruned(value: Any, depth: int) -> Any:
+    """Without what is too deep to be written again: an answer that was read must never fail when it is told."""
+    if isinstance(value, dict):
+        return {key: _pruned(each, depth - 1) for key, each in value.items()} if depth else None
+    if isinstance(value, list):
+        return [_pruned(each, depth - 1) for each in value] if depth else None
+    return value
 
 
 def _finite(value: str) -> float | None:
@@ -113,64 +118,3 @@ def refusal(answer: Answer) -> AirvidError:
             request_id=request_id,
         )
     return AirvidError(f"the server refused (HTTP {status}): {message}", request_id=request_id)
-
-
-# ---------------------------------------------------------------------- bodies
-
-# Bytes that one step of decompression may give.
-PIECE = 1 << 16
-# Bytes of a stream without one event in them; no task has that much to say.
-LONGEST_EVENT = 4 << 20
-_GZIP = 31  # zlib's word for a gzip header and 32 kB of window
-
-
-async def inflated(response: httpx.Response) -> AsyncIterator[bytes]:
-    """The body's bytes; where it was asked for in bulk and is not encoded, its chunks as they come (`http.Chunk`).
-
-    Raises: UnavailableError where it is encoded otherwise than by gzip, or ends in the midst of it; as the response.
-    """
-    encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    if encoding in ("identity", ""):
-        async for chunk in response.aiter_raw():
-            yield chunk
-        return
-    if encoding not in ("gzip", "x-gzip"):
-        raise UnavailableError(f"the answer is encoded as {encoding[:50]!r}, which nobody asked for")
-    member = zlib.decompressobj(_GZIP)
-    try:
-        async for chunk in response.aiter_raw():
-            while chunk:
-                if member.eof:  # several may stand one after the other
-                    member = zlib.decompressobj(_GZIP)
-                if piece := member.decompress(chunk, PIECE):
-                    yield piece
-                chunk = member.unconsumed_tail or member.unused_data
-    except zlib.error as error:
-        raise UnavailableError(f"the answer cannot be decompressed: {error}") from None
-    if not member.eof:
-        raise UnavailableError("the answer ended in the midst of its compression")
-
-
-class EventText:
-    """The text of a stream of events, as httpx-sse wants to read it: UTF-8, whatever its header says.
-
-    It breaks off where an event does not end; `rested` says that one has.
-    """
-
-    def __init__(self, response: httpx.Response) -> None:
-        self.headers = response.headers
-        self._response = response
-        self._length = 0
-
-    def rested(self) -> None:
-        self._length = 0
-
-    async def aiter_text(self) -> AsyncIterator[str]:
-        """Raises: UnavailableError, also as `inflated`."""
-        decoder = codecs.getincrementaldecoder("utf-8-sig")("replace")
-        async for chunk in inflated(self._response):
-            self._length += len(chunk)
-            if self._length > LONGEST_EVENT:
-                raise UnavailableError("an event of the stream does not end")
-            if text := decoder.decode(chunk):
-                yield text

@@ -7,18 +7,23 @@ from contextlib import aclosing
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from airvid.answers import Answer
+from airvid.answers import Answer, refusal
 from airvid.errors import UnavailableError, UsageError
-from airvid.http import Wire
+from airvid.http import Attempt, Wire
 from airvid.retry import PATIENCE
 from airvid.tasks import Model, Task, error_text, is_task_id
 
 
 class Listing(NamedTuple):
-    """The account's tasks, newest first (at most the server's page), and its clock, Unix seconds, where it told."""
+    """The account's tasks, newest first (at most the server's page).
+
+    `server_time` is when the server made it (Unix seconds by its clock, None where it did not tell), `age` for how many
+    seconds a cache has kept it since.
+    """
 
     tasks: list[Task]
     server_time: float | None
+    age: float = 0.0
 
 
 class Api:
@@ -35,21 +40,24 @@ class Api:
         """The video models, in the server's order."""
         return await self.wire.get("/models", _models, patience=patience)
 
-    async def create(self, body: dict[str, Any]) -> Task:
-        """Submit one clip, sent once. Raises: UnavailableError, with `sent` where its fate is unknown."""
-        answer = await self.wire.post("/video/generations", body)
-        task = Task.parse(answer.data)
-        # An id of another kind than the API's own says as little as none.
-        if task is None or answer.data["task_id"] != task.task_id:
-            raise UnavailableError(
-                f"the server answered a create without a task id: {answer.message}", request_id=answer.request_id
-            )
-        return task
+    async def create(self, body: dict[str, Any], attempt: Attempt) -> Task:
+        """Submit one clip, sent once; `attempt` tells whether it has left.
 
-    @property
-    def is_connecting(self) -> bool:
-        """Whether surely nothing of the last create has left yet."""
-        return self.wire.is_connecting
+        Raises: UnavailableError, with `sent` where it is unknown what became of it; the server's refusal.
+        """
+        answer = await self.wire.post("/video/generations", body, attempt)
+        task, told = Task.parse(answer.data), _told_id(answer)
+        # An id of another kind than the API's own says as little as none.
+        if answer.status // 100 in (2, 3) and task is not None and told == task.task_id:
+            return task
+        if told is None and answer.status // 100 not in (2, 3):
+            raise refusal(answer)
+        what = f"names the task {told!r}" if told is not None else f"has no task id: {answer.message}"
+        raise UnavailableError(
+            f"the answer to the create (HTTP {answer.status}) {what}",
+            request_id=answer.request_id,
+            task_id=task.task_id if task else None,
+        )
 
     async def task(self, task_id: str, patience: float = PATIENCE) -> Task:
         """One reading of a task."""
@@ -76,6 +84,12 @@ class Api:
                 yield payload
 
 
+def _told_id(answer: Answer) -> object:
+    """Whatever stands in the place of a task's id, also in a refusal; None where nothing does."""
+    found = answer.data.get("task_id") if isinstance(answer.data, dict) else None
+    return None if found in (None, "") else found
+
+
 def _path(task_id: str) -> str:
     # Dots alone would climb the path; everything else is quoted.
     if not is_task_id(task_id):
@@ -97,7 +111,7 @@ def _listing(answer: Answer) -> Listing | None:
         return None
     found = {task.task_id: task for entry in reversed(entries) if (task := Task.parse(entry))}
     as_listed = [*found.values()][::-1]
-    return Listing(sorted(as_listed, key=lambda task: -(task.created or 0)), answer.server_time)
+    return Listing(sorted(as_listed, key=lambda task: -(task.created or 0)), answer.server_time, answer.age)
 
 
 def _task(answer: Answer, task_id: str) -> Task | None:

@@ -5,35 +5,36 @@ The key goes to the API's own origin only.
 
 from __future__ import annotations
 
-import asyncio
 import json
+import math
 import os
 import random
 import re
-import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager, contextmanager, nullcontext, suppress
 from typing import Any, NamedTuple, TypeVar
 
-# httpx brings a command line of its own: with click about, it would load rich and pygments for nothing.
-sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
 import httpx
 
 from airvid import __version__, clock, retry
-from airvid.answers import Answer, EventText, inflated, parse_json, refusal
-from airvid.errors import LimitedError, UnavailableError
-from airvid.system import Pipe
+from airvid.answers import Answer, parse_json, refusal
+from airvid.clock import Deadline
+from airvid.connections import LOCATION, Clients, unavailable
+from airvid.errors import AirvidError, LimitedError, UnavailableError
+from airvid.tasks import number
 from airvid.text import without_secret
-from airvid.transport import CONNECTING, IN_BULK, Routes, unavailable
 
 T = TypeVar("T")
-Chunk = bytes | memoryview | Pipe
 USER_AGENT = f"airvid/{__version__} (httpx {httpx.__version__})"
 MAX_REDIRECTS = 10
 # A server that answers beside the point is asked again for so many seconds: it seldom gets better.
 NONSENSE_PATIENCE = 10.0
 # More than any listing; an answer that goes on beyond this is no answer.
 MAX_ANSWER_BYTES = 64 << 20
+# Bytes of a stream without one event in them; no task has that much to say.
+LONGEST_EVENT = 4 << 20
+# Bytes of a request's body that are sent at once.
+PIECE = 1 << 16
 
 
 class Timeouts(NamedTuple):
@@ -45,15 +46,34 @@ class Timeouts(NamedTuple):
 
 
 class Body(NamedTuple):
-    """An answer whose bytes are still to come, each chunk good until the next; `url` is where the redirects ended.
+    """An answer whose bytes are still to come; `url` is where the redirects ended.
 
-    A chunk is bytes, a view of some, or the system's pipe that holds them.
+    `headers` name an encoding only where httpx decodes it: other names describe bytes that come as they are.
     """
 
     status: int
     headers: Mapping[str, str]
     url: str
-    chunks: AsyncIterator[Chunk]
+    chunks: AsyncIterator[bytes]
+
+
+class Attempt:
+    """One request under way: whether it may have left this machine, told by httpx's trace extension."""
+
+    def __init__(self) -> None:
+        # None before the first event, which counts as left: only what is surely unsent may be sent again.
+        self._has_left: bool | None = None
+
+    @property
+    def may_have_left(self) -> bool:
+        return self._has_left is not False
+
+    async def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """Take an event. A CONNECT goes to the proxy alone and is not the request."""
+        if event == "http11.send_request_headers.started" and info["request"].method != b"CONNECT":
+            self._has_left = True
+        elif self._has_left is None:
+            self._has_left = False
 
 
 class Wire:
@@ -76,11 +96,14 @@ class Wire:
         self._note = note
         # How far the server's clock is ahead of ours, in seconds, by its last answer.
         self._clock_offset = 0.0
-        self._routes = Routes(use_proxies)
-        self._posted: httpx.Request | None = None
+        # The latest `Date` of the API, Unix seconds, less `clock.elapsed` at that moment.
+        self._latest_date = -math.inf
+        self._clients = Clients(use_proxies)
+        # Seconds that an answer may take in all, however slowly it comes, or its head where the body may go on.
+        self._longest = 2 * (self.timeouts.connect + self.timeouts.read)
 
     async def aclose(self) -> None:
-        await self._routes.aclose()
+        await self._clients.aclose()
 
     async def get(self, path: str, parse: Callable[[Answer], T | None], *, patience: float, method: str = "GET") -> T:
         """`parse` of the first good answer; an answer that it refuses (None) counts as a server failure.
@@ -90,7 +113,8 @@ class Wire:
         began, attempt = clock.elapsed(), 0
         while True:
             try:
-                answer = await self._exchange(self._build(method, self.base_url + path, self.timeouts.read))
+                request = self._build(method, self.base_url + path, {"Cache-Control": "no-cache"})
+                answer = await self._exchange(request, Attempt(), Deadline(self._longest))
                 if answer.status // 100 != 2:
                     raise refusal(answer)
                 if (parsed := parse(answer)) is not None:
@@ -111,25 +135,26 @@ class Wire:
             attempt += 1
             await clock.sleep(pause)
 
-    async def post(self, path: str, body: dict[str, Any]) -> Answer:
-        """One POST, never repeated here; any 2xx answer.
+    async def post(self, path: str, body: dict[str, Any], attempt: Attempt) -> Answer:
+        """One POST, never repeated here; its answer, whatever the status. `attempt` tells whether it has left.
 
-        Raises: UnavailableError with `sent` False where the server surely did not take it; any other UnavailableError
-        is ambiguous; everything else is the server's refusal.
+        Raises: UnavailableError, with `sent` False where the server surely did not take it.
         """
-        self._posted = self._build("POST", self.base_url + path, self.timeouts.create, body=body)
-        answer = await self._exchange(self._posted)
-        if answer.status in (301, 302, 303):
-            # "See elsewhere" may come from before the work or from after it.
-            raise UnavailableError(f"the create was answered with a redirect (HTTP {answer.status})")
-        if answer.status // 100 != 2:
-            raise refusal(answer)
-        return answer
+        content = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+        deadline = Deadline(self._longest)
+        headers = {"Content-Type": "application/json", "Content-Length": str(len(content))}
+        request = self._build("POST", self.base_url + path, headers, self._pieces(content, deadline))
+        # Only the deadline ends a POST: httpx's own time-outs also count the time in which the program was stopped.
+        request.extensions["timeout"] |= {"read": None, "write": None}
+        self._show(">", {}, content)
+        return await self._exchange(request, attempt, deadline)
 
-    @property
-    def is_connecting(self) -> bool:
-        """Whether surely nothing of the last POST has left yet."""
-        return self._posted is not None and CONNECTING in self._posted.extensions
+    async def _pieces(self, content: bytes, deadline: Deadline) -> AsyncIterator[bytes]:
+        """A body in pieces, each with the time of its own that a slow line needs, then the time for the answer."""
+        for at in range(0, len(content), PIECE):
+            deadline.restart(self.timeouts.read)
+            yield content[at : at + PIECE]
+        deadline.restart(self.timeouts.create)
 
     async def events(self, path: str) -> AsyncGenerator[tuple[str, Any], None]:
         """Server-sent events, as name and the JSON of their data (None where it is none), until the stream ends.
@@ -139,21 +164,20 @@ class Wire:
         """
         import httpx_sse
 
-        request = self._build(
-            "GET",
-            self.base_url + path,
-            self.timeouts.read,
-            headers={"Accept": "text/event-stream", "Cache-Control": "no-store", "Accept-Encoding": "identity"},
-        )
+        headers = {"Accept": "text/event-stream", "Cache-Control": "no-store", "Accept-Encoding": "identity"}
+        request = self._build("GET", self.base_url + path, headers)
         async with self._send(request) as response:
             if response.status_code // 100 != 2:
                 raise refusal(await self._read(response))
-            source: Any = EventText(response)
+            _check_encoding(response, "identity")
+            response.encoding = "utf-8"  # whatever its header says
+            response.stream = bounded = _BoundedStream(response)
             try:
-                async with aclosing(httpx_sse.EventSource(source).aiter_sse()) as events:
-                    async for event in events:
-                        source.rested()
-                        yield event.event, self._parsed(self._scrub(event.data))
+                with self._failures_of(request):
+                    async with aclosing(httpx_sse.EventSource(response).aiter_sse()) as events:
+                        async for event in events:
+                            bounded.restart()
+                            yield event.event, self._parsed(self._scrub(event.data))
             except httpx_sse.SSEError:
                 raise UnavailableError("the server does not stream this task's progress") from None
 
@@ -164,80 +188,120 @@ class Wire:
         Raises: UnavailableError, also for redirects without end, to another scheme, or from https down to http.
         """
         for _ in range(MAX_REDIRECTS):
-            request = self._build("GET", url, self.timeouts.read, headers={"Accept-Encoding": "identity", **headers})
-            request.extensions[IN_BULK] = True
+            request = self._build("GET", url, {"Accept-Encoding": "identity", **headers})
             async with self._send(request) as response:
                 if response.status_code not in (301, 302, 303, 307, 308):
-                    yield Body(response.status_code, response.headers, url, inflated(response))
+                    yield self._body(request, response)
                     return
-                url = _redirected(url, response.headers.get("location", ""))
-                await _finish(response)
+                url = _redirected(url, response.extensions.get(LOCATION, ""))
         raise UnavailableError(f"more than {MAX_REDIRECTS} redirects on the way to the result", is_final=True)
 
-    async def _exchange(self, request: httpx.Request) -> Answer:
+    def _body(self, request: httpx.Request, response: httpx.Response) -> Body:
+        # No encoding was asked for. Stores repeat whatever name the uploader gave, and the bytes are plain then.
+        headers = response.headers.copy()
+        is_packed = headers.get("content-encoding", "").strip().lower() == "gzip"
+        if not is_packed:
+            headers.pop("content-encoding", None)
+        chunks = response.aiter_bytes() if is_packed else response.aiter_raw()
+        return Body(response.status_code, headers, str(request.url), self._chunks(request, chunks))
+
+    async def _chunks(self, request: httpx.Request, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        with self._failures_of(request):
+            async for chunk in chunks:
+                yield chunk
+
+    async def _exchange(self, request: httpx.Request, attempt: Attempt, deadline: Deadline) -> Answer:
+        """Send a request and read its whole answer within the deadline."""
         try:
-            # However slowly it drips, an answer has its time; a connection that does not come about ends by its own.
-            async with asyncio.timeout(_longest(request)), self._send(request) as response:
-                return await self._read(response)
+            async with deadline:
+                async with self._send(request, attempt) as response:
+                    return await self._read(response)
         except TimeoutError:
-            raise UnavailableError(f"{request.url.host} did not finish its answer in time") from None
+            where = request.url.netloc.decode("ascii", "replace")
+            raise UnavailableError(f"{where} did not finish its answer in time", sent=attempt.may_have_left) from None
 
     def _build(
         self,
         method: str,
         url: str,
-        read_timeout: float,
-        *,
-        body: dict[str, Any] | None = None,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str],
+        content: AsyncIterator[bytes] | None = None,
     ) -> httpx.Request:
         """Raises: UnavailableError (not sent) for a URL that no request can be made of."""
-        common = {"User-Agent": USER_AGENT, "Accept-Encoding": "gzip", "X-Request-ID": os.urandom(16).hex()}
-        common |= headers or {}
-        timeout = httpx.Timeout(self.timeouts.read, connect=self.timeouts.connect, read=read_timeout)
+        common = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "gzip"}
+        common |= {"X-Request-ID": os.urandom(16).hex(), **headers}
+        timeout = httpx.Timeout(self.timeouts.read, connect=self.timeouts.connect)
         try:
             if self._key and self._is_api(url):
                 common["Authorization"] = f"Bearer {self._key}"
-            request = self._routes.client(url).build_request(method, url, json=body, headers=common, timeout=timeout)
+            request = httpx.Request(
+                method, url, content=content, headers=common, extensions={"timeout": timeout.as_dict()}
+            )
+            if request.url.scheme not in ("http", "https") or not request.url.raw_host:
+                raise httpx.InvalidURL("an http:// or https:// address is needed")
             if not 0 < (request.url.port or 80) < 65536:
                 raise httpx.InvalidURL("no such port")
         except (httpx.InvalidURL, ValueError) as error:
             raise UnavailableError(
                 f"not a usable address: {_without_query(url)} ({error})", sent=False, is_final=True
             ) from None
-        self._show(f"> {method} {request.url}", request.headers, request.content)
+        self._show(f"> {method} {request.url}", request.headers, None)
         return request
 
     @asynccontextmanager
-    async def _send(self, request: httpx.Request) -> AsyncIterator[httpx.Response]:
-        """The answer, its body still to come; what httpx raises inside comes out as ours."""
-        response: httpx.Response | None = None
-        try:
-            client = self._routes.client(str(request.url), fresh=request.method == "POST")
-            async with asyncio.timeout(_longest(request)):  # a head that drips is none
+    async def _send(self, request: httpx.Request, attempt: Attempt | None = None) -> AsyncIterator[httpx.Response]:
+        """The answer, its body still to come. Raises: UnavailableError."""
+        attempt = attempt or Attempt()
+        request.extensions["trace"] = attempt.trace
+        with self._failures_of(request, attempt):
+            client = self._clients.client(request.url)
+            async with nullcontext() if request.method == "POST" else Deadline(self._longest):  # a head may drip
                 response = await client.send(request, stream=True)
+        try:
             if (told := retry.http_date(response.headers.get("date", ""))) is not None and self._is_api(request.url):
                 self._clock_offset = told - clock.now()
-            self._show(f"< {response.status_code} {response.reason_phrase}", response.headers, None)
+                self._latest_date = max(self._latest_date, told - clock.elapsed())
+            self._show(f"< {response.status_code} {response.reason_phrase}", _all_headers(response), None)
             yield response
-        except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, TimeoutError) as error:
-            self._show(f"! {type(error).__name__}: {error}", {}, None)
-            raise unavailable(error, request.url, self._routes.proxy_of(str(request.url))) from error
         finally:
-            if response is not None:
+            with suppress(Exception):  # a connection that is broken anyway
                 await response.aclose()
+
+    @contextmanager
+    def _failures_of(self, request: httpx.Request, attempt: Attempt | None = None) -> Iterator[None]:
+        """Turn any exception of a request into an UnavailableError.
+
+        Libraries below httpx raise errors of their own (idna, ssl, threads that cannot be started), and one request's
+        failure must never end the others.
+        """
+        try:
+            yield
+        except AirvidError:
+            raise
+        except Exception as error:
+            self._show(f"! {type(error).__name__}: {error}", {}, None)
+            sent = attempt is None or attempt.may_have_left
+            raise unavailable(error, request.url, self._clients.proxy_for(request.url), sent=sent) from error
 
     async def _read(self, response: httpx.Response) -> Answer:
         """The whole answer, without our own key, should the server repeat it."""
+        _check_encoding(response, "identity", "gzip")
         content = bytearray()
-        async for chunk in inflated(response):
-            content += chunk
-            if len(content) > MAX_ANSWER_BYTES:
-                raise UnavailableError("the server's answer does not end")
+        with self._failures_of(response.request):
+            async for chunk in response.aiter_bytes():
+                content += chunk
+                if len(content) > MAX_ANSWER_BYTES:
+                    raise UnavailableError("the server's answer does not end")
         answer_text = self._scrub(content.decode("utf-8", "replace"))
         self._show("<", {}, answer_text.encode("utf-8", "replace"))
-        headers = {name.lower(): self._scrub(value) for name, value in response.headers.items()}
-        return Answer(response.status_code, headers, answer_text, self._parsed(answer_text))
+        headers = {name.lower(): self._scrub(value) for name, value in _all_headers(response).items()}
+        return Answer(response.status_code, headers, answer_text, self._parsed(answer_text), self._age(headers))
+
+    def _age(self, headers: Mapping[str, str]) -> float:
+        """For how many seconds a cache has kept an answer, by its `Age`, or its `Date` beside those of others."""
+        date = retry.http_date(headers.get("date", ""))
+        by_date = 0.0 if date is None else self._latest_date + clock.elapsed() - date
+        return max(0.0, by_date, number(headers.get("age")) or 0.0)
 
     def _parsed(self, value: str) -> Any:
         """The JSON in an answer, also without a key that hid behind escapes."""
@@ -266,25 +330,47 @@ class Wire:
             self._trace(self._scrub(_redacted(line)))
 
 
-def _longest(request: httpx.Request) -> float:
-    """Seconds that an answer may take, or its head where the body may go on."""
-    patience = request.extensions["timeout"]
-    return float(2 * (patience["connect"] + patience["read"]))
-
-
-def origin(url: str | httpx.URL) -> tuple[str, str, int | None]:
+def origin(url: str | httpx.URL) -> tuple[str, bytes, int | None]:
     """Scheme, host and port: what the key belongs to."""
     parsed = httpx.URL(url)
-    return parsed.scheme, parsed.host, parsed.port or {"http": 80, "https": 443}.get(parsed.scheme)
+    # Not `host`, which decodes international names and fails on those that are none.
+    return parsed.scheme, parsed.raw_host, parsed.port or {"http": 80, "https": 443}.get(parsed.scheme)
 
 
-async def _finish(response: httpx.Response) -> None:
-    """Read a body that is short and soon here: it leaves the connection for the next hop."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(1):
-            async for _ in response.aiter_raw():
-                if response.num_bytes_downloaded > 1 << 16:
-                    return
+class _BoundedStream(httpx.AsyncByteStream):
+    """The bytes of an event stream, which break off where an event does not end: it would fill the memory."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self._stream = response.stream
+        self._length = 0
+
+    def restart(self) -> None:
+        """An event has ended."""
+        self._length = 0
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        assert isinstance(self._stream, httpx.AsyncByteStream)
+        async for chunk in self._stream:
+            self._length += len(chunk)
+            if self._length > LONGEST_EVENT:
+                raise UnavailableError("an event of the stream does not end")
+            yield chunk
+
+    async def aclose(self) -> None:
+        assert isinstance(self._stream, httpx.AsyncByteStream)
+        await self._stream.aclose()
+
+
+def _check_encoding(response: httpx.Response, *allowed: str) -> None:
+    """Raises: UnavailableError for an encoding that was not asked for: a few bytes of it can fill the memory."""
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    if encoding and encoding not in allowed:
+        raise UnavailableError(f"the answer is encoded as {encoding[:50]!r}, which was not asked for")
+
+
+def _all_headers(response: httpx.Response) -> dict[str, str]:
+    location = response.extensions.get(LOCATION)
+    return {**response.headers, **({} if location is None else {"location": location})}
 
 
 def _redirected(url: str, location: str) -> str:

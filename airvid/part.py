@@ -21,7 +21,7 @@ from typing import IO, Any
 
 from airvid import clock, mp4, retry, system
 from airvid.errors import FileError, UnavailableError
-from airvid.http import Body, Chunk
+from airvid.http import Body
 
 _DEAD = frozenset({400, 401, 403, 404, 410})
 # Bytes; a span is split where both halves are at least so long.
@@ -235,7 +235,7 @@ class Part:
             self._validator, self._can_split = None, False
         raise CutError(why)
 
-    def write(self, span: Span, chunk: Chunk) -> bool:
+    def write(self, span: Span, chunk: bytes) -> bool:
         """Put bytes where they belong; False once the span is filled. Raises: NotVideoError, CutError, FileError."""
         began, left, span.is_flowing = span.at, span.left, True
         if left is not None and len(chunk) > left and span.end == self.total:
@@ -247,10 +247,7 @@ class Part:
                 raise FileError(f"{self.path} was cut short meanwhile")
             self._file.seek(began)
             while span.at < end:  # unbuffered: it may take less than all
-                if isinstance(chunk, system.Pipe):
-                    span.at += chunk.pour(self._file, end - span.at)
-                else:
-                    span.at += self._file.write(memoryview(chunk)[span.at - began : end - began])
+                span.at += self._file.write(memoryview(chunk)[span.at - began : end - began])
             self._size = max(self._size, span.at)
             if not self._grows_at_its_end:
                 self._remember()

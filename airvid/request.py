@@ -27,6 +27,8 @@ _OWN_OPTIONS = {
     "quality": "--quality",
     "input_images": "--image or --reference",
 }
+# Characters of a value of --set, and lists and objects inside one another in it.
+LONGEST_EXTRA, DEEPEST_EXTRA = 100_000, 20
 # What the formats that a browser shows begin with.
 _IMAGE = rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|GIF8[79]a|BM|II\*\0|MM\0\*|RIFF.{4}WEBP|.{4}ftyp(avi[fs]|hei[cx]|m[is]f1)"
 
@@ -92,21 +94,39 @@ def parse_extra(pairs: Iterable[str], *, has_seed: bool, has_sound: bool) -> tup
             complaints.append(UsageError(f"--set {key} is what {own[key]} is for"))
         elif key in extra:
             complaints.append(UsageError(f"--set {key} is given twice"))
-        elif (parsed := _value(value)) is None:
-            complaints.append(UsageError(f"--set {key}=null: null is never sent; leave the key out"))
         else:
-            extra[key] = parsed
+            with collected(complaints):
+                extra[key] = _value(key, value)
     return extra, complaints
 
 
-def _value(given: str) -> Any:
-    """JSON where it parses, else the text itself; NaN and infinities, which are no JSON, stay text."""
+def _value(key: str, given: str) -> Any:
+    """JSON where it parses, else the text itself; NaN and infinities, which are no JSON, stay text.
+
+    Raises: UsageError for null, and for what is so long or deep that writing it down after the POST could fail.
+    """
+    if len(given) > LONGEST_EXTRA:
+        raise UsageError(f"--set {key} takes at most {LONGEST_EXTRA:,} characters")
     try:
         found = json.loads(given)
+        if _is_deeper(found, DEEPEST_EXTRA):
+            raise RecursionError
         json.dumps(found, allow_nan=False)
-        return found
-    except (ValueError, RecursionError):
+    except ValueError:
         return given
+    except RecursionError:
+        raise UsageError(f"--set {key} takes at most {DEEPEST_EXTRA} lists or objects inside one another") from None
+    if found is None:
+        raise UsageError(f"--set {key}=null: null is never sent; leave the key out")
+    return found
+
+
+def _is_deeper(value: Any, depth: int) -> bool:
+    """Whether more than `depth` lists and objects are inside one another."""
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return not depth or any(_is_deeper(each, depth - 1) for each in inner)
 
 
 def complaints_of(wish: Wish) -> list[AirvidError]:

@@ -14,6 +14,7 @@ from typing import Any
 from airvid import clock, retry
 from airvid.api import Api, Listing
 from airvid.errors import AirvidError, FileError, LimitedError, UnavailableError, UnknownFateError
+from airvid.http import Attempt
 from airvid.journal import SENT_WINDOW, Journal
 from airvid.tasks import Entry, Task
 
@@ -27,6 +28,8 @@ LOOKUP_LIMIT = 10.0
 LINE_PAUSE, SLOT_PAUSE, ROOM_PATIENCE = 1.0, 5.0, 60.0
 # After so many refusals that only sound like a limit, with nothing running, one is taken for what it is.
 GUESSES = 3
+# Seconds by which an answer of the list has to be older than now to count as a cache's.
+CACHED = 5.0
 # Seconds that the server keeps a task, and a create that may have made one is spoken of.
 KEPT_SECONDS = 86_400.0
 UNKNOWN_FATE_HINT = "airvid list, before you create it again; airvid list --local --status unknown keeps it in view"
@@ -58,7 +61,12 @@ class Submitter:
         self.trouble: AirvidError | None = None
 
     def learn(self, listing: Listing) -> None:
-        """Remember which tasks there were before, and how far the server's clock is from ours."""
+        """Remember which tasks there were before, and how far the server's clock is from ours.
+
+        A cache's listing says neither: tasks that were made since would pass for new ones.
+        """
+        if listing.age > CACHED:
+            return
         self._present = {task.task_id for task in listing.tasks}
         if listing.server_time is not None:
             self._clock_offset = listing.server_time - clock.now()
@@ -82,8 +90,14 @@ class Submitter:
                     self._journal.mark_refused(entry, error.message)
                     error.hint = "--wait waits for its turn"
                     raise
+                answered_at = clock.now() + (self._clock_offset or 0.0)
                 self._journal.mark_unsent(entry, in_line=True)
                 await self._await_room(entry, error, attempt)
+                if found := await self._made_all_the_same(entry, body, answered_at):
+                    return found
+                if attempt and not error.concurrency:
+                    # Where the limit is so low that the look in the list used it up, the POST has to wait once more.
+                    await self._pause(error.retry_after or SLOT_PAUSE)
                 await self._stand_in_line(entry)
                 began = clock.elapsed()
             except UnknownFateError:
@@ -108,16 +122,20 @@ class Submitter:
 
     async def _post(self, entry: Entry, body: dict[str, Any]) -> Task:
         """One POST. A signal waits a moment for its answer, so that no paid id is thrown away."""
-        post = asyncio.ensure_future(self._api.create(body))
+        attempt = Attempt()
+        post = asyncio.ensure_future(self._api.create(body, attempt))
         try:
             return await asyncio.shield(post)
         except asyncio.CancelledError:
-            if self._api.is_connecting:
+            if not attempt.may_have_left:
                 post.cancel()
+                await asyncio.wait({post})
+            if not attempt.may_have_left:
                 self.trouble = UnavailableError("no connection was made", sent=False)
                 self._journal.mark_unsent(entry, in_line=False)
                 raise
-            self._note(f"waiting up to {GRACE:.0f} s for the answer of a create that is on its way")
+            if not post.done():
+                self._note(f"waiting up to {GRACE:.0f} s for the answer of a create that is on its way")
             end = clock.elapsed() + GRACE
             while not post.done() and clock.elapsed() < end:
                 try:
@@ -128,7 +146,7 @@ class Submitter:
             raise
 
     def _keep_answer(self, entry: Entry, post: asyncio.Future[Task]) -> None:
-        if not post.done():
+        if not post.done() or post.cancelled():
             post.cancel()
             self._journal.mark_unknown(entry, "interrupted before the server answered", ())
         elif (error := post.exception()) is None:
@@ -205,42 +223,103 @@ class Submitter:
         except AirvidError:
             return None
 
+    async def _made_all_the_same(
+        self, entry: Entry, body: dict[str, Any], answered_at: float
+    ) -> tuple[Task, Entry] | None:
+        """The task that a refused POST made all the same; None once a fresh list shows none that fits.
+
+        `answered_at`: when it was refused, Unix seconds by the server's clock.
+        """
+        began = clock.elapsed()
+        while True:
+            try:
+                listing = await self._api.tasks(patience=0)
+            except (UnavailableError, LimitedError) as error:
+                await self._pause(max(error.retry_after or 0.0, SLOT_PAUSE))
+                continue
+            if listing.age > clock.elapsed() - began + CACHED:
+                await self._pause(SLOT_PAUSE)
+                continue
+            found = matches(listing, self._journal, entry, body, self._present)
+            found = [task for task in found if task.created is None or task.created <= answered_at + SENT_WINDOW[0]]
+            if not found:
+                return None
+            if len(found) == 1 and found[0].prompt is not None and (known := self._adopted(entry, found[0])):
+                self._note(f"found: the create made task {found[0].task_id} although it was refused")
+                return self._take(found[0]), known
+            if clock.elapsed() - began > ROOM_PATIENCE:
+                raise self._unknown(entry, "the create was refused, but a task may have been made", found)
+            await self._pause(LINE_PAUSE)  # it may be another create's, which writes down its id in a moment
+
     async def _look_up(self, entry: Entry, body: dict[str, Any], error: UnavailableError) -> tuple[Task, Entry]:
         """Find out in the server's list. Raises: UnknownFateError."""
         self._journal.mark_unknown(entry, error.message, ())
         self._note(f"{error.message}; looking in the task list for what became of the create")
         failed_at = clock.elapsed()
-        candidates: list[Task] = []
+        candidates: list[Task] | None = None
         for moment in LOOKUPS:
             await clock.sleep(failed_at + moment - clock.elapsed())
             if found := self._settled_elsewhere(entry):
                 return found
-            try:
-                async with asyncio.timeout(LOOKUP_LIMIT):
-                    listing = await self._api.tasks(patience=0)
-            except (AirvidError, TimeoutError):
+            if (listing := await self._fresh_list(clock.elapsed() - failed_at)) is None:
                 continue
-            if self._clock_offset is None and listing.server_time is not None:
-                self._clock_offset = listing.server_time - clock.now()
-                entry = entry._replace(sent_at=(entry.sent_at or entry.intended_at) + self._clock_offset)
+            entry = self._by_its_clock(entry, listing)
             candidates = matches(listing, self._journal, entry, body, self._present)
+            named = [task for task in candidates if task.task_id == error.task_id]
+            sure = named or (candidates if len(candidates) == 1 else [])
             # A task that does not tell its prompt may be somebody else's that was quicker to show.
-            is_sure = len(candidates) == 1 and (candidates[0].prompt is not None or moment == LOOKUPS[-1])
-            if is_sure and (known := self._adopted(entry, candidates[0])):
-                if self._present is not None:
-                    self._present.add(candidates[0].task_id)
-                self._note(f"found: the create made task {candidates[0].task_id}")
-                return candidates[0], known
+            is_sure = sure and (named or sure[0].prompt is not None or moment == LOOKUPS[-1])
+            if is_sure and (known := self._adopted(entry, sure[0])):
+                self._note(f"found: the create made task {sure[0].task_id}")
+                return self._take(sure[0]), known
         if found := self._settled_elsewhere(entry):
             return found
-        ids = [task.task_id for task in candidates]
-        self._journal.mark_unknown(entry, error.message, ids)
-        raise UnknownFateError(
-            f"{error.message}; whether a task was made is unknown" + (": " if ids else ", ") + _likely(ids),
+        raise self._unknown(entry, error.message, candidates, error.request_id)
+
+    def _take(self, task: Task) -> Task:
+        """From now on the task was there before."""
+        if self._present is not None:
+            self._present.add(task.task_id)
+        return task
+
+    def _unknown(
+        self, entry: Entry, why: str, candidates: Sequence[Task] | None, request_id: str | None = None
+    ) -> UnknownFateError:
+        """Write down that the fate of a POST is unknown. `candidates` None: the list could not be read."""
+        ids = [task.task_id for task in candidates or ()]
+        self._journal.mark_unknown(entry, why, ids)
+        likely = "the task list could not be read" if candidates is None else _likely(ids)
+        return UnknownFateError(
+            f"{why}; whether a task was made is unknown{': ' if ids else ', '}{likely}",
             candidates=ids,
-            request_id=error.request_id,
+            request_id=request_id,
             hint=UNKNOWN_FATE_HINT,
         )
+
+    async def _fresh_list(self, since: float) -> Listing | None:
+        """The list, unless it cannot be read, or a cache made it more than `since` seconds ago."""
+        try:
+            async with asyncio.timeout(LOOKUP_LIMIT):
+                listing = await self._api.tasks(patience=0)
+        except (AirvidError, TimeoutError):
+            return None
+        return listing if listing.age <= since + CACHED else None
+
+    def _by_its_clock(self, entry: Entry, listing: Listing) -> Entry:
+        """The entry with the time of its POST by the clock of a listing that is surely fresh.
+
+        Where that clock is ahead of what an earlier listing told, a cache had answered then: which tasks there were
+        before is unknown.
+        """
+        if listing.server_time is None:
+            return entry
+        offset = listing.server_time - clock.now()
+        if self._clock_offset is not None and offset - self._clock_offset <= CACHED:
+            return entry
+        if self._clock_offset is not None:
+            self._present = None
+        before, self._clock_offset = self._clock_offset or 0.0, offset
+        return entry._replace(sent_at=(entry.sent_at or entry.intended_at) + offset - before)
 
     def _settled_elsewhere(self, entry: Entry) -> tuple[Task, Entry] | None:
         """What another airvid found out about this very create meanwhile."""

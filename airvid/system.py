@@ -6,13 +6,10 @@ POSIX is what is meant; Windows gets the nearest portable thing.
 from __future__ import annotations
 
 import asyncio
-import errno
+import concurrent.futures
 import functools
-import io
 import os
-import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -32,10 +29,17 @@ if TYPE_CHECKING:
     import ssl
 
 IS_WINDOWS = sys.platform == "win32"
-# How a socket, a file system or a sandbox says that it does not splice.
-_CANNOT_SPLICE = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM})
+# Files of certificates that users have named for other tools, in the order in which they are looked for.
+ROOTS_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 # Ctrl-C, a polite kill, and a closed terminal. Windows knows the first two.
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+
+class _Threads(concurrent.futures.ThreadPoolExecutor):
+    """Threads that the end of the program does not wait for: the look-up of a name cannot be interrupted."""
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        super().shutdown(wait=False, cancel_futures=True)
 
 
 def run(story: Coroutine[Any, Any, None]) -> None:
@@ -57,6 +61,7 @@ def run(story: Coroutine[Any, Any, None]) -> None:
 
     with asyncio.Runner(loop_factory=clock.loop_factory()) as runner:
         loop = runner.get_loop()
+        loop.set_default_executor(_Threads())
         task = loop.create_task(story)
         with _signals_to(lambda number, _: loop.call_soon_threadsafe(interrupt, number), loop):
             try:
@@ -195,89 +200,6 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _splice(source: int, target: int, most: int) -> int:
-    """Raises: io.UnsupportedOperation where the system, a file system or a sandbox does not do that; OSError."""
-    if sys.platform == "linux":
-        try:
-            return os.splice(source, target, most, flags=os.SPLICE_F_NONBLOCK)
-        except OSError as error:
-            if error.errno not in _CANNOT_SPLICE:
-                raise
-    raise io.UnsupportedOperation
-
-
-class Pipe:
-    """Bytes on their way from a socket to a file by a pipe of the kernel's (Linux); its length is what is in it.
-
-    Whoever shares it pours before anything else runs.
-    """
-
-    # Bytes, the most that a user may ask for.
-    ROOM = 1 << 20
-
-    def __init__(self) -> None:
-        """Raises: OSError where it cannot be had, or not as large as is worth having."""
-        self._size = 0
-        # Read out of it, and not yet written: only where it does not splice to the file.
-        self._held = memoryview(b"")
-        self._read_end, self._write_end = os.pipe()
-        if sys.platform == "linux":
-            import fcntl
-
-            try:
-                fcntl.fcntl(self._write_end, fcntl.F_SETPIPE_SZ, self.ROOM)
-            except OSError:
-                self.close()
-                raise
-
-    @staticmethod
-    def open() -> Pipe | None:
-        """None where none is worth having."""
-        try:
-            return Pipe() if hasattr(os, "splice") else None
-        except OSError:
-            return None
-
-    def __len__(self) -> int:
-        return self._size
-
-    def fill(self, source: socket.socket, most: int) -> int:
-        """Take up to `most` bytes that a socket has; 0 at its end. What nobody poured is let go of before.
-
-        Raises: BlockingIOError where it has none yet; io.UnsupportedOperation where they do not come this way; OSError.
-        """
-        self._size -= len(self._held)
-        self._held = memoryview(b"")
-        while self._size:
-            self._size -= len(os.read(self._read_end, self._size))
-        for _ in range(2):
-            try:
-                self._size = _splice(source.fileno(), self._write_end, min(most, self.ROOM))
-                return self._size
-            except BlockingIOError:
-                source.recv(1, socket.MSG_PEEK)  # blocks as well, unless bytes came meanwhile or are marked as urgent
-        raise io.UnsupportedOperation
-
-    def pour(self, file: IO[bytes], most: int) -> int:
-        """Write up to `most` bytes where an unbuffered file stands; how many it took. Raises: OSError."""
-        count = 0
-        if not self._held:
-            try:
-                count = _splice(self._read_end, file.fileno(), most)
-            except io.UnsupportedOperation:
-                self._held = memoryview(os.read(self._read_end, most))
-        if self._held:
-            # In one write: where the disk takes less and then no more, what it took is counted before it refuses.
-            count = file.write(self._held[:most])
-            self._held = self._held[count:]
-        self._size -= count
-        return count
-
-    def close(self) -> None:
-        os.close(self._read_end)
-        os.close(self._write_end)
-
-
 def try_lock(file: IO[bytes]) -> bool:
     """Take the lock on an open file without waiting; it goes with the file or the process. False: another has it."""
     try:
@@ -349,36 +271,27 @@ def bury(folder: Path) -> None:
 
 
 def trust_store() -> ssl.SSLContext:
-    """The system's certificates, and beside them those that SSL_CERT_FILE and SSL_CERT_DIR name.
+    """The system's certificates, and beside them those that the user names: in SSL_CERT_FILE, else in
+    REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE (a file each), and in SSL_CERT_DIR.
 
     Raises: OSError, of which ssl.SSLError is one, where a file that is named holds none.
     """
     import ssl
 
-    paths = ssl.get_default_verify_paths()
-    hashed = paths.openssl_capath if _is_hashed(paths.openssl_capath) else None
-    # A folder of hashed names is looked into as needed; a bundle of all roots takes longer to read than a request.
-    context = ssl.create_default_context(capath=hashed)
-    if named := os.environ.get("SSL_CERT_FILE"):
+    import truststore
+
+    context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if named := next(filter(None, map(os.environ.get, ROOTS_VARIABLES)), None):
         context.load_verify_locations(cafile=named)
-        if not hashed and os.path.exists(paths.openssl_cafile):
-            context.load_verify_locations(cafile=paths.openssl_cafile)
+        # SSL_CERT_FILE takes the place of OpenSSL's own file, which is to be trusted as well.
+        usual = ssl.get_default_verify_paths()
+        if os.path.exists(usual.openssl_cafile):
+            context.load_verify_locations(cafile=usual.openssl_cafile)
+        if os.path.isdir(usual.openssl_capath):
+            context.load_verify_locations(capath=usual.openssl_capath)
     for folder in filter(None, os.environ.get("SSL_CERT_DIR", "").split(os.pathsep)):
         context.load_verify_locations(capath=folder)
-    if not (IS_WINDOWS or hashed or paths.cafile or paths.capath):
-        import certifi
-
-        context.load_verify_locations(cafile=certifi.where())
     return context
-
-
-def _is_hashed(folder: str) -> bool:
-    """Whether OpenSSL finds certificates in a folder by their names' hashes."""
-    try:
-        with os.scandir(folder) as entries:
-            return any(re.fullmatch(r"[0-9a-f]{8}\.\d", entry.name) for entry in entries)
-    except OSError:
-        return False
 
 
 def open_file(path: Path) -> bool:

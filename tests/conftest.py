@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpcore
 import httpx
 import pytest
 import respx
@@ -156,6 +157,8 @@ class World:
         self.clock = VirtualClock()
         self.emulator = Emulator(storage=STORAGE, pace=PACE, render=render_tiny)
         self.answer: Callable[[Request], Response | None] = lambda _: None
+        # Called before a request leaves: what it raises keeps the request from leaving.
+        self.connect: Callable[[Request], None] = lambda _: None
         self._capture = capture
         self.env = keep
 
@@ -199,8 +202,11 @@ class World:
             request.content,
             storage=request.url.host == "storage.test",
         )
+        await connects(request)
+        self.connect(received)
+        await leaves(request)
         response = self.answer(received) or self.emulator.handle(received, self.clock.now())
-        patience = request.extensions["timeout"]["read"]
+        patience = request.extensions["timeout"]["read"] or LONGEST_RUN
         if response.delay:
             await asyncio.sleep(min(response.delay, patience))
             if response.delay > patience:
@@ -270,6 +276,18 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
     for name in ("NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
+
+
+async def connects(request: httpx.Request) -> None:
+    """What httpx's trace extension tells of a request when its connection is being made."""
+    if trace := request.extensions.get("trace"):
+        await trace("connection.connect_tcp.started", {})
+
+
+async def leaves(request: httpx.Request) -> None:
+    """What it tells when the request goes out."""
+    if trace := request.extensions.get("trace"):
+        await trace("http11.send_request_headers.started", {"request": httpcore.Request(request.method, "http://x")})
 
 
 def json_answer(status: int, body: object, headers: dict[str, str] | None = None) -> Response:

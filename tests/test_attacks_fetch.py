@@ -15,13 +15,14 @@ from pathlib import Path
 import httpx
 import pytest
 from conftest import KEY, World, json_answer, tiny_mp4
-from doors import answering, certificate, pem, wired
+from doors import answering, wired
 from store import CLIP, HALF, OTHER, TAG, Broken, Store, begun, rest, whole
 from test_follow import SSE, event
 
 from airvid import mp4, system
-from airvid.answers import LONGEST_EVENT, PIECE, error_message, inflated
+from airvid.answers import error_message
 from airvid.errors import FileError, UnavailableError
+from airvid.http import LONGEST_EVENT
 from airvid.sandbox.emulator import Fault, Request, Response
 
 DONE = {"status": "completed", "progress": 100}
@@ -83,11 +84,11 @@ def bomb(levels: int, size: int) -> bytes:
 @pytest.mark.parametrize(
     ("encoding", "body", "told"),
     [
-        ("gzip, gzip", bomb(2, 10_000_000), "nobody asked for"),
-        ("br", b"x", "nobody asked for"),
+        ("gzip, gzip", bomb(2, 10_000_000), "was not asked for"),
+        ("br", b"x", "was not asked for"),
         ("gzip", bomb(1, 70 << 20), "does not end"),
-        ("gzip", b"no gzip", "cannot be decompressed"),
-        ("gzip", gzip.compress(b'{"status":"completed"}' * 9)[:-9], "in the midst"),
+        ("gzip", b"no gzip", "broke"),
+        ("gzip", gzip.compress(b'{"status":"completed"}' * 9)[:-40], "makes no sense"),
     ],
     ids=["twice", "otherwise", "endless", "not at all", "cut"],
 )
@@ -95,16 +96,6 @@ def test_what_is_compressed_beyond_reason_is_no_answer(world: World, encoding: s
     world.answer = lambda _: Response(200, {"Content-Encoding": encoding}, body)
     result = world.airvid("status", "00000000-0000-4000-8000-000000000000")
     assert (result.code, told in result.err) == (9, True), result.err
-
-
-def test_decompression_gives_a_piece_at_a_time() -> None:
-    async def pieces() -> list[int]:
-        body = bomb(1, 5_000_000) + bomb(1, 1000)
-        response = httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=httpx.ByteStream(body))
-        return [len(piece) async for piece in inflated(response)]
-
-    found = asyncio.run(pieces())
-    assert (max(found), sum(found)) == (PIECE, 5_001_000)
 
 
 def test_the_key_is_not_kept_though_a_stream_spells_it_in_escapes(world: World) -> None:
@@ -312,7 +303,7 @@ def dripping(*pieces: bytes) -> Callable[[socket.socket, threading.Event], None]
     ("pieces", "told"),
     [
         pytest.param((b"HTTP/1.1 200 OK\r\nX-A: ", b"a"), "fell silent", id="a head that drips"),
-        pytest.param((b"HTTP/1.1 103 Early Hints\r\n\r\n" * 50,), "without end", id="hints without end"),
+        pytest.param((b"HTTP/1.1 103 Early Hints\r\n\r\n" * 50,), "fell silent", id="hints without end"),
         pytest.param(
             (b"HTTP/1.1 302 Found\r\nLocation: file:///x\r\nContent-Length: 60000\r\n\r\n", b"a"),
             "not a web address",
@@ -327,22 +318,3 @@ def test_a_server_that_drips_does_not_hold_us(pieces: tuple[bytes, ...], told: s
 
     with answering(dripping(*pieces)) as url, pytest.raises(UnavailableError, match=told):
         asyncio.run(fetch(url))
-
-
-def test_over_tls_an_end_without_a_good_bye_is_a_break(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    trustme = pytest.importorskip("trustme")
-    authority = trustme.CA()
-    monkeypatch.setenv("SSL_CERT_FILE", pem(tmp_path, authority))
-
-    def answer(connection: socket.socket, _: threading.Event) -> None:
-        connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + CLIP[:HALF])
-        # What closes is TCP alone.
-
-    async def fetch(url: str) -> None:
-        async with wired(url) as wire, wire.fetch(f"{url}/clip.mp4", {}) as body:
-            async for _ in body.chunks:
-                pass
-
-    with answering(answer, certificate(authority.issue_cert("127.0.0.1"))) as url:
-        with pytest.raises(UnavailableError, match="broke"):
-            asyncio.run(fetch(url))

@@ -46,11 +46,11 @@ def teach(user: User, **hosts: list[str]) -> None:
         f"""
 import socket
 known, ask = {hosts!r}, socket.getaddrinfo
-def getaddrinfo(host, port, *rest, flags=0, **more):
+def getaddrinfo(host, port, family=0, type=0, proto=0, flags=0):
     name = (host.decode() if isinstance(host, bytes) else host).replace(".", "_")
     if name not in known or flags & socket.AI_NUMERICHOST:
-        return ask(host, port, *rest, flags=flags, **more)
-    return [each for address in known[name] for each in ask(address, port, *rest, flags=flags, **more)]
+        return ask(host, port, family, type, proto, flags)
+    return [each for address in known[name] for each in ask(address, port, family, type, proto, flags)]
 socket.getaddrinfo = getaddrinfo
 """
     )

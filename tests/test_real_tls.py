@@ -101,13 +101,13 @@ def test_one_trust_store_serves_all_connections(user: User, roots: str, tmp_path
     """The clips', the list's, and each POST's own: it takes longer to read than a request."""
     user.customise(
         f"""
-import ssl
-make = ssl.create_default_context
+import truststore
+make = truststore.SSLContext.__init__
 def counted(*rest, **more):
     with open({str(tmp_path / "made")!r}, "a") as note:
         note.write("one")
-    return make(*rest, **more)
-ssl.create_default_context = counted
+    make(*rest, **more)
+truststore.SSLContext.__init__ = counted
 """
     )
     done = user.airvid("create", "fox", "-m", "wan-2.6", "-n", "2", "-o", "{n}.mp4", SSL_CERT_FILE=roots)

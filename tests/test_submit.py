@@ -292,7 +292,7 @@ def test_a_connection_that_was_never_made_is_tried_again(world: World, failure: 
             left -= 1
             raise failure("no route")
 
-    world.answer = refuse
+    world.connect = refuse
     result = world.airvid(*CREATE)
     assert (result.code, len(world.posts), left) == (0, 1, 0)
 
@@ -302,7 +302,7 @@ def test_a_connection_that_is_never_made_ends_with_9_and_no_task(world: World, t
         if request.method == "POST":
             raise httpx.ConnectError("no route")
 
-    world.answer = refuse
+    world.connect = refuse
     assert world.airvid(*CREATE).code == 9
     assert rows(tmp_path) == [("refused", None)]
     assert world.clock.elapsed() < 90
@@ -310,7 +310,7 @@ def test_a_connection_that_is_never_made_ends_with_9_and_no_task(world: World, t
 
 @pytest.mark.parametrize(
     ("status", "code"),
-    [(400, 1), (401, 3), (402, 7), (403, 3), (404, 4), (409, 1), (413, 1), (422, 1), (307, 1)],
+    [(400, 1), (401, 3), (402, 7), (403, 3), (404, 4), (409, 1), (413, 1), (422, 1)],
 )
 def test_a_refusal_is_final(world: World, tmp_path: Path, status: int, code: int) -> None:
     world.emulator.faults.append(Fault(POST, json_answer(status, {"error": "No."}), before=True))

@@ -12,7 +12,7 @@ from conftest import tiny_mp4
 
 from airvid import transfer
 from airvid.api import Api
-from airvid.http import Wire
+from airvid.http import Attempt, Wire
 from airvid.sandbox.emulator import Pace
 
 from . import process, servers
@@ -64,7 +64,7 @@ def sides() -> Iterator[Sides]:
 
 async def _result_url(wire: Wire) -> str:
     api = Api(wire)
-    task = await api.create(BODY)
+    task = await api.create(BODY, Attempt())
     while not task.result_url:
         await asyncio.sleep(0.1)
         task = await api.task(task.task_id)
