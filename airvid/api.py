@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any, NamedTuple
@@ -41,9 +42,7 @@ class Api:
         task = Task.parse(answer.data)
         # An id of another kind than the API's own says as little as none.
         if task is None or answer.data["task_id"] != task.task_id:
-            raise UnavailableError(
-                f"the server answered a create without a task id: {answer.message}", request_id=answer.request_id
-            )
+            raise _without_id(answer)
         return task
 
     @property
@@ -76,8 +75,17 @@ class Api:
                 yield payload
 
 
+def _without_id(answer: Answer) -> UnavailableError:
+    """A create's answer that names no task. What stands in the place of the id is kept in full, as JSON quotes it."""
+    told = answer.data.get("task_id") if isinstance(answer.data, dict) else None
+    if told is None:
+        why = f"the server answered a create without a task id: {answer.message}"
+    else:
+        why = f"the server answered a create with what is no task id: {json.dumps(told)}"
+    return UnavailableError(why, request_id=answer.request_id)
+
+
 def _path(task_id: str) -> str:
-    # Dots alone would climb the path; everything else is quoted.
     if not is_task_id(task_id):
         raise UsageError(f"not a task id: {task_id!r}", hint="airvid list")
     return f"/video/tasks/{quote(task_id, safe='')}"

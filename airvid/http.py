@@ -9,7 +9,6 @@ import asyncio
 import json
 import os
 import random
-import re
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
@@ -19,7 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
 import httpx
 
-from airvid import __version__, clock, retry
+from airvid import __version__, clock, redact, retry
 from airvid.answers import Answer, EventText, inflated, parse_json, refusal
 from airvid.errors import LimitedError, UnavailableError
 from airvid.system import Pipe
@@ -34,6 +33,8 @@ MAX_REDIRECTS = 10
 NONSENSE_PATIENCE = 10.0
 # More than any listing; an answer that goes on beyond this is no answer.
 MAX_ANSWER_BYTES = 64 << 20
+# Characters of a body in a line of `--debug`.
+LONGEST_SHOWN = 4000
 
 
 class Timeouts(NamedTuple):
@@ -259,11 +260,11 @@ class Wire:
     def _show(self, head: str, headers: Mapping[str, str], body: bytes | None) -> None:
         if self._trace is None:
             return
-        lines = [head, *(f"{head[0]} {name}: {_header(name, value)}" for name, value in headers.items())]
+        lines = [_redacted(head), *(f"{head[0]} {name}: {_header(name, value)}" for name, value in headers.items())]
         if body:
-            lines.append(f"{head[0]} {_redacted(body[:100_000].decode('utf-8', 'replace'))[:4000]}")
+            lines.append(f"{head[0]} {redact.body(body.decode('utf-8', 'replace'), LONGEST_SHOWN)}")
         for line in lines:
-            self._trace(self._scrub(_redacted(line)))
+            self._trace(self._scrub(line))
 
 
 def _longest(request: httpx.Request) -> float:
@@ -300,16 +301,12 @@ def _redirected(url: str, location: str) -> str:
 
 
 def _without_query(url: str) -> str:
-    return url.partition("?")[0]
+    return redact.address(url)
 
 
 def _header(name: str, value: str) -> str:
-    """A header as `--debug` may show it; the address in a redirect may be relative, and signed all the same."""
-    return re.sub(r"\?.*", "?[redacted]", value) if name.lower() in ("location", "content-location", "link") else value
+    return redact.header(name, value)
 
 
 def _redacted(value: str) -> str:
-    """Without bearer keys, signed query strings and base64 bodies."""
-    value = re.sub(r"(?i)(bearer )\S+", lambda found: found[1] + "[redacted]", value)
-    value = re.sub(r"(https?:\\?/\\?/[^\s\"'?]+)\?[^\s\"']*", r"\1?[redacted]", value)
-    return re.sub(r"(\"b64_json\"\s*:\s*\")[^\"]*\"?", r'\1[redacted]"', value)
+    return redact.text(value)

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 import h11
 import httpx
 
+from airvid import redact
 from airvid.errors import UnavailableError
 from airvid.sockets import Connection, connect
 from airvid.system import IS_WINDOWS, Pipe, trust_store
@@ -358,4 +359,4 @@ def unavailable(error: Exception, url: httpx.URL, proxy: str | None) -> Unavaila
 
 def _shown(proxy: str | None) -> str:
     """A proxy without its user and password."""
-    return re.sub(r"^(\w+)://", "", re.sub(r"//[^/]*@", "//", proxy or ""))
+    return redact.origin(proxy or "")
