@@ -91,9 +91,8 @@ def text(value: str, longest: int = _MOST) -> str:
         if left <= 0:
             break
         field = "data: " if line.startswith("data:") else ""
-        data = line.removeprefix("data:").lstrip() if field else line
-        shown = _json(data, left, _DEEPEST)
-        lines.append(field + (_line(data) if shown is None else shown))
+        shown = _json(line[5:].lstrip() if field else line, left, _DEEPEST)
+        lines.append(_line(line) if shown is None else field + shown)
         left -= len(lines[-1]) + 1
     return "\n".join(lines)[:longest]
 
