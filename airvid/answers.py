@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from airvid import clock, retry
+from airvid import clock, redact, retry
 from airvid.errors import AirvidError, AuthError, LimitedError, NotFoundError, PaymentError, UnavailableError
 from airvid.tasks import error_text
 
@@ -111,9 +111,9 @@ def refusal(answer: Answer) -> AirvidError:
             f"the server failed (HTTP {status}): {message}", retry_after=hint_after, request_id=request_id
         )
     if 300 <= status < 400:
-        where = answer.headers.get("location", "elsewhere")[:200]
+        where = redact.address(answer.headers.get("location", "elsewhere"))[:200]
         return AirvidError(
-            f"the API sent us to {where.partition('?')[0]}, and the key is not taken along",
+            f"the API sent us to {where}, and the key is not taken along",
             hint="airvid config set base-url URL",
             request_id=request_id,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any, NamedTuple
@@ -52,12 +53,7 @@ class Api:
             return task
         if told is None and answer.status // 100 not in (2, 3):
             raise refusal(answer)
-        what = f"names the task {told!r}" if told is not None else f"has no task id: {answer.message}"
-        raise UnavailableError(
-            f"the answer to the create (HTTP {answer.status}) {what}",
-            request_id=answer.request_id,
-            task_id=task.task_id if task else None,
-        )
+        raise _ambiguous(answer, told, task)
 
     async def task(self, task_id: str, patience: float = PATIENCE) -> Task:
         """One reading of a task."""
@@ -84,6 +80,17 @@ class Api:
                 yield payload
 
 
+def _ambiguous(answer: Answer, told: object, task: Task | None) -> UnavailableError:
+    """A create's answer that does not say whether a task was made. What stands in the id's place is kept in full."""
+    if told is None:
+        why = f"the server answered a create without a task id: {answer.message}"
+    elif task and told == task.task_id:
+        why = f"the server refused a create (HTTP {answer.status}), but named the task {told}: {answer.message}"
+    else:
+        why = f"the server answered a create with what is no task id: {json.dumps(told)}"
+    return UnavailableError(why, request_id=answer.request_id, task_id=task.task_id if task else None)
+
+
 def _told_id(answer: Answer) -> object:
     """Whatever stands in the place of a task's id, also in a refusal; None where nothing does."""
     found = answer.data.get("task_id") if isinstance(answer.data, dict) else None
@@ -91,7 +98,6 @@ def _told_id(answer: Answer) -> object:
 
 
 def _path(task_id: str) -> str:
-    # Dots alone would climb the path; everything else is quoted.
     if not is_task_id(task_id):
         raise UsageError(f"not a task id: {task_id!r}", hint="airvid list")
     return f"/video/tasks/{quote(task_id, safe='')}"

@@ -10,6 +10,7 @@ import os
 import sys
 
 from airvid import places
+from airvid.ids import is_task_id
 
 TYPE_CHECKING = False  # see stage.py
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def _tasks(current: str, words: list[str]) -> list[tuple[str, str]]:
     if "last".startswith(current) and "last" not in words and (rows or _rows(journal, service, "")):
         found.append(("last", "the newest"))
     for task_id, state, prompt in rows:
-        if task_id not in words:
+        if is_task_id(task_id) and task_id not in words:
             found.append((task_id, _cut(f"{state}: {prompt or ''}".rstrip(": "))))
     return found
 

@@ -16,7 +16,8 @@ from airvid.errors import AuthError, FileError, UsageError
 from airvid.places import SANDBOX_KEY
 from airvid.tasks import MODES
 
-_KEY_VARIABLES = ("AIRVID_API_KEY", "AIRFORCE_API_KEY")
+# Variables that hold the key. No other program gets them.
+KEY_VARIABLES = ("AIRVID_API_KEY", "AIRFORCE_API_KEY")
 _BASE_URL_VARIABLES = ("AIRVID_BASE_URL", "AIRFORCE_BASE_URL")
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -205,7 +206,7 @@ class Settings:
 
     def other_key_source(self) -> str | None:
         """The variable whose key goes before the stored one, if there is one."""
-        return self._first_set(_KEY_VARIABLES)
+        return self._first_set(KEY_VARIABLES)
 
     def has_sandbox_key(self) -> bool:
         """Whether the environment is as `airvid sandbox` says to export it."""

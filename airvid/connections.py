@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 
+from airvid import redact
 from airvid.errors import UnavailableError
 from airvid.system import ROOTS_VARIABLES, trust_store
 
@@ -176,4 +177,4 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 def _shown(proxy: str | None) -> str:
     """A proxy without its user and password."""
-    return re.sub(r"^(\w+)://", "", re.sub(r"//.*@", "//", proxy or ""))
+    return redact.origin(proxy or "")

@@ -93,23 +93,27 @@ class Clip:
         if not isinstance(stream, VideoStream):
             raise FileError(f"{name} holds no video")
         self._video = stream
-        self.width, self.height, self.codec = stream.width, stream.height, stream.codec_context.name
+        codec = _read(stream, "codec_context")
+        if codec is None:
+            raise FileError(f"{name} holds video of a codec that nothing here can decode")
+        self.width, self.height = _read(stream, "width"), _read(stream, "height")
+        self.codec: str | None = _read(codec, "name")
         if not self.width or not self.height:
             raise FileError(f"{name} holds no video that can be decoded")
         if self.width * self.height > MOST_PIXELS:
             raise FileError(f"{name} has {self.width}x{self.height} pixels: more than the 4096x2304 a preview decodes")
-        self.aspect = float(self.width * (stream.sample_aspect_ratio or 1) / self.height)
-        rate = float(stream.average_rate or 0)
+        self.aspect = float(self.width * (_read(stream, "sample_aspect_ratio") or 1) / self.height)
+        rate = float(_read(stream, "average_rate") or 0)
         self._step = 1 / rate if rate > 0 else 0.0
-        self._start = float((stream.start_time or 0) * (stream.time_base or 0))
-        self.frames: int | None = stream.frames or None
+        self._start = float((_read(stream, "start_time") or 0) * (_read(stream, "time_base") or 0))
+        self.frames: int | None = _read(stream, "frames") or None
         self.seconds = self._told_seconds()
         if self.frames is None or self.seconds is None:
             self._measure()
         if self.frames == 0:
             raise FileError(f"{name} holds no frames")
-        stream.codec_context.options = dict(_LIMITS)
-        stream.codec_context.thread_type, stream.codec_context.thread_count = "AUTO", _THREADS
+        codec.options = dict(_LIMITS)
+        codec.thread_type, codec.thread_count = "AUTO", _THREADS
 
     def close(self) -> None:
         self._container.close()
@@ -154,10 +158,11 @@ class Clip:
                 yield None
 
     def _told_seconds(self) -> float | None:
-        if self._video.duration and self._video.time_base:
-            seconds = float(self._video.duration * self._video.time_base)
+        duration, time_base = _read(self._video, "duration"), _read(self._video, "time_base")
+        if duration and time_base:
+            seconds = float(duration * time_base)
         else:
-            seconds = (self._container.duration or 0) / av.time_base
+            seconds = (_read(self._container, "duration") or 0) / av.time_base
         return seconds if seconds > 0 else None
 
     def _measure(self) -> None:
@@ -175,6 +180,14 @@ class Clip:
             self.frames = count
         if self.seconds is None and end > 0:
             self.seconds = end
+
+
+def _read(source: object, name: str) -> Any:
+    """An attribute of PyAV's; None where it is missing or cannot be read, as most are of an unknown codec."""
+    try:
+        return getattr(source, name, None)
+    except _FAILURES:
+        return None
 
 
 def _check_whole(file: IO[bytes], name: str) -> None:

@@ -9,14 +9,13 @@ import json
 import math
 import os
 import random
-import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager, nullcontext, suppress
 from typing import Any, NamedTuple, TypeVar
 
 import httpx
 
-from airvid import __version__, clock, retry
+from airvid import __version__, clock, redact, retry
 from airvid.answers import Answer, parse_json, refusal
 from airvid.clock import Deadline
 from airvid.connections import LOCATION, Clients, unavailable
@@ -35,6 +34,8 @@ MAX_ANSWER_BYTES = 64 << 20
 LONGEST_EVENT = 4 << 20
 # Bytes of a request's body that are sent at once.
 PIECE = 1 << 16
+# Characters of a body in a line of `--debug`.
+LONGEST_SHOWN = 4000
 
 
 class Timeouts(NamedTuple):
@@ -241,9 +242,9 @@ class Wire:
                 raise httpx.InvalidURL("an http:// or https:// address is needed")
             if not 0 < (request.url.port or 80) < 65536:
                 raise httpx.InvalidURL("no such port")
-        except (httpx.InvalidURL, ValueError) as error:
+        except (httpx.InvalidURL, ValueError):
             raise UnavailableError(
-                f"not a usable address: {_without_query(url)} ({error})", sent=False, is_final=True
+                f"not a usable address: {_without_query(url)}", sent=False, is_final=True
             ) from None
         self._show(f"> {method} {request.url}", request.headers, None)
         return request
@@ -323,11 +324,11 @@ class Wire:
     def _show(self, head: str, headers: Mapping[str, str], body: bytes | None) -> None:
         if self._trace is None:
             return
-        lines = [head, *(f"{head[0]} {name}: {_header(name, value)}" for name, value in headers.items())]
+        lines = [_redacted(head), *(f"{head[0]} {name}: {_header(name, value)}" for name, value in headers.items())]
         if body:
-            lines.append(f"{head[0]} {_redacted(body[:100_000].decode('utf-8', 'replace'))[:4000]}")
+            lines.append(f"{head[0]} {redact.body(body.decode('utf-8', 'replace'), LONGEST_SHOWN)}")
         for line in lines:
-            self._trace(self._scrub(_redacted(line)))
+            self._trace(self._scrub(line))
 
 
 def origin(url: str | httpx.URL) -> tuple[str, bytes, int | None]:
@@ -386,16 +387,12 @@ def _redirected(url: str, location: str) -> str:
 
 
 def _without_query(url: str) -> str:
-    return url.partition("?")[0]
+    return redact.address(url)
 
 
 def _header(name: str, value: str) -> str:
-    """A header as `--debug` may show it; the address in a redirect may be relative, and signed all the same."""
-    return re.sub(r"\?.*", "?[redacted]", value) if name.lower() in ("location", "content-location", "link") else value
+    return redact.header(name, value)
 
 
 def _redacted(value: str) -> str:
-    """Without bearer keys, signed query strings and base64 bodies."""
-    value = re.sub(r"(?i)(bearer )\S+", lambda found: found[1] + "[redacted]", value)
-    value = re.sub(r"(https?:\\?/\\?/[^\s\"'?]+)\?[^\s\"']*", r"\1?[redacted]", value)
-    return re.sub(r"(\"b64_json\"\s*:\s*\")[^\"]*\"?", r'\1[redacted]"', value)
+    return redact.text(value)

@@ -18,7 +18,7 @@ from airvid import clock, ledger, system
 from airvid.errors import FileError
 from airvid.ledger import Database
 from airvid.system import SignOfLife
-from airvid.tasks import Entry, Task
+from airvid.tasks import Entry, Task, is_task_id
 
 # Seconds before and after the moment a POST left (by the server's clock) within which its task can have been made.
 SENT_WINDOW = (2.0, 180.0)
@@ -247,7 +247,7 @@ class Journal:
             len(prefix),
             prefix,
         )
-        return [str(entry.task_id) for entry in rows]
+        return [entry.task_id for entry in rows if entry.task_id]
 
     def last(self, base_url: str) -> Entry | None:
         """The newest clip that was asked for and not refused."""
@@ -260,11 +260,12 @@ class Journal:
 
     def running(self, base_url: str) -> list[Entry]:
         """Tasks that had not ended when last heard of, oldest first."""
-        return self._ask(
+        rows = self._ask(
             "SELECT * FROM clip WHERE base_url = ? AND fate = 'known' AND coalesce(status, '') NOT IN"
             " ('completed', 'failed', 'expired', 'deleted') ORDER BY intended_at, id",
             base_url,
         )
+        return [entry for entry in rows if entry.task_id]
 
     def past_seconds(self, base_url: str, model: str) -> list[float]:
         """How long this model's last clips took from the POST's answer to their end, as this machine saw it."""
@@ -431,6 +432,10 @@ def _read(database: Database, entry_id: int | None) -> Entry:
 
 def _entry(row: sqlite3.Row) -> Entry:
     values = {name: row[name] for name in Entry._fields}
+    if row["task_id"] is not None and not is_task_id(row["task_id"]):
+        # An earlier version took it for one; printed bare, a shell or a command could take it for something else.
+        values["task_id"] = None
+        values["error"] = row["error"] or f"what the server gave is no task id: {json.dumps(str(row['task_id']))}"
     return Entry(**values | {"request": json.loads(row["request"]), "candidates": tuple(json.loads(row["candidates"]))})
 
 

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Collection, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TextIO
@@ -294,13 +294,20 @@ def trust_store() -> ssl.SSLContext:
     return context
 
 
-def open_file(path: Path) -> bool:
-    """Show a file in the desktop's own program. False where there is no desktop."""
+def open_file(path: Path, *, without: Collection[str]) -> bool:
+    """Show a file in the desktop's own program, which gets no environment variable named in `without`.
+
+    False where there is no desktop.
+    """
     if sys.platform == "win32":
+        # The program inherits the environment as it is at this moment.
+        hidden = {name: os.environ.pop(name) for name in without if name in os.environ}
         try:
             os.startfile(path)
         except OSError:
             return False
+        finally:
+            os.environ.update(hidden)
         return True
     if sys.platform != "darwin" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         return False
@@ -312,6 +319,7 @@ def open_file(path: Path) -> bool:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
+            env={name: value for name, value in os.environ.items() if name not in without},
         )
     except OSError:
         return False

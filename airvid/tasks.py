@@ -7,6 +7,8 @@ Money is in cents and may be fractional; times are Unix seconds. Source: the API
 import math
 from typing import Any, NamedTuple, Self
 
+from airvid.ids import is_task_id as is_task_id  # for all who read tasks
+
 # No `from __future__ import annotations`: NamedTuple compiles each one that is a text, at every start.
 
 QUEUED, PROCESSING = "queued", "processing"
@@ -52,11 +54,6 @@ def text(value: object) -> str | None:
     return value if isinstance(value, str) and value.strip() else None
 
 
-def is_task_id(value: str) -> bool:
-    """Whether a text fits into a path and a line, as a task's id has to."""
-    return value.isprintable() and 0 < len(value) <= 200 and bool(value.strip("."))
-
-
 def error_text(value: object, depth: int = 3) -> str | None:
     """The sentence in an error of any shape: text, or an object with a message."""
     if isinstance(value, dict) and depth:
@@ -95,7 +92,7 @@ class Task(NamedTuple):
             return None
         found = raw.get("task_id")
         task_id = text(found) or (str(found) if isinstance(found, int) and not isinstance(found, bool) else task_id)
-        if not task_id or not is_task_id(task_id):
+        if task_id is None or not is_task_id(task_id):
             return None
         url = text(raw.get("result_url"))
         progress = number(raw.get("progress"))

@@ -12,13 +12,22 @@ from airvid.journal import Journal
 from airvid.tasks import Caps, Model, Task
 
 SERVICE, OTHER = "https://api.airforce/v1", "https://other.test/v1"
-# An id with everything in it that a shell could trip over.
+# A name with everything in it that a shell could trip over.
 NASTY = "n;$(touch pwned)`touch pwned`\"'*~!#&|<(>) {a,b}\\x:y=%F{red}狐"
 TASKS = [
     "f47ac10b-58cc-4372-a567-0e02b2c3d479",
     "f47bd20c-58cc-4372-a567-0e02b2c3d479",
     "0aaaaaaa-0000-0000-0000-000000000000",
+    "n:x_1.2-b",
+]
+# What an earlier version took for ids.
+NO_IDS = [
     NASTY,
+    "n`touch pwned`",
+    "n7f$AIRVID_API_KEY",
+    "--base-url=http://evil.test",
+    "::set-output name=n::1",
+    "nice id",
 ]
 ELSEWHERE, PLAYED = "0ther000-0000-0000-0000-000000000000", "f00dfeed-0000-0000-0000-000000000000"
 _STATES = ["processing", "completed", "failed", "queued"]
@@ -55,6 +64,7 @@ def fill(env: dict[str, str]) -> None:
     data = Path(env["XDG_DATA_HOME"]) / "airvid"
     for task_id, state, prompt in reversed(list(zip(TASKS, _STATES, _WRITTEN, strict=True))):
         note(data / "journal.db", SERVICE, task_id, state=state, prompt=prompt)
+    note(data / "journal.db", SERVICE, *NO_IDS)
     note(data / "journal.db", OTHER, ELSEWHERE)
     note(data / "sandbox" / "journal.db", "sandbox", PLAYED)
 
@@ -66,9 +76,7 @@ def note(path: Path, service: str, *task_ids: str, state: str = "queued", prompt
         base_url=service, request={"prompt": prompt}, targets=[None] * len(task_ids), estimate_cents=None, budgets={}
     )
     for entry, task_id in zip(entries, task_ids, strict=True):
-        task = Task.parse({"task_id": task_id, "status": state})
-        assert task
-        journal.mark_known(entry, task)
+        journal.mark_known(entry, Task(task_id, state, raw={}))
     journal.close()
 
 

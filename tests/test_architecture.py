@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent / "airvid"
 
 # The nouns of a task, the errors, the clock and the operating system are for everyone; a room may use itself.
-EVERYWHERE = {"airvid", "tasks", "errors", "clock", "system"}
+EVERYWHERE = {"airvid", "ids", "tasks", "errors", "clock", "system"}
 INSTRUMENTS = {"follow", "transfer", "part", "submit", "output", "progress", "journal", "config"}
 VIEW = {"frames", "sheet"}
 # Words flow down: a module may import those named here, and nothing else of airvid.
@@ -76,10 +76,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "naming": set(),
     "request": set(),
     "api": {"http", "answers", "retry"},
-    "http": {"retry", "answers", "text", "connections"},
-    "connections": set(),
-    "answers": {"retry"},
+    "http": {"retry", "answers", "text", "connections", "redact"},
+    "connections": {"redact"},
+    "redact": set(),
+    "answers": {"retry", "redact"},
     "retry": set(),
+    "ids": set(),
     "tasks": set(),
     "errors": set(),
     "clock": set(),

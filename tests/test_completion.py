@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from completion_desk import MODELS, NASTY, SERVICE, TASKS, fill, model, note
+from completion_desk import MODELS, NO_IDS, SERVICE, TASKS, fill, model, note
 from conftest import API, World, json_answer
 from terminal import environment
 
@@ -160,13 +160,19 @@ def test_the_newest_come_first_with_their_state_and_prompt(complete: Complete) -
     assert lines[1] == f"{TASKS[0]}\tprocessing: fox in snow"
 
 
+@pytest.mark.parametrize("name", NO_IDS)
+def test_what_is_no_id_is_not_offered(complete: Complete, name: str) -> None:
+    for prefix in ("", name[:1], name[:4], name):
+        assert not {*values(complete(f"tasks={prefix}", "airvid", "status"))} - {"last", *TASKS}
+
+
 def test_a_prompt_is_one_short_harmless_line(complete: Complete) -> None:
     for line in complete("tasks=", "airvid", "status"):
         _, description = line.split("\t")
         assert description.isprintable()
         assert len(description) <= 38
     # Wide characters take two columns.
-    assert line == f"{NASTY}\tqueued: 狐が雪の中を走る 🦊 狐が雪の…"
+    assert line == f"{TASKS[3]}\tqueued: 狐が雪の中を走る 🦊 狐が雪の…"
 
 
 @pytest.mark.parametrize(
@@ -174,8 +180,8 @@ def test_a_prompt_is_one_short_harmless_line(complete: Complete) -> None:
     [
         ("status", TASKS),
         ("delete", TASKS),
-        ("watch", [TASKS[0], NASTY]),
-        ("download", [TASKS[0], TASKS[1], NASTY]),
+        ("watch", [TASKS[0], TASKS[3]]),
+        ("download", [TASKS[0], TASKS[1], TASKS[3]]),
     ],
 )
 def test_a_command_is_offered_what_it_can_use(complete: Complete, command: str, expected: list[str]) -> None:

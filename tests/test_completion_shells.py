@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from completion_desk import ELSEWHERE, HOSTILE_MODELS, NASTY, PLAYED, PROMPTS, TASKS, fill
+from completion_desk import ELSEWHERE, HOSTILE_MODELS, PLAYED, PROMPTS, TASKS, fill
 from shells import SHELLS, Desk, Interactive, Shell, is_there
 from terminal import environment
 
@@ -101,7 +101,7 @@ ASKED = {
     "airvid create -m unheard-of --mode=t": ["text"],
     "airvid create -m fox-1 -d ": ["4", "5", "6"],
     "airvid status ": ["last", *TASKS],
-    "airvid watch ": ["last", TASKS[0], NASTY],
+    "airvid watch ": ["last", TASKS[0], TASKS[3]],
     f"airvid download {TASKS[1][:6]}": [TASKS[1]],
     f"airvid delete {TASKS[0]} ": ["last", *TASKS[1:]],
     "airvid --sandbox status ": ["last", PLAYED],
@@ -134,8 +134,7 @@ def test_nothing_that_anybody_wrote_is_run_or_breaks_a_list(shell: Shell) -> Non
 def test_prompts_stand_beside_the_tasks(shell: Shell) -> None:
     lines = shell.listed("airvid status ").split("\n")
     for task_id, prompt in zip(TASKS, PROMPTS, strict=True):
-        # What a hostile id looks like depends on the shell; its prompt does not.
-        assert [line for line in lines if prompt in line and (task_id in line or task_id == NASTY)]
+        assert [line for line in lines if prompt in line and task_id in line.replace("\\", "")]
 
 
 def test_what_stands_beside_a_candidate_is_never_inserted(shell: Shell) -> None:
@@ -146,7 +145,8 @@ def test_what_stands_beside_a_candidate_is_never_inserted(shell: Shell) -> None:
     assert shell.typed("airvid create -m \\;\t") == ["create", "-m", "; touch pwned"]
 
 
-def test_a_task_that_an_attacker_named_is_typed_as_it_is_called(shell: Shell) -> None:
+def test_what_an_attacker_gave_for_an_id_is_not_inserted(shell: Shell) -> None:
     if isinstance(shell, Interactive):
-        assert shell.typed("airvid watch n\t -q") == ["watch", NASTY, "-q"]
+        for command in ("watch", "preview"):
+            assert shell.typed(f"airvid {command} n\t") == [command, TASKS[3]]
     assert "pwned" not in [path.name for path in shell.desk.home.iterdir()]

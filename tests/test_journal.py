@@ -271,7 +271,7 @@ def test_a_budget_begins_anew_at_local_midnight(
             with pytest.raises(PaymentError):
                 desk.intend(budgets=budgets)
         else:
-            desk.known(f"t-{period}-{moment}", budgets=budgets)
+            desk.known(f"t-{period}-{'-'.join(map(str, moment))}", budgets=budgets)
 
 
 def test_an_unknown_price_cannot_be_held_against_a_budget(desk: Desk) -> None:

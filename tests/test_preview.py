@@ -105,6 +105,17 @@ def test_no_such_task_is_4(world: World) -> None:
     assert world.airvid("preview", "00000000-0000-4000-8000-000000000000", "--json").code == 4
 
 
+@pytest.mark.parametrize("tag", [b"\x1b[2J", b"\xff\xfe\x1b]", b"\0\0\0\0", b"none"])
+def test_a_codec_that_nobody_knows_is_no_fault_of_ours(world: World, clip: bytes, tag: bytes) -> None:
+    place = clip.rindex(b"avc1")
+    Path("fox.mp4").write_bytes(clip[:place] + tag + clip[place + 4 :])
+    for command in (["preview", "fox.mp4", "--json"], ["preview", "fox.mp4", "--json", "--debug"]):
+        result = world.airvid(*command)
+        assert (result.code, result.out) == (11, ""), result.err
+        assert "codec" in result.err
+        assert "\x1b" not in result.err
+
+
 def test_ids_from_standard_input_must_be_one(world: World, clip: bytes) -> None:
     task = made(world, clip)
     assert world.airvid("preview", "-", "--json", stdin=f"{task}\n".encode()).code == 0

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from airvid import clock, naming, system, transfer
 from airvid.commands.common import as_told, verdict
+from airvid.config import KEY_VARIABLES
 from airvid.errors import (
     AirvidError,
     ExpiredError,
@@ -240,5 +241,5 @@ def check_stdout(session: Session, name: Naming, *, opens: bool) -> None:
 
 def open_clip(session: Session, path: str) -> None:
     """Show a clip in the desktop's player, where there is one."""
-    if not system.open_file(Path(path)):
+    if not system.open_file(Path(path), without=KEY_VARIABLES):
         session.out.warn(f"there is no desktop here to open {path} on")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from airvid import clock, system
 from airvid.commands import common, download, finish
+from airvid.config import KEY_VARIABLES
 from airvid.errors import AirvidError, FileError, UsageError
 from airvid.session import Session
 from airvid.text import plain, short_id, size
@@ -34,7 +35,7 @@ async def run(session: Session, options: Options) -> None:
         check(session, needs_terminal=not as_json)
     async with _found(session, options) as (path, is_kept):
         if options.open:
-            if not system.open_file(path):
+            if not system.open_file(path, without=KEY_VARIABLES):
                 raise AirvidError(f"there is no desktop here to open {path} on")
         elif as_json:
             with _opened(path) as clip:
