@@ -19,9 +19,10 @@ from doors import answering, certificate, pem, wired
 from store import CLIP, HALF, OTHER, TAG, Broken, Store, begun, rest, whole
 from test_follow import SSE, event
 
-from airvid import mp4, system
+from airvid import system
 from airvid.answers import LONGEST_EVENT, PIECE, error_message, inflated
 from airvid.errors import FileError, UnavailableError
+from airvid.media import mp4
 from airvid.sandbox.emulator import Fault, Request, Response
 
 DONE = {"status": "completed", "progress": 100}
