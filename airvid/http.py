@@ -243,9 +243,7 @@ class Wire:
             if not 0 < (request.url.port or 80) < 65536:
                 raise httpx.InvalidURL("no such port")
         except (httpx.InvalidURL, ValueError):
-            raise UnavailableError(
-                f"not a usable address: {_without_query(url)}", sent=False, is_final=True
-            ) from None
+            raise UnavailableError(f"not a usable address: {_without_query(url)}", sent=False, is_final=True) from None
         self._show(f"> {method} {request.url}", request.headers, None)
         return request
 

@@ -19,9 +19,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from airvid import clock, mp4, retry, system
+from airvid import clock, retry, system
 from airvid.errors import FileError, UnavailableError
 from airvid.http import Body
+from airvid.media import mp4
 
 _DEAD = frozenset({400, 401, 403, 404, 410})
 # Bytes; a span is split where both halves are at least so long.

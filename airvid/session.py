@@ -134,7 +134,7 @@ def check_renderer() -> None:
     from importlib.util import find_spec
 
     if find_spec("av") is None:
-        raise UsageError("the sandbox needs PyAV to render its clips", hint="pip install 'airvid[sandbox]'")
+        raise UsageError("the sandbox needs PyAV to render its clips", hint="pip install 'airvid[media]'")
 
 
 def _start_sandbox(session: Session) -> Server:

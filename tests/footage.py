@@ -27,6 +27,18 @@ def red_to_blue(
     return path
 
 
+def fading(path: Path) -> Path:
+    """One frame, white at its top and black at its bottom."""
+    with av.open(str(path), "w") as target:
+        stream: Any = target.add_stream("libx264", 10)
+        stream.width, stream.height, stream.pix_fmt = 320, 256, "yuv420p"
+        frame = av.VideoFrame(320, 256, "rgb24")
+        frame.planes[0].update(b"".join(bytes([255 - y]) * frame.planes[0].line_size for y in range(256)))
+        target.mux(stream.encode(frame.reformat(format="yuv420p")))
+        target.mux(stream.encode(None))
+    return path
+
+
 def sound(path: Path) -> Path:
     """A moment of silence, without a picture."""
     with av.open(str(path), "w") as target:

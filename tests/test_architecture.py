@@ -12,7 +12,6 @@ ROOT = Path(__file__).parent.parent / "airvid"
 # The nouns of a task, the errors, the clock and the operating system are for everyone; a room may use itself.
 EVERYWHERE = {"airvid", "ids", "tasks", "errors", "clock", "system"}
 INSTRUMENTS = {"follow", "transfer", "part", "submit", "output", "progress", "journal", "config"}
-VIEW = {"frames", "sheet"}
 # Words flow down: a module may import those named here, and nothing else of airvid.
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
@@ -38,9 +37,9 @@ MAY_IMPORT: dict[str, set[str]] = {
         "topics",
         "views",
         "cells",
+        "media",
     }
-    | INSTRUMENTS
-    | VIEW,
+    | INSTRUMENTS,
     "session": {
         "api",
         "http",
@@ -58,10 +57,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "follow": {"api", "retry"},
     "submit": {"api", "http", "retry", "journal"},
     "transfer": {"http", "retry", "part"},
-    "part": {"http", "retry", "mp4"},
-    "mp4": set(),
-    "sheet": {"frames", "terminal"},
-    "frames": {"mp4"},
+    "part": {"http", "retry", "media"},
+    "media": set(),
     "progress": {"output", "live", "terminal", "text"},
     "live": {"progress", "output", "terminal", "cells", "text", "retry"},
     "output": {"views", "tables", "terminal", "text"},
@@ -94,12 +91,12 @@ HOME = {
     "httpx": {"http", "connections"},
     "truststore": {"system"},
     "httpx_sse": {"http"},
-    "rich": {"tables", "cells", "sheet"},
+    "rich": {"tables", "cells", "media"},
     "platformdirs": {"places"},
     "tomlkit": {"config"},
     "sqlite3": {"journal", "ledger", "sandbox"},
     "_sqlite3": {"completion"},
-    "av": {"sandbox", "frames"},
+    "av": {"sandbox", "media"},
 }
 MODULES = sorted(ROOT.rglob("*.py"))
 
@@ -125,7 +122,7 @@ def imports(path: Path) -> set[str]:
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_words_flow_down(path: Path) -> None:
     own = room(path)
-    rooms = {path.stem for path in ROOT.glob("*.py")} | {"commands", "sandbox"}
+    rooms = {path.stem for path in ROOT.glob("*.py")} | {"commands", "media", "sandbox"}
     for name in imports(path):
         if name.split(".")[0] != "airvid":
             continue

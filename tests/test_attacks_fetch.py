@@ -19,10 +19,11 @@ from doors import answering, wired
 from store import CLIP, HALF, OTHER, TAG, Broken, Store, begun, rest, whole
 from test_follow import SSE, event
 
-from airvid import mp4, system
+from airvid import system
 from airvid.answers import error_message
 from airvid.errors import FileError, UnavailableError
 from airvid.http import LONGEST_EVENT
+from airvid.media import mp4
 from airvid.sandbox.emulator import Fault, Request, Response
 
 DONE = {"status": "completed", "progress": 100}

@@ -17,8 +17,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from store import CLIP, HALF, OTHER, TAG, Store, begun, rest, whole
 
-from airvid import mp4, transfer
+from airvid import transfer
 from airvid.errors import AirvidError, FileError, UnavailableError
+from airvid.media import mp4
 from airvid.part import NotVideoError
 
 few = settings(max_examples=80, deadline=None, database=None, derandomize=True)

@@ -19,7 +19,7 @@ from airvid.session import Session
 from airvid.text import plain, short_id, size
 
 if TYPE_CHECKING:
-    from airvid.frames import Clip, Frame
+    from airvid.media.frames import Clip, Frame
 
 
 class Options(NamedTuple):
@@ -56,7 +56,7 @@ async def run(session: Session, options: Options) -> None:
 def check(session: Session, *, needs_terminal: bool = True) -> None:
     """See that a clip can be decoded and shown. Raises: UsageError."""
     if find_spec("av") is None:
-        raise UsageError("the preview needs PyAV to decode the clip", hint="pip install 'airvid[preview]'")
+        raise UsageError("the preview needs PyAV to decode the clip", hint="pip install 'airvid[media]'")
     if needs_terminal and not session.out.is_terminal:
         raise UsageError(
             "a contact sheet is for a terminal, and standard output is none",
@@ -94,30 +94,31 @@ async def _found(session: Session, options: Options) -> AsyncIterator[tuple[Path
 
 async def show(session: Session, path: Path) -> None:
     """Draw a clip's contact sheet onto the terminal. Raises: FileError."""
-    from airvid import sheet
+    from airvid.media import sheet
 
     with _opened(path) as clip:
-        screen = sheet.look(session.out.stdout, with_color=session.out.color)
-        grid = sheet.arrange(screen, clip.aspect, min(sheet.MOST_FRAMES, clip.frames or sheet.MOST_FRAMES))
+        screen = sheet.console(session.out.stdout, with_color=session.out.color)
+        most = min(sheet.MOST_FRAMES, clip.frames or sheet.MOST_FRAMES)
+        grid = sheet.arrange(screen.width, screen.height, clip.aspect, most)
         frames: list[Frame] = []
-        for frame in clip.pick(grid.across * grid.down, *grid.dots):
+        for frame in clip.pick(grid.across * grid.down, grid.width, 2 * grid.height):
             if frame is not None:
                 frames.append(frame)
             await clock.sleep(0)  # between any two frames it can be interrupted
-        session.out.line(_title(clip, path, session.out.stdout, screen.columns))
+        session.out.line(_title(clip, path, session.out.stdout, screen.width))
         try:
-            for piece in sheet.draw(frames, grid, screen, session.out.stdout):
-                session.out.raw(piece)
+            for row in sheet.draw(frames, grid, screen):
+                session.out.raw(row)
                 await clock.sleep(0)
         except BaseException:
-            session.out.raw(sheet.CLOSING)
+            session.out.raw(sheet.RESET)
             raise
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Clip]:
     """The clip in a file that may be anything. Raises: FileError."""
-    from airvid.frames import Clip
+    from airvid.media.frames import Clip
 
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # to open a FIFO would wait for its writer

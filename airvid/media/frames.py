@@ -10,17 +10,14 @@ import itertools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from fractions import Fraction
-from typing import IO, Any
+from typing import IO, NamedTuple
 
 import av
-from av.filter import Graph
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from airvid import mp4
 from airvid.errors import FileError
+from airvid.media import mp4
 
 CONTAINERS = "mov,matroska,avi,gif"
 MOST_PIXELS = 4096 * 2304
@@ -30,49 +27,16 @@ _FAR = 10.0  # seconds ahead: sought, not decoded towards
 _NEVER = float("-inf")
 _MOST_PACKETS = 100_000
 _LIMITS = {"max_pixels": str(MOST_PIXELS)}
-_TICK = Fraction(1, 25)  # single pictures have no time, but FFmpeg asks
 # FFmpeg's own, and those of the file that it reads through us.
 _FAILURES = (av.FFmpegError, ValueError, OverflowError, OSError)
 _THREADS = 4  # each may hold frames of its own
 
 
-@dataclass(frozen=True)
-class Frame:
-    """One frame as it is shown, in RGB, `seconds` after the clip's beginning."""
+class Frame(NamedTuple):
+    """One frame as it is shown, `seconds` after the clip's beginning; three bytes a pixel (RGB), a string a row."""
 
     seconds: float
-    picture: VideoFrame
-
-    @property
-    def size(self) -> tuple[int, int]:
-        return self.picture.width, self.picture.height
-
-    def rows(self) -> list[bytes]:
-        """Three bytes a pixel, a string a row."""
-        return _rows(self.picture, 3)
-
-    def png(self) -> bytes:
-        width, height = self.size
-        encoder: Any = av.CodecContext.create("png", "w")
-        encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = width, height, "rgb24", _TICK
-        return b"".join(bytes(packet) for packet in [*encoder.encode(self.picture), *encoder.encode(None)])
-
-    def paletted(self) -> tuple[list[tuple[int, int, int]], list[bytes]]:
-        """The 256 colours that suit it best, and a string of their numbers a row."""
-        width, height = self.size
-        graph = Graph()
-        source = graph.add_buffer(width=width, height=height, format=self.picture.format, time_base=_TICK)
-        both, colors = graph.add("split"), graph.add("palettegen", "reserve_transparent=0")
-        use = graph.add("paletteuse", "dither=bayer:bayer_scale=4")
-        graph.link_nodes(source, both, use, graph.add("buffersink"))
-        both.link_to(colors, 1)
-        colors.link_to(use, 0, 1)
-        graph.configure()
-        graph.vpush(self.picture)
-        graph.vpush(None)
-        found = graph.vpull()
-        palette = bytes(found.planes[1])
-        return [(palette[at + 2], palette[at + 1], palette[at]) for at in range(0, 1024, 4)], _rows(found, 1)
+    rows: list[bytes]
 
 
 class Clip:
@@ -80,7 +44,7 @@ class Clip:
 
     def __init__(self, file: IO[bytes], name: str) -> None:
         self._name = name
-        with _told(f"{name} is no video"):
+        with _file_errors(f"{name} is no video"):
             _check_whole(file, name)
             self._container = av.open(
                 file,
@@ -107,7 +71,7 @@ class Clip:
         self._step = 1 / rate if rate > 0 else 0.0
         self._start = float((_read(stream, "start_time") or 0) * (_read(stream, "time_base") or 0))
         self.frames: int | None = _read(stream, "frames") or None
-        self.seconds = self._told_seconds()
+        self.seconds = self._declared_seconds()
         if self.frames is None or self.seconds is None:
             self._measure()
         if self.frames == 0:
@@ -125,7 +89,7 @@ class Clip:
         """
         end = max(0.0, (self.seconds or 0.0) - self._step)
         steps, at, shown, latest = self._decoded(), _NEVER, _NEVER, None
-        with _told(f"{self._name} cannot be decoded"):
+        with _file_errors(f"{self._name} cannot be decoded"):
             for n in range(count):
                 aim = end * n / (count - 1) if count > 1 else 0.0
                 if aim - max(at, 0.0) > _FAR:
@@ -141,7 +105,8 @@ class Clip:
                 if latest is None or at <= shown:
                     break
                 shown = at
-                yield Frame(at, latest.reformat(width=width, height=height, format="rgb24", interpolation="AREA"))
+                scaled = latest.reformat(width=width, height=height, format="rgb24", interpolation="AREA")
+                yield Frame(at, _rows(scaled))
         if shown is _NEVER:
             raise FileError(f"{self._name} holds no frame that can be decoded")
 
@@ -157,7 +122,7 @@ class Clip:
             if not frames:
                 yield None
 
-    def _told_seconds(self) -> float | None:
+    def _declared_seconds(self) -> float | None:
         duration, time_base = _read(self._video, "duration"), _read(self._video, "time_base")
         if duration and time_base:
             seconds = float(duration * time_base)
@@ -166,9 +131,9 @@ class Clip:
         return seconds if seconds > 0 else None
 
     def _measure(self) -> None:
-        """What the file does not tell, from its packets, undecoded."""
+        """Count frames and seconds from the packets, undecoded, where the file does not declare them."""
         count, end = 0, 0.0
-        with _told(f"{self._name} cannot be read"):
+        with _file_errors(f"{self._name} cannot be read"):
             for packet in self._container.demux(self._video):
                 if packet.size and packet.pts is not None and packet.time_base:
                     count += 1
@@ -191,7 +156,7 @@ def _read(source: object, name: str) -> Any:
 
 
 def _check_whole(file: IO[bytes], name: str) -> None:
-    """Half an MP4 would show half its frames, and nobody would know."""
+    """See that an MP4 is whole: FFmpeg would decode half of one without an error. Raises: FileError."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     if mp4.begins(file.read(mp4.HEAD)) and (flaw := mp4.flaw(file, size)):
@@ -199,15 +164,15 @@ def _check_whole(file: IO[bytes], name: str) -> None:
     file.seek(0)
 
 
-def _rows(picture: VideoFrame, depth: int) -> list[bytes]:
+def _rows(picture: VideoFrame) -> list[bytes]:
     plane = picture.planes[0]
     whole, step = bytes(plane), plane.line_size
-    return [whole[y * step : y * step + picture.width * depth] for y in range(picture.height)]
+    return [whole[y * step : y * step + picture.width * 3] for y in range(picture.height)]
 
 
 @contextmanager
-def _told(what: str) -> Iterator[None]:
-    """Tells of a failure in FFmpeg's own words, without what Python puts around them. Raises: FileError."""
+def _file_errors(what: str) -> Iterator[None]:
+    """Turns a failure into a FileError with FFmpeg's own words, without what Python puts around them."""
     try:
         yield
     except _FAILURES as error:
