@@ -16,13 +16,14 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TextIO
 
-from airvid import clock
-from airvid.errors import Interrupted
+from airvid import clock, files
+from airvid.errors import AirvidError, Interrupted
 
 # A hang-up or a Ctrl-C often comes twice, from the terminal and from a parent: within so many seconds it is one.
 DOUBLED = 0.3
@@ -34,8 +35,17 @@ if TYPE_CHECKING:
 IS_WINDOWS = sys.platform == "win32"
 # How a socket, a file system or a sandbox says that it does not splice.
 _CANNOT_SPLICE = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM})
+# How a lock that another holds is told.
+_LOCKED = (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
 # Ctrl-C, a polite kill, and a closed terminal. Windows knows the first two.
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+
+class _Runner(asyncio.Runner):
+    def close(self) -> None:
+        """Also where no thread can be started any more, by which the loop waits for those that it has."""
+        with suppress(RuntimeError):
+            super().close()
 
 
 def run(story: Coroutine[Any, Any, None]) -> None:
@@ -55,7 +65,7 @@ def run(story: Coroutine[Any, Any, None]) -> None:
                 before_abort()
             os._exit(128 + number)
 
-    with asyncio.Runner(loop_factory=clock.loop_factory()) as runner:
+    with _Runner(loop_factory=clock.loop_factory()) as runner:
         loop = runner.get_loop()
         task = loop.create_task(story)
         with _signals_to(lambda number, _: loop.call_soon_threadsafe(interrupt, number), loop):
@@ -278,8 +288,15 @@ class Pipe:
         os.close(self._write_end)
 
 
+class NoLocksError(OSError):
+    """The file system knows no locks, or gives none now."""
+
+
 def try_lock(file: IO[bytes]) -> bool:
-    """Take the lock on an open file without waiting; it goes with the file or the process. False: another has it."""
+    """Take the lock on an open file without waiting; it goes with the file or the process. False: another has it.
+
+    Raises: NoLocksError.
+    """
     try:
         if sys.platform == "win32":
             import msvcrt
@@ -290,9 +307,21 @@ def try_lock(file: IO[bytes]) -> bool:
             import fcntl
 
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
+    except OSError as error:
+        if error.errno in _LOCKED:
+            return False
+        raise NoLocksError(error.errno, error.strerror) from None
     return True
+
+
+def check_thread() -> None:
+    """See that the system starts a thread. Raises: AirvidError."""
+    try:
+        thread = threading.Thread(target=int)
+        thread.start()
+        thread.join()
+    except RuntimeError as error:
+        raise AirvidError(f"the system starts no more threads: {error}", hint="ulimit -u shows the limit") from None
 
 
 class SignOfLife:
@@ -305,8 +334,9 @@ class SignOfLife:
         make_private_folder(folder)
         self.name = os.urandom(16).hex()
         self._path = folder / self.name
-        self._file = self._path.open("wb")
-        try_lock(self._file)
+        self._file = self._path.open("xb")
+        with suppress(NoLocksError):
+            try_lock(self._file)
 
     def beat(self, now: float) -> None:
         """Show others the time, Unix seconds."""
@@ -329,10 +359,12 @@ def is_alive(folder: Path, name: str) -> bool:
     """Whether its process still runs; the sign of a dead one is removed."""
     path = folder / name
     try:
-        with path.open("rb+") as file:
+        with files.open_existing(path) as file:
             if not try_lock(file):
                 return True
         path.unlink(missing_ok=True)
+    except NoLocksError:
+        return True  # nobody can tell, and a living one must not be taken for dead
     except OSError:
         pass
     return False
