@@ -41,13 +41,6 @@ _LOCKED = (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
-class _Runner(asyncio.Runner):
-    def close(self) -> None:
-        """Also where no thread can be started any more, by which the loop waits for those that it has."""
-        with suppress(RuntimeError):
-            super().close()
-
-
 def run(story: Coroutine[Any, Any, None]) -> None:
     """Run a story on the program's one event loop until it ends.
 
@@ -65,7 +58,8 @@ def run(story: Coroutine[Any, Any, None]) -> None:
                 before_abort()
             os._exit(128 + number)
 
-    with _Runner(loop_factory=clock.loop_factory()) as runner:
+    runner = asyncio.Runner(loop_factory=clock.loop_factory())
+    try:
         loop = runner.get_loop()
         task = loop.create_task(story)
         with _signals_to(lambda number, _: loop.call_soon_threadsafe(interrupt, number), loop):
@@ -73,6 +67,9 @@ def run(story: Coroutine[Any, Any, None]) -> None:
                 loop.run_until_complete(task)
             except asyncio.CancelledError:
                 raise Interrupted(received[0][0] if received else signal.SIGINT) from None
+    finally:
+        with suppress(RuntimeError):  # it waits for its threads by one more, which may not be had
+            runner.close()
 
 
 @contextmanager
