@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from airvid import places, system
+from airvid import files, places, system
 from airvid.errors import AuthError, FileError, UsageError
 from airvid.places import SANDBOX_KEY
 from airvid.tasks import MODES
@@ -19,6 +19,8 @@ from airvid.tasks import MODES
 # Variables that hold the key. No other program gets them.
 KEY_VARIABLES = ("AIRVID_API_KEY", "AIRFORCE_API_KEY")
 _BASE_URL_VARIABLES = ("AIRVID_BASE_URL", "AIRFORCE_BASE_URL")
+# Of one command: each is an entry, a name and a place in line before the first is sent.
+MOST_CLIPS = 1000
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -52,10 +54,11 @@ def _path(value: object) -> str:
     return os.path.expanduser(_text(value))
 
 
-def _whole(least: float = -math.inf) -> Callable[[object], int]:
+def _whole(least: float = -math.inf, most: float = math.inf) -> Callable[[object], int]:
     def parse(value: object) -> int:
-        if not re.fullmatch(r"\s*[+-]?\d{1,18}\s*", str(value)) or int(str(value)) < least:
-            raise ValueError("a whole number" + ("" if least < 0 else f" of at least {least}"))
+        if not re.fullmatch(r"\s*[+-]?\d{1,18}\s*", str(value)) or not least <= int(str(value)) <= most:
+            limits = f" from {least} to {most}" if most < math.inf else "" if least < 0 else f" of at least {least}"
+            raise ValueError(f"a whole number{limits}")
         return int(str(value))
 
     return parse
@@ -110,7 +113,7 @@ SETTINGS: dict[str, Callable[[object], Any]] = {
     "quality": _text,
     "seed": _whole(),
     "sound": switch,
-    "count": _whole(1),
+    "count": _whole(1, MOST_CLIPS),
     "max-cost": money,
     "wait": switch,
     "output": _path,
@@ -164,7 +167,7 @@ class Settings:
 
     def _parse(self) -> dict[str, Any]:
         try:
-            content = self.path.read_bytes()
+            content = files.read_trusted(self.path)
         except (FileNotFoundError, NotADirectoryError):
             return {}
         except OSError as error:

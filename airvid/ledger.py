@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from airvid import clock, system
+from airvid import clock, files, system
 from airvid.errors import PaymentError
 
 
@@ -137,7 +137,7 @@ def open_or_begin(path: Path, warn: Callable[[str], None]) -> Database:
 
 
 def _connect(path: Path) -> Database:
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # it holds prompts: for its owner alone, from the first byte
+    files.open_regular(path, 0o600).close()  # it holds prompts: for its owner alone, from the first byte
     database = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, factory=Database)
     try:
         database.row_factory = sqlite3.Row
@@ -179,7 +179,7 @@ def _lay_out(database: Database) -> None:
 
 def _set_aside(path: Path) -> Path | None:
     """Keep a broken journal under another name; None where another process was quicker."""
-    with path.with_name("journal.lock").open("wb") as lock:
+    with files.open_regular(path.with_name("journal.lock"), 0o600) as lock:
         while not system.try_lock(lock):
             time.sleep(0.05)
         try:

@@ -5,29 +5,34 @@ that one connection fills grows at its end, and its size tells how far it is. Wh
 after every write, which spans are still to come. That holds through a kill; a power cut may keep the one and lose the
 other, so where the machine was started anew (or does not tell) such a part begins anew, too. Neither file outlives
 success.
+
+Only files of airvid's own are taken up: a part with bytes has a sidecar from before its first byte on. What else stands
+under these names is another's, and left alone.
 """
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
 import os
 import re
-import shutil
-import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from airvid import clock, retry, system
+from airvid import clock, files, retry, system
 from airvid.errors import FileError, UnavailableError
 from airvid.http import Body
 from airvid.media import mp4
+from airvid.part_file import beside, file_error, in_use, is_at, open_file, open_locked, read_sidecar
 
 _DEAD = frozenset({400, 401, 403, 404, 410})
 # Bytes; a span is split where both halves are at least so long.
 SHORTEST_SPAN = 1 << 18
-_LONGEST_SIDECAR = 1 << 20
+# How a disk says that it takes no more.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # A strong entity tag, of the characters that every header can carry.
 _STRONG = re.compile(r'"[\x20\x21\x23-\x7e]*"')
 
@@ -64,16 +69,18 @@ class Span:
 class Part:
     """The bytes of one clip, here or still to come. Raises FileError wherever it cannot be written."""
 
-    def __init__(self, path: Path, clip: str, file: IO[bytes]) -> None:
-        self.final = path
-        self.path = _beside(path, ".part")
-        self._sidecar = _beside(path, ".part.json")
+    def __init__(self, final: Path, path: Path, clip: str, file: IO[bytes]) -> None:
+        self.final = final
+        self.path = path
+        self._sidecar = beside(path, ".json")
         self._file = file
         self._clip = clip
         self.total: int | None = None
         self._validator: str | None = None
         self._can_split = False
         self._tells_end = True
+        # The last fetch of a file whose end nothing told.
+        self._unproved = b""
         self.spans = [Span(0, None)]
         # Bytes that the file surely has: fewer, and somebody has cut it.
         self._size = os.fstat(file.fileno()).st_size
@@ -97,7 +104,7 @@ class Part:
     def _recall(self, size: int) -> bool:
         """Take up what the sidecar tells of `size` bytes, if it vouches for any."""
         try:
-            kept = json.loads(_read_plain(self._sidecar))
+            kept = json.loads(read_sidecar(self._sidecar))
             validator, total, spans = kept["validator"], _length(kept["total"]), kept.get("spans")
             if kept["clip"] != self._clip or not _STRONG.fullmatch(validator):
                 return False
@@ -122,25 +129,36 @@ class Part:
         kept: dict[str, Any] = {"clip": self._clip, "validator": self._validator, "total": self.total}
         if not self._grows_at_its_end:
             kept |= {"boot": system.boot_id(), "spans": [[span.at, span.end] for span in self.spans]}
-        with _open_plain(self._sidecar) as file:
+        with files.open_regular(self._sidecar) as file:
+            size = os.fstat(file.fileno()).st_size
             # In place and in one write, which a kill cannot halve; blanks cover what was longer.
-            file.write(json.dumps(kept).encode().ljust(os.fstat(file.fileno()).st_size))
+            file.write(json.dumps(kept).encode().ljust(size))
+            if not size:
+                system.sync(file)  # without it the part is nobody's after a power cut
 
     def _begin(self, span: Span, validator: str | None, total: int | None) -> None:
         """Begin anew, with `span` for all. The old validator goes first: it vouches for no new byte."""
-        self._validator, self.total = validator, total
+        span.at, span.end, span.reach, self.spans = 0, total, total, [span]
+        self._validator, self.total = None, total
         try:
-            self._sidecar.unlink(missing_ok=True)
+            self._remember()
             self._file.seek(0)
             self._file.truncate()
             self._size = 0
-            span.at, span.end, span.reach, self.spans = 0, total, total, [span]
             if validator:
+                self._validator = validator
                 self._remember()
         except OSError as error:
             raise file_error(self.final, error) from None
-        if total is not None and total > (free := shutil.disk_usage(self.final.parent).free):
-            raise FileError(f"{self.final} needs {total:,} bytes, and the disk has {free:,} left")
+
+    def _check_room(self) -> None:
+        """See that the disk takes the rest, and has some left. Raises: FileError."""
+        try:
+            room = files.room(self.final.parent)
+        except OSError as error:
+            raise file_error(self.final, error) from None
+        if self.total is not None and (left := self.total - self.done) > room:
+            raise FileError(f"{self.final} needs {left:,} more bytes, and the disk has {room:,} to spare")
 
     # ------------------------------------------------------------------ spans and those who fill them
 
@@ -194,6 +212,7 @@ class Part:
         is_alone = sum(each.is_taken for each in self.spans) == 1
         if status == 206 and self.headers(span):
             if self._is_continued(body.headers, span):
+                self._check_room()
                 return True
             self._reject(span, "the server sent another part of the file than asked")
         if status == 200:
@@ -203,6 +222,7 @@ class Part:
             self._tells_end = any(name in body.headers for name in ("content-length", "transfer-encoding"))
             given = "" if encoded else body.headers.get("content-length", "")
             self._begin(span, None if encoded else _strong_validator(body.headers), _length(given))
+            self._check_room()
             self._can_split = bool(self._validator) and body.headers.get("accept-ranges", "") == "bytes"
             return True
         if status == 416 and span.at:
@@ -243,6 +263,8 @@ class Part:
             self._reject(span, "the server sent more than the file it announced")
         end = began + (len(chunk) if left is None else min(len(chunk), left))
         try:
+            if self.total is None and len(chunk) > files.room(self.final.parent):
+                raise OSError(errno.ENOSPC, "the disk is as full as it may be, and the video has not ended")
             if os.fstat(self._file.fileno()).st_size < self._size:
                 self._sidecar.unlink(missing_ok=True)  # which vouches for bytes that are not there any more
                 raise FileError(f"{self.path} was cut short meanwhile")
@@ -253,6 +275,8 @@ class Part:
             if not self._grows_at_its_end:
                 self._remember()
         except OSError as error:
+            if self.total is None and error.errno in _FULL:
+                self._begin(span, None, None)  # nothing tells that it ever ends: the disk has its room back
             raise file_error(self.final, error) from None
         # What is no video is not worth a disk.
         if began < mp4.HEAD <= span.at and not mp4.begins(head := self._head()):
@@ -285,12 +309,30 @@ class Part:
         if size != self.done:
             self._begin(self.spans[0], None, None)
             raise CutError(f"{self.path} was changed meanwhile")
-        flaw = mp4.flaw(self._file, size, may_end_anywhere=self._tells_end)
+        is_told = self._tells_end or self.total is not None
+        flaw = mp4.flaw(self._file, size, may_end_anywhere=is_told)
+        if not flaw and not is_told:
+            flaw = self._doubt(size)
         if flaw and self.total is not None:
             self._refuse(flaw)  # all that was announced is here: it will not get better
         if flaw:
             self._begin(self.spans[0], None, None)
-            raise CutError(f"the video is not whole: {flaw}")
+            raise CutError(f"the video may not be whole: {flaw}")
+
+    def _doubt(self, size: int) -> str | None:
+        """What speaks against a sound file whose end the server did not tell; None where it is proved."""
+        is_complete = mp4.is_complete(self._file, size)
+        if is_complete is None:
+            before, self._unproved = self._unproved, self._digest()
+            return None if before == self._unproved else "nothing told where it ends, and only a second fetch shows it"
+        return None if is_complete else "it is shorter than it says"
+
+    def _digest(self) -> bytes:
+        self._file.seek(0)
+        digest = hashlib.sha256()
+        while chunk := self._file.read(1 << 20):
+            digest.update(chunk)
+        return digest.digest()
 
     def _refuse(self, flaw: str) -> None:
         self._begin(self.spans[0], None, None)
@@ -305,7 +347,7 @@ class Part:
         """Sync, and give it its name in one step. Without `force` a file that has appeared there is left alone."""
         try:
             system.sync(self._file)
-            if not _is_at(self.path, self._file):
+            if not is_at(self.path, self._file):
                 self._sidecar.unlink(missing_ok=True)
                 raise FileError(f"{self.path} was removed or replaced meanwhile")
             if system.IS_WINDOWS:
@@ -330,56 +372,24 @@ def open_part(path: Path, clip: str) -> Iterator[Part]:
     """The part of `path`, locked against other processes. Left empty, it goes away again. Raises: FileError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = _open_locked(_beside(path, ".part"))
     except OSError as error:
         raise file_error(path, error) from None
+    part_path, is_shared = beside(path, ".part"), True
+    try:
+        file = open_locked(part_path)
+    except system.NoLocksError:
+        # Two processes could not tell each other, so each has a part of its own, and none is gone on with.
+        part_path, is_shared = path.with_name(f".airvid-{os.urandom(8).hex()}.part"), False
+        file = open_file(part_path)
     if file is None:
-        raise FileError(f"another airvid is saving to {path} at this moment")
+        raise in_use(path)
     with file:
-        part = Part(path, clip, file)
+        part = Part(path, part_path, clip, file)
         try:
             yield part
         finally:
-            if not part.done:
+            if not part.done or not (is_shared or part.is_whole):
                 part.discard()
-
-
-def _open_locked(part: Path) -> IO[bytes] | None:
-    """The part, opened and locked; None where another process has it."""
-    while True:
-        file = _open_plain(part)
-        if not system.try_lock(file):
-            file.close()
-            return None
-        # Whoever had the lock may have renamed or removed the file: then this is no part any more.
-        is_here, names = _is_at(part, file), os.fstat(file.fileno()).st_nlink
-        if is_here and names <= 1:  # some file systems do not count
-            return file
-        file.close()
-        if is_here:
-            part.unlink(missing_ok=True)  # it has its final name already, and is not touched
-
-
-def _is_at(path: Path, file: IO[bytes]) -> bool:
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), os.lstat(path))
-    except FileNotFoundError:
-        return False
-
-
-def _open_plain(path: Path) -> IO[bytes]:
-    """To read and write, made where there is none; no link is followed. Raises: OSError."""
-    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
-    return os.fdopen(os.open(path, flags, 0o666), "r+b", buffering=0)
-
-
-def _read_plain(path: Path) -> bytes:
-    """A short regular file's content; nothing else is waited for. Raises: OSError, ValueError."""
-    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-    with os.fdopen(os.open(path, flags), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise ValueError("no regular file")
-        return file.read(_LONGEST_SIDECAR)
 
 
 def _vouched(spans: list[list[int]], total: int) -> int:
@@ -418,17 +428,8 @@ def _rename_new(part: Path, final: Path) -> None:
         raise
     except OSError:
         # A file system without hard links: look, then rename.
-        if final.exists():
+        if os.path.lexists(final):
             raise FileExistsError from None
         os.replace(part, final)
     else:
         part.unlink(missing_ok=True)  # another process that finds it may have been quicker
-
-
-def _beside(path: Path, suffix: str) -> Path:
-    return path.with_name(path.name + suffix)
-
-
-def file_error(path: Path, error: OSError) -> FileError:
-    """The disk's refusal."""
-    return FileError(f"{path} cannot be written: {error.strerror or error}")

@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import errno
 import functools
 import os
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Collection, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TextIO
 
-from airvid import clock
-from airvid.errors import Interrupted
+from airvid import clock, files
+from airvid.errors import AirvidError, Interrupted
 
 # A hang-up or a Ctrl-C often comes twice, from the terminal and from a parent: within so many seconds it is one.
 DOUBLED = 0.3
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     import ssl
 
 IS_WINDOWS = sys.platform == "win32"
+# How a lock that another holds is told.
+_LOCKED = (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
 # Files of certificates that users have named for other tools, in the order in which they are looked for.
 ROOTS_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 # Ctrl-C, a polite kill, and a closed terminal. Windows knows the first two.
@@ -59,7 +63,8 @@ def run(story: Coroutine[Any, Any, None]) -> None:
                 before_abort()
             os._exit(128 + number)
 
-    with asyncio.Runner(loop_factory=clock.loop_factory()) as runner:
+    runner = asyncio.Runner(loop_factory=clock.loop_factory())
+    try:
         loop = runner.get_loop()
         loop.set_default_executor(_Threads())
         task = loop.create_task(story)
@@ -68,6 +73,9 @@ def run(story: Coroutine[Any, Any, None]) -> None:
                 loop.run_until_complete(task)
             except asyncio.CancelledError:
                 raise Interrupted(received[0][0] if received else signal.SIGINT) from None
+    finally:
+        with suppress(RuntimeError):  # it waits for its threads by one more, which may not be had
+            runner.close()
 
 
 @contextmanager
@@ -200,8 +208,15 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+class NoLocksError(OSError):
+    """The file system knows no locks, or gives none now."""
+
+
 def try_lock(file: IO[bytes]) -> bool:
-    """Take the lock on an open file without waiting; it goes with the file or the process. False: another has it."""
+    """Take the lock on an open file without waiting; it goes with the file or the process. False: another has it.
+
+    Raises: NoLocksError.
+    """
     try:
         if sys.platform == "win32":
             import msvcrt
@@ -212,9 +227,21 @@ def try_lock(file: IO[bytes]) -> bool:
             import fcntl
 
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
+    except OSError as error:
+        if error.errno in _LOCKED:
+            return False
+        raise NoLocksError(error.errno, error.strerror) from None
     return True
+
+
+def check_thread() -> None:
+    """See that the system starts a thread. Raises: AirvidError."""
+    try:
+        thread = threading.Thread(target=int)
+        thread.start()
+        thread.join()
+    except RuntimeError as error:
+        raise AirvidError(f"the system starts no more threads: {error}", hint="ulimit -u shows the limit") from None
 
 
 class SignOfLife:
@@ -227,8 +254,9 @@ class SignOfLife:
         make_private_folder(folder)
         self.name = os.urandom(16).hex()
         self._path = folder / self.name
-        self._file = self._path.open("wb")
-        try_lock(self._file)
+        self._file = self._path.open("xb")
+        with suppress(NoLocksError):
+            try_lock(self._file)
 
     def beat(self, now: float) -> None:
         """Show others the time, Unix seconds."""
@@ -251,10 +279,12 @@ def is_alive(folder: Path, name: str) -> bool:
     """Whether its process still runs; the sign of a dead one is removed."""
     path = folder / name
     try:
-        with path.open("rb+") as file:
+        with files.open_existing(path) as file:
             if not try_lock(file):
                 return True
         path.unlink(missing_ok=True)
+    except NoLocksError:
+        return True  # nobody can tell, and a living one must not be taken for dead
     except OSError:
         pass
     return False

@@ -9,15 +9,17 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import tempfile
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from airvid import clock, retry, system
 from airvid.errors import UnavailableError
 from airvid.http import Wire
-from airvid.part import DeadLinkError, Part, Span, file_error, open_part
+from airvid.part import DeadLinkError, Part, Span, open_part
+from airvid.part_file import file_error
 
 # Bytes after which the disk is given something to do while more come in.
 SYNC_EVERY = 64 << 20
@@ -32,15 +34,11 @@ class Received(NamedTuple):
 
 def claim(path: Path) -> None:
     """See that a file can be made beside `path`, and its folder, before anything is spent. Raises: FileError."""
-    probe = path.with_name(f".{path.name[:100]}.{os.getpid()}.probe")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with probe.open("wb") as file:
-                file.write(b"\0" * 4096)
-                system.sync(file)
-        finally:
-            probe.unlink(missing_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".airvid-", suffix=".probe") as probe:
+            probe.write(b"\0" * 4096)
+            system.sync(probe)
     except OSError as error:
         raise file_error(path, error) from None
 
@@ -54,12 +52,14 @@ async def save(wire: Wire, url: str, path: Path, *, clip: str, force: bool) -> A
     """
     path = Path(os.path.realpath(path))
     with open_part(path, clip) as part:
-        gained_at, attempt, most = clock.elapsed(), 0, part.done
+        gained_at, attempt = clock.elapsed(), 0
+        most = furthest = part.done
         while True:
             try:
                 if not part.is_whole:
                     async with aclosing(_filled(wire, url, part)) as steps:
                         async for received in steps:
+                            furthest = max(furthest, received.done)
                             yield received
                 part.check()
                 break
@@ -67,8 +67,8 @@ async def save(wire: Wire, url: str, path: Path, *, clip: str, force: bool) -> A
                 raise
             except UnavailableError as error:
                 # What is fetched again after a new start is no gain.
-                if part.done > most:
-                    gained_at, attempt, most = clock.elapsed(), 0, part.done
+                if furthest > most:
+                    gained_at, attempt, most = clock.elapsed(), 0, furthest
                 spent = clock.elapsed() - gained_at
                 pause = retry.next_pause(attempt, spent, retry.PATIENCE, error.retry_after, random.random())
                 if pause is None or error.is_final:
@@ -106,7 +106,7 @@ async def _filled(wire: Wire, url: str, part: Part) -> AsyncGenerator[Received, 
             if part.done - synced > SYNC_EVERY and (syncing is None or syncing.done()):
                 if syncing:
                     syncing.result()
-                syncing, synced = asyncio.ensure_future(asyncio.to_thread(part.sync)), part.done
+                syncing, synced = asyncio.ensure_future(_sync(part)), part.done
         if syncing:
             # A disk tells of bytes that it lost once, and not to the next who asks.
             await asyncio.wait({syncing})
@@ -118,6 +118,11 @@ async def _filled(wire: Wire, url: str, part: Part) -> AsyncGenerator[Received, 
         await asyncio.gather(*working, *([syncing] if syncing else []), return_exceptions=True)
     if failure and not part.is_whole:
         raise failure
+
+
+async def _sync(part: Part) -> None:
+    with suppress(RuntimeError):  # no thread can be started: then the disk has everything to do at the end
+        await asyncio.to_thread(part.sync)
 
 
 async def _fill(wire: Wire, url: str, part: Part) -> None:

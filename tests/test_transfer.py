@@ -80,14 +80,33 @@ def test_what_no_strong_validator_vouches_for_starts_again(store: Store, tag: st
     assert store.target.read_bytes() == CLIP
 
 
-@pytest.mark.parametrize("sidecar", [None, "", "[]", '"x"', "{}", '{"validator": 5, "total": null}', "\xff"])
-def test_a_part_without_a_sound_sidecar_starts_again(store: Store, sidecar: str | None) -> None:
+@pytest.mark.parametrize(
+    "sidecar", ['{"clip": "clip", "validator": 5, "total": null}', '{"clip":1,"validator":1,"total":1}']
+)
+def test_a_part_without_a_sound_validator_starts_again(store: Store, sidecar: str) -> None:
     store.leave_part(tag=None)
-    if sidecar is not None:
-        store.sidecar.write_text(sidecar, encoding="latin-1")
+    store.sidecar.write_text(sidecar)
     store.save(whole())
     assert store.ranges == [(None, None)]
     assert (store.target.read_bytes(), store.left) == (CLIP, {"fox.mp4"})
+
+
+@pytest.mark.parametrize("sidecar", [None, "", "[]", '"x"', "{}", "5", "\xff", "[" * 100_000, '{"mine": 1}'])
+def test_a_part_without_our_sidecar_is_another_s_and_left_alone(store: Store, sidecar: str | None) -> None:
+    store.leave_part(tag=None)
+    if sidecar is not None:
+        store.sidecar.write_text(sidecar, encoding="latin-1")
+    with pytest.raises(FileError, match="in the way: it is not airvid's"):
+        store.save(whole())
+    assert (store.asked, store.part.read_bytes(), store.target.exists()) == ([], CLIP[:HALF], False)
+    assert sidecar is None or store.sidecar.read_text("latin-1") == sidecar
+
+
+def test_a_part_is_known_as_ours_from_its_first_byte_on(store: Store) -> None:
+    """Also where no validator vouches for it: a killed run must not stand in its own way."""
+    seen: list[set[str]] = []
+    store.save(begun(CLIP[:HALF], tag=None), whole(), during=lambda: seen.append(store.left))
+    assert seen == [{"fox.mp4.part", "fox.mp4.part.json"}]
 
 
 def test_a_file_that_has_changed_is_taken_from_the_start(store: Store) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from airvid import clock, naming, request, system, transfer
+from airvid import clock, naming, part_file, request, system, transfer
 from airvid.api import Listing
 from airvid.commands import finish, preview
 from airvid.commands.finish import Clips
@@ -254,6 +254,7 @@ def _check_paths(plan: _Plan, complaints: list[AirvidError]) -> None:
     for path in plan.paths():
         with collected(complaints):
             naming.check(path, force=bool(plan.options.force))
+            part_file.check_part(path)
 
 
 async def _ask(session: Session, options: Options) -> tuple[list[Model] | None, Listing | None]:
@@ -312,12 +313,23 @@ def _budgets(session: Session) -> dict[str, float]:
 
 
 def _claim(plan: _Plan) -> None:
-    """Make the folders and see that they take a file: a full disk costs nothing. Raises: FileError."""
+    """Make the folders and see that they take a file: a full disk costs nothing. Raises: AirvidError."""
+    system.check_thread()
     paths = plan.paths()
     if plan.name and paths and not plan.name.is_known:
         paths = [plan.name.folder / "clip.mp4"]
+    if not paths and (plan.name or plan.options.preview):
+        paths = [_temporary()]
     for path in {path.parent: path for path in paths}.values():
         transfer.claim(path)
+
+
+def _temporary() -> Path:
+    """Where a clip goes that is not kept. Raises: FileError."""
+    try:
+        return Path(tempfile.gettempdir(), "clip.mp4")
+    except OSError as error:
+        raise FileError(f"there is no folder for temporary files: {error.strerror}", hint="set TMPDIR") from None
 
 
 class _Run(Clips):
@@ -404,8 +416,8 @@ class _Run(Clips):
             try:
                 if seen.output:
                     await preview.show(self._session, Path(seen.output))
-            except AirvidError as error:
-                self._session.out.warn(f"no preview: {error.message}")
+            except Exception as error:  # what decodes a stranger's file may fail in any way
+                self._session.out.warn(f"no preview: {getattr(error, 'message', None) or error or 'it failed'}")
 
     def _fields(self, n: int, task: Task) -> dict[str, str]:
         return self._plan.fields(n, task.task_id)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Iterator
 from typing import IO
 
 HEAD = 8
 """Bytes that tell whether a file begins as an MP4."""
 # More than any clip has; each costs a look.
 MOST_BOXES = 20_000
+# Bytes of headers, more than an hour of video has; each sample costs a look.
+MOST_HEADERS = 8 << 20
+# Seconds by which durations that are told in different units may differ, and by which a file may be short of what it
+# announces before that counts as cut.
+ROUNDING, SHORT = 0.002, 0.1
 
 
 def begins(head: bytes) -> bool:
@@ -40,3 +47,146 @@ def flaw(file: IO[bytes], size: int, *, may_end_anywhere: bool = True) -> str | 
             missing.remove(kind)
         at += length
     return f"it has no {b' and no '.join(missing).decode()}" if missing else None
+
+
+def is_complete(file: IO[bytes], size: int) -> bool | None:
+    """Whether an MP4 in which `flaw` finds nothing goes on to where its own headers say that it ends.
+
+    A file in fragments can end after any of them, and every box is whole. None: its headers do not say how long it is.
+    """
+    try:
+        return _is_complete(file, size)
+    except (struct.error, LookupError, ArithmeticError, ValueError):
+        return None  # headers that cannot be read prove nothing
+
+
+def _is_complete(file: IO[bytes], size: int) -> bool | None:
+    movie, fragments, indexed, media, headers, kind = b"", [], 0.0, 0, 0, b""
+    for kind, at, length in _top_level(file, size):
+        if kind == b"mdat":
+            media += length
+        if kind not in (b"moov", b"moof", b"sidx"):
+            continue
+        headers += length
+        if headers > MOST_HEADERS:
+            return None
+        file.seek(at)
+        content = file.read(length)
+        if kind == b"sidx":
+            indexed += _indexed_seconds(content)
+        elif kind == b"moof":
+            fragments.append(content)
+        else:
+            movie = content
+    tracks = [_Track(content) for content in _find(movie, b"trak")]
+    if not fragments and not _find(movie, b"mvex"):
+        return sum(track.bytes for track in tracks) <= media
+    own = max((track.seconds for track in tracks), default=0.0)
+    _add_fragments(tracks, movie, fragments)
+    announced = max(_announced_seconds(movie, own), indexed)
+    there = [track.seconds for track in tracks]
+    if kind == b"moof" or not there or max(there) < announced - SHORT:
+        return False
+    # The index of all fragments comes last.
+    if kind == b"mfra" or (announced and min(there) >= announced - ROUNDING):
+        return True
+    return None
+
+
+def _top_level(file: IO[bytes], size: int) -> Iterator[tuple[bytes, int, int]]:
+    """The boxes of a sound file: kind, where the content begins, and its length in bytes."""
+    at = 0
+    while at < size:
+        file.seek(at)
+        head = file.read(16)
+        length, start = int.from_bytes(head[:4], "big"), 8
+        if length == 1:
+            length, start = int.from_bytes(head[8:16], "big"), 16
+        length = length or size - at
+        yield head[4:8], at + start, length - start
+        at += length
+
+
+def _find(content: bytes, kind: bytes, *path: bytes) -> list[bytes]:
+    """The contents of the boxes that lie in `content` under these kinds, one in the other."""
+    found, at = [], 0
+    while at + 8 <= len(content):
+        length = int.from_bytes(content[at : at + 4], "big")
+        if length < 8:
+            break
+        if content[at + 4 : at + 8] == kind:
+            found.append(content[at + 8 : at + length])
+        at += length
+    return [inner for each in found for inner in _find(each, *path)] if path else found
+
+
+class _Track:
+    """One `trak`: the seconds and the bytes of its samples, of those in fragments once they are added."""
+
+    def __init__(self, content: bytes) -> None:
+        [header] = _find(content, b"tkhd")[:1] or [bytes(24)]
+        self.id = struct.unpack_from(">I", header, 20 if header[0] else 12)[0]
+        self.scale = 0
+        for media in _find(content, b"mdia", b"mdhd"):
+            self.scale = _scale_and_duration(media)[0]
+        ticks = 0
+        for times in _find(content, b"mdia", b"minf", b"stbl", b"stts"):
+            ticks += sum(count * delta for count, delta in struct.iter_unpack(">II", times[8 : len(times) // 8 * 8]))
+        self.seconds = ticks / self.scale if ticks else 0.0
+        self.bytes = 0
+        for sizes in _find(content, b"mdia", b"minf", b"stbl", b"stsz"):
+            same, count = struct.unpack_from(">II", sizes, 4)
+            each = struct.iter_unpack(">I", sizes[12 : len(sizes) // 4 * 4])
+            self.bytes += same * count or sum(found for (found,) in each)
+
+
+def _add_fragments(tracks: list[_Track], movie: bytes, fragments: list[bytes]) -> None:
+    """Add the durations of fragments (each a `moof`) to their tracks."""
+    usual = dict(struct.unpack_from(">4xI4xI", each) for each in _find(movie, b"mvex", b"trex"))
+    by_id = {track.id: track for track in tracks}
+    for run in [each for fragment in fragments for each in _find(fragment, b"traf")]:
+        [header] = _find(run, b"tfhd")
+        flags, track = int.from_bytes(header[1:4], "big"), by_id[struct.unpack_from(">I", header, 4)[0]]
+        duration = usual.get(track.id, 0)
+        if flags & 0x8:
+            duration = struct.unpack_from(">I", header, 8 + 8 * bool(flags & 0x1) + 4 * bool(flags & 0x2))[0]
+        ticks = sum(_ticks(samples, duration) for samples in _find(run, b"trun"))
+        track.seconds += ticks / track.scale
+
+
+def _ticks(samples: bytes, usual: int) -> int:
+    """The duration of the samples of a `trun`, of which each has the `usual` one unless they tell their own."""
+    flags, count = struct.unpack_from(">II", samples)
+    if not flags & 0x100:
+        return int(count * usual)
+    fields = bin(flags & 0xF00).count("1")
+    start = 8 + 4 * bool(flags & 0x1) + 4 * bool(flags & 0x4)
+    end = start + 4 * fields * count
+    if end > len(samples):
+        raise IndexError("fewer samples than announced")
+    return sum(found[0] for found in struct.iter_unpack(f">{fields}I", samples[start:end]))
+
+
+def _scale_and_duration(header: bytes) -> tuple[int, int]:
+    """Ticks a second and ticks in all, of an `mvhd` or `mdhd`; 0 for a duration that is not known."""
+    scale, duration = struct.unpack_from(">IQ", header, 20) if header[0] else struct.unpack_from(">II", header, 12)
+    return scale, 0 if duration in (2**32 - 1, 2**64 - 1) else duration
+
+
+def _announced_seconds(movie: bytes, own: float) -> float:
+    """How long a movie in fragments is by its own word; 0 where it does not say."""
+    scale, duration = _scale_and_duration(_find(movie, b"mvhd")[0])
+    for whole in _find(movie, b"mvex", b"mehd"):
+        return float(struct.unpack_from(">Q" if whole[0] else ">I", whole, 4)[0] / scale)
+    seconds = duration / scale
+    # What is no longer than the samples in `moov` itself speaks of these alone.
+    return seconds if seconds > own + ROUNDING else 0.0
+
+
+def _indexed_seconds(index: bytes) -> float:
+    """The seconds that a `sidx` speaks of; 0 for one that stands before each fragment and tells of that alone."""
+    scale = struct.unpack_from(">I", index, 8)[0]
+    start = 28 if index[0] else 20
+    count = struct.unpack_from(">H", index, start + 2)[0]
+    durations = struct.iter_unpack(">4xI4x", index[start + 4 : start + 4 + 12 * count])
+    return float(sum(found for (found,) in durations) / scale) if count > 1 else 0.0

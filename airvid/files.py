@@ -1,0 +1,103 @@
+"""Opening files that others may have planted: no link is followed, nothing waits, and only this user's are taken."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+import sys
+import tempfile
+from pathlib import Path
+from typing import IO
+
+# To open what may turn out to be no regular file.
+_CAREFUL = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
+_KINDS = (
+    (stat.S_ISLNK, "a link"),
+    (stat.S_ISDIR, "a directory"),
+    (stat.S_ISFIFO, "a FIFO"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISCHR, "a device"),
+)
+# Bytes of a disk that a clip leaves free; a twentieth of a small one.
+_RESERVE = 256 << 20
+
+
+class NotOursError(OSError):
+    """What stands at a path is no regular file, or another user's; `strerror` says which."""
+
+
+def open_regular(path: Path, mode: int = 0o666) -> IO[bytes]:
+    """A regular file of this user's, to read and write, unbuffered. It is made where there is none.
+
+    No link is followed, and nothing but a file is opened: a FIFO would wait, and a device may act.
+    Raises: NotOursError, OSError.
+    """
+    while True:
+        try:
+            return open_existing(path)
+        except FileNotFoundError:
+            pass
+        try:
+            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+            return os.fdopen(os.open(path, flags, mode), "r+b", buffering=0)
+        except FileExistsError:
+            pass  # another process was quicker
+
+
+def open_existing(path: Path) -> IO[bytes]:
+    """As `open_regular`, but of a file that is there. Raises: NotOursError, FileNotFoundError, OSError."""
+    _check_regular(os.lstat(path))
+    file = os.fdopen(os.open(path, os.O_RDWR | _CAREFUL | getattr(os, "O_NOFOLLOW", 0)), "r+b", buffering=0)
+    try:
+        found = os.fstat(file.fileno())
+        _check_regular(found)
+        if not (_is_mine(found) or _are_all_mine(found, path.parent)):
+            raise NotOursError(errno.EPERM, "it belongs to another user")
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def read_trusted(path: Path) -> bytes:
+    """The content of a regular file of this user's or root's. Links are followed: settings are often kept elsewhere.
+
+    Raises: NotOursError, FileNotFoundError, OSError.
+    """
+    _check_regular(os.stat(path))
+    with os.fdopen(os.open(path, os.O_RDONLY | _CAREFUL), "rb") as file:
+        found = os.fstat(file.fileno())
+        _check_regular(found)
+        if not (_is_mine(found) or found.st_uid == 0 or _are_all_mine(found, path.parent)):
+            raise NotOursError(errno.EPERM, "it belongs to another user")
+        return file.read()
+
+
+def _check_regular(found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        what = next((name for is_one, name in _KINDS if is_one(found.st_mode)), "no file")
+        raise NotOursError(errno.EEXIST, f"it is {what}")
+
+
+def _is_mine(found: os.stat_result) -> bool:
+    return not hasattr(os, "geteuid") or found.st_uid == os.geteuid()
+
+
+def _are_all_mine(found: os.stat_result, folder: Path) -> bool:
+    """Whether the file system gives new files this owner, too: some show one owner for everything."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as new:
+            return os.fstat(new.fileno()).st_uid == found.st_uid
+    except OSError:
+        return False
+
+
+def room(folder: Path) -> int:
+    """Bytes that may still be written there: what is free, less a reserve for everything else. Raises: OSError."""
+    usage = shutil.disk_usage(folder)
+    if not usage.total:
+        return sys.maxsize  # the file system does not say
+    return max(0, usage.free - min(_RESERVE, usage.total // 20))

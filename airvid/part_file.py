@@ -1,0 +1,115 @@
+"""The two files of a part: whose they are, and who has them now. What is not airvid's own is left alone."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+from airvid import files, system
+from airvid.errors import FileError
+
+_LONGEST_SIDECAR = 1 << 20
+
+
+def check_part(path: Path) -> None:
+    """See that `open_part` can take up what stands beside `path`. Nothing is made or changed. Raises: FileError."""
+    path = Path(os.path.realpath(path))
+    part = beside(path, ".part")
+    try:
+        with files.open_existing(part) as file:
+            with suppress(system.NoLocksError):
+                if not system.try_lock(file):
+                    raise in_use(path)
+            _check_ours(part, os.fstat(file.fileno()).st_size)
+    except FileNotFoundError:
+        _check_ours(part, 0)
+    except (OSError, ValueError) as error:
+        raise _in_the_way(part, error) from None
+
+
+def open_locked(part: Path) -> IO[bytes] | None:
+    """The part, opened and locked; None where another process has it. Raises: FileError, NoLocksError."""
+    _check_ours(part, 0)
+    while True:
+        file = open_file(part)
+        try:
+            if not system.try_lock(file):
+                file.close()
+                return None
+            # Whoever had the lock may have renamed or removed the file: then this is no part any more.
+            is_here, found = is_at(part, file), os.fstat(file.fileno())
+            if is_here:
+                _check_ours(part, found.st_size)
+            if is_here and found.st_nlink <= 1:  # some file systems do not count
+                return file
+        except BaseException as error:
+            is_empty = os.fstat(file.fileno()).st_size == 0
+            file.close()
+            if isinstance(error, system.NoLocksError) and is_empty:
+                part.unlink(missing_ok=True)
+            raise
+        file.close()
+        if is_here:
+            part.unlink(missing_ok=True)  # it has its final name already, and is not touched
+
+
+def open_file(part: Path) -> IO[bytes]:
+    """Raises: FileError."""
+    try:
+        return files.open_regular(part)
+    except OSError as error:
+        raise _in_the_way(part, error) from None
+
+
+def _check_ours(part: Path, size: int) -> None:
+    """See that a part of `size` bytes, and its sidecar, are airvid's. Raises: FileError."""
+    sidecar = beside(part, ".json")
+    try:
+        content = read_sidecar(sidecar)
+        kept = json.loads(content) if content.strip(b" \0") else None
+        is_ours = kept is None or {"clip", "validator", "total"} <= set(kept)
+    except FileNotFoundError:
+        kept, is_ours = None, True
+    except OSError as error:
+        raise _in_the_way(sidecar, error) from None
+    except (ValueError, TypeError, RecursionError):
+        is_ours = False
+    if not is_ours or (kept is None and size):
+        raise _in_the_way(sidecar if not is_ours else part, ValueError("it is not airvid's"))
+
+
+def _in_the_way(path: Path, error: Exception) -> FileError:
+    """What stands where a part goes, or its sidecar."""
+    what = getattr(error, "strerror", None) or error
+    if not os.path.lexists(path):
+        return FileError(f"{path} cannot be written: {what}")
+    return FileError(f"{path} is in the way: {what}", hint="move it away, or give another -o")
+
+
+def in_use(path: Path) -> FileError:
+    return FileError(f"another airvid is saving to {path} at this moment")
+
+
+def is_at(path: Path, file: IO[bytes]) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.lstat(path))
+    except FileNotFoundError:
+        return False
+
+
+def read_sidecar(path: Path) -> bytes:
+    """Raises: OSError."""
+    with files.open_existing(path) as file:
+        return file.read(_LONGEST_SIDECAR)
+
+
+def beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+def file_error(path: Path, error: OSError) -> FileError:
+    """The disk's refusal."""
+    return FileError(f"{path} cannot be written: {error.strerror or error}")
