@@ -75,7 +75,8 @@ class Live(Progress):
 
     def dropped(self, row: Row) -> None:
         super().dropped(row)
-        self._bars.remove_task(self._ids.pop(row))
+        if row in self._ids:
+            self._bars.remove_task(self._ids.pop(row))
         self._is_stale = True
 
     def clear(self) -> None:

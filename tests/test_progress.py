@@ -203,6 +203,18 @@ def test_the_last_word_stays_and_the_bar_goes(live: Stage) -> None:
     assert live.stream.text.index("\x1b[?25l") < live.stream.text.rindex("\x1b[?25h")
 
 
+def test_a_row_that_has_ended_may_be_dropped_too(live: Stage) -> None:
+    async def story(shown: Progress) -> None:
+        row = shown.row("fox")
+        row.end("saved fox.mp4")
+        row.drop()
+        row.task(task("completed"))
+        await clock.sleep(2)
+        assert [line for line in live.screen() if line] == ["✓ fox: saved fox.mp4"]
+
+    live.tell(story)
+
+
 def test_more_rows_than_lines_are_summed_up(live: Stage) -> None:
     async def story(shown: Progress) -> None:
         await hundred(shown)
