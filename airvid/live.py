@@ -1,45 +1,35 @@
-"""Bars on a terminal: one line a row, as many as fit, and one for all of them together.
-
-Rich's own live display redraws all rows ten times a second and tears where the terminal is resized.
-"""
+"""Bars on a terminal, drawn by Rich: a row a clip, as many as fit, and one for all of them together."""
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Literal
+
+from rich import progress as rich_progress
+from rich.cells import cell_len
+from rich.console import RenderableType
+from rich.progress import BarColumn, ProgressColumn, TextColumn
+from rich.table import Column
+from rich.text import Text
 
 from airvid import clock, system, terminal
-from airvid.cells import Ruler
 from airvid.output import Output
-from airvid.progress import Progress, Row, Timer
+from airvid.progress import Progress, Row
 from airvid.retry import is_overdue, seconds_left
 from airvid.tasks import QUEUED
-from airvid.terminal import styled
-from airvid.text import length, money, plain, size
+from airvid.text import length, money, size
 
-# Seconds between two frames at least, and at most.
-SHORTEST_FRAME, LONGEST_FRAME = 0.2, 1.0
-# Seconds that the bars stand aside for a program that shows our standard output on this terminal.
-ASIDE = 0.15
-LEAST_BAR = 8
-# With less room for words and a bar, the words about a row are left out.
-LEAST_ABOUT, LEAST_BAR_BESIDE = 10, 14
-_GAP = 2
-_LONGEST = {"label": 24, "about": 28, "state": 14}
-# What gives way first where a line has no room for a bar.
-_GIVES_WAY = ("cost", "rest", "label")
-_COLUMNS = ("label", "about", "state", "bar", "percent", "passed", "rest", "cost")
+# Seconds between two frames where something changes, and where nothing does.
+SHORTEST_FRAME, LONGEST_FRAME = 0.25, 1.0
+# The columns of text in their order, the bar between them, with the most cells that each may take.
+_WIDEST = {"label": 24, "about": 28, "state": 14, "bar": 0, "percent": 4, "passed": 6, "rest": 24, "cost": 12}
+_STYLES = {"label": "bold", "about": "dim", "rest": "dim"}
 _RIGHT = {"percent", "passed", "cost"}
-_STYLES = {"label": "bold", "trouble": "yellow", "about": "dim", "rest": "dim"}
-
-
-class Line(NamedTuple):
-    """One line of a frame: what it says, and its bar."""
-
-    cells: dict[str, str]
-    percent: float | None
-    style: str
+# What is left out first where there is no room for a bar, and how much room that and a prompt take at least.
+_GIVES_WAY = ("about", "cost", "rest", "passed", "percent", "state")
+_LEAST_BAR, _LEAST_ABOUT = 8, 10
 
 
 class Live(Progress):
@@ -48,28 +38,36 @@ class Live(Progress):
     def __init__(self, output: Output, count: int | None) -> None:
         super().__init__(count)
         self._output = output
-        self._block = terminal.Block(output.stderr)
-        self._frame = Frame(Ruler(output.stderr), with_color=output.color)
-        self._timer = Timer(self._draw)
+        self._bars = _Bars(
+            console=output.console,
+            auto_refresh=False,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+            expand=True,
+        )
+        self._hidden, self._total = (self._bars.add_task("", visible=False, place=place) for place in (1, 2))
+        self._ids: dict[Row, rich_progress.TaskID] = {}
         self._drawn_at = float("-inf")
-        self._is_live = False
+        self._is_stale = True
 
     def __enter__(self) -> Progress:
-        self._block.begin()
-        self._is_live = True
-        self._output.step_aside = self._step_aside
-        self._undo = system.on_screen_change(self._draw, self._block.suspend, self._resume)
+        self._output.bars = self
+        system.before_abort = self._stop
+        self._undo = system.on_stop(self._stop)
+        self._drawing = asyncio.create_task(self._draw_on())
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._is_live = False
+        self._drawing.cancel()
         self._undo()
-        self._timer.stop()
-        self._output.step_aside = None
-        self._block.end()
+        self._output.bars = system.before_abort = None
+        self._stop()
 
     def changed(self, row: Row, is_news: bool) -> None:
-        self._draw_soon(self._drawn_at + SHORTEST_FRAME - clock.elapsed())
+        if row not in self._ids:
+            self._ids[row] = self._bars.add_task("", visible=False, place=0)
+        self._is_stale = True
 
     def ended(self, row: Row, word: str, is_good: bool) -> None:
         super().ended(row, word, is_good)
@@ -77,26 +75,122 @@ class Live(Progress):
 
     def dropped(self, row: Row) -> None:
         super().dropped(row)
-        self._draw_soon(0)
+        if row in self._ids:
+            self._bars.remove_task(self._ids.pop(row))
+        self._is_stale = True
 
-    def _step_aside(self, on_same_terminal: bool) -> None:
-        self._block.above("")
-        self._draw_soon(0 if on_same_terminal else ASIDE)
+    def clear(self) -> None:
+        if self._bars.live.is_started:
+            for each in self._bars.task_ids:
+                self._bars.update(each, visible=False)
+            self._bars.refresh()
+            self._is_stale = True
 
-    def _resume(self) -> None:
-        self._block.resume()
-        self._draw()
+    def _stop(self) -> None:
+        """Give the screen and the cursor back. Rich begins anew where it stopped only with nothing on the screen."""
+        self.clear()
+        self._bars.stop()
 
-    def _draw_soon(self, seconds: float) -> None:
-        if self._is_live:
-            self._timer.within(seconds)
+    async def _draw_on(self) -> None:
+        while True:
+            # After Ctrl-Z and `bg` the screen is the shell's, until `fg`.
+            is_due = self._is_stale or clock.elapsed() - self._drawn_at >= LONGEST_FRAME
+            if is_due and not system.is_in_background(self._output.stderr):
+                self._draw()
+            await clock.sleep(SHORTEST_FRAME)
 
     def _draw(self) -> None:
-        columns, height = terminal.dimensions(self._output.stderr)
-        lines = self._frame.lines(self, columns - 1, max(1, height - 1))
-        self._drawn_at = clock.elapsed()
-        self._block.draw(lines, overall(self))
-        self._timer.within(LONGEST_FRAME)
+        (width, height), many = self._bars.console.size, self.count > 1
+        # One line is the cursor's.
+        most = max(1, height - 1 - many)
+        shown = self.rows if len(self.rows) <= most else _most_telling(self.rows, most - 1)
+        lines = {self._ids[row]: self._line(row) for row in shown}
+        if len(shown) < len(self.rows):
+            lines[self._hidden] = self._summary([row for row in self.rows if row not in shown])
+        if many and height > 2:
+            lines[self._total] = self._overall()
+        cut = terminal.how_to_cut(self._output.stderr)
+        self._bars.columns = tuple(_columns(list(lines.values()), width, cut))
+        for each in self._bars.task_ids:
+            self._bars.update(each, visible=each in lines, **lines.get(each, {}))
+        self._is_stale, self._drawn_at = False, clock.elapsed()
+        if self._bars.live.is_started:
+            self._bars.refresh()
+        else:
+            self._bars.start()
+
+    def _line(self, row: Row) -> dict[str, Any]:
+        return self._told(
+            row.percent,
+            label=row.label,
+            about=row.about,
+            state=row.state,
+            passed=length(row.passed),
+            rest=_rest(row),
+            cost="" if row.cents is None else money(row.cents),
+            # Where something stands in the way, it is told in the bar's place.
+            words=row.trouble_is,
+        )
+
+    def _summary(self, rows: Sequence[Row]) -> dict[str, Any]:
+        states = Counter(row.state or "waiting" for row in rows).most_common(5)
+        counts = ", ".join(f"{number} {state}" for state, number in states)
+        return self._told(None, label=f"{len(rows)} more", words=counts)
+
+    def _overall(self) -> dict[str, Any]:
+        saving = [row for row in self.rows if row.total]
+        rest = f"{size(sum(row.done for row in saving))} of {size(sum(row.total or 0 for row in saving))}"
+        state = f"{self.finished} of {self.count}"
+        return self._told(overall(self), label="all", state=state, rest=rest if saving else "")
+
+    def _told(self, percent: float | None, **cells: str) -> dict[str, Any]:
+        """What a line says in each column, harmless and writable there."""
+        cells["percent"] = "" if percent is None else f"{percent:.0f}%"
+        stream = self._output.stderr
+        told = {name: terminal.tame(stream, cells.get(name, ""), 200) for name in (*_WIDEST, "words")}
+        return {"completed": percent or 0.0, **told}
+
+
+class _Bars(rich_progress.Progress):
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """The rows in their order; what stands for several of them comes last.
+
+        The cursor rests on a line of its own below them: a terminal shows the keys of Ctrl-C there, and nothing folds.
+        """
+        yield self.make_tasks_table(sorted(self.tasks, key=lambda task: task.fields["place"]))
+        yield ""
+
+
+class _BarOrWords(BarColumn):
+    def render(self, task: rich_progress.Task) -> Any:
+        words = task.fields["words"]
+        return Text(words, style="yellow") if words else super().render(task)
+
+
+def _columns(lines: Sequence[dict[str, Any]], width: int, cut: Literal["ellipsis", "crop"]) -> Iterator[ProgressColumn]:
+    """The columns that there is room for, one cell between them. The bar takes what they leave."""
+    widths = {
+        name: min(max((cell_len(line[name]) for line in lines), default=0), most) for name, most in _WIDEST.items()
+    }
+    longest = max((cell_len(line["words"]) for line in lines), default=0)
+    least = max(_LEAST_BAR, min(longest, width // 2))
+    about, widths["about"] = widths["about"], min(widths["about"], _LEAST_ABOUT)
+    for name in ("", *_GIVES_WAY):
+        widths[name] = 0
+        spare = width - least - sum(each + 1 for each in widths.values() if each)
+        if spare >= 0:
+            break
+    if widths["about"]:
+        widths["about"] = min(about, widths["about"] + spare)
+    for name in _WIDEST:
+        if name == "bar":
+            column = Column(ratio=1, no_wrap=True, overflow=cut)
+            yield _BarOrWords(None, "dim", "cyan", "green", table_column=column)
+        elif widths[name]:
+            side: Literal["left", "right"] = "right" if name in _RIGHT else "left"
+            column = Column(width=widths[name], no_wrap=True, overflow=cut)
+            format = f"{{task.fields[{name}]}}"
+            yield TextColumn(format, _STYLES.get(name, "none"), side, markup=False, table_column=column)
 
 
 def overall(progress: Progress) -> float | None:
@@ -108,103 +202,6 @@ def overall(progress: Progress) -> float | None:
         if percent is not None:
             known.append(percent)
     return sum(known) / progress.count if known else None
-
-
-class Frame:
-    """Lays out the lines of a moment."""
-
-    def __init__(self, ruler: Ruler, *, with_color: bool) -> None:
-        self._ruler = ruler
-        self._with_color = with_color
-
-    def lines(self, progress: Progress, columns: int, height: int) -> list[tuple[str, int]]:
-        """At most `height` lines and their widths in cells, at most `columns`."""
-        rows = progress.rows
-        total = [self._total(progress)] if progress.count > 1 and height > 1 else []
-        room = height - len(total)
-        shown = rows if len(rows) <= room else _most_telling(rows, max(0, room - 1))
-        lines = [*map(self._line, shown), *total]
-        widths = self._widths(lines, columns)
-        drawn = [self._drawn(line, widths, columns) for line in lines]
-        if len(shown) < len(rows):
-            drawn.insert(len(shown), self._hidden([row for row in rows if row not in shown], columns))
-        return drawn
-
-    def _line(self, row: Row) -> Line:
-        return self._told(
-            row.percent,
-            "green" if row.is_saving else "cyan",
-            label=plain(row.label, 60),
-            about=plain(row.about, 60),
-            state=plain(row.state, 40),
-            passed=length(row.passed),
-            rest=_rest(row),
-            cost="" if row.cents is None else money(row.cents),
-            trouble=plain(row.trouble_is, 200),
-        )
-
-    def _total(self, progress: Progress) -> Line:
-        saving = [row for row in progress.rows if row.total]
-        rest = f"{size(sum(row.done for row in saving))} of {size(sum(row.total or 0 for row in saving))}"
-        state = f"{progress.finished} of {progress.count}"
-        return self._told(overall(progress), "bold", label="all", state=state, rest=rest if saving else "")
-
-    def _told(self, percent: float | None, style: str, **cells: str) -> Line:
-        cells["percent"] = "" if percent is None else f"{percent:.0f}%"
-        return Line({name: self._ruler.writable(cell) for name, cell in cells.items()}, percent, style)
-
-    def _widths(self, lines: Sequence[Line], columns: int) -> dict[str, int]:
-        """The columns that there is room for; the bar takes what they leave."""
-        widths = {}
-        for name in _COLUMNS:
-            widest = max((self._ruler.width(line.cells.get(name, "")) for line in lines), default=0)
-            widths[name] = min(widest, _LONGEST.get(name, 60))
-        about, widths["about"] = widths["about"], 0
-        has_bar = any(line.percent is not None for line in lines)
-        for name in (*_GIVES_WAY, ""):
-            bar = columns - sum(width + _GAP for width in widths.values() if width)
-            if bar >= (LEAST_BAR if has_bar else -_GAP):
-                break
-            if name != "label" or len(lines) == 1:
-                widths[name] = 0
-        if (room := bar - LEAST_BAR_BESIDE - _GAP) >= LEAST_ABOUT:
-            widths["about"] = min(about, room)
-            bar -= widths["about"] + _GAP if about else 0
-        widths["bar"] = bar if has_bar and bar >= LEAST_BAR else 0
-        return {name: width for name, width in widths.items() if width}
-
-    def _drawn(self, line: Line, widths: dict[str, int], columns: int) -> tuple[str, int]:
-        if trouble := line.cells.get("trouble"):
-            # Where something stands in the way, that is all that is shown.
-            widths = {"label": widths.get("label", 0), "trouble": self._ruler.width(trouble)}
-        told, used = list[str](), 0
-        for name, width in widths.items():
-            gap = _GAP if told else 0
-            width = min(width, columns - used - gap)
-            if width <= 0:
-                break
-            used += width + gap
-            if name == "bar":
-                told.append(self._bar(line, width))
-            else:
-                style = _STYLES.get(name) or ("dim" if line.cells["state"] == QUEUED else "")
-                told.append(self._in(self._ruler.fit(line.cells.get(name, ""), width, right=name in _RIGHT), style))
-        return (" " * _GAP).join(told), used
-
-    def _bar(self, line: Line, width: int) -> str:
-        filled = width * (line.percent or 0) / 100
-        half = self._ruler.half if filled % 1 >= 0.5 else ""
-        done = self._ruler.full * int(filled) + half
-        return self._in(done, line.style) + self._in(self._ruler.rest * (width - len(done)), "dim")
-
-    def _hidden(self, rows: Sequence[Row], columns: int) -> tuple[str, int]:
-        states = Counter(row.state or "waiting" for row in rows)
-        counts = ", ".join(f"{number} {plain(state, 20)}" for state, number in states.most_common(5))
-        text = self._ruler.cut(self._ruler.writable(f"{self._ruler.more} {len(rows)} more: {counts}"), columns)
-        return self._in(text, "dim"), self._ruler.width(text)
-
-    def _in(self, text: str, style: str) -> str:
-        return styled(text, style) if self._with_color else text
 
 
 def _rest(row: Row) -> str:

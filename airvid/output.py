@@ -10,15 +10,18 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar, cast
 
 from airvid import system, terminal
 from airvid.errors import AirvidError, FileError, Interrupted, SeveralErrors
 from airvid.tasks import COMPLETED, Model, Sighting
-from airvid.terminal import styled
 from airvid.text import dumps, masked, money, plain, size, usd, without_secret
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
+    from airvid.progress import Progress
     from airvid.tables import Painter
     from airvid.views import Cell, Column
 
@@ -28,6 +31,29 @@ _KEY_LIKE = r"\b(?:sk-air-|airf_oat_|afk-)[\w.-]{8,}"
 _LONGEST_SENTENCE, _LONGEST_NAME, _LONGEST_TRACE = 2000, 200, 10_000
 SIGPIPE = 13  # contract 2.5; Windows has none of that name
 Noun = TypeVar("Noun")
+
+
+class _LastingStream:
+    """A stream whose failure stops no work: what is still to be written then goes nowhere."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError:
+            system.forget(self._stream)
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError:
+            system.forget(self._stream)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 class Output:
@@ -46,13 +72,14 @@ class Output:
         self.quiet = quiet
         self.stdout = stdout or sys.stdout
         self.stderr = stderr or sys.stderr
+        self._talked = cast("TextIO", _LastingStream(self.stderr))
         self.color = color
         # The key of this run is never printed, whoever repeats it.
         self.secret = ""
         self._lost: OSError | None = None
         self._forces_color = os.environ.get("FORCE_COLOR", "0") not in ("", "0", "false")
-        # Makes room among live bars for what is written on their terminal (True), or may get there by a pipe.
-        self.step_aside: Callable[[bool], None] | None = None
+        # The bars that are on the screen: results may be written on the same terminal, or get there by a pipe.
+        self.bars: Progress | None = None
         for stream in (self.stdout, self.stderr):
             try:
                 if hasattr(stream, "reconfigure"):
@@ -66,17 +93,32 @@ class Output:
 
     # ------------------------------------------------------------------ talk
 
+    @cached_property
+    def console(self) -> Console:
+        """Standard error as Rich writes on it, above the bars where there are any."""
+        from rich.console import Console
+
+        return Console(
+            file=self._talked,
+            force_terminal=True,
+            color_system="standard" if self.color else None,
+            soft_wrap=True,
+            highlight=False,
+            markup=False,
+            emoji=False,
+        )
+
     def note(self, message: str) -> None:
         """Something worth knowing; not with `--quiet`."""
         if not self.quiet:
-            self._talk(self._in(plain(message, _LONGEST_SENTENCE), "dim"))
+            self._talk((plain(message, _LONGEST_SENTENCE), "dim"))
 
     def last_word(self, name: str, message: str, is_good: bool) -> None:
         """How something ended that was shown live."""
         if not self.quiet:
             good, bad = "✓✗" if terminal.can_write(self.stderr, "✓✗") else "+x"
-            sign = self._in(good, "green") if is_good else self._in(bad, "red")
-            self._talk(f"{sign} {plain(f'{name}: {message}', _LONGEST_SENTENCE)}")
+            sign = (good, "green") if is_good else (bad, "red")
+            self._talk(sign, (f" {plain(f'{name}: {message}', _LONGEST_SENTENCE)}", ""))
 
     def warn(self, message: str) -> None:
         """Something that may need doing; not with `--quiet`."""
@@ -85,37 +127,38 @@ class Output:
 
     def alarm(self, message: str) -> None:
         """A warning, even with `--quiet`."""
-        self._talk(f"{self._in('warning:', 'bold yellow')} {plain(message, _LONGEST_SENTENCE)}")
+        self._talk(("warning:", "bold yellow"), (f" {plain(message, _LONGEST_SENTENCE)}", ""))
 
     def trace(self, line: str) -> None:
         """A line of `--debug`."""
-        self._talk(self._in(plain(line, _LONGEST_TRACE), "dim"))
+        self._talk((plain(line, _LONGEST_TRACE), "dim"))
 
     def error(self, error: AirvidError) -> None:
         """What happened, and the command that helps (contract 3.1)."""
         for each in error.errors if isinstance(error, SeveralErrors) else [error]:
             if self.as_json:
-                self._talk(dumps({"error": {key: _short(value) for key, value in each.record().items()}}))
+                self._talk((dumps({"error": {key: _short(value) for key, value in each.record().items()}}), ""))
                 continue
             subject = f"{plain(each.task_id, _LONGEST_NAME)}: " if each.task_id else ""
             reference = f" (request {plain(each.request_id, _LONGEST_NAME)})" if each.request_id else ""
             told = f"{subject}{plain(each.message, _LONGEST_SENTENCE)}{reference}"
-            self._talk(f"{self._in('error:', 'bold red')} {told}")
+            self._talk(("error:", "bold red"), (f" {told}", ""))
             if each.hint:
-                self._talk(f"{self._in('hint:', 'bold cyan')} {plain(each.hint, _LONGEST_SENTENCE)}")
+                self._talk(("hint:", "bold cyan"), (f" {plain(each.hint, _LONGEST_SENTENCE)}", ""))
 
-    def _in(self, text: str, style: str) -> str:
-        return styled(text, style) if self.color and (self.stderr.isatty() or self._forces_color) else text
+    def _talk(self, *pieces: tuple[str, str]) -> None:
+        """Write a line of words and their styles. A log gets the words alone, and does not wait for Rich."""
+        shown = [(self._without_keys(words), style) for words, style in pieces]
+        if self.stderr.isatty() or (self._forces_color and self.color):
+            from rich.text import Text
 
-    def _talk(self, line: str) -> None:
-        line = re.sub(_KEY_LIKE, lambda found: masked(found[0]), self._without_secret(line))
-        try:
-            if self.step_aside:
-                self.step_aside(True)
-            self.stderr.write(line + "\n")
-            self.stderr.flush()
-        except OSError:
-            system.forget(self.stderr)  # nobody listens any more; the work goes on
+            self.console.print(Text.assemble(*shown))
+        else:
+            self._talked.write("".join(words for words, _ in shown) + "\n")
+            self._talked.flush()
+
+    def _without_keys(self, words: str) -> str:
+        return re.sub(_KEY_LIKE, lambda found: masked(found[0]), self._without_secret(words))
 
     def confirm(self, question: str) -> bool:
         """A yes or no from the person at the terminal."""
@@ -132,7 +175,7 @@ class Output:
             with system.interruptible():
                 return getpass.getpass(question, stream=self.stderr)
         except (EOFError, Interrupted) as end:
-            self._talk("")
+            self._talk()
             if isinstance(end, Interrupted):
                 raise
             return ""
@@ -142,8 +185,11 @@ class Output:
     def line(self, *fields: object, path: str | None = None) -> None:
         """Fields, with tabs between them. On a terminal the line leads to the file at `path`."""
         line = "\t".join("" if field is None else plain(field) for field in fields)
-        has_link = path and self.color and self.is_terminal and terminal.can_link()
-        self._say(terminal.linked(line, terminal.file_link(path)) if has_link else line)
+        if path and self.color and self.is_terminal and terminal.can_link():
+            from rich.style import Style
+
+            line = Style(link=terminal.file_link(path)).render(line)
+        self._say(line)
 
     def emit(self, record: object) -> None:
         """One JSON object: a compact line, on a terminal indented."""
@@ -179,8 +225,8 @@ class Output:
 
     def _say(self, line: str | bytes) -> None:
         with self._told_when_it_fails():
-            if self.step_aside:
-                self.step_aside(self.is_terminal)
+            if self.bars:
+                self.bars.clear()
             if isinstance(line, bytes):
                 self.stdout.buffer.write(line + b"\n")
             else:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from airvid import clock, terminal
 from airvid.output import Output
@@ -117,6 +117,9 @@ class Progress:
         if row in self.rows:
             self.rows.remove(row)
 
+    def clear(self) -> None:
+        """Leave the screen to a line that is about to be written."""
+
     def __enter__(self) -> Progress:
         return self
 
@@ -127,36 +130,11 @@ def choose(output: Output, count: int | None = None) -> Progress:
     """The display for this run. `count`: so many rows are to come."""
     if output.quiet:
         return Progress(count)
-    if output.stderr.isatty() and terminal.can_move():
+    if terminal.can_animate(output.stderr):
         from airvid.live import Live
 
         return Live(output, count)
     return _Lines(output, count)
-
-
-class Timer:
-    """Calls back once, at the earliest moment that was asked for."""
-
-    def __init__(self, call: Callable[[], None]) -> None:
-        self._call = call
-        self._handle: asyncio.TimerHandle | None = None
-
-    def within(self, seconds: float) -> None:
-        """Call in so many seconds or sooner."""
-        loop = asyncio.get_running_loop()
-        due = loop.time() + max(0.0, seconds)
-        if self._handle is None or due < self._handle.when():
-            self.stop()
-            self._handle = loop.call_at(due, self._fire)
-
-    def stop(self) -> None:
-        if self._handle is not None:
-            self._handle.cancel()
-        self._handle = None
-
-    def _fire(self) -> None:
-        self.stop()
-        self._call()
 
 
 class _Lines(Progress):
@@ -164,14 +142,13 @@ class _Lines(Progress):
         super().__init__(count)
         self._output = output
         self._said_at = self.began
-        self._timer = Timer(self._break_silence)
 
     def __enter__(self) -> Progress:
-        self._timer.within(LONGEST_SILENCE)
+        self._watch = asyncio.create_task(self._break_silence())
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._timer.stop()
+        self._watch.cancel()
 
     def changed(self, row: Row, is_news: bool) -> None:
         if is_news:
@@ -195,10 +172,11 @@ class _Lines(Progress):
         told = ", ".join(f"{number} {state}" for state, number in states.most_common())
         return f"{self.finished} of {self.count} done, {told} {after}"
 
-    def _break_silence(self) -> None:
-        if clock.elapsed() - self._said_at >= LONGEST_SILENCE - 1:
-            self._say(self._summary())
-        self._timer.within(LONGEST_SILENCE - (clock.elapsed() - self._said_at))
+    async def _break_silence(self) -> None:
+        while True:
+            await clock.sleep(LONGEST_SILENCE - (clock.elapsed() - self._said_at))
+            if clock.elapsed() - self._said_at >= LONGEST_SILENCE - 1:
+                self._say(self._summary())
 
     def _say(self, line: str) -> None:
         self._said_at = clock.elapsed()

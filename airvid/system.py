@@ -99,38 +99,31 @@ def _signals_to(
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
-def on_screen_change(
-    resized: Callable[[], None], stopped: Callable[[], None], resumed: Callable[[], None]
-) -> Callable[[], None]:
-    """Call back when the terminal has another size, before Ctrl-Z stops the program, and when it goes on.
-
-    The result undoes it. On Windows nothing is called.
-    """
-    if IS_WINDOWS:
+def on_stop(step_aside: Callable[[], None]) -> Callable[[], object]:
+    """Call `step_aside` before Ctrl-Z stops the program; the result undoes it. On Windows nothing is called."""
+    if IS_WINDOWS or signal.getsignal(signal.SIGTSTP) != signal.SIG_DFL:
         return lambda: None
+    loop = asyncio.get_running_loop()
 
     def stop() -> None:
-        stopped()
+        step_aside()
         loop.remove_signal_handler(signal.SIGTSTP)
         signal.raise_signal(signal.SIGTSTP)
         loop.add_signal_handler(signal.SIGTSTP, stop)
-        resumed()
 
-    taken = []
     try:
-        loop = asyncio.get_running_loop()
-        for number, call in ((signal.SIGWINCH, resized), (signal.SIGTSTP, stop)):
-            if signal.getsignal(number) == signal.SIG_DFL:
-                loop.add_signal_handler(number, call)
-                taken.append(number)
+        loop.add_signal_handler(signal.SIGTSTP, stop)
     except (RuntimeError, ValueError):
-        pass
+        return lambda: None  # not on the main thread
+    return functools.partial(loop.remove_signal_handler, signal.SIGTSTP)
 
-    def undo() -> None:
-        for number in taken:
-            loop.remove_signal_handler(number)
 
-    return undo
+def is_in_background(stream: TextIO) -> bool:
+    """Whether a terminal belongs to another job of its shell at present."""
+    try:
+        return not IS_WINDOWS and os.tcgetpgrp(stream.fileno()) != os.getpgrp()
+    except (OSError, ValueError):
+        return False  # no terminal, or not the one that this process is controlled by
 
 
 @contextmanager

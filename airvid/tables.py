@@ -1,41 +1,38 @@
-"""Tables and cards on a terminal of any width: what identifies a row stands whole, what describes it gives way."""
+"""Tables and cards on a terminal of any width, drawn by Rich: what describes a row gives way to what identifies it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import TextIO
 
+from rich.cells import cell_len
 from rich.console import Console
+from rich.padding import Padding
 from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
 from airvid import terminal
-from airvid.cells import Ruler
-from airvid.text import plain
 from airvid.views import Card, Cell, Column
 
 _GAP = 2
-# Characters of a cell, and cells of room for what identifies a row.
-_LONGEST_CELL, _LONGEST_NAME = 1000, 36
-_LEAST_CUT = 10
-_NICE_TO_HAVE = 2
+# Characters of a cell, and cells of room: at most for what identifies a row, at least for what gives way.
+_LONGEST_CELL, _LONGEST_NAME, _LEAST_FLEXIBLE = 1000, 36, 10
 
 
 class Painter:
     """Draws on one stream. `hide` leaves out what is secret."""
 
     def __init__(self, stream: TextIO, *, hide: Callable[[str], str], with_color: bool) -> None:
-        self._columns, _ = terminal.dimensions(stream)
+        self._stream = stream
         self._hide = hide
-        self._ruler = Ruler(stream)
+        self._cut = terminal.how_to_cut(stream)
         self._with_links = with_color and terminal.can_link()
         self._console = Console(
             file=stream,
-            width=self._columns,
+            width=terminal.dimensions(stream)[0],
             force_terminal=True,
             color_system="standard" if with_color else None,
-            legacy_windows=False,
             highlight=False,
             markup=False,
             emoji=False,
@@ -43,78 +40,66 @@ class Painter:
 
     def table(self, columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> None:
         """A line a row, under a header."""
-        shown = []
+        shown: list[tuple[Column, list[Text]]] = []
         for column, cells in zip(columns, zip(*rows, strict=True), strict=True):
-            texts = [self._tame(cell.text or "") for cell in cells]
+            texts = [self._text(cell) for cell in cells]
+            if column.align == "point":
+                _align(texts)
             if any(texts) or column.worth > 7:
-                shown.append((column, cells, _aligned(texts) if column.align == "point" else texts))
+                shown.append((column, texts))
+        while len(shown) > 1 and sum(_least(*each) + _GAP for each in shown) - _GAP > self._console.width:
+            shown.remove(min(shown, key=lambda each: each[0].worth))
         table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False, header_style="bold")
-        drawn = []
-        for n, width in self._widths([(column, texts) for column, _, texts in shown]).items():
-            column, cells, texts = shown[n]
-            name = Text(self._ruler.cut(column.name, width))
-            table.add_column(name, width=width, justify="right" if column.align == "right" else "left")
-            most = None if column.gives == "wrap" else width
-            drawn.append([self._text(cell, text, most) for cell, text in zip(cells, texts, strict=True)])
-        for row in zip(*drawn, strict=True):
+        for column, texts in shown:
+            table.add_column(
+                Text(column.name, no_wrap=True),
+                justify="right" if column.align == "right" else "left",
+                overflow=self._cut,
+                no_wrap=not column.gives,
+                max_width=None if column.gives else _LONGEST_NAME,
+            )
+            for text in texts:
+                # Rich narrows only columns that may wrap; a cell that is cut stays on one line all the same.
+                text.no_wrap = column.gives != "wrap"
+                text.overflow = "fold" if column.gives == "wrap" else self._cut
+        for row in zip(*(texts for _, texts in shown), strict=True):
             table.add_row(*row)
         self._console.print(table)
 
     def card(self, card: Card) -> None:
         """A title, and a line a fact that there is."""
         title, told = card
-        self._console.print(self._text(title, self._tame(title.text or "")), soft_wrap=True)
-        facts = [(self._tame(name), self._text(cell, self._tame(cell.text))) for name, cell in told if cell.text]
-        width = min(max((self._ruler.width(name) for name, _ in facts), default=0), max(8, self._columns // 3))
-        gap = " " * _GAP
-        room = max(10, self._columns - width - 2 * _GAP)
+        self._console.print(self._text(title), soft_wrap=True)
+        facts = [(terminal.tame(self._stream, name, 100), self._text(cell)) for name, cell in told if cell.text]
+        width = min(max((cell_len(name) for name, _ in facts), default=0), max(8, self._console.width // 3))
         for name, text in facts:
-            head = gap + self._ruler.fit(name, width) + gap
-            # An address or a path stays in one piece, so that it can be copied.
-            for line in text.wrap(self._console, room) if " " in text.plain else [text]:
-                self._console.print(Text.assemble((head, "dim"), line), soft_wrap=True)
-                head = gap + " " * width + gap
+            if " " not in text.plain:
+                # An address or a path stays in one piece, so that it can be copied.
+                label = Text(name, "dim")
+                label.truncate(width, overflow=self._cut, pad=True)
+                self._console.print(Text.assemble(" " * _GAP, label, " " * _GAP, text), soft_wrap=True)
+                continue
+            fact = Table.grid(padding=(0, _GAP, 0, 0))
+            fact.add_column(style="dim", width=width, no_wrap=True, overflow=self._cut)
+            fact.add_column(overflow="fold")
+            fact.add_row(name, text)
+            self._console.print(Padding(fact, (0, 0, 0, _GAP), expand=False))
 
-    def _tame(self, text: str) -> str:
-        return self._ruler.writable(plain(self._hide(text[: 2 * _LONGEST_CELL]), _LONGEST_CELL))
-
-    def _text(self, cell: Cell, text: str, width: int | None = None) -> Text:
-        if width is not None:
-            text = self._ruler.cut(text, width)
+    def _text(self, cell: Cell) -> Text:
         link = cell.url if self._with_links and cell.url and self._hide(cell.url) == cell.url else None
-        return Text(self._ruler.guarded(text), style=Style.parse(cell.style) + Style(link=link), overflow="fold")
-
-    def _widths(self, shown: Sequence[tuple[Column, Sequence[str]]]) -> dict[int, int]:
-        """The numbers of the columns that there is room for, and how wide each is."""
-        widths, usual, widest = {}, {}, {}
-        columns = [column for column, _ in shown]
-        for n, (column, texts) in enumerate(shown):
-            texts = [column.name, *texts]
-            found = sorted(map(self._ruler.width, texts))
-            usual[n], widest[n] = found[len(found) // 2], found[-1]
-            least = max(map(self._ruler.width, " ".join(texts).split(" "))) if column.gives == "wrap" else widest[n]
-            widths[n] = min(least, _LEAST_CUT if column.gives == "cut" else _LONGEST_NAME)
-        # No gap behind the last column, and the last cell of a line is left free.
-        room = self._columns + _GAP - 1
-        while len(widths) > 1:
-            last = min(widths, key=lambda n: columns[n].worth)
-            # What is only nice to have makes room for rows of one line.
-            is_spare = columns[last].worth <= _NICE_TO_HAVE
-            wished = (usual[n] if is_spare and columns[n].gives == "wrap" else 0 for n in widths)
-            if sum(map(max, widths.values(), wished)) + _GAP * len(widths) <= room:
-                break
-            del widths[last]
-        free = room - sum(widths.values()) - _GAP * len(widths)
-        # First what most rows need, then what the longest does, the narrowest column first.
-        for wanted in (usual, widest):
-            flexible = [n for n in widths if columns[n].gives]
-            while free > 0 and (hungry := [n for n in flexible if widths[n] < wanted[n]]):
-                widths[min(hungry, key=widths.__getitem__)] += 1
-                free -= 1
-        return {n: min(width, self._columns) for n, width in widths.items()}
+        shown = terminal.tame(self._stream, self._hide((cell.text or "")[: 2 * _LONGEST_CELL]), _LONGEST_CELL)
+        return Text(shown, Style.parse(cell.style) + Style(link=link))
 
 
-def _aligned(texts: Sequence[str]) -> list[str]:
-    """With the decimal points below each other."""
-    before = [len(text.partition(".")[0]) for text in texts]
-    return [text and " " * (max(before) - own) + text for text, own in zip(texts, before, strict=True)]
+def _least(column: Column, texts: Sequence[Text]) -> int:
+    """Cells that a column cannot do without."""
+    widest = max(map(cell_len, [column.name, *(text.plain for text in texts)]))
+    return min(widest, max(_LEAST_FLEXIBLE, cell_len(column.name)) if column.gives else _LONGEST_NAME)
+
+
+def _align(texts: Sequence[Text]) -> None:
+    """Put the decimal points below each other."""
+    before = [text.plain.partition(".")[0] for text in texts]
+    for text, own in zip(texts, before, strict=True):
+        if text:
+            text.pad_left(max(map(len, before)) - len(own))

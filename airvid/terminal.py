@@ -1,4 +1,4 @@
-"""What a terminal can do, and how to write on it."""
+"""What a terminal can do, and foreign text and links as it takes them."""
 
 from __future__ import annotations
 
@@ -6,31 +6,32 @@ import os
 import re
 import shutil
 import socket
-from collections.abc import Sequence
+import unicodedata
 from pathlib import Path
-from typing import TextIO
+from typing import Literal, TextIO
 from urllib.parse import quote
 
 from airvid import system
+from airvid.text import plain
 
 env = os.environ
-ESC = "\x1b"
-HIDE_CURSOR, SHOW_CURSOR = f"{ESC}[?25l", f"{ESC}[?25h"
-TO_LINE_END, TO_SCREEN_END = f"{ESC}[K", f"{ESC}[J"
-# Of the sixteen colours, those that are read on dark grounds and on light ones; what must be read has none.
-_STYLES = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "dim": "2", "bold": "1"}
+LEFT_TO_RIGHT_MARK = "\u200e"
 _LONGEST_LINK = 2000  # that terminals take
 _SAFE_IN_URL = ":/?#[]@!$&'()*+,;=%-._~"
 
 
-def styled(text: str, style: str) -> str:
-    """The text in a style: `dim`, `bold` and colours, or none."""
-    return f"{ESC}[{';'.join(map(_STYLES.__getitem__, style.split()))}m{text}{ESC}[0m" if style and text else text
+def tame(stream: TextIO, text: str, longest: int | None = None) -> str:
+    """Foreign text as one harmless line that a stream can write, and that turns nothing around beside it."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    shown = plain(text, longest).encode(encoding, "backslashreplace").decode(encoding)
+    # After a right-to-left run a mark that takes no room, or digits in the next column would join it.
+    is_turned = any(unicodedata.bidirectional(each) in ("R", "AL", "AN") for each in shown)
+    return shown + LEFT_TO_RIGHT_MARK if is_turned and can_write(stream, LEFT_TO_RIGHT_MARK) else shown
 
 
-def linked(text: str, url: str | None) -> str:
-    """The text as a link (OSC 8) to a `web_link` or `file_link`."""
-    return f"{ESC}]8;;{url}{ESC}\\{text}{ESC}]8;;{ESC}\\" if url else text
+def how_to_cut(stream: TextIO) -> Literal["ellipsis", "crop"]:
+    """How Rich shortens text there: its ellipsis is one that not every encoding has."""
+    return "ellipsis" if can_write(stream, "…") else "crop"
 
 
 def web_link(url: str | None) -> str | None:
@@ -59,6 +60,11 @@ def can_move() -> bool:
     return env.get("TERM") not in (None, "", "dumb", "unknown")
 
 
+def can_animate(stream: TextIO) -> bool:
+    """Whether a stream shows lines that change: a CI keeps a log, and in the background the shell has the screen."""
+    return stream.isatty() and can_move() and not env.get("CI") and not system.is_in_background(stream)
+
+
 def can_link() -> bool:
     """Whether text can be a link. There is no way to ask: others than the known show nothing of it at best."""
     if forced := env.get("FORCE_HYPERLINK"):
@@ -74,22 +80,6 @@ def can_link() -> bool:
         or env.get("DOMTERM")
         or _number(env.get("VTE_VERSION")) >= 5000
     )
-
-
-def shows_progress() -> bool:
-    """Whether OSC 9;4 is its progress; elsewhere it would be a notification or nothing."""
-    return env.get("TERM") != "dumb" and bool(
-        env.get("WT_SESSION")
-        or env.get("ConEmuANSI") == "ON"
-        or env.get("TERM_PROGRAM") in ("WezTerm", "ghostty")
-        or "P" in env.get("TERM_FEATURES", "")  # iTerm2's word for it
-        or _number(env.get("VTE_VERSION")) >= 8000
-    )
-
-
-def wraps_anew() -> bool:
-    """Whether lines too long after a resize are folded, as by all but xterm and the console."""
-    return "XTERM_VERSION" not in env and env.get("TERM") != "linux"
 
 
 def can_write(stream: TextIO, characters: str) -> bool:
@@ -115,77 +105,3 @@ def dimensions(stream: TextIO) -> tuple[int, int]:
 
 def _number(value: str | None) -> int:
     return int(value) if value and value.isascii() and value.isdigit() else 0
-
-
-# ---------------------------------------------------------------------- lines that stay
-
-
-class Block:
-    """Lines at a terminal's end that are drawn again and again, others above them."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._standing: list[int] = []
-        self._columns = 0
-        self._progress = ""
-
-    def begin(self) -> None:
-        """Hide the cursor until the end, or the process's."""
-        self.resume()
-        system.before_abort = self._farewell
-
-    def draw(self, lines: Sequence[tuple[str, int]], percent: float | None = None) -> None:
-        """Put these lines, each with its width in cells, in place of the last ones."""
-        text = self._up() + "".join(f"{line}{TO_LINE_END}\n" for line, _ in lines) + TO_SCREEN_END
-        self._standing, self._columns = [width for _, width in lines], dimensions(self._stream)[0]
-        self._write(text + self._told(percent))
-
-    def above(self, text: str) -> None:
-        """Write in the block's place; it is gone until it is drawn again."""
-        self._write(f"{self._up()}{TO_SCREEN_END}{text}")
-        self._standing = []
-
-    def end(self) -> None:
-        """Leave the terminal as it was."""
-        self.suspend()
-        system.before_abort = None
-
-    def suspend(self) -> None:
-        """Step aside for the shell that stopped the program."""
-        self.above(self._farewell_words())
-        self._progress = ""
-
-    def resume(self) -> None:
-        self._write(HIDE_CURSOR)
-
-    def _up(self) -> str:
-        """The way to the block's first cell; after a resize its lines may be folded, and all is wiped."""
-        columns, rows = dimensions(self._stream)
-        is_folded = columns < self._columns and wraps_anew()
-        height = sum(max(1, -(-width // columns)) if is_folded else 1 for width in self._standing)
-        up = f"{ESC}[{min(height, rows - 1)}A" if height else ""
-        return f"\r{up}{TO_SCREEN_END if columns != self._columns else ''}"
-
-    def _told(self, percent: float | None) -> str:
-        """The terminal's own progress, where it is news."""
-        if not shows_progress():
-            return ""
-        word = f"{ESC}]9;4;3;0{ESC}\\" if percent is None else f"{ESC}]9;4;1;{percent:.0f}{ESC}\\"
-        told, self._progress = (word if word != self._progress else ""), word
-        return told
-
-    def _farewell_words(self) -> str:
-        return SHOW_CURSOR + (f"{ESC}]9;4;0;0{ESC}\\" if self._progress else "")
-
-    def _farewell(self) -> None:
-        try:
-            os.write(self._stream.fileno(), self._farewell_words().encode())
-        except (OSError, ValueError):
-            pass
-
-    def _write(self, text: str) -> None:
-        try:
-            self._stream.write(text)
-            self._stream.flush()
-        except OSError:
-            system.forget(self._stream)  # the work goes on

@@ -18,10 +18,10 @@ MAGENTA = "\x1b[35mmagenta\x1b[0m"
 LINK = "\x1b]8;;http://evil.test\x1b\\"
 NOTHING_TO_SEE = "a\u200bb\ufeffc\u2060d"
 EVIL = f"{CLIPBOARD}{MAGENTA}{LINK}{NOTHING_TO_SEE} 雪 e\u0301 {ALL}"
-# What airvid itself says to a terminal: colours, the cursor, clearing, links to web pages and files, progress.
+# What airvid itself says to a terminal: colours, the cursor, clearing, links to web pages and files.
 OWN = re.compile(
     r"\x1b\[(?:0|1|2|31|32|33|36|1;3[1236])m|\x1b\[\?25[hl]|\x1b\[\d*[AJK]|\r"
-    r"|\x1b\]8;(?:id=[\d-]+)?;(?:https?|file)://[!-~]*\x1b\\|\x1b\]8;;\x1b\\|\x1b\]9;4;[013];\d+\x1b\\"
+    r"|\x1b\]8;(?:id=[\d-]+)?;(?:https?|file)://[!-~]*\x1b\\|\x1b\]8;;\x1b\\"
 )
 INVISIBLE = re.compile("[\u200b\u2060\ufeff]")
 COMMANDS: list[Sequence[str]] = [

@@ -131,7 +131,7 @@ def test_a_signal_is_heard_where_the_loop_is_about_to_wait() -> None:
 
     async def story() -> None:
         found.append(waking())
-        system.on_screen_change(print, print, print)()
+        system.on_stop(print)()
         found.append(waking())
 
     found: list[int] = []

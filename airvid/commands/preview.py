@@ -16,7 +16,7 @@ from airvid.commands import common, download, finish
 from airvid.config import KEY_VARIABLES
 from airvid.errors import AirvidError, FileError, UsageError
 from airvid.session import Session
-from airvid.text import plain, short_id, size
+from airvid.text import short_id, size
 
 if TYPE_CHECKING:
     from airvid.media.frames import Clip, Frame
@@ -133,9 +133,12 @@ def _opened(path: Path) -> Iterator[Clip]:
 
 def _title(clip: Clip, path: Path, stream: TextIO, columns: int) -> str:
     """One line, whatever the name's length: a second one would push the sheet off the screen."""
-    from airvid.cells import Ruler
+    from rich.text import Text
 
-    ruler = Ruler(stream)
+    from airvid.terminal import how_to_cut, tame
+
     seconds = "" if clip.seconds is None else f"{clip.seconds:.1f}s  "
     facts = f"{seconds}{clip.width}x{clip.height}  {clip.codec}  {size(path.stat().st_size)}"
-    return f"{ruler.cut(ruler.writable(plain(path.name)), max(8, columns - len(facts) - 2))}  {facts}"
+    name = Text(tame(stream, path.name))
+    name.truncate(max(8, columns - len(facts) - 2), overflow=how_to_cut(stream))
+    return f"{name.plain}  {facts}"
