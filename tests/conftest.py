@@ -34,6 +34,9 @@ LONGEST_RUN = 40 * 86_400
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write what is generated anew")
+    parser.addoption("--fuzz-runs", type=int, default=0, help="runs of each random search (default: about a minute)")
+    parser.addoption("--fuzz-seed", default="airvid", help="the seed of the random searches")
+    parser.addoption("--fuzz-case", type=int, help="only this run of a random search, with its whole traffic shown")
 
 
 def pytest_configure() -> None:
@@ -149,6 +152,25 @@ class Result:
         return [json.loads(line) for line in self.lines]
 
 
+def run_program(
+    arguments: Sequence[str],
+    stdin: bytes,
+    time: clock.Clock,
+    capture: pytest.CaptureFixture[bytes],
+    keep: pytest.MonkeyPatch,
+) -> Result:
+    """Run the whole program in this process, by the given clock, to its end."""
+    import io
+    import sys
+
+    keep.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8"))
+    capture.readouterr()
+    with clock.use(time):
+        code = door.main(arguments)
+    out, err = capture.readouterr()
+    return Result(code, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"), out)
+
+
 class World:
     """A user at a machine with one API out there. `airvid(...)` runs the program; `emulator` is the other side."""
 
@@ -159,21 +181,14 @@ class World:
         self.answer: Callable[[Request], Response | None] = lambda _: None
         # Called before a request leaves: what it raises keeps the request from leaving.
         self.connect: Callable[[Request], None] = lambda _: None
-        self._capture = capture
+        self.capture = capture
         self.env = keep
 
     def airvid(self, *arguments: str, stdin: bytes | None = None) -> Result:
         """Run the program to its end. `stdin` None: nothing to read."""
-        import io
-        import sys
-
-        self.env.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin or b""), encoding="utf-8"))
-        self._capture.readouterr()
-        with clock.use(self.clock), respx.mock(assert_all_called=False, using="httpx") as router:
+        with respx.mock(assert_all_called=False, using="httpx") as router:
             router.route().mock(side_effect=self.serve)
-            code = door.main(arguments)
-        out, err = self._capture.readouterr()
-        return Result(code, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"), out)
+            return run_program(arguments, stdin or b"", self.clock, self.capture, self.env)
 
     def objects(self, *arguments: str) -> list[Any]:
         """What a command prints as one JSON array."""
