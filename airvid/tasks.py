@@ -4,6 +4,7 @@ The server's own object is kept whole in `raw`, so that keys this version does n
 Money is in cents and may be fractional; times are Unix seconds. Source: the API's description, sections 2 and 5.
 """
 
+import json
 import math
 from typing import Any, NamedTuple, Self
 
@@ -26,6 +27,10 @@ _SYNONYMS = {
     **dict.fromkeys(("failure", "error", "errored", "canceled", "cancelled", "rejected"), FAILED),
 }
 MODES = ("text", "image", "reference")
+# Bytes of a task's record, as JSON, that are kept over its readings, bytes of one value that is understood where the
+# rest had to go, and how deep values are nested.
+MOST_RECORD, MOST_VALUE, DEEPEST = 256 << 10, 16 << 10, 100
+TOO_DEEP = "[nested too deep]"
 # Beyond this, adding a cent changes nothing: budgets would lose what was spent.
 _MOST_CENTS = 2.0**53
 
@@ -55,6 +60,30 @@ def text(value: object) -> str | None:
 def is_task_id(value: str) -> bool:
     """Whether a text fits into a path and a line, as a task's id has to."""
     return value.isprintable() and 0 < len(value) <= 200 and bool(value.strip("."))
+
+
+def flattened(raw: dict[str, Any]) -> dict[str, Any]:
+    """A record in which nothing is nested so deep that it cannot be written down again; TOO_DEEP stands for that."""
+    deep = {key: TOO_DEEP for key, value in raw.items() if _is_deep(value)}
+    return raw | deep if deep else raw
+
+
+def _is_deep(value: object) -> bool:
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [
+            inner
+            for each in level
+            if isinstance(each, dict | list)
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+        if not level:
+            return False
+    return True
+
+
+def _size(value: object) -> int:
+    return len(json.dumps(value, default=str))
 
 
 def error_text(value: object, depth: int = 3) -> str | None:
@@ -87,6 +116,7 @@ class Task(NamedTuple):
     result_url: str | None = None
     error: str | None = None
     duration_seconds: float | None = None
+    was_cut: bool = False
 
     @classmethod
     def parse(cls, raw: object, task_id: str | None = None) -> Self | None:
@@ -97,6 +127,7 @@ class Task(NamedTuple):
         task_id = text(found) or (str(found) if isinstance(found, int) and not isinstance(found, bool) else task_id)
         if not task_id or not is_task_id(task_id):
             return None
+        raw = flattened(raw)
         url = text(raw.get("result_url"))
         progress = number(raw.get("progress"))
         return cls(
@@ -115,11 +146,18 @@ class Task(NamedTuple):
         )
 
     def updated(self, raw: object) -> Self:
-        """This task with the news of a partial payload; what the news leaves out or null stays."""
+        """This task with the news of a partial payload; what the news leaves out or null stays.
+
+        Where the record would pass MOST_RECORD, of the old one only what is understood stays (`was_cut`).
+        """
         if not isinstance(raw, dict) or str(raw.get("task_id") or self.task_id) != self.task_id:
             return self
+        raw = flattened(raw)
         kept = {key: value for key, value in self.raw.items() if value is not None and raw.get(key) is None}
-        return self.parse({**raw, **kept}, self.task_id) or self
+        if is_cut := bool(kept) and _size({**raw, **kept}) > MOST_RECORD:
+            kept = {key: value for key, value in kept.items() if key in self._fields and _size(value) <= MOST_VALUE}
+        news = self.parse({**raw, **kept}, self.task_id) or self
+        return news._replace(was_cut=self.was_cut or is_cut)
 
     @property
     def facts(self) -> Self:
