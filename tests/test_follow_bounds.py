@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,18 +51,17 @@ def served(tmp_path: Path, *rules: Rule, rendering: float = 60) -> Iterator[tupl
         pytest.param(b'event: state\ndata: {"task_id":"another","status":"failed"}\n\n' * 2, id="of another task"),
     ],
 )
-def test_a_stream_at_full_speed_costs_a_few_lines_and_no_processor(tmp_path: Path, flood: bytes) -> None:
+def test_a_stream_at_full_speed_costs_a_few_lines_and_is_given_up(tmp_path: Path, flood: bytes) -> None:
     rule = Rule("stream GET", script=(flood * 500,) * 2000, times=EVER)
     with served(tmp_path, rule) as (rough, user, (task, _)):
-        began = time.monotonic()
-        result = user.airvid("watch", task, "--json", "--timeout", "3")
-        took = time.monotonic() - began
-        streams = sum(request.call.startswith("stream") for request in rough.requests)
+        result = user.airvid("watch", task, "--json", "--timeout", "6")
+        calls = [request.call.split()[0] for request in rough.requests if task in request.call]
     assert result.returncode == 10, result.stderr
-    assert took < 15
-    assert len(result.stdout.splitlines()) <= 6
+    assert len(result.stdout.splitlines()) <= 8
     assert len(result.stderr.splitlines()) <= 10
-    assert streams <= 2
+    # It is given up for a reading, which is not repeated at once.
+    assert calls[:2] == ["stream", "GET"]
+    assert len(calls) <= 4
 
 
 def test_changes_are_told_once_a_second_and_the_last_one_is_not_lost(world: World, stream: Stream) -> None:
@@ -146,6 +144,17 @@ def test_an_exception_of_one_clip_s_file_ends_no_other_s(world: World, command: 
     assert [line.split(": ")[1] for line in result.err.splitlines() if line.startswith("error: ")] == [bad]
 
 
+def test_an_exception_of_one_submission_ends_no_other_clip(world: World) -> None:
+    def answer(request: Request) -> None:
+        if len(world.posts) == 1 and (request.method == "POST" or request.route.endswith("/tasks")):
+            raise ZeroDivisionError("oops")
+
+    world.answer = answer
+    result = world.airvid(*CREATE, "-n", "2", "-o", "fox.mp4")
+    assert (result.code, result.out, len(world.posts)) == (1, "fox-1.mp4\n", 1), result.err
+    assert result.err.count("error: ") == 1
+
+
 def test_an_exception_of_one_file_that_passes_is_waited_out(world: World) -> None:
     asked = itertools.count()
 
@@ -184,9 +193,8 @@ def test_a_bug_of_one_clip_is_told_with_its_traceback_when_asked_for(world: Worl
     assert "Traceback" in world.airvid("status", bad, good, "--debug").err
 
 
-@pytest.mark.parametrize("where", ["http://xn--a/", "http://xn--\x80/"])
-def test_a_reading_that_is_redirected_to_a_name_that_is_none_is_waited_out(tmp_path: Path, where: str) -> None:
-    away = Response(302, {"Location": where}, b"")
+def test_a_reading_that_is_redirected_to_a_name_that_is_none_is_waited_out(tmp_path: Path) -> None:
+    away = Response(302, {"Location": "http://xn--a/"}, b"")
     rules = (
         Rule("GET /video/tasks/", before=True, say=away, times=2),
         Rule("stream GET", before=True, say=away, times=2),
@@ -302,7 +310,7 @@ def test_a_record_that_is_nested_too_deep_is_shown_without_that(
     nested: Any = "x"
     for n in range(levels):
         nested = [nested] if n % 2 else {"in": nested}
-    task = {"task_id": stream.task, "status": "completed", "result_url": "http://storage.test/x"}
+    task: dict[str, Any] = {"task_id": stream.task, "status": "completed", "result_url": "http://storage.test/x"}
     task |= {"deep": nested, "flat": [[1]]}
     world.answer = lambda request: json_answer(200, {"data": [task]} if request.route.endswith("/tasks") else task)
     result = world.airvid(command, *([] if command == "list" else [stream.task]), "--json")

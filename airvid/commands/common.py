@@ -55,7 +55,8 @@ async def resolve(
             ids.append(await _resolve(session, name, patience))
         except (UnavailableError, LimitedError):
             raise
-        except AirvidError as error:
+        except Exception as raised:
+            error = as_told(raised)
             error.task_id = error.task_id or name
             errors.append(error)
     return list(dict.fromkeys(ids)), errors
