@@ -180,7 +180,9 @@ def as_unavailable(error: Exception) -> UnavailableError:
     """The failure that any exception of a request is to those who wait: it may pass."""
     if isinstance(error, UnavailableError):
         return error
-    return UnavailableError(f"the request failed: {type(error).__name__}: {error}")
+    failure = UnavailableError(f"the request failed: {type(error).__name__}: {error}")
+    failure.__cause__ = error
+    return failure
 
 
 def complain(complaints: Sequence[AirvidError]) -> None:

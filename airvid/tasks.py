@@ -62,7 +62,7 @@ def is_task_id(value: str) -> bool:
     return value.isprintable() and 0 < len(value) <= 200 and bool(value.strip("."))
 
 
-def flattened(raw: dict[str, Any]) -> dict[str, Any]:
+def without_deep_values(raw: dict[str, Any]) -> dict[str, Any]:
     """A record in which nothing is nested so deep that it cannot be written down again; TOO_DEEP stands for that."""
     deep = {key: TOO_DEEP for key, value in raw.items() if _is_deep(value)}
     return raw | deep if deep else raw
@@ -127,7 +127,7 @@ class Task(NamedTuple):
         task_id = text(found) or (str(found) if isinstance(found, int) and not isinstance(found, bool) else task_id)
         if not task_id or not is_task_id(task_id):
             return None
-        raw = flattened(raw)
+        raw = without_deep_values(raw)
         url = text(raw.get("result_url"))
         progress = number(raw.get("progress"))
         return cls(
@@ -152,12 +152,13 @@ class Task(NamedTuple):
         """
         if not isinstance(raw, dict) or str(raw.get("task_id") or self.task_id) != self.task_id:
             return self
-        raw = flattened(raw)
+        raw = without_deep_values(raw)
         kept = {key: value for key, value in self.raw.items() if value is not None and raw.get(key) is None}
-        if is_cut := bool(kept) and _size({**raw, **kept}) > MOST_RECORD:
+        count = len(kept)
+        if kept and _size({**raw, **kept}) > MOST_RECORD:
             kept = {key: value for key, value in kept.items() if key in self._fields and _size(value) <= MOST_VALUE}
         news = self.parse({**raw, **kept}, self.task_id) or self
-        return news._replace(was_cut=self.was_cut or is_cut)
+        return news._replace(was_cut=self.was_cut or len(kept) < count)
 
     @property
     def facts(self) -> Self:
@@ -350,7 +351,7 @@ class Model(NamedTuple):
         price = cents(caps.get("price_per_second_cents"))
         return cls(
             id=model_id,
-            raw=raw,
+            raw=without_deep_values(raw),
             status=text(raw.get("status")),
             caps=Caps(
                 modes=_texts(caps.get("modes")),

@@ -75,7 +75,7 @@ async def save(wire: Wire, url: str, path: Path, *, clip: str, force: bool) -> A
                     most = part.done
                 pause = patience.pause(clock.elapsed(), error.retry_after, random.random())
                 if pause is None or error.is_final:
-                    raise error from raised.__cause__
+                    raise error from error.__cause__
             if pause >= retry.TOLD_PAUSE:
                 yield Received(part.done, part.total, f"{error.message}; waiting {length(pause)} to ask again")
             await clock.sleep(pause)

@@ -317,3 +317,12 @@ def test_a_record_that_is_nested_too_deep_is_shown_without_that(
     assert result.code == 0, result.err
     (found,) = result.json if command == "list" else result.objects[-1:]
     assert (found["deep"], found["flat"]) == ("[nested too deep]", [[1]])
+
+
+def test_a_model_that_is_nested_too_deep_is_shown_without_that(world: World) -> None:
+    nested: Any = "x"
+    for _ in range(500):
+        nested = [nested]
+    world.emulator.models = [{"id": "mine", "output_modalities": ["video"], "deep": nested}]
+    (found,) = world.airvid("models", "--json").json
+    assert found["deep"] == "[nested too deep]"

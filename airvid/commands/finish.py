@@ -29,7 +29,7 @@ from airvid.text import length, moment, money, short_id, size
 from airvid.views import clip_seconds
 
 # Said once of a task whose record was cut.
-CUT = f"the server tells more of this task than {MOST_RECORD >> 10} kB; only its newest words are kept"
+CUT = f"the record of this task has grown beyond {MOST_RECORD >> 10} kB; only its newest part is kept"
 
 
 class Clips:
