@@ -16,8 +16,8 @@ _CONCURRENCY = (
     r"concurren|too many (?:\w+ )?(?:tasks|jobs|generations|videos)"
     r"|(?:active|running) (?:tasks|jobs|generations|videos)"
 )
-# Levels of lists and objects in an answer.
-DEEPEST = 50
+# Levels of lists and objects in an answer, and what stands for one that is deeper.
+DEEPEST, TOO_DEEP = 100, "[nested too deep]"
 
 
 class Answer(NamedTuple):
@@ -44,7 +44,7 @@ class Answer(NamedTuple):
 
 
 def parse_json(value: str) -> Any:
-    """None where it is no JSON. Infinities, NaN and what is nested deeper than `DEEPEST` become null."""
+    """None where it is no JSON. Infinities and NaN become null, and what is nested too deep a word that says so."""
     try:
         found = json.loads(value.removeprefix("\ufeff"), parse_constant=lambda _: None, parse_float=_finite)
     except (ValueError, RecursionError):
@@ -55,9 +55,9 @@ def parse_json(value: str) -> Any:
 def _pruned(value: Any, depth: int) -> Any:
     """Without what is too deep to be written again: an answer that was read must never fail when it is told."""
     if isinstance(value, dict):
-        return {key: _pruned(each, depth - 1) for key, each in value.items()} if depth else None
+        return {key: _pruned(each, depth - 1) for key, each in value.items()} if depth else TOO_DEEP
     if isinstance(value, list):
-        return [_pruned(each, depth - 1) for each in value] if depth else None
+        return [_pruned(each, depth - 1) for each in value] if depth else TOO_DEEP
     return value
 
 

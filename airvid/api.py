@@ -8,11 +8,15 @@ from contextlib import aclosing
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from airvid import clock
 from airvid.answers import Answer, refusal
 from airvid.errors import UnavailableError, UsageError
 from airvid.http import Attempt, Wire
 from airvid.retry import PATIENCE
 from airvid.tasks import Model, Task, error_text, is_task_id
+
+# Events of a stream that may come at once, and a second in the long run: more would keep a processor busy for nothing.
+MOST_EVENTS, EVENTS_A_SECOND = 500, 10.0
 
 
 class Listing(NamedTuple):
@@ -68,9 +72,18 @@ class Api:
         await self.wire.get(_path(task_id), lambda _: True, patience=patience, method="DELETE")
 
     async def stream(self, task_id: str) -> AsyncGenerator[dict[str, Any], None]:
-        """The payloads of a task's event stream, often partial; its end says nothing of the state."""
+        """The payloads of a task's event stream, often partial; its end says nothing of the state.
+
+        Raises: UnavailableError also for a stream that tells far more than a task has to.
+        """
+        allowed, counted_at = float(MOST_EVENTS), clock.elapsed()
         async with aclosing(self.wire.events(_path(task_id) + "/stream")) as events:
             async for name, payload in events:
+                now = clock.elapsed()
+                allowed = min(MOST_EVENTS, allowed + EVENTS_A_SECOND * (now - counted_at)) - 1
+                counted_at = now
+                if allowed < 0:
+                    raise UnavailableError("the stream tells far more than a task has to")
                 if isinstance(payload, dict) and isinstance(payload.get("data"), dict) and "status" not in payload:
                     name, payload = str(payload.get("event") or name), payload["data"]
                 if not isinstance(payload, dict):

@@ -4,7 +4,7 @@ AirvidError 1
 ├ UsageError 2, AuthError 3, NotFoundError 4, TaskFailedError 5, ExpiredError 6, PaymentError 7, LimitedError 8
 ├ UnavailableError 9
 │ └ UnknownFateError 9
-├ WaitTimeoutError 10, FileError 11
+├ WaitTimeoutError 10, FileError 11, BugError 1
 └ SeveralErrors: the code that they share, else 1
 """
 
@@ -143,6 +143,19 @@ class FileError(AirvidError):
     exit_code = 11
 
 
+class BugError(AirvidError):
+    """What nobody foresaw, as it is told; `__cause__` is the exception itself."""
+
+    @classmethod
+    def of(cls, cause: Exception) -> BugError:
+        error = cls(
+            f"this is a bug in airvid: {type(cause).__name__}: {cause}",
+            hint="run it again with --debug, and report what it shows",
+        )
+        error.__cause__ = cause
+        return error
+
+
 class SeveralErrors(AirvidError):
     """Several failures at once. The caller says which exit code stands for all of them."""
 
@@ -161,6 +174,15 @@ class Interrupted(BaseException):
     def __init__(self, signal_number: int) -> None:
         super().__init__(signal_number)
         self.exit_code = 128 + signal_number
+
+
+def as_unavailable(error: Exception) -> UnavailableError:
+    """The failure that any exception of a request is to those who wait: it may pass."""
+    if isinstance(error, UnavailableError):
+        return error
+    failure = UnavailableError(f"the request failed: {type(error).__name__}: {error}")
+    failure.__cause__ = error
+    return failure
 
 
 def complain(complaints: Sequence[AirvidError]) -> None:

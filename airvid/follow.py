@@ -13,9 +13,17 @@ from typing import Any, NamedTuple
 
 from airvid import clock, retry
 from airvid.api import Api
-from airvid.errors import AirvidError, LimitedError, NotFoundError, UnavailableError, UsageError
+from airvid.errors import (
+    AirvidError,
+    LimitedError,
+    NotFoundError,
+    UnavailableError,
+    UsageError,
+    as_unavailable,
+)
 from airvid.retry import LEAST, Pace
 from airvid.tasks import COMPLETED, EXPIRED, FRESH_SECONDS, Task
+from airvid.text import length
 
 # Seconds that the list alone is believed of a task, and how many more for each that is followed.
 READ_AGAIN, READ_AGAIN_EACH = 60.0, 3.0
@@ -23,10 +31,13 @@ READ_AGAIN, READ_AGAIN_EACH = 60.0, 3.0
 LIST_SERVES, TURN = 4.0, 1.0
 # A server that asks for more seconds than these between two readings would let a clip expire unseen.
 LONGEST_HINT = 120.0
-# Seconds of nothing new after which one GET learns the truth.
-NEWS_SILENCE = 60.0
-# Seconds between two looks at whether the machine slept: its connections died meanwhile, and do not say so.
-TICK = 5.0
+# Seconds of nothing new, and of a stream with whatever news but its end, after which one GET learns the truth.
+NEWS_SILENCE, LONGEST_STREAM = 60.0, 120.0
+# Seconds between two changes that are told of a task that runs: a stream can flip between two states at full speed.
+TELL_EVERY = 1.0
+# Seconds between two looks at a stream, and what the two clocks differ by between them where the machine slept: its
+# connections died meanwhile, and do not say so.
+TICK, ASLEEP = 1.0, 5.0
 # So many streams are open at once; tasks beyond them are polled, by the one list.
 MOST_STREAMS = 8
 # After so many streams in a row without news, polling takes over for so many seconds.
@@ -104,6 +115,8 @@ class Shared:
                     self._listed = {task.task_id: task for task in (await self._api.tasks(patience=0)).tasks}
                 except AirvidError as error:
                     self._list_failure = error
+                except Exception as error:
+                    self._list_failure = as_unavailable(error)
         if self._list_failure:
             raise self._list_failure
         return self._listed.get(task_id)
@@ -133,6 +146,8 @@ class _Reader:
             if isinstance(error, UsageError) or not (passes or self.was_seen):
                 raise
             return _trouble(error)
+        except Exception as error:
+            return _trouble(as_unavailable(error))
         self.was_seen, self._missing_since = True, None
         self.task = self.task.updated(news.raw)
         return self.task
@@ -180,7 +195,11 @@ class _Reader:
 
 
 def _trouble(error: AirvidError) -> Trouble:
-    return Trouble(error.message, getattr(error, "retry_after", None), isinstance(error, LimitedError))
+    after = getattr(error, "retry_after", None)
+    what = error.message
+    if after is not None and after >= retry.TOLD_PAUSE:
+        what = f"{what}; waiting {length(min(LONGEST_HINT, after))} to ask again"
+    return Trouble(what, after, isinstance(error, LimitedError))
 
 
 async def follow(
@@ -248,38 +267,45 @@ def _hint(seen: Task | Trouble) -> float:
 
 
 async def _streamed(reader: _Reader, shared: Shared) -> AsyncGenerator[Task | Trouble, None]:
-    """What the stream tells, until it ends or breaks, or the task seems to have ended."""
-    was_heard = False
+    """What the stream tells, a change a second at most, until it ends or breaks, or the task seems to have ended."""
+    was_heard, told, told_at = False, reader.task, float("-inf")
     try:
         async with aclosing(_wakeful(reader.api.stream(reader.task.task_id))) as payloads:
             async for payload in payloads:
-                was_heard = reader.was_seen = True
-                news = reader.task.updated(payload)
-                is_news, reader.task = news.facts != reader.task.facts, news
-                if news.is_terminal:
-                    return  # the whole record is for the GET to tell
-                if is_news:
-                    yield news
+                if payload is not None:
+                    was_heard = reader.was_seen = True
+                    reader.task = reader.task.updated(payload)
+                    if reader.task.is_terminal:
+                        return  # the whole record is for the GET to tell
+                if reader.task.facts != told.facts and clock.elapsed() - told_at >= TELL_EVERY:
+                    told, told_at = reader.task, clock.elapsed()
+                    yield told
     except (UnavailableError, LimitedError) as error:
         yield _trouble(error)
     except AirvidError:
         return  # a refusal means what the GET says it means
+    except Exception as error:
+        yield _trouble(as_unavailable(error))
     finally:
         shared.give_stream(was_heard=was_heard)
 
 
-async def _wakeful(payloads: AsyncGenerator[dict[str, Any], None]) -> AsyncGenerator[dict[str, Any], None]:
-    """The payloads, until none that is new came for long, or the machine slept."""
-    last, news_at = None, clock.elapsed()
+async def _wakeful(payloads: AsyncGenerator[dict[str, Any], None]) -> AsyncGenerator[dict[str, Any] | None, None]:
+    """The payloads, and None after a TICK without one, until it is time for a GET, or the machine slept."""
+    last, news_at, began = None, clock.elapsed(), clock.elapsed()
     async with aclosing(payloads):
         coming = asyncio.ensure_future(anext(payloads, None))
         try:
             while True:
                 before = clock.now() - clock.elapsed()
                 await asyncio.wait({coming}, timeout=TICK)
-                if abs(clock.now() - clock.elapsed() - before) > TICK or clock.elapsed() - news_at >= NEWS_SILENCE:
+                now = clock.elapsed()
+                if abs(clock.now() - now - before) > ASLEEP:
+                    return
+                if now - news_at >= NEWS_SILENCE or now - began >= LONGEST_STREAM:
                     return
                 if not coming.done():
+                    yield None
                     continue
                 if (payload := coming.result()) is None:
                     return

@@ -12,6 +12,10 @@ from airvid.tasks import number
 # Seconds without success, of a file without a byte, after which a command without a --timeout gives up (contract §3).
 PATIENCE = 60.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
+# A server that asks for more seconds than these is asked again after them.
+LONGEST_HINT = 600.0
+# A pause of so many seconds is told while it lasts.
+TOLD_PAUSE = 5.0
 # In the order in which they are believed.
 _WORDS = (r"guaranteed[^.]*?\bin (\d+(?:\.\d+)?) ?s", r"(?:try again|retry|wait)[^.]*?(\d+(?:\.\d+)?) ?s")
 
@@ -34,9 +38,37 @@ def next_pause(attempt: int, spent: float, patience: float, hint: float | None, 
     return pause if spent + pause <= patience else None
 
 
+class Patience:
+    """How long a failing server is asked again: for PATIENCE seconds without success.
+
+    A pause that the server itself asks for does not count, up to LONGEST_HINT seconds in all.
+    `now` is seconds on one clock that only grows.
+    """
+
+    def __init__(self, now: float) -> None:
+        self.renew(now)
+
+    def renew(self, now: float) -> None:
+        """There was success."""
+        self._since, self._attempt, self._asked_for = now, 0, 0.0
+
+    def pause(self, now: float, hint: float | None, jitter: float) -> float | None:
+        """Seconds until the next attempt, not before the server's hint; None: give up."""
+        spent = now - self._since - min(self._asked_for, LONGEST_HINT)
+        pause = next_pause(self._attempt, spent, PATIENCE, None, jitter)
+        self._attempt += 1
+        if pause is None or hint is None or hint <= pause:
+            return pause
+        self._asked_for += hint
+        return hint
+
+
 def server_hint(headers: Mapping[str, str], data: object, message: str, now: float) -> float | None:
-    """The server's own word on when to come back, in seconds from now, in the order of the API's description:
-    `Retry-After` (seconds or a date, against the server's own `Date`), `retry_after`, the message's words."""
+    """The server's own word on when to come back, in seconds from now, LONGEST_HINT at the most.
+
+    In the order of the API's description: `Retry-After` (seconds or a date, against the server's own `Date`),
+    `retry_after`, the message's words.
+    """
     after = headers.get("retry-after", "")
     told: list[object] = [after]
     if (due := http_date(after)) is not None:
@@ -44,7 +76,8 @@ def server_hint(headers: Mapping[str, str], data: object, message: str, now: flo
     if isinstance(data, dict):
         told += [each.get("retry_after") for each in (data, data.get("error")) if isinstance(each, dict)]
     told += [found[1] for words in _WORDS if (found := re.search(words, message, re.IGNORECASE))]
-    return next((max(0.0, seconds) for each in told if (seconds := number(each)) is not None), None)
+    hints = (min(LONGEST_HINT, max(0.0, seconds)) for each in told if (seconds := number(each)) is not None)
+    return next(hints, None)
 
 
 def http_date(value: str) -> float | None:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
+    from airvid.errors import AirvidError
+
 # Stories whose function is not called as the command is.
 _FUNCTIONS: dict[Sequence[str], str] = {("config", "list"): "list_all", ("config", "set"): "set_one"}
 # Seconds after which garbage is collected: a short run never does.
@@ -50,6 +52,8 @@ def play(command: Sequence[str], values: Mapping[str, Any], common: Mapping[str,
     try:
         system.run(whole())
     except AirvidError as error:
+        if said.debug:
+            _show_bugs(error)
         out.error(error)
         return error.exit_code
     return 0
@@ -117,20 +121,23 @@ def _innermost(error: BaseException) -> BaseException:
 
 
 def _report(error: Exception, arguments: Sequence[str]) -> int:
-    from airvid.errors import AirvidError
+    from airvid.errors import AirvidError, BugError
     from airvid.output import Output
 
     out = Output(as_json="--json" in arguments, color=_wants_color("--no-color" in arguments))
-    if isinstance(error, AirvidError):
-        told = error
-    else:
-        told = AirvidError(
-            f"this is a bug in airvid: {type(error).__name__}: {error}",
-            hint="run it again with --debug, and report what it shows",
-        )
-        if "--debug" in arguments:
-            import traceback
-
-            traceback.print_exception(error)
+    told = error if isinstance(error, AirvidError) else BugError.of(error)
+    if "--debug" in arguments:
+        _show_bugs(told)
     out.error(told)
     return told.exit_code
+
+
+def _show_bugs(error: AirvidError) -> None:
+    """The tracebacks of what nobody foresaw."""
+    import traceback
+
+    from airvid.errors import BugError, SeveralErrors
+
+    for each in error.errors if isinstance(error, SeveralErrors) else [error]:
+        if isinstance(each, BugError):
+            traceback.print_exception(each.__cause__)

@@ -4,6 +4,7 @@ The server's own object is kept whole in `raw`, so that keys this version does n
 Money is in cents and may be fractional; times are Unix seconds. Source: the API's description, sections 2 and 5.
 """
 
+import json
 import math
 from typing import Any, NamedTuple, Self
 
@@ -28,6 +29,9 @@ _SYNONYMS = {
     **dict.fromkeys(("failure", "error", "errored", "canceled", "cancelled", "rejected"), FAILED),
 }
 MODES = ("text", "image", "reference")
+# Bytes of a task's record, as JSON, that are kept over its readings, bytes of one value that is understood where the
+# rest had to go, and how deep values are nested.
+MOST_RECORD, MOST_VALUE = 256 << 10, 16 << 10
 # Beyond this, adding a cent changes nothing: budgets would lose what was spent.
 _MOST_CENTS = 2.0**53
 
@@ -52,6 +56,10 @@ def cents(value: object) -> float | None:
 def text(value: object) -> str | None:
     """A non-empty string, else None."""
     return value if isinstance(value, str) and value.strip() else None
+
+
+def _size(value: object) -> int:
+    return len(json.dumps(value, default=str))
 
 
 def error_text(value: object, depth: int = 3) -> str | None:
@@ -84,6 +92,7 @@ class Task(NamedTuple):
     result_url: str | None = None
     error: str | None = None
     duration_seconds: float | None = None
+    was_cut: bool = False
 
     @classmethod
     def parse(cls, raw: object, task_id: str | None = None) -> Self | None:
@@ -112,11 +121,18 @@ class Task(NamedTuple):
         )
 
     def updated(self, raw: object) -> Self:
-        """This task with the news of a partial payload; what the news leaves out or null stays."""
+        """This task with the news of a partial payload; what the news leaves out or null stays.
+
+        Where the record would pass MOST_RECORD, of the old one only what is understood stays (`was_cut`).
+        """
         if not isinstance(raw, dict) or str(raw.get("task_id") or self.task_id) != self.task_id:
             return self
         kept = {key: value for key, value in self.raw.items() if value is not None and raw.get(key) is None}
-        return self.parse({**raw, **kept}, self.task_id) or self
+        count = len(kept)
+        if kept and _size({**raw, **kept}) > MOST_RECORD:
+            kept = {key: value for key, value in kept.items() if key in self._fields and _size(value) <= MOST_VALUE}
+        news = self.parse({**raw, **kept}, self.task_id) or self
+        return news._replace(was_cut=self.was_cut or len(kept) < count)
 
     @property
     def facts(self) -> Self:

@@ -16,20 +16,22 @@ from pathlib import Path
 from typing import NamedTuple
 
 from airvid import clock, retry, system
-from airvid.errors import UnavailableError
+from airvid.errors import FileError, UnavailableError, as_unavailable
 from airvid.http import Wire
 from airvid.part import DeadLinkError, Part, Span, open_part
 from airvid.part_file import file_error
+from airvid.text import length
 
 # Bytes after which the disk is given something to do while more come in.
 SYNC_EVERY = 64 << 20
 
 
 class Received(NamedTuple):
-    """So many bytes of the file are here; `total` where the server told."""
+    """So many bytes of the file are here; `total` where the server told; `trouble`: why none come for a while."""
 
     done: int
     total: int | None
+    trouble: str = ""
 
 
 def claim(path: Path) -> None:
@@ -52,7 +54,7 @@ async def save(wire: Wire, url: str, path: Path, *, clip: str, force: bool) -> A
     """
     path = Path(os.path.realpath(path))
     with open_part(path, clip) as part:
-        gained_at, attempt = clock.elapsed(), 0
+        patience = retry.Patience(clock.elapsed())
         most = furthest = part.done
         while True:
             try:
@@ -63,17 +65,19 @@ async def save(wire: Wire, url: str, path: Path, *, clip: str, force: bool) -> A
                             yield received
                 part.check()
                 break
-            except DeadLinkError:
+            except (DeadLinkError, FileError, OSError):
                 raise
-            except UnavailableError as error:
+            except Exception as raised:
+                error = as_unavailable(raised)
                 # What is fetched again after a new start is no gain.
                 if furthest > most:
-                    gained_at, attempt, most = clock.elapsed(), 0, furthest
-                spent = clock.elapsed() - gained_at
-                pause = retry.next_pause(attempt, spent, retry.PATIENCE, error.retry_after, random.random())
+                    patience.renew(clock.elapsed())
+                    most = furthest
+                pause = patience.pause(clock.elapsed(), error.retry_after, random.random())
                 if pause is None or error.is_final:
-                    raise
-            attempt += 1
+                    raise error from error.__cause__
+            if pause >= retry.TOLD_PAUSE:
+                yield Received(part.done, part.total, f"{error.message}; waiting {length(pause)} to ask again")
             await clock.sleep(pause)
         part.publish(force=force)
 

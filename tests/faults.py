@@ -110,7 +110,7 @@ ANSWERS: list[tuple[Any, ...]] = [
     (0,  9,   0,     0,      10,    0,     10, "gzip garbage", {"say": GARBAGE}),
     (0,  9,   0,     0,      1,     0,     9,  "redirects in a circle", {"say": moved("/round")}),
     (0,  9,   0,     0,      1,     9,     9,  "redirects to a file", {"say": moved("file:///etc/hosts")}),
-    (NO, 1,   0,     0,      1,     9,     9,  "redirects nowhere", {"say": Response(307)}),
+    (NO, 9,   0,     0,      1,     9,     9,  "redirects nowhere", {"say": Response(307)}),
 ]
 STATUSES: list[tuple[Any, ...]] = [
     (NO, 1,   0,     0,      1,     0,     9,  400),

@@ -67,10 +67,10 @@ def interrupted(number: int) -> Setup:
 
 
 def broken(world: World) -> None:
-    def answer(_: Request) -> None:
+    def break_down(_: int) -> bytes:
         raise ZeroDivisionError
 
-    world.answer = answer
+    world.env.setattr("os.urandom", break_down)  # which each request is named by
 
 
 def keyless(world: World) -> None:

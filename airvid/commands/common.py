@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from airvid import system
 from airvid.errors import (
     AirvidError,
+    BugError,
     ExpiredError,
     FileError,
     LimitedError,
@@ -54,7 +55,8 @@ async def resolve(
             ids.append(await _resolve(session, name, patience))
         except (UnavailableError, LimitedError):
             raise
-        except AirvidError as error:
+        except Exception as raised:
+            error = as_told(raised)
             error.task_id = error.task_id or name
             errors.append(error)
     return list(dict.fromkeys(ids)), errors
@@ -104,7 +106,7 @@ async def side_by_side(
         try:
             async with places:
                 await work(task_id)
-        except (AirvidError, OSError) as raised:
+        except Exception as raised:
             error = as_told(raised)
             error.task_id = error.task_id or task_id
             return error
@@ -132,9 +134,13 @@ def verdict(session: Session, task: Task) -> AirvidError | None:
     return None
 
 
-def as_told(error: AirvidError | OSError) -> AirvidError:
-    """A full disk, say, is a failure of a file."""
-    return error if isinstance(error, AirvidError) else FileError(f"{error.filename or 'a file'}: {error.strerror}")
+def as_told(error: Exception) -> AirvidError:
+    """What one clip's exception is told as: a full disk, say, is a failure of a file, and what nobody foresaw a bug."""
+    if isinstance(error, AirvidError):
+        return error
+    if isinstance(error, OSError) and not isinstance(error, TimeoutError | ConnectionError):
+        return FileError(f"{error.filename or 'a file'}: {error.strerror or error}")
+    return BugError.of(error)
 
 
 def take_note(session: Session, listing: Listing) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 from airvid import clock, naming, part_file, request, system, transfer
 from airvid.api import Listing
 from airvid.commands import finish, preview
+from airvid.commands.common import as_told
 from airvid.commands.finish import Clips
 from airvid.config import SETTINGS, checked
 from airvid.errors import (
@@ -377,7 +378,8 @@ class _Run(Clips):
             row.phase("submitting")
             try:
                 seen = self._seen[n] = Sighting(*await self._submitter.submit(entry, self._plan.body))
-            except AirvidError as error:
+            except Exception as raised:  # those that are followed already go on
+                error = as_told(raised)
                 row.drop()
                 self._outcomes[n] = error
                 self._give_up(error)  # what refused this one will not take the next
@@ -386,7 +388,6 @@ class _Run(Clips):
                 cents = seen.cost_cents
                 price = "its price is unknown" if cents is None else f"estimated at {money(cents)}"
                 self._session.out.note(f"task {seen.task_id} submitted, {price}")
-                self._begin(n, row)
                 group.create_task(self._finish(n, row, is_ours=True))
                 continue
             row.drop()

@@ -67,7 +67,7 @@ async def _download(session: Session, options: Options, name: Naming, task_id: s
     row = progress.row(short_id(task_id), about=Sighting(task, entry).prompt or "")
     try:
         seen = await finish.save(session, task, row, name, entry=entry, fields=fields, force=options.force)
-    except AirvidError as error:
+    except Exception as error:
         passes_over = isinstance(error, FileError) and options.skip_existing and name.template is not None
         if not passes_over or not (path := name.path(fields)).is_file():
             row.drop()

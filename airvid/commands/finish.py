@@ -25,9 +25,12 @@ from airvid.naming import Naming
 from airvid.part import DeadLinkError, NotVideoError
 from airvid.progress import Row
 from airvid.session import Session
-from airvid.tasks import COMPLETED, DELETED, Entry, Sighting, Task
+from airvid.tasks import COMPLETED, DELETED, MOST_RECORD, Entry, Sighting, Task
 from airvid.text import length, moment, money, short_id, size
 from airvid.views import clip_seconds
+
+# Said once of a task whose record was cut.
+CUT = f"the record of this task has grown beyond {MOST_RECORD >> 10} kB; only its newest part is kept"
 
 
 class Clips:
@@ -61,7 +64,8 @@ class Clips:
         """Tell of a clip. Where that fails, it is this clip's error, no other's, and no reason not to save it."""
         try:
             words()
-        except AirvidError as failure:
+        except Exception as raised:
+            failure = as_told(raised)
             failure.task_id = self._seen[n].task_id
             self._unsaid.setdefault(n, failure)
 
@@ -77,27 +81,28 @@ class Clips:
         passed = 0.0 if began is None else max(0.0, clock.now() - began)
         row.named(short_id(seen.task_id), about=about, past=past, passed=passed)
 
-    async def _finish(self, n: int, row: Row, *, is_ours: bool) -> None:
-        """Follow one task to its end, save it, and say so; `is_ours`: this very run made it.
+    async def _finish(self, n: int, row: Row, *, is_ours: bool, about: str = "") -> None:
+        """Follow one task to its end, save it, and say so; `is_ours`: this very run made it; `about`: as for `_begin`.
 
-        One clip's failure never stops the others.
+        One clip's failure never stops the others: it raises no Exception.
         """
         seen, was_read, began = self._seen[n], is_ours, clock.elapsed()
         try:
+            self._begin(n, row, about=about)
             task = await self._follow(n, row, is_ours=is_ours)
             seen, was_read = Sighting(task, seen.entry), True
             error = verdict(self._session, task)
             if error is None:
                 seen = await self._save(n, task, row)
-        except (AirvidError, OSError) as raised:
+        except Exception as raised:
             error = as_told(raised)
             error.task_id = error.task_id or seen.task_id
             if is_ours:
                 error.hint = error.hint or self._how_to_go_on(n)
         if not was_read:
-            row.drop()  # what the journal knew is no news of the task
+            self._say(n, row.drop)  # what the journal knew is no news of the task
         else:
-            row.end(last_word(seen, clock.elapsed() - began), is_good=error is None)
+            self._say(n, lambda: row.end(last_word(seen, clock.elapsed() - began), is_good=error is None))
             if self._name is None or self._name.template is not None:
                 self._say(n, lambda: self._tell(seen, wants_file=self._name is not None))
         self._outcomes[n] = error or self._unsaid.get(n)
@@ -113,12 +118,15 @@ class Clips:
         async with aclosing(
             follow(session.api(), task, session.shared, is_fresh=bool(is_fresh), was_seen=is_ours, usual_ends=ends)
         ) as sightings:
-            was_running = False
+            was_running = was_cut = False
             async for seen in sightings:
                 if isinstance(seen, Trouble):
                     row.trouble(seen.what)
                     was_running = False
                     continue
+                if seen.was_cut and not was_cut:
+                    was_cut = True
+                    session.out.warn(f"{task.task_id}: {CUT}")
                 if seen.facts != task.facts:
                     self._changed(n, Sighting(seen, entry))
                 if seen.status != task.status or seen.is_terminal:
@@ -212,7 +220,10 @@ async def _receive(session: Session, task: Task, path: Path, row: Row, *, force:
         transfer.save(session.api().wire, task.result_url, path, clip=task.task_id, force=force)
     ) as steps:
         async for received in steps:
-            row.bytes(received.done, received.total)
+            if received.trouble:
+                row.trouble(received.trouble)
+            else:
+                row.bytes(received.done, received.total)
 
 
 def last_word(seen: Sighting, seconds: float) -> str:
@@ -241,5 +252,8 @@ def check_stdout(session: Session, name: Naming, *, opens: bool) -> None:
 
 def open_clip(session: Session, path: str) -> None:
     """Show a clip in the desktop's player, where there is one."""
-    if not system.open_file(Path(path), without=KEY_VARIABLES):
-        session.out.warn(f"there is no desktop here to open {path} on")
+    try:
+        if not system.open_file(Path(path), without=KEY_VARIABLES):
+            session.out.warn(f"there is no desktop here to open {path} on")
+    except Exception as error:  # the clip is saved all the same
+        session.out.warn(f"{path} cannot be opened: {error}")

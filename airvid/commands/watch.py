@@ -103,9 +103,7 @@ class _Watch(Clips):
 
     async def _one(self, n: int, progress: Progress) -> None:
         seen = self._seen[n]
-        row = progress.row(seen.task_id)
-        self._begin(n, row, about=seen.prompt or "")
-        await self._finish(n, row, is_ours=False)
+        await self._finish(n, progress.row(seen.task_id), is_ours=False, about=seen.prompt or "")
 
     def _changed(self, n: int, seen: Sighting) -> None:
         super()._changed(n, seen)
