@@ -20,14 +20,12 @@ _KEY_VARIABLES = ("AIRVID_API_KEY", "AIRFORCE_API_KEY")
 _BASE_URL_VARIABLES = ("AIRVID_BASE_URL", "AIRFORCE_BASE_URL")
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 # Beyond these a number is a slip of the finger, and no arithmetic has to bear it.
-_MOST_DAYS, _MOST_DOLLARS, _MOST_CLIPS, _MOST_JOBS, _MOST_SECONDS, _MOST_SEED = (
-    3650,
-    1_000_000,
-    1000,
-    64,
-    3600,
-    2**63 - 1,
-)
+_MOST_DAYS = 3650
+_MOST_DOLLARS = 1_000_000
+_MOST_CLIPS = 1000
+_MOST_JOBS = 64
+_MOST_SECONDS = 86_400  # of a clip
+_MOST_SEED = 2**63 - 1
 
 
 def folder(kind: str) -> Path:
