@@ -353,8 +353,14 @@ def config_path() -> None:
     """Where the config file is."""
 
 
-@command(app, "sandbox", examples=["airvid sandbox --port 8080", "airvid sandbox --json"], exit_codes=[2, 11, 130, 143])
+@command(
+    app,
+    "sandbox",
+    examples=["airvid sandbox --port 8080", "airvid sandbox reset    # forget its tasks and clips"],
+    exit_codes=[0, 2, 11, 130, 143],
+)
 def sandbox(
+    action: Annotated[_Text, argument("ACTION", "reset: forget all its tasks and clips.")] = None,
     port: Annotated[int, option("--port NUMBER", "The port; 0 takes a free one.", min=0, max=65535)] = 0,
 ) -> None:
     """The API, emulated on this machine.

@@ -19,9 +19,14 @@ from airvid.tasks import MODES
 # Variables that hold the key. No other program gets them.
 KEY_VARIABLES = ("AIRVID_API_KEY", "AIRFORCE_API_KEY")
 _BASE_URL_VARIABLES = ("AIRVID_BASE_URL", "AIRFORCE_BASE_URL")
-# Of one command: each is an entry, a name and a place in line before the first is sent.
-MOST_CLIPS = 1000
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+# Beyond these a number is a slip of the finger, and no arithmetic has to bear it.
+_MOST_DAYS = 3650
+_MOST_DOLLARS = 1_000_000
+_MOST_CLIPS = 1000
+_MOST_JOBS = 64
+_MOST_SECONDS = 86_400  # of a clip
+_MOST_SEED = 2**63 - 1
 
 
 def folder(kind: str) -> Path:
@@ -32,9 +37,10 @@ def folder(kind: str) -> Path:
 def seconds(value: object) -> float:
     """A length of time: seconds, or a number with s, m, h or d. Raises: ValueError."""
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*", str(value).lower())
-    if not found or not math.isfinite(float(found[1])):
-        raise ValueError("a length of time: seconds, or 90s, 10m, 2h, 1d")
-    return float(found[1]) * _UNITS[found[2]]
+    length = float(found[1]) * _UNITS[found[2]] if found else math.inf
+    if length > _MOST_DAYS * 86_400:
+        raise ValueError(f"a length of time up to {_MOST_DAYS}d: seconds, or 90s, 10m, 2h, 1d")
+    return length
 
 
 def _patience(value: object) -> float:
@@ -54,11 +60,12 @@ def _path(value: object) -> str:
     return os.path.expanduser(_text(value))
 
 
-def _whole(least: float = -math.inf, most: float = math.inf) -> Callable[[object], int]:
+def whole(least: int, most: int) -> Callable[[object], int]:
+    """What reads a whole number between two bounds, and raises ValueError for others."""
+
     def parse(value: object) -> int:
-        if not re.fullmatch(r"\s*[+-]?\d{1,18}\s*", str(value)) or not least <= int(str(value)) <= most:
-            limits = f" from {least} to {most}" if most < math.inf else "" if least < 0 else f" of at least {least}"
-            raise ValueError(f"a whole number{limits}")
+        if not re.fullmatch(r"\s*[+-]?\d{1,20}\s*", str(value)) or not least <= int(str(value)) <= most:
+            raise ValueError(f"a whole number from {least} to {most}")
         return int(str(value))
 
     return parse
@@ -70,8 +77,8 @@ def money(value: object) -> float:
         found = float(str(value).strip().removeprefix("$"))
     except ValueError:
         found = math.nan
-    if not math.isfinite(found) or found < 0:
-        raise ValueError("an amount in US dollars, such as 2.50")
+    if not 0 <= found <= _MOST_DOLLARS:
+        raise ValueError(f"an amount in US dollars up to {_MOST_DOLLARS}, such as 2.50")
     return found
 
 
@@ -108,19 +115,19 @@ SETTINGS: dict[str, Callable[[object], Any]] = {
     "base-url": normal_base_url,
     "model": _text,
     "mode": _mode,
-    "duration": _whole(1),
+    "duration": whole(1, _MOST_SECONDS),
     "aspect-ratio": _text,
     "quality": _text,
-    "seed": _whole(),
+    "seed": whole(-_MOST_SEED, _MOST_SEED),
     "sound": switch,
-    "count": _whole(1, MOST_CLIPS),
+    "count": whole(1, _MOST_CLIPS),
     "max-cost": money,
     "wait": switch,
     "output": _path,
     "timeout": seconds,
     "force": switch,
     "open": switch,
-    "jobs": _whole(1),
+    "jobs": whole(1, _MOST_JOBS),
     "connect-timeout": _patience,
     "read-timeout": _patience,
     "create-timeout": _patience,
@@ -178,7 +185,7 @@ class Settings:
             return tomllib.loads(content.decode("utf-8-sig"))
         except UnicodeDecodeError as error:
             why = f"no UTF-8 text {_place(content[: error.start])}"
-        except tomllib.TOMLDecodeError as error:
+        except ValueError as error:  # TOMLDecodeError, and what Python says of a number with thousands of digits
             why = str(error).replace("(at end of document)", _place(content.rstrip()))
         except RecursionError:
             why = "tables within tables without end"
@@ -286,6 +293,8 @@ def setting_name(given: str) -> str:
 
 def checked(name: str, value: object, source: str | None = None, parse: Callable[[object], Any] | None = None) -> Any:
     """The value as the setting `name` takes it. Raises: UsageError that says what is allowed."""
+    if isinstance(value, int) and value.bit_length() > 64:
+        value = hex(value)  # a file's number may have more digits than Python writes out
     try:
         return (parse or SETTINGS[name])(value)
     except ValueError as error:

@@ -9,17 +9,29 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from airvid import clock, ledger, system
-from airvid.errors import FileError
+from airvid.entries import (
+    is_number,
+    only_id,
+    read_entry,
+    read_present,
+    read_request,
+    reread,
+    set_task,
+    take_task,
+    without_images,
+)
+from airvid.errors import FileError, Interrupted
 from airvid.ledger import Database
+from airvid.store import Store
 from airvid.system import SignOfLife
-from airvid.tasks import Entry, Task, is_task_id
+from airvid.tasks import Entry, Task
 
+T = TypeVar("T")
 # Seconds before and after the moment a POST left (by the server's clock) within which its task can have been made.
 SENT_WINDOW = (2.0, 180.0)
 # Seconds that a POST and the look-up after it can take at the most, with the longest time-outs that can be set.
@@ -34,8 +46,9 @@ class Journal:
 
     def __init__(self, path: Path, warn: Callable[[str], None]) -> None:
         self.path = path
-        self._warn = warn
-        self._open: Database | None = None
+        self._tell = warn
+        self._told: set[str] = set()
+        self._store = Store(path, self._warn)
         self._life: SignOfLife | None = None
         # Ids that the server told and the journal could not take yet: they come before anything else.
         self._owed: list[tuple[Entry, Task]] = []
@@ -43,13 +56,10 @@ class Journal:
     def close(self) -> None:
         if self._owed:
             try:
-                with self._writing():
-                    pass
+                self._write(lambda _: None)
             except FileError as error:
                 self._warn(error.message)
-        if self._open is not None:
-            self._open.close()
-            self._open = None
+        self._store.close()
         if self._life is not None:
             self._life.end()
             self._life = None
@@ -70,11 +80,12 @@ class Journal:
         `estimate_cents` is for one clip, `budgets` are USD by period, `day` and `month`. All fit, or none is taken.
         Raises: PaymentError where a budget would be passed; FileError where the journal cannot be written.
         """
-        with self._writing() as database:
+        remembered = json.dumps(without_images(request))
+
+        def work(database: Database) -> list[Entry]:
             life = self._sign_of_life()
             self._hold(database, budgets, estimate_cents, len(targets))
             common = (base_url, clock.now(), life, request.get("model"), request.get("prompt"))
-            remembered = json.dumps(_without_images(request))
             made = [
                 database.execute(
                     "INSERT INTO clip (base_url, fate, intended_at, process, model, prompt, request, target,"
@@ -83,13 +94,16 @@ class Journal:
                 )
                 for target in targets
             ]
-            return [_read(database, cursor.lastrowid) for cursor in made]
+            return [reread(database, cursor.lastrowid) for cursor in made]
+
+        entries = self._vital(work)
+        self._store.has_handed_out_rows = True
+        return entries
 
     def check_budgets(self, budgets: dict[str, float], estimate_cents: float | None, count: int) -> None:
         """See that `count` clips would fit; only `intend` holds their place. Raises: PaymentError, FileError."""
         if budgets:
-            with self._writing() as database:
-                self._hold(database, budgets, estimate_cents, count)
+            self._vital(lambda database: self._hold(database, budgets, estimate_cents, count))
 
     def _hold(self, database: Database, budgets: dict[str, float], estimate_cents: float | None, count: int) -> None:
         self._reap(database)
@@ -98,17 +112,20 @@ class Journal:
 
     def mark_sent(self, entry: Entry, server_time: float, present: Iterable[str] | None) -> Entry:
         """The POST is about to leave. `server_time`: the server's now; `present`: the tasks it had, None if unknown."""
-        with self._writing() as database:
+        before = json.dumps(None if present is None else list(present))
+
+        def work(database: Database) -> Entry:
             database.execute(
-                "UPDATE clip SET fate = 'sent', sent_at = ?, present = ? WHERE id = ?",
-                (server_time, json.dumps(None if present is None else list(present)), entry.id),
+                "UPDATE clip SET fate = 'sent', sent_at = ?, present = ? WHERE id = ?", (server_time, before, entry.id)
             )
-            return _read(database, entry.id)
+            return reread(database, entry.id)
+
+        return self._vital(work)
 
     def mark_unsent(self, entry: Entry, *, in_line: bool) -> None:
         """The POST was surely not taken, and will be repeated; `in_line`: when it is its turn for a slot."""
         self._note(
-            "UPDATE clip SET fate = ?, sent_at = NULL, present = '[]' WHERE id = ?",
+            "UPDATE clip SET fate = ?, present = '[]' WHERE id = ?",
             ("waiting" if in_line else "intended", entry.id),
         )
 
@@ -118,13 +135,17 @@ class Journal:
         Raises: FileError where it cannot be written now; it is tried again with every later write.
         """
         self._owed.append((entry, task))
-        with self._writing():
-            pass  # what is owed is written first, and this is the last of it
+        try:
+            self._vital(lambda _: None)  # what is owed is written first, and this is the last of it
+        except Interrupted:
+            # The id is told before the signal is heeded, which the event loop has, too.
+            raise FileError(f"the journal {self.path} cannot be written: another process holds it") from None
         return self.entry(entry.id) or entry
 
     def adopt(self, entry: Entry, task: Task) -> Entry | None:
         """Take a task found in the server's list for this entry's, unless another entry has it or could have it."""
-        with self._writing() as database:
+
+        def work(database: Database) -> Entry | None:
             # One server may be spelled in two ways: an id is an id wherever it is said to be.
             taken = database.execute("SELECT 1 FROM clip WHERE task_id = ?", (task.task_id,)).fetchone()
             open_rows = database.execute(
@@ -132,8 +153,10 @@ class Journal:
                 " AND coalesce(? BETWEEN sent_at - ? AND sent_at + ?, 1)",
                 (entry.id, task.created, *SENT_WINDOW),
             ).fetchall()
-            has_rival = any(task.could_be(json.loads(row["request"])) for row in open_rows)
-            return None if taken or has_rival else _known(database, entry, task, adopted=True)
+            has_rival = any(task.could_be(read_request(row)) for row in open_rows)
+            return None if taken or has_rival else set_task(database, entry, task, adopted=True)
+
+        return self._write(work)
 
     def mark_refused(self, entry: Entry, why: str) -> None:
         """The server surely did not take the POST."""
@@ -147,11 +170,15 @@ class Journal:
         )
 
     def withdraw(self, entries: Iterable[Entry]) -> None:
-        """Forget intents that never left."""
-        self._note(
-            "DELETE FROM clip WHERE id = ? AND fate IN ('intended', 'waiting')",
-            *((each.id,) for each in entries),
-        )
+        """Forget intents that never left. What was once sent stays, however surely the server did not take it."""
+        ids = [(each.id,) for each in entries]
+        left = "WHERE id = ? AND fate IN ('intended', 'waiting')"
+
+        def work(database: Database) -> None:
+            database.executemany(f"DELETE FROM clip {left} AND sent_at IS NULL", ids)
+            database.executemany(f"UPDATE clip SET fate = 'refused', error = 'given up while it waited' {left}", ids)
+
+        self._try(work)
 
     # ------------------------------------------------------------------ what became of a task
 
@@ -217,9 +244,10 @@ class Journal:
         found = []
         for row in rows:
             # A POST and its look-up take minutes; a process that lives for longer is at something else by now.
-            if clock.now() - (row["sent_at"] or 0) > LONGEST_POST or not self._is_worked_on(row):
-                present = json.loads(row["present"])
-                found.append((_entry(row), None if present is None else set(present)))
+            sent_at = row["sent_at"] if is_number(row["sent_at"]) else 0.0
+            if clock.now() - sent_at > LONGEST_POST or not self._is_worked_on(row):
+                found += self._believed([row], lambda row: (read_entry(row), read_present(row)))
+        self._store.has_handed_out_rows = bool(found) or self._store.has_handed_out_rows
         return found
 
     def ahead(self, entry: Entry) -> int:
@@ -250,13 +278,19 @@ class Journal:
         return [entry.task_id for entry in rows if entry.task_id]
 
     def last(self, base_url: str) -> Entry | None:
-        """The newest clip that was asked for and not refused."""
-        rows = self._ask(
+        """The newest clip that was asked for and not refused; of a damaged row at least its task's id.
+
+        Raises: FileError where the journal cannot be read.
+        """
+        rows = self._surely(
             "SELECT * FROM clip WHERE base_url = ? AND sent_at IS NOT NULL AND fate IN ('sent', 'unknown', 'known')"
-            " ORDER BY id DESC LIMIT 1",
+            " ORDER BY id DESC LIMIT 100",
             base_url,
         )
-        return next(iter(rows), None)
+        for row in rows:
+            if found := next(iter(self._believed([row], read_entry)), None) or only_id(row):
+                return found
+        return None
 
     def running(self, base_url: str) -> list[Entry]:
         """Tasks that had not ended when last heard of, oldest first."""
@@ -275,7 +309,7 @@ class Journal:
             base_url,
             model,
         )
-        return [row["seconds"] for row in rows]
+        return [row["seconds"] for row in rows if is_number(row["seconds"])]
 
     def saved_ids(self, base_url: str) -> set[str]:
         rows = self._rows("SELECT task_id FROM clip WHERE base_url = ? AND saved_at IS NOT NULL", base_url)
@@ -291,10 +325,13 @@ class Journal:
         limit: int,
         offset: int,
     ) -> list[Entry]:
-        """Entries newest first, filtered; `states` as `Entry.state` says them, `search` in the prompts."""
+        """Entries newest first, filtered; `states` as `Entry.state` says them, `search` in the prompts.
+
+        Raises: FileError where the journal cannot be read.
+        """
         state = "CASE fate WHEN 'known' THEN coalesce(status, 'queued') ELSE fate END"
         filters: dict[str, Any] = {
-            "instr(folded(prompt), ?)": search and search.casefold(),
+            "instr(folded(CAST(prompt AS BLOB)), ?)": search and search.casefold(),
             "intended_at >= ?": since,
             "model = ?": model or None,
             f"{state} {_IN_LIST}": json.dumps(list(states)) if states else None,
@@ -302,7 +339,7 @@ class Journal:
         asked = {each: value for each, value in filters.items() if value is not None}
         where = " AND ".join(["1", *asked])
         query = f"SELECT * FROM clip WHERE {where} ORDER BY intended_at DESC, id DESC LIMIT ? OFFSET ?"
-        return self._ask(query, *asked.values(), limit, offset)
+        return self._believed(self._surely(query, *asked.values(), limit, offset), read_entry)
 
     # ------------------------------------------------------------------ who is at work
 
@@ -342,107 +379,70 @@ class Journal:
 
     # ------------------------------------------------------------------ the database
 
-    @contextmanager
-    def _writing(self) -> Iterator[Database]:
-        """One transaction that is on disk when the block ends. Raises: FileError."""
+    def _write(self, work: Callable[[Database], T], *, is_vital: bool = False) -> T:
+        """Raises: FileError; Interrupted, where `is_vital`, by a signal while it waits for another process."""
+
+        def all_work(database: Database) -> T:
+            for entry, task in self._owed:
+                take_task(database, entry, task)
+            return work(database)
+
         try:
-            database = self._database()
-            if (found := database.execute("PRAGMA user_version").fetchone()[0]) > ledger.VERSION:
-                raise FileError(
-                    f"the journal {self.path} was written by a newer airvid (layout {found}, not {ledger.VERSION})",
-                    hint="upgrade airvid; reading and following go on with this one",
-                )
-            database.execute("BEGIN IMMEDIATE")
-            try:
-                for entry, task in self._owed:
-                    _take(database, entry, task)
-                yield database
-                database.execute("COMMIT")
-                self._owed.clear()
-            except BaseException:
-                if database.in_transaction:
-                    database.execute("ROLLBACK")
+            result = self._store.write(all_work, is_vital=is_vital)
+        except Interrupted:
+            if is_vital:
                 raise
-        except (sqlite3.Error, OSError) as error:
-            raise FileError(
-                f"the journal {self.path} cannot be written: {error}",
-                hint="nothing is sent without it; free some space or mend its folder",
-            ) from error
+            raise FileError(f"the journal {self.path} cannot be written: another process holds it") from None
+        self._owed.clear()
+        return result
+
+    def _vital(self, work: Callable[[Database], T]) -> T:
+        """A write without which nothing is sent, or a paid id is lost."""
+        return self._write(work, is_vital=True)
 
     def _note(self, query: str, *rows: tuple[Any, ...] | dict[str, Any]) -> None:
         """A write after which the work goes on: where it fails, that is warned about."""
-        if not rows:
-            return
+        if rows:
+            self._try(lambda database: database.executemany(query, rows))
+
+    def _try(self, work: Callable[[Database], object]) -> None:
         try:
-            with self._writing() as database:
-                database.executemany(query, rows)
+            self._write(work)
         except FileError as error:
             self._warn(error.message)
 
     def _ask(self, query: str, *values: object) -> list[Entry]:
-        return [_entry(row) for row in self._rows(query, *values)]
+        return self._believed(self._rows(query, *values), read_entry)
 
     def _rows(self, query: str, *values: object) -> list[sqlite3.Row]:
+        """The rows of a question without whose answer the work goes on."""
         try:
-            return self._database().execute(query, values).fetchall() if self.path.exists() else []
-        except (sqlite3.Error, OSError) as error:
-            self._warn(f"the journal {self.path} cannot be read: {error}")
-            return []
+            return self._store.read(query, *values)
+        except FileError as error:
+            self._warn(error.message)
+        except Interrupted:
+            pass  # the event loop has the signal, too
+        return []
 
-    def _database(self) -> Database:
-        if self._open is None:
-            system.make_private_folder(self.path.parent)
-            self._open = ledger.open_or_begin(self.path, self._warn)
-        return self._open
+    def _surely(self, query: str, *values: object) -> list[sqlite3.Row]:
+        """The rows of a question to which nothing is another answer than not knowing. Raises: FileError."""
+        rows = self._store.read(query, *values)
+        if self._store.loss:
+            raise FileError(self._store.loss, hint="airvid list shows what the server knows")
+        return rows
 
+    def _believed(self, rows: Iterable[sqlite3.Row], read: Callable[[sqlite3.Row], T]) -> list[T]:
+        """What the rows say. A damaged one is passed over, and said."""
+        found = []
+        for row in rows:
+            try:
+                found.append(read(row))
+            except ValueError:
+                self._warn(f"row {row['id']} of the journal {self.path} is damaged, and passed over")
+        return found
 
-def _take(database: Database, entry: Entry, task: Task) -> None:
-    """Give a task to the entry whose POST made it; one that only found it in the list gives it back."""
-    database.execute(
-        "UPDATE clip SET fate = 'unknown', task_id = NULL, status = NULL, adopted = 0"
-        " WHERE base_url = ? AND task_id = ? AND id <> ? AND adopted",
-        (entry.base_url, task.task_id, entry.id),
-    )
-    try:
-        _known(database, entry, task)
-    except sqlite3.IntegrityError:
-        # Another create was answered with the very same id: whatever this one made, it has no name.
-        database.execute(
-            "UPDATE clip SET fate = 'unknown', error = 'answered with another task', candidates = ? WHERE id = ?",
-            (json.dumps([task.task_id]), entry.id),
-        )
-
-
-def _known(database: Database, entry: Entry, task: Task, *, adopted: bool = False) -> Entry:
-    database.execute(
-        "UPDATE clip SET fate = 'known', task_id = ?, status = ?, created = ?, expires_at = ?, candidates = '[]',"
-        " present = '[]', adopted = ?, known_at = ? WHERE id = ?",
-        (task.task_id, task.status, task.created, task.expires_at, adopted, clock.now(), entry.id),
-    )
-    return _read(database, entry.id)
-
-
-def _read(database: Database, entry_id: int | None) -> Entry:
-    """The entry as it stands. (`RETURNING`, as `iif`, is too new for systems in long support.)"""
-    row = database.execute("SELECT * FROM clip WHERE id = ?", (entry_id,)).fetchone()
-    if row is None:
-        raise sqlite3.DatabaseError("somebody has removed what was just written")
-    return _entry(row)
-
-
-def _entry(row: sqlite3.Row) -> Entry:
-    values = {name: row[name] for name in Entry._fields}
-    if row["task_id"] is not None and not is_task_id(row["task_id"]):
-        # An earlier version took it for one; printed bare, a shell or a command could take it for something else.
-        values["task_id"] = None
-        values["error"] = row["error"] or f"what the server gave is no task id: {json.dumps(str(row['task_id']))}"
-    return Entry(**values | {"request": json.loads(row["request"]), "candidates": tuple(json.loads(row["candidates"]))})
-
-
-def _without_images(request: dict[str, Any]) -> dict[str, Any]:
-    """The request as it is remembered: a picture's megabytes give way to their number."""
-    images = [
-        {"b64_json": f"[{len(image['b64_json']) * 3 // 4} bytes]"} if "b64_json" in image else image
-        for image in request.get("input_images", ())
-    ]
-    return request | {"input_images": images} if images else request
+    def _warn(self, message: str) -> None:
+        """Each sentence once: many writes fail for one reason."""
+        if message not in self._told:
+            self._told.add(message)
+            self._tell(message)

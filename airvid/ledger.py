@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from airvid import clock, files, system
-from airvid.errors import PaymentError
+from airvid.errors import FileError, PaymentError
 
 
 def _local_day(row: str) -> str:
@@ -99,7 +99,14 @@ CREATE TRIGGER clip_day AFTER INSERT ON clip BEGIN UPDATE clip SET day = {_local
     + _spending_triggers(_local_day("{}"), "{}.day"),
 )
 VERSION = len(_LAYOUTS)
-_BUSY_SECONDS = 10.0
+# What the program reads and writes, whichever version laid it out.
+_COLUMNS = (
+    "id, base_url, fate, intended_at, process, sent_at, task_id, status, model, prompt, request, target,"
+    " estimate_cents, cost_cents, created, expires_at, file, bytes, saved_at, error, candidates, present, adopted,"
+    " known_at, ended_at"
+)
+# What this version's layout has beside its columns: without a trigger, say, a budget would not see what is spent.
+_PARTS = {"sqlite_autoindex_clip_1", "clip_day", "spending_insert", "spending_delete", "spending_update"}
 
 
 class Database(sqlite3.Connection):
@@ -112,6 +119,14 @@ class Database(sqlite3.Connection):
         return super().executemany(query, map(_storable, rows))
 
 
+class LayoutError(sqlite3.DatabaseError):
+    """The file is a database, but not laid out as a journal."""
+
+
+class LockedError(sqlite3.OperationalError):
+    """Another process is mending the journal."""
+
+
 def _storable(value: Any) -> Any:
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode("utf-8")
@@ -120,33 +135,23 @@ def _storable(value: Any) -> Any:
     return tuple(map(_storable, value)) if isinstance(value, tuple) else value
 
 
-def open_or_begin(path: Path, warn: Callable[[str], None]) -> Database:
-    """The database at `path`, laid out and readable; a broken one is set aside, and said so. Raises: sqlite3.Error."""
-    try:
-        return _connect(path)
-    except sqlite3.DatabaseError as error:
-        if not _is_corrupt(error):
-            raise
-    kept = _set_aside(path)
-    if kept:
-        warn(
-            f"the journal was broken; it is kept as {kept}, and a new one is begun: airvid list still shows what the "
-            "server knows of the last 24 hours"
-        )
-    return _connect(path)
+def connect(path: Path) -> Database:
+    """The journal at `path`, made or brought up to date where needed. It never waits for another process.
 
-
-def _connect(path: Path) -> Database:
+    Raises: sqlite3.Error, for which see `is_busy` and `is_broken`; OSError.
+    """
     files.open_regular(path, 0o600).close()  # it holds prompts: for its owner alone, from the first byte
-    database = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, factory=Database)
+    database = sqlite3.connect(path, timeout=0, isolation_level=None, factory=Database)
     try:
         database.row_factory = sqlite3.Row
+        database.text_factory = _text_or_bytes
         # SQLite's own lower() knows ASCII alone.
-        database.create_function("folded", 1, lambda text: text.casefold() if isinstance(text, str) else "")
-        _use_wal(database)
+        database.create_function("folded", 1, _folded)
+        database.execute("PRAGMA journal_mode = WAL")  # readers beside a writer
         database.execute("PRAGMA synchronous = FULL")
-        if database.execute("PRAGMA user_version").fetchone()[0] < VERSION:
+        if _version(database) < VERSION:
             _lay_out(database)
+        _check_layout(database)
         database.execute("SELECT * FROM clip ORDER BY id DESC LIMIT 1").fetchone()
     except BaseException:
         database.close()
@@ -154,49 +159,145 @@ def _connect(path: Path) -> Database:
     return database
 
 
-def _use_wal(database: Database) -> None:
-    """Readers beside a writer. This pragma alone does not wait for its turn by itself."""
-    give_up = time.monotonic() + _BUSY_SECONDS
-    while True:
-        try:
-            database.execute("PRAGMA journal_mode = WAL")
-            return
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
-                raise
-            time.sleep(0.01)
+def _text_or_bytes(raw: bytes) -> str | bytes:
+    """Text that is no UTF-8 stays bytes: one damaged row does not hide the others."""
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw
+
+
+def _folded(text: object) -> str:
+    return text.decode("utf-8", "replace").casefold() if isinstance(text, bytes) else ""
+
+
+def _version(database: Database) -> int:
+    return int(database.execute("PRAGMA user_version").fetchone()[0])
+
+
+def check_version(database: Database, path: Path) -> None:
+    """Raises: FileError where a newer airvid has laid it out, which means more by its rows than this one knows."""
+    if (found := _version(database)) > VERSION:
+        raise FileError(
+            f"the journal {path} was written by a newer airvid (layout {found}, not {VERSION})",
+            hint="upgrade airvid; reading and following go on with this one",
+        )
 
 
 def _lay_out(database: Database) -> None:
-    """Bring an empty or older journal to this version's layout; of several processes, one does."""
+    """Bring an empty or older journal to this version's layout, wholly or not at all; of several processes one does."""
     database.execute("BEGIN IMMEDIATE")
-    for layout in _LAYOUTS[database.execute("PRAGMA user_version").fetchone()[0] :]:
-        for statement in layout.strip().split(";\n"):
-            database.execute(statement)
-    database.execute(f"PRAGMA user_version = {VERSION}")
+    try:
+        for layout in _LAYOUTS[max(0, _version(database)) :]:
+            for statement in layout.strip().split(";\n"):
+                database.execute(statement)
+        database.execute(f"PRAGMA user_version = {VERSION}")
+    except sqlite3.OperationalError as error:
+        if _code(error) == sqlite3.SQLITE_ERROR:
+            raise LayoutError(f"it is not laid out as a journal: {error}") from error
+        raise
     database.execute("COMMIT")
 
 
-def _set_aside(path: Path) -> Path | None:
-    """Keep a broken journal under another name; None where another process was quicker."""
+def _check_layout(database: Database) -> None:
+    """Raises: LayoutError, also for a table of somebody else's that is called like ours."""
+    if _version(database) > VERSION:
+        return  # what a newer airvid has made of it is not for this one to judge
+    missing = _PARTS - {row["name"] for row in database.execute("SELECT name FROM sqlite_master")}
+    if missing:
+        raise LayoutError(f"it is not laid out as a journal: there is no {min(missing)}")
+    try:
+        database.execute(f"SELECT {_COLUMNS}, day FROM clip LIMIT 0")
+        database.execute("SELECT day, cents FROM spending LIMIT 0")
+    except sqlite3.OperationalError as error:
+        if _code(error) == sqlite3.SQLITE_ERROR:
+            raise LayoutError(f"it is not laid out as a journal: {error}") from error
+        raise
+
+
+# ---------------------------------------------------------------------- a journal that is broken or in use
+
+
+def _code(error: sqlite3.Error) -> int:
+    """SQLite's primary result code: the extended ones have it in their low byte."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Whether another process is at work on it, so that it may go a moment later."""
+    return isinstance(error, LockedError) or _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def is_broken(error: sqlite3.Error) -> bool:
+    """Whether the file itself is damaged, or no journal of ours."""
+    return isinstance(error, LayoutError) or _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def mend(path: Path) -> tuple[Path | None, bool]:
+    """Put a sound journal in a broken one's place: where the broken one is kept, and whether its rows are all saved.
+
+    Damaged indexes are built anew from the rows; a file whose rows cannot be read gives way to an empty one.
+    Raises: sqlite3.Error, LockedError where another process does the same; OSError.
+    """
     with files.open_regular(path.with_name("journal.lock"), 0o600) as lock:
-        while not system.try_lock(lock):
-            time.sleep(0.05)
+        if not system.try_lock(lock):
+            raise LockedError("another process is mending it")
+        beside = path.with_name("journal.new.db")
+        _remove(beside)
         try:
-            _connect(path).close()
-            return None
-        except sqlite3.DatabaseError as error:
-            if not _is_corrupt(error):
+            with closing(connect(path)) as database:
+                if _is_sound(database):
+                    return None, True  # another process was quicker
+                is_ours = _version(database) == VERSION
+            is_saved = is_ours and _copy(path, beside)
+        except sqlite3.Error as error:
+            if not is_broken(error):
                 raise
-        kept = path.with_name(f"journal.broken-{clock.now():.0f}.db")
-        for suffix in ("-wal", "-shm", ""):
-            if os.path.lexists(path.with_name(path.name + suffix)):
-                os.replace(path.with_name(path.name + suffix), kept.with_name(kept.name + suffix))
-        return kept
+            is_saved = False
+        kept = _set_aside(path)
+        if is_saved:
+            os.replace(beside, path)
+        else:
+            _remove(beside)
+        return kept, is_saved
 
 
-def _is_corrupt(error: sqlite3.DatabaseError) -> bool:
-    return getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+def _copy(path: Path, beside: Path) -> bool:
+    """Copy all rows of a journal, read without its indexes, into a new file. Raises: sqlite3.Error."""
+    with closing(connect(beside)) as database:
+        database.execute("ATTACH ? AS broken", (os.fspath(path),))
+        database.execute("BEGIN IMMEDIATE")
+        database.execute(f"INSERT INTO clip ({_COLUMNS}) SELECT {_COLUMNS} FROM broken.clip NOT INDEXED")
+        # The triggers have counted by this moment's time zone; what was counted then is what counts.
+        database.execute(
+            "UPDATE clip SET day = (SELECT day FROM broken.clip AS old NOT INDEXED WHERE old.id = clip.id)"
+        )
+        database.execute("DELETE FROM spending")
+        database.execute("INSERT INTO spending SELECT day, cents FROM broken.spending NOT INDEXED")
+        database.execute("COMMIT")
+        return _is_sound(database)
+
+
+def _remove(path: Path) -> None:
+    for suffix in ("-wal", "-shm", ""):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def _is_sound(database: Database) -> bool:
+    return [tuple(row) for row in database.execute("PRAGMA main.integrity_check(1)")] == [("ok",)]
+
+
+def _set_aside(path: Path) -> Path:
+    kept = path.with_name(f"journal.broken-{clock.now():.0f}.db")
+    while os.path.lexists(kept):
+        kept = kept.with_name(f"{kept.stem}-again.db")
+    for suffix in ("-wal", "-shm", ""):
+        if os.path.lexists(path.with_name(path.name + suffix)):
+            os.replace(path.with_name(path.name + suffix), kept.with_name(kept.name + suffix))
+    return kept
+
+
+# ---------------------------------------------------------------------- budgets
 
 
 def hold_budget(
@@ -209,6 +310,7 @@ def hold_budget(
             hint="name a model with a price; airvid models",
         )
     today = datetime.fromtimestamp(now)
+    _count_today(database, today.strftime("%Y-%m-%d"), now)
     begin = today.replace(day=1) if period == "month" else today
     spent = database.execute(
         "SELECT coalesce(sum(cents), 0) FROM spending WHERE day >= ?", (begin.strftime("%Y-%m-%d"),)
@@ -219,3 +321,17 @@ def hold_budget(
             f" this is estimated at ${estimate * count / 100:g}; nothing was sent",
             hint=f"airvid config set budget.{period} USD",
         )
+
+
+def _count_today(database: Database, today: str, now: float) -> None:
+    """What was bought while the clock was ahead counts for the day on which that is noticed, not for all until then."""
+    ahead = database.execute(
+        f"SELECT id, day, {_cents('clip')} AS cents FROM clip WHERE intended_at > ? AND day > ?", (now, today)
+    ).fetchall()
+    for row in ahead:
+        database.execute("UPDATE spending SET cents = cents - ? WHERE day = ?", (row["cents"], row["day"]))
+        database.execute(
+            "INSERT INTO spending VALUES (?, ?) ON CONFLICT (day) DO UPDATE SET cents = cents + excluded.cents",
+            (today, row["cents"]),
+        )
+        database.execute("UPDATE clip SET day = ? WHERE id = ?", (today, row["id"]))

@@ -329,11 +329,14 @@ Exit codes:
   8 limited, 9 unavailable, 10 timeout, 11 file
 """,
     ("sandbox",): """\
-Usage: airvid sandbox [OPTIONS]
+Usage: airvid sandbox [OPTIONS] [ACTION]
 
   The API, emulated on this machine.
 
   For scripts and tests that must not spend money; prints what to export.
+
+Arguments:
+  ACTION  reset: forget all its tasks and clips.
 
 Options:
   --port NUMBER  The port; 0 takes a free one.  [default: 0; 0<=x<=65535]
@@ -349,10 +352,10 @@ Common:
 
 Examples:
   airvid sandbox --port 8080
-  airvid sandbox --json
+  airvid sandbox reset    # forget its tasks and clips
 
 Exit codes:
-  2 usage, 11 file, 130 interrupted, 143 terminated
+  0 done, 2 usage, 11 file, 130 interrupted, 143 terminated
 """,
     ("help",): """\
 Usage: airvid help [OPTIONS] [TOPIC]

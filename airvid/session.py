@@ -121,6 +121,11 @@ class Session:
 
         return progress.choose(self.out, count)
 
+    def cause_of(self, error: AirvidError) -> AirvidError:
+        """The error itself, or what is wrong with the sandbox that answered."""
+        trouble = self._server.emulator.trouble if self._server else None
+        return broken_sandbox(trouble) if trouble else error
+
     async def aclose(self) -> None:
         if self._api is not None:
             await self._api.wire.aclose()
@@ -141,12 +146,19 @@ def _start_sandbox(session: Session) -> Server:
     from airvid import system
     from airvid.sandbox.emulator import Emulator
     from airvid.sandbox.server import Server
+    from airvid.sandbox.state import StateError
 
     check_renderer()
     try:
         system.make_private_folder(session.data)
         server = Server(Emulator(path=session.data / "server.db"))
         server.start()
+    except StateError as error:
+        raise broken_sandbox(str(error)) from None
     except OSError as error:
         raise FileError(f"the sandbox cannot be started: {error}") from None
     return server
+
+
+def broken_sandbox(why: str) -> FileError:
+    return FileError(f"the sandbox is broken: {why}", hint="airvid sandbox reset")

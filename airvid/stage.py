@@ -46,6 +46,8 @@ def play(command: Sequence[str], values: Mapping[str, Any], common: Mapping[str,
         session = Session(said, out)
         try:
             await story(session, *options)
+        except AirvidError as error:
+            raise session.cause_of(error) from None
         finally:
             await session.aclose()
 

@@ -137,6 +137,18 @@ def interruptible() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def noted_signals() -> Iterator[list[int]]:
+    """Note the signals that come while something blocks the event loop, which takes them when the block has ended."""
+    received: list[int] = []
+    try:
+        with _signals_to(lambda number, _: received.append(number)):
+            yield received
+    finally:
+        for number in received:
+            signal.raise_signal(number)
+
+
 def read_stdin() -> bytes:
     """All of standard input."""
     with interruptible():

@@ -179,7 +179,7 @@ def test_entries_that_are_no_task_are_passed_over(world: World, entry: object) -
 
 @pytest.mark.parametrize("local", [[], ["--local"]])
 def test_a_page_beyond_all_is_empty(world: World, local: list[str]) -> None:
-    assert ids(world, "--page", "9" * 30, *local) == []
+    assert ids(world, "--page", "1000000", "-L", "1000000", *local) == []
 
 
 def test_no_task_is_said_on_standard_error(world: World) -> None:

@@ -123,7 +123,7 @@ def test_the_proxys_password_goes_to_the_proxy_and_nowhere_else(
 def test_a_refusal_of_the_proxy_is_told_as_the_proxys(server: Server, tls: User, status: int) -> None:
     with Proxy(*[status] * 99) as proxy:
         address = proxy.url.replace("http://", "http://anna:secret@")
-        _, said = tls.first_words("--debug", "status", "last", HTTPS_PROXY=address)
+        _, said = tls.first_words("--debug", "list", HTTPS_PROXY=address)
     assert re.search(rf"the proxy .*{status}", said), said
     assert "secret" not in said
     assert base64.b64encode(b"anna:secret").decode() not in said

@@ -80,20 +80,19 @@ async def _resolve(session: Session, name: str, patience: float) -> str:
 
 
 async def _last(session: Session, patience: float) -> str:
+    """The newest task of this machine's journal, never of the server's list: that may be another machine's.
+
+    Raises: FileError without a journal that can be read; NotFoundError where it has none.
+    """
     entry = session.journal.last(session.service)
-    if entry and entry.task_id:
+    if entry is None:
+        raise NotFoundError("this machine's journal has no task yet", hint="airvid list shows the server's")
+    if entry.task_id:
         return entry.task_id
-    listing = await session.api().tasks(patience=patience)
-    if entry:
-        take_note(session, listing)
-        if (settled := session.journal.entry(entry.id)) and settled.task_id:
-            return settled.task_id
-        raise UnavailableError(
-            "what became of the last create is unknown", hint="airvid list, before you create it again"
-        )
-    if not listing.tasks:
-        raise NotFoundError("there is no task yet", hint='airvid create "fox in snow"')
-    return listing.tasks[0].task_id
+    take_note(session, await session.api().tasks(patience=patience))
+    if (settled := session.journal.entry(entry.id)) and settled.task_id:
+        return settled.task_id
+    raise UnavailableError("what became of the last create is unknown", hint="airvid list, before you create it again")
 
 
 async def side_by_side(

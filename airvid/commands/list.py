@@ -9,13 +9,15 @@ from typing import NamedTuple
 
 from airvid import clock
 from airvid.commands import common
-from airvid.config import seconds
+from airvid.config import checked, seconds, whole
 from airvid.errors import UsageError
 from airvid.session import Session
 from airvid.tasks import DELETED, STATUSES, Sighting, canonical_status
 
 # What only the journal knows of a clip.
 OURS = ("intended", "waiting", "sent", "unknown", "refused", DELETED)
+# The highest number of a page, and of tasks on one.
+MOST = 1_000_000
 
 
 class Options(NamedTuple):
@@ -35,8 +37,8 @@ async def run(session: Session, options: Options) -> None:
     for each, status in zip(options.status, statuses, strict=True):
         if status not in (*STATUSES, *ours):
             raise UsageError(f"--status {each!r} is not one of {', '.join((*STATUSES, *ours))}")
-    if options.limit < 1 or options.page < 1:
-        raise UsageError("--limit and --page are at least 1")
+    checked("limit", options.limit, "--limit", parse=whole(1, MOST))
+    checked("page", options.page, "--page", parse=whole(1, MOST))
     if options.search is not None and not options.local:
         raise UsageError("--search looks through the journal's prompts", hint="airvid list --local --search TEXT")
     since = None if options.since is None else moment(options.since, clock.now())

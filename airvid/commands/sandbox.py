@@ -3,27 +3,43 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+from pathlib import Path
 from typing import NamedTuple
 
 from airvid import system
 from airvid.config import folder
-from airvid.errors import FileError
+from airvid.errors import FileError, UsageError
 from airvid.places import SANDBOX, SANDBOX_KEY
 from airvid.sandbox.emulator import Emulator
 from airvid.sandbox.server import Server
-from airvid.session import Session, check_renderer
+from airvid.sandbox.state import StateError
+from airvid.session import Session, broken_sandbox, check_renderer
+
+# What is in the sandbox's folder: its tasks and clips, and the journal of what was asked of it.
+_OURS = ("server.db*", "journal*", "running")
 
 
 class Options(NamedTuple):
+    action: str | None = None
     port: int = 0
 
 
 async def run(session: Session, options: Options) -> None:
-    check_renderer()
     data = folder("data") / SANDBOX
+    if options.action == "reset":
+        _reset(data)
+        session.out.record({"path": str(data), "reset": True}, None)
+        session.out.note("the sandbox is empty")
+        return
+    if options.action is not None:
+        raise UsageError(f"the sandbox knows no {options.action!r}: there is reset", hint="airvid sandbox --help")
+    check_renderer()
     try:
         system.make_private_folder(data)
         server = Server(Emulator(path=data / "server.db"), port=options.port)
+    except StateError as error:
+        raise broken_sandbox(str(error)) from None
     except OSError as error:
         raise FileError(f"the sandbox cannot be started on port {options.port}: {error.strerror or error}") from None
     with server:
@@ -34,3 +50,15 @@ async def run(session: Session, options: Options) -> None:
         )
         session.out.note("the sandbox is up; no money is spent; Ctrl-C ends it")
         await asyncio.Event().wait()
+
+
+def _reset(data: Path) -> None:
+    """Remove what the sandbox remembers, however broken it is; what else is in its folder stays. Raises: FileError."""
+    for each in (path for pattern in _OURS for path in data.glob(pattern)):
+        try:
+            if each.is_dir() and not each.is_symlink():
+                shutil.rmtree(each)
+            else:
+                each.unlink(missing_ok=True)
+        except OSError as error:
+            raise FileError(f"{each} cannot be removed: {error.strerror}") from None

@@ -27,7 +27,7 @@ from airvid.sandbox.messages import (
     read_order,
     refusal,
 )
-from airvid.sandbox.state import State, Task, stream
+from airvid.sandbox.state import State, StateError, Task, stream
 
 __all__ = ["ClipSpec", "Emulator", "Fault", "Pace", "Request", "Response"]
 
@@ -68,7 +68,7 @@ class Emulator:
     `path` is the file that its tasks live in, shared by all processes that name it (None: memory).
     `storage` is the address of its second host, `keys` the keys it knows (None: any),
     `slots` the tasks a key may have at once, `outcomes` how they end, `render` what makes the clips.
-    `requests` is the record of what was received, `faults` what is still to go wrong.
+    `requests` is the record of what was received, `faults` what is still to go wrong. Raises: StateError, OSError.
     """
 
     def __init__(
@@ -90,6 +90,8 @@ class Emulator:
         left = iter(() if callable(outcomes) else outcomes)
         self.outcome = outcomes if callable(outcomes) else lambda _: next(left, "completed")
         self._render = render
+        # What is wrong with the file, once something is.
+        self.trouble: str | None = None
         self._state = State(path)
         self._lock, self._rendering = threading.Lock(), threading.Lock()
 
@@ -126,6 +128,10 @@ class Emulator:
             response = self._clip(request, now) if request.storage else self._endpoint(request, now)
         except Refused as refused:
             response = refused.response
+        except StateError as error:
+            # No 5xx: asking again would not help, and of a create it is sure that no task was made.
+            self.trouble = str(error)
+            response = refusal(422, f"The sandbox is broken: {error}", "sandbox_broken")
         headers = {"Date": formatdate(now, usegmt=True), "X-Request-ID": f"req_{uuid.uuid4().hex}", **response.headers}
         if response.chunks is None:
             headers["Content-Length"] = str(len(response.body))

@@ -84,24 +84,44 @@ class Task:
         }
 
 
+class StateError(Exception):
+    """The file cannot be used: it is broken, of another layout, or on a full disk."""
+
+
 class State:
-    """The tasks of one emulator, or of all that share a file. Raises sqlite3.Error for an unusable file."""
+    """The tasks of one emulator, or of all that share a file. Raises: StateError; OSError for its folder."""
 
     def __init__(self, path: Path | None) -> None:
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
-        self._base = sqlite3.connect(path or ":memory:", timeout=30, isolation_level=None, check_same_thread=False)
         self._lock = threading.RLock()
+        with _told(path):
+            self._base = sqlite3.connect(path or ":memory:", timeout=30, isolation_level=None, check_same_thread=False)
         self.close = weakref.finalize(self, self._base.close)
+        self._path = path
+        try:
+            with _told(path):
+                self.secret = self._open()
+        except StateError:
+            self.close()
+            raise
+
+    def _open(self) -> bytes:
+        """Lay the tables out where they are missing; the secret that links are signed with."""
         self._base.execute("PRAGMA synchronous = OFF")  # a power cut may take tasks that cost nothing
         self._base.executescript(_SCHEMA)
+        self._base.execute(f"SELECT number, listed, spec, image, {_FIELDS} FROM tasks LIMIT 0")
+        self._base.execute("SELECT id, clip FROM clips LIMIT 0")
         self._run("INSERT INTO secret SELECT ? WHERE NOT EXISTS (SELECT * FROM secret)", secrets.token_bytes(32))
-        self.secret: bytes = self._run("SELECT value FROM secret")[0][0]
+        secret = self._run("SELECT value FROM secret")[0][0]
+        if not isinstance(secret, bytes):
+            raise ValueError("its secret is no secret")
+        return secret
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """A transaction that no other thread or process can come between; an exception undoes it."""
-        with self._lock:
+        """A transaction of one thread of one process at a time; an exception undoes it. Raises: StateError."""
+        with self._lock, _told(self._path):
             self._base.execute("BEGIN IMMEDIATE")
             with self._base:
                 yield
@@ -140,7 +160,8 @@ class State:
     def spec(self, task_id: str) -> ClipSpec:
         """What to render for a task that exists."""
         spec, image = self._run("SELECT spec, image FROM tasks WHERE id = ?", task_id)[0]
-        return replace(ClipSpec(**json.loads(spec)), image=image)
+        with _told(self._path):
+            return replace(ClipSpec(**json.loads(spec)), image=image)
 
     def unlist(self, task_id: str, owner: str) -> None:
         """Remove a task from its owner's history."""
@@ -152,16 +173,26 @@ class State:
 
     def keep(self, task_id: str, clip: bytes) -> None:
         """Take a clip in, where there is room; else it is rendered again."""
-        with suppress(sqlite3.Error):
+        with suppress(StateError):
             self._run("REPLACE INTO clips VALUES (?, ?)", task_id, clip)
 
     def _tasks(self, now: float, condition: str, *values: Any) -> list[Task]:
         rows = self._run(f"SELECT {_FIELDS} FROM tasks WHERE born > ? AND {condition}", now - KEPT, *values)
-        return [replace(Task(*row), record=json.loads(row[-1])) for row in rows]
+        with _told(self._path):
+            return [replace(Task(*row), record=json.loads(row[-1])) for row in rows]
 
     def _run(self, statement: str, *values: Any) -> list[Any]:
-        with self._lock:
+        with self._lock, _told(self._path):
             return self._base.execute(statement, values).fetchall()
+
+
+@contextmanager
+def _told(path: Path | None) -> Iterator[None]:
+    """What is wrong with the file, or with what is in it, as StateError."""
+    try:
+        yield
+    except (sqlite3.Error, ValueError, TypeError) as error:
+        raise StateError(f"{path} cannot be used: {error}") from error
 
 
 def stream(task: Task, now: float, result_url: str) -> list[Chunk]:

@@ -77,7 +77,7 @@ def fill(path: Path, service: str) -> None:
     now = time.time()
     rows = ((service, str(uuid.uuid4()), now - n * 300, "a fox in snow, from the left") for n in range(ENTRIES, 0, -1))
     path.parent.mkdir(parents=True, exist_ok=True)
-    with closing(ledger.open_or_begin(path, print)) as database:
+    with closing(ledger.connect(path)) as database:
         database.execute("BEGIN")
         database.executemany(
             "INSERT INTO clip (base_url, fate, task_id, intended_at, prompt, status, cost_cents, estimate_cents, model)"

@@ -1,0 +1,139 @@
+"""Rows of the journal as entries. The file may be damaged: what a row holds is checked before it is believed."""
+
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+from typing import Any
+
+from airvid import clock
+from airvid.ledger import Database
+from airvid.tasks import Entry, Task, is_task_id
+
+_TEXTS = ("task_id", "status", "model", "prompt", "target", "file", "error")
+_NUMBERS = (
+    "sent_at",
+    "estimate_cents",
+    "cost_cents",
+    "created",
+    "expires_at",
+    "bytes",
+    "saved_at",
+    "known_at",
+    "ended_at",
+)
+
+
+def read_entry(row: sqlite3.Row) -> Entry:
+    """The row as an entry. Raises: ValueError where a value is not of the kind that its column holds."""
+    values = {name: row[name] for name in Entry._fields}
+    request, candidates = _parsed(row["request"]), _parsed(row["candidates"])
+    is_sound = (
+        all(isinstance(values[name], str) for name in ("base_url", "fate"))
+        and all(values[name] is None or isinstance(values[name], str) for name in _TEXTS)
+        and is_number(values["intended_at"])
+        and all(values[name] is None or is_number(values[name]) for name in _NUMBERS)
+        and isinstance(request, dict)
+        and isinstance(candidates, list)
+        and all(isinstance(each, str) for each in candidates)
+    )
+    if not is_sound:
+        raise ValueError("a damaged row")
+    if values["task_id"] is not None and not is_task_id(values["task_id"]):
+        # An earlier version took it for one; printed bare, a shell or a command could take it for something else.
+        why = f"what the server gave is no task id: {json.dumps(values['task_id'])}"
+        values |= {"task_id": None, "error": values["error"] or why}
+    return Entry(**values | {"request": request, "candidates": tuple(candidates)})
+
+
+def read_present(row: sqlite3.Row) -> set[str] | None:
+    """The tasks that there were before the POST, None where that is unknown. Raises: ValueError."""
+    found = _parsed(row["present"])
+    if found is None:
+        return None
+    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+        raise ValueError("a damaged row")
+    return set(found)
+
+
+def read_request(row: sqlite3.Row) -> dict[str, Any]:
+    """What was asked for; of a damaged row nothing, which any task fits."""
+    try:
+        found = _parsed(row["request"])
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def only_id(row: sqlite3.Row) -> Entry | None:
+    """A damaged row, as far as its task's id can still be read."""
+    task_id = row["task_id"]
+    return (
+        Entry(row["id"], "", "known", 0.0, task_id=task_id)
+        if isinstance(task_id, str) and is_task_id(task_id)
+        else None
+    )
+
+
+def is_number(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _parsed(value: object) -> Any:
+    """Raises: ValueError, of which what json raises is one."""
+    if not isinstance(value, str):
+        raise ValueError("a damaged row")
+    try:
+        return json.loads(value)
+    except RecursionError:
+        raise ValueError("a damaged row") from None
+
+
+def without_images(request: dict[str, Any]) -> dict[str, Any]:
+    """The request as it is remembered: a picture's megabytes give way to their number."""
+    images = [
+        {"b64_json": f"[{len(image['b64_json']) * 3 // 4} bytes]"} if "b64_json" in image else image
+        for image in request.get("input_images", ())
+    ]
+    return request | {"input_images": images} if images else request
+
+
+# ---------------------------------------------------------------------- within a transaction
+
+
+def take_task(database: Database, entry: Entry, task: Task) -> None:
+    """Give a task to the entry whose POST made it; one that only found it in the list gives it back."""
+    database.execute(
+        "UPDATE clip SET fate = 'unknown', task_id = NULL, status = NULL, adopted = 0"
+        " WHERE base_url = ? AND task_id = ? AND id <> ? AND adopted",
+        (entry.base_url, task.task_id, entry.id),
+    )
+    try:
+        set_task(database, entry, task)
+    except sqlite3.IntegrityError:
+        # Another create was answered with the very same id: whatever this one made, it has no name.
+        database.execute(
+            "UPDATE clip SET fate = 'unknown', error = 'answered with another task', candidates = ? WHERE id = ?",
+            (json.dumps([task.task_id]), entry.id),
+        )
+
+
+def set_task(database: Database, entry: Entry, task: Task, *, adopted: bool = False) -> Entry:
+    database.execute(
+        "UPDATE clip SET fate = 'known', task_id = ?, status = ?, created = ?, expires_at = ?, candidates = '[]',"
+        " present = '[]', adopted = ?, known_at = ? WHERE id = ?",
+        (task.task_id, task.status, task.created, task.expires_at, adopted, clock.now(), entry.id),
+    )
+    return reread(database, entry.id)
+
+
+def reread(database: Database, entry_id: int | None) -> Entry:
+    """The entry as it stands. (`RETURNING`, as `iif`, is too new for systems in long support.)"""
+    row = database.execute("SELECT * FROM clip WHERE id = ?", (entry_id,)).fetchone()
+    if row is None:
+        raise sqlite3.DatabaseError("somebody has removed what was just written")
+    try:
+        return read_entry(row)
+    except ValueError as error:
+        raise sqlite3.DatabaseError(f"{error} was just written") from error

@@ -1,0 +1,133 @@
+"""The journal's file as this process has it open: transactions, waiting for other processes, a broken file."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from airvid import ledger, system
+from airvid.errors import FileError, Interrupted
+from airvid.ledger import Database
+
+T = TypeVar("T")
+# Seconds that one run waits in all while other processes hold the journal. A write that money depends on waits for as
+# long by itself, whatever was waited before.
+PATIENCE = 10.0
+# Seconds between two attempts: the first, and the longest.
+_PAUSES = (0.001, 0.05)
+
+
+class Store:
+    """One file, opened when first needed. A broken one is mended or set aside, and `warn` is told."""
+
+    def __init__(self, path: Path, warn: Callable[[str], None]) -> None:
+        self.path = path
+        self._warn = warn
+        self._open: Database | None = None
+        self._patience = PATIENCE
+        # Rows are known by their number, which a new file would give to others: from then on none is begun.
+        self.has_handed_out_rows = False
+        # Why nothing can be said of what was in the journal before this run.
+        self.loss: str | None = None
+
+    def close(self) -> None:
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+    def read(self, query: str, *values: object) -> list[sqlite3.Row]:
+        """The rows; none where there is no journal yet. Raises: FileError; Interrupted while it waits."""
+        try:
+            if self._open is None and not self._exists():
+                return []
+            return self._mending(lambda: self._database().execute(query, values).fetchall(), self._patience)
+        except (sqlite3.Error, OSError) as error:
+            raise FileError(
+                f"the journal {self.path} cannot be read: {error}", hint="airvid list shows what the server knows"
+            ) from error
+
+    def write(self, work: Callable[[Database], T], *, is_vital: bool = False) -> T:
+        """Do `work`, once more where it was undone, in one transaction that is on disk when this returns.
+
+        `is_vital`: money depends on it. Raises: what `work` raises; FileError; Interrupted while it waits.
+        """
+
+        def transaction() -> T:
+            database = self._database()
+            ledger.check_version(database, self.path)
+            database.execute("BEGIN IMMEDIATE")
+            try:
+                result = work(database)
+                database.execute("COMMIT")
+                return result
+            except BaseException:
+                if database.in_transaction:
+                    database.execute("ROLLBACK")
+                raise
+
+        try:
+            return self._mending(transaction, PATIENCE if is_vital else self._patience)
+        except (sqlite3.Error, OSError) as error:
+            raise FileError(
+                f"the journal {self.path} cannot be written: {error}",
+                hint="nothing is sent without it; free some space or mend its folder",
+            ) from error
+
+    def _exists(self) -> bool:
+        """Raises: OSError where that cannot be seen: a file in the way of a folder, a folder that is not ours."""
+        try:
+            self.path.stat()
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _database(self) -> Database:
+        if self._open is None:
+            system.make_private_folder(self.path.parent)
+            self._open = ledger.connect(self.path)
+        return self._open
+
+    def _mending(self, act: Callable[[], T], patience: float) -> T:
+        try:
+            return self._waiting(act, patience)
+        except sqlite3.DatabaseError as error:
+            if not ledger.is_broken(error) or self.has_handed_out_rows:
+                raise
+        self.close()
+        kept, is_saved = self._waiting(lambda: ledger.mend(self.path), patience)
+        if kept and is_saved:
+            self._warn(f"the journal was damaged; all its rows are in a new one, and it is kept as {kept}")
+        elif kept:
+            self.loss = f"the journal was broken; it is kept as {kept}, and a new one is begun"
+            self._warn(f"{self.loss}: airvid list still shows what the server knows of the last 24 hours")
+        return self._waiting(act, patience)
+
+    def _waiting(self, act: Callable[[], T], patience: float) -> T:
+        """Do `act`, again and again while another process holds the journal. Raises: Interrupted by a signal."""
+        try:
+            return act()
+        except sqlite3.OperationalError as error:
+            if not ledger.is_busy(error):
+                raise
+        began = time.monotonic()
+        try:
+            with system.noted_signals() as received:
+                return self._retrying(act, began + patience, received)
+        finally:
+            self._patience = max(0.0, self._patience - (time.monotonic() - began))
+
+    def _retrying(self, act: Callable[[], T], end: float, signals: list[int]) -> T:
+        pause, longest = _PAUSES
+        while True:
+            time.sleep(pause)
+            pause = min(2 * pause, longest)
+            try:
+                return act()
+            except sqlite3.OperationalError as error:
+                if signals:
+                    raise Interrupted(signals[0]) from None
+                if not ledger.is_busy(error) or time.monotonic() >= end:
+                    raise
