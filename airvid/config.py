@@ -99,29 +99,37 @@ def normal_base_url(value: object) -> str:
     return f"{parts.scheme}://{parts.netloc.lower()}{path if path.endswith('/v1') else path + '/v1'}"
 
 
-# Every setting, and what it may be.
-SETTINGS: dict[str, Callable[[object], Any]] = {
-    "base-url": normal_base_url,
-    "model": _text,
-    "mode": _mode,
-    "duration": _whole(1),
-    "aspect-ratio": _text,
-    "quality": _text,
-    "seed": _whole(),
-    "sound": switch,
-    "count": _whole(1),
-    "max-cost": money,
-    "wait": switch,
-    "output": _path,
-    "timeout": seconds,
-    "force": switch,
-    "open": switch,
-    "jobs": _whole(1),
-    "connect-timeout": _patience,
-    "read-timeout": _patience,
-    "create-timeout": _patience,
-    "budget.day": money,
-    "budget.month": money,
+class Definition(NamedTuple):
+    """A setting: how a value is checked, and its key in the body of a create, where it is sent as it was given."""
+
+    check: Callable[[object], Any]
+    sent_as: str | None = None
+
+
+# Every setting by its name, which is the long name of its option too. A line here brings the environment variable, the
+# key in the config file and the check; with `sent_as` also the key in the body, which --set may not set then.
+SETTINGS: dict[str, Definition] = {
+    "base-url": Definition(normal_base_url),
+    "model": Definition(_text),
+    "mode": Definition(_mode),
+    "duration": Definition(_whole(1)),
+    "aspect-ratio": Definition(_text),
+    "quality": Definition(_text),
+    "seed": Definition(_whole(), sent_as="seed"),
+    "sound": Definition(switch, sent_as="sound"),
+    "count": Definition(_whole(1)),
+    "max-cost": Definition(money),
+    "wait": Definition(switch),
+    "output": Definition(_path),
+    "timeout": Definition(seconds),
+    "force": Definition(switch),
+    "open": Definition(switch),
+    "jobs": Definition(_whole(1)),
+    "connect-timeout": Definition(_patience),
+    "read-timeout": Definition(_patience),
+    "create-timeout": Definition(_patience),
+    "budget.day": Definition(money),
+    "budget.month": Definition(money),
 }
 
 
@@ -144,6 +152,10 @@ class Settings:
         """The value of a setting, checked; None where it is not set. Raises: UsageError, FileError."""
         found = self.find(name)
         return found.value if found else None
+
+    def choose(self, name: str, given: object) -> Any:
+        """The value of an option where one is `given`, else that of the setting. Raises: UsageError, FileError."""
+        return self.get(name) if given is None else checked(name, given, f"--{name}")
 
     def find(self, name: str) -> Setting | None:
         if source := self._first_set(_BASE_URL_VARIABLES if name == "base-url" else (variable(name),)):
@@ -283,7 +295,7 @@ def setting_name(given: str) -> str:
 def checked(name: str, value: object, source: str | None = None, parse: Callable[[object], Any] | None = None) -> Any:
     """The value as the setting `name` takes it. Raises: UsageError that says what is allowed."""
     try:
-        return (parse or SETTINGS[name])(value)
+        return (parse or SETTINGS[name].check)(value)
     except ValueError as error:
         raise UsageError(f"{source or name}: {str(value)[:100]!r} is not {error}") from None
 

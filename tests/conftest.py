@@ -16,7 +16,8 @@ import httpx
 import pytest
 import respx
 
-from airvid import clock, door
+from airvid import clock
+from airvid.cli.main import main
 from airvid.sandbox.emulator import ClipSpec, Emulator, Pace, Request, Response
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ class World:
         self._capture.readouterr()
         with clock.use(self.clock), respx.mock(assert_all_called=False, using="httpx") as router:
             router.route().mock(side_effect=self.serve)
-            code = door.main(arguments)
+            code = main(arguments)
         out, err = self._capture.readouterr()
         return Result(code, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"), out)
 

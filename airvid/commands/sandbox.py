@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import NamedTuple
 
 from airvid import system
 from airvid.config import folder
@@ -14,18 +13,14 @@ from airvid.sandbox.server import Server
 from airvid.session import Session, check_renderer
 
 
-class Options(NamedTuple):
-    port: int = 0
-
-
-async def run(session: Session, options: Options) -> None:
+async def run(session: Session, *, port: int) -> None:
     check_renderer()
     data = folder("data") / SANDBOX
     try:
         system.make_private_folder(data)
-        server = Server(Emulator(path=data / "server.db"), port=options.port)
+        server = Server(Emulator(path=data / "server.db"), port=port)
     except OSError as error:
-        raise FileError(f"the sandbox cannot be started on port {options.port}: {error.strerror or error}") from None
+        raise FileError(f"the sandbox cannot be started on port {port}: {error.strerror or error}") from None
     with server:
         url = server.api_url
         session.out.secret = ""  # its key is for everyone, though it is the one in use
