@@ -1,4 +1,4 @@
-"""Help as the manual: what is generated has not drifted, it is the same however it is asked for, man can show its page."""
+"""Help as the manual: nothing generated has drifted, help is the same however asked for, man can show its page."""
 
 from __future__ import annotations
 

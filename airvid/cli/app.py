@@ -6,6 +6,7 @@ import functools
 from typing import Annotated, Any
 
 import typer
+import typer.completion
 
 from airvid import __version__
 from airvid.cli import completion, topics
@@ -513,4 +514,5 @@ def help_(
 @functools.cache
 def program() -> Any:
     """The commands as Typer lays them out, once a process."""
+    typer.completion.get_completion_inspect_parameters()  # has Typer know its shells, as add_completion does
     return typer.main.get_command(app)
