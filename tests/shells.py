@@ -1,6 +1,6 @@
 """Real shells with completion loaded, and a person who presses TAB in them.
 
-`airvid` is a stand-in on PATH: it hands what a TAB asks for on to the real one, else writes down what it was called with.
+`airvid` is a stand-in on PATH: it hands what a TAB asks on to the real one, else writes down what it was called with.
 """
 
 from __future__ import annotations

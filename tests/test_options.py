@@ -62,7 +62,7 @@ def test_a_value_is_refused_in_the_same_words_wherever_it_comes_from(world: Worl
     with world.env.context() as env:
         env.setenv(variable(name), value)
         by_variable = world.airvid(*create)
-    by_file = world.airvid("config", "set", name, value)
+    by_file = world.airvid("config", "set", name, "--", value)
     assert (said.code, by_variable.code, by_file.code, world.posts) == (2, 2, 2, [])
     why = said.err.partition(": ")[2].partition(": ")[2].splitlines()[0]
     assert "is not a whole number" in why

@@ -37,6 +37,8 @@ class Invocation:
 
     out: Output
     common: Common = field(default_factory=Common)
+    # The command that is being read, with its groups: `airvid auth login`.
+    path: str = "airvid"
 
 
 def run(
@@ -117,6 +119,10 @@ class Command(TyperCommand):
     def __init__(self, *args: Any, params: list[Any] | None = None, **attributes: Any) -> None:
         super().__init__(*args, params=[*(params or []), *_common_options()], **attributes)
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        ctx.obj.path = ctx.command_path
+        return super().parse_args(ctx, args)
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
         _write_options(self, ctx, formatter)
 
@@ -127,6 +133,10 @@ class Command(TyperCommand):
 class Group(TyperGroup):
     def __init__(self, *args: Any, params: list[Any] | None = None, **attributes: Any) -> None:
         super().__init__(*args, params=[*(params or []), *_common_options()], **attributes)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        ctx.obj.path = ctx.command_path
+        return super().parse_args(ctx, args)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         self.format_commands(ctx, formatter)

@@ -48,15 +48,14 @@ def _read_and_run(arguments: Sequence[str], invocation: Invocation) -> int:
     except typer.Abort:
         raise KeyboardInterrupt from None
     except typer.TyperException as error:
-        ctx = getattr(error, "ctx", None)
-        command = ctx.command_path if ctx else "airvid"
-        raise UsageError(error.format_message().rstrip("."), hint=f"{command} --help") from None
+        raise UsageError(error.format_message().rstrip("."), hint=f"{invocation.path} --help") from None
     return code if isinstance(code, int) else 0
 
 
 def _completed(error: BaseException) -> int:
     """The end of a TAB: Typer exits once the candidates are written, and what goes wrong is not told."""
-    system.forget(sys.stdout) if isinstance(error, OSError) else None
+    if isinstance(error, OSError):
+        system.forget(sys.stdout)
     return 0 if isinstance(error, SystemExit) and not error.code else 1
 
 
