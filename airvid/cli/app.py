@@ -8,24 +8,38 @@ from typing import Annotated, Any
 import typer
 import typer.completion
 
-from airvid import __version__
-from airvid.cli import completion, topics
-from airvid.cli.command import MONEY, REQUEST, SAVING, SETTINGS, Group, Program, argument, command, epilog, option, run
+from airvid.cli import auth, completion, config, topics
+from airvid.cli.command import (
+    MONEY,
+    REQUEST,
+    SAVING,
+    SETTINGS,
+    Program,
+    argument,
+    command,
+    epilog,
+    help_alone,
+    option,
+    run,
+)
 from airvid.cli.options import (
     AspectRatio,
     Duration,
     Force,
     Ids,
-    Key,
+    InstallCompletion,
     Mode,
     Open,
     Output,
     Quality,
+    ShowCompletion,
     Status,
     Switch,
     Text,
     Texts,
     Timeout,
+    Version,
+    number,
 )
 from airvid.errors import UsageError
 
@@ -37,14 +51,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     **SETTINGS,
 )
-auth = typer.Typer(name="auth", help="The API key: login, logout, status.")
-config = typer.Typer(name="config", help="The other settings: list, get, set, unset, path.")
-
-
-def _show_version(ctx: typer.Context, value: bool) -> None:
-    if value and not ctx.resilient_parsing:
-        typer.echo(f"airvid {__version__}")
-        raise typer.Exit
 
 
 @app.callback(
@@ -59,44 +65,12 @@ def _show_version(ctx: typer.Context, value: bool) -> None:
 )
 def _root(
     ctx: typer.Context,
-    _version: Annotated[
-        bool, option("--version", "Show the version and exit.", callback=_show_version, is_eager=True)
-    ] = False,
-    _install: Annotated[
-        Text,
-        option(
-            "--install-completion [SHELL]",
-            "Make TAB complete in bash, zsh, fish or powershell.",
-            callback=completion.install,
-            autocompletion=completion.shells,
-        ),
-    ] = None,
-    _show: Annotated[
-        Text,
-        option(
-            "--show-completion [SHELL]",
-            "Print the script for that instead.",
-            callback=completion.show,
-            autocompletion=completion.shells,
-        ),
-    ] = None,
+    _version: Version = False,
+    _install: InstallCompletion = None,
+    _show: ShowCompletion = None,
 ) -> None:
     """Generate video from the terminal, and never pay for a clip twice."""
-    _help_alone(ctx)
-
-
-def _help_alone(ctx: typer.Context) -> None:
-    if ctx.invoked_subcommand is None:
-        typer.echo(ctx.get_help())
-
-
-for group, examples in {
-    auth: ["airvid auth login", "airvid auth status"],
-    config: ["airvid config set model wan-2.6", "airvid config list"],
-}.items():
-    group.callback(
-        cls=Group, invoke_without_command=True, help=group.info.help, epilog=epilog(examples, []), **SETTINGS
-    )(_help_alone)
+    help_alone(ctx)
 
 
 @command(
@@ -164,7 +138,7 @@ def create(
     reference: Annotated[
         Texts, option("-r, --reference PATH|URL", "A picture to take the style from; repeatable.", REQUEST)
     ] = None,
-    seed: Annotated[Text, option("--seed NUMBER", "The same seed makes the same clip again.", REQUEST)] = None,
+    seed: Annotated[Text, number("--seed NUMBER", "The same seed makes the same clip again.", REQUEST)] = None,
     sound: Annotated[
         Switch, option("--sound/--no-sound", "With or without sound.", REQUEST, show_default=False)
     ] = None,
@@ -172,7 +146,7 @@ def create(
         Texts,
         option("--set KEY=VALUE", "More for the model: JSON where it parses, else text; repeatable.", REQUEST),
     ] = None,
-    count: Annotated[Text, option("-n, --count NUMBER", "How many variations to make.", REQUEST)] = None,
+    count: Annotated[Text, number("-n, --count NUMBER", "How many variations to make.", REQUEST)] = None,
     max_cost: Annotated[
         Text, option("--max-cost USD", "Send nothing if the estimate is more than this.", MONEY)
     ] = None,
@@ -339,7 +313,7 @@ def download(
     force: Force = None,
     skip_existing: Annotated[bool, option("--skip-existing", "Pass over files that are there.", SAVING)] = False,
     all_: Annotated[bool, option("--all", "Every completed task not yet saved.")] = False,
-    jobs: Annotated[Text, option("-j, --jobs NUMBER", "How many at a time.", SAVING)] = None,
+    jobs: Annotated[Text, number("-j, --jobs NUMBER", "How many at a time.", SAVING)] = None,
     open_: Open = None,
 ) -> None:
     """Save results."""
@@ -380,98 +354,8 @@ def preview(
     run(ctx, preview.run, what=what, opens=open_)
 
 
-app.add_typer(auth)
-
-
-@command(
-    auth,
-    "login",
-    examples=["airvid auth login                  # asks for the key, unseen", "airvid auth login < key.txt"],
-    exit_codes=[0, 1, 2, 3, 8, 9, 11],
-)
-def auth_login(
-    ctx: typer.Context,
-    no_verify: Annotated[bool, option("--no-verify", "Store the key without asking the API.")] = False,
-) -> None:
-    """Store the API key: typed unseen, or read from standard input."""
-    from airvid.commands import auth
-
-    run(ctx, auth.login, no_verify=no_verify)
-
-
-@command(auth, "logout", examples=["airvid auth logout", "airvid auth logout --json"], exit_codes=[0, 11])
-def auth_logout(ctx: typer.Context) -> None:
-    """Remove the stored key."""
-    from airvid.commands import auth
-
-    run(ctx, auth.logout)
-
-
-@command(auth, "status", examples=["airvid auth status", "airvid auth status --json"], exit_codes=[0, 3, 11])
-def auth_status(ctx: typer.Context) -> None:
-    """Where the key comes from."""
-    from airvid.commands import auth
-
-    run(ctx, auth.status)
-
-
-app.add_typer(config)
-
-
-@command(config, "list", examples=["airvid config list", "airvid config list --json"], exit_codes=[0, 2, 11])
-def config_list(ctx: typer.Context) -> None:
-    """All that is set, and where it comes from."""
-    from airvid.commands import config
-
-    run(ctx, config.list_all)
-
-
-@command(
-    config, "get", examples=["airvid config get model", "airvid config get model --json"], exit_codes=[0, 2, 4, 11]
-)
-def config_get(ctx: typer.Context, key: Key) -> None:
-    """One setting's value."""
-    from airvid.commands import config
-
-    run(ctx, config.get, key=key)
-
-
-@command(
-    config,
-    "set",
-    examples=[
-        "airvid config set model wan-2.6",
-        "airvid config set budget.day 20    # US dollars; more is not sent",
-    ],
-    exit_codes=[0, 2, 11],
-)
-def config_set(
-    ctx: typer.Context,
-    key: Key,
-    value: Annotated[str, argument("VALUE", "Its value.", autocompletion=completion.values)],
-) -> None:
-    """Set one setting."""
-    from airvid.commands import config
-
-    run(ctx, config.set_one, key=key, value=value)
-
-
-@command(
-    config, "unset", examples=["airvid config unset model", "airvid config unset budget.day"], exit_codes=[0, 2, 11]
-)
-def config_unset(ctx: typer.Context, key: Key) -> None:
-    """Go back to the default."""
-    from airvid.commands import config
-
-    run(ctx, config.unset, key=key)
-
-
-@command(config, "path", examples=["airvid config path", 'cat "$(airvid config path)"'], exit_codes=[0, 11])
-def config_path(ctx: typer.Context) -> None:
-    """Where the config file is."""
-    from airvid.commands import config
-
-    run(ctx, config.path)
+app.add_typer(auth.app)
+app.add_typer(config.app)
 
 
 @command(app, "sandbox", examples=["airvid sandbox --port 8080", "airvid sandbox --json"], exit_codes=[2, 11, 130, 143])

@@ -86,6 +86,19 @@ def command(
     return owner.command(name, cls=Command, epilog=epilog(examples, exit_codes), **SETTINGS)
 
 
+def group(name: str, says: str, *, examples: Sequence[str]) -> typer.Typer:
+    """Commands with a name in common; alone it shows its help."""
+    made = typer.Typer(name=name, help=says)
+    shown = epilog(examples, [])
+    made.callback(cls=Group, invoke_without_command=True, help=says, epilog=shown, **SETTINGS)(help_alone)
+    return made
+
+
+def help_alone(ctx: typer.Context) -> None:
+    if ctx.invoked_subcommand is None:
+        typer.echo(ctx.get_help())
+
+
 def epilog(examples: Sequence[str], exit_codes: Sequence[int]) -> str:
     """What stands below a command's options."""
     shown = "\n".join(["Examples:", *(f"  {each}" for each in examples)])

@@ -67,21 +67,8 @@ async def run(
         settings["wait"] = True
     if not settings["wait"]:
         settings["timeout"] = None
-    plain = request.plain_keys(settings)
-    extra_keys, wrong = request.parse_extra(extra, plain)
-    complaints += wrong
-    wish = Wish(
-        model=settings["model"],
-        mode=settings["mode"],
-        duration=settings["duration"],
-        aspect_ratio=settings["aspect-ratio"],
-        quality=settings["quality"],
-        image=image,
-        reference=reference,
-        plain=plain,
-        extra=extra_keys,
-        prompt="",
-    )
+    wish = _wish(settings, image, reference, extra, complaints)
+    wish.prompt = ""
     with collected(complaints):
         wish.prompt = _prompt(prompt, prompt_file)
     plan, listing = await _planned(
@@ -119,6 +106,30 @@ def _chosen(session: Session, given: Mapping[str, Any], complaints: list[AirvidE
         with collected(complaints):
             settings[name] = session.settings.choose(name, value)
     return settings
+
+
+def _wish(
+    settings: Mapping[str, Any],
+    image: str | None,
+    reference: Sequence[str],
+    extra: Sequence[str],
+    complaints: list[AirvidError],
+) -> Wish:
+    """What is asked for, but for the prompt."""
+    plain = request.plain_keys(settings)
+    keys, wrong = request.parse_extra(extra, plain)
+    complaints += wrong
+    return Wish(
+        model=settings["model"],
+        mode=settings["mode"],
+        duration=settings["duration"],
+        aspect_ratio=settings["aspect-ratio"],
+        quality=settings["quality"],
+        image=image,
+        reference=reference,
+        plain=plain,
+        extra=keys,
+    )
 
 
 @dataclass
