@@ -1,6 +1,6 @@
 """`python -m airvid` is the same program as `airvid`."""
 
-from airvid.door import entry
+from airvid.cli.main import entry
 
 if __name__ == "__main__":
     entry()

@@ -110,29 +110,37 @@ def normal_base_url(value: object) -> str:
     return f"{parts.scheme}://{parts.netloc.lower()}{path if path.endswith('/v1') else path + '/v1'}"
 
 
-# Every setting, and what it may be.
-SETTINGS: dict[str, Callable[[object], Any]] = {
-    "base-url": normal_base_url,
-    "model": _text,
-    "mode": _mode,
-    "duration": whole(1, _MOST_SECONDS),
-    "aspect-ratio": _text,
-    "quality": _text,
-    "seed": whole(-_MOST_SEED, _MOST_SEED),
-    "sound": switch,
-    "count": whole(1, _MOST_CLIPS),
-    "max-cost": money,
-    "wait": switch,
-    "output": _path,
-    "timeout": seconds,
-    "force": switch,
-    "open": switch,
-    "jobs": whole(1, _MOST_JOBS),
-    "connect-timeout": _patience,
-    "read-timeout": _patience,
-    "create-timeout": _patience,
-    "budget.day": money,
-    "budget.month": money,
+class Definition(NamedTuple):
+    """A setting: how a value is checked, and its key in the body of a create, where it is sent as it was given."""
+
+    check: Callable[[object], Any]
+    sent_as: str | None = None
+
+
+# Every setting by its name, which is the long name of its option too. A line here brings the environment variable, the
+# key in the config file and the check; with `sent_as` also the key in the body, which --set may not set then.
+SETTINGS: dict[str, Definition] = {
+    "base-url": Definition(normal_base_url),
+    "model": Definition(_text),
+    "mode": Definition(_mode),
+    "duration": Definition(whole(1, _MOST_SECONDS)),
+    "aspect-ratio": Definition(_text),
+    "quality": Definition(_text),
+    "seed": Definition(whole(-_MOST_SEED, _MOST_SEED), sent_as="seed"),
+    "sound": Definition(switch, sent_as="sound"),
+    "count": Definition(whole(1, _MOST_CLIPS)),
+    "max-cost": Definition(money),
+    "wait": Definition(switch),
+    "output": Definition(_path),
+    "timeout": Definition(seconds),
+    "force": Definition(switch),
+    "open": Definition(switch),
+    "jobs": Definition(whole(1, _MOST_JOBS)),
+    "connect-timeout": Definition(_patience),
+    "read-timeout": Definition(_patience),
+    "create-timeout": Definition(_patience),
+    "budget.day": Definition(money),
+    "budget.month": Definition(money),
 }
 
 
@@ -155,6 +163,10 @@ class Settings:
         """The value of a setting, checked; None where it is not set. Raises: UsageError, FileError."""
         found = self.find(name)
         return found.value if found else None
+
+    def choose(self, name: str, given: object) -> Any:
+        """The value of an option where one is `given`, else that of the setting. Raises: UsageError, FileError."""
+        return self.get(name) if given is None else checked(name, given, f"--{name}")
 
     def find(self, name: str) -> Setting | None:
         if source := self._first_set(_BASE_URL_VARIABLES if name == "base-url" else (variable(name),)):
@@ -296,7 +308,7 @@ def checked(name: str, value: object, source: str | None = None, parse: Callable
     if isinstance(value, int) and value.bit_length() > 64:
         value = hex(value)  # a file's number may have more digits than Python writes out
     try:
-        return (parse or SETTINGS[name])(value)
+        return (parse or SETTINGS[name].check)(value)
     except ValueError as error:
         raise UsageError(f"{source or name}: {str(value)[:100]!r} is not {error}") from None
 

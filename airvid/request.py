@@ -8,12 +8,13 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from airvid.config import SETTINGS
 from airvid.errors import AirvidError, FileError, UsageError
 from airvid.tasks import MODES, Caps, Model
 
@@ -54,8 +55,8 @@ class Wish:
     quality: str | None = None
     image: str | None = None
     reference: Sequence[str] = ()
-    seed: int | None = None
-    sound: bool | None = None
+    # Keys of the body with their values: what has an option of its own and is sent as given, and what --set says.
+    plain: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -69,7 +70,7 @@ class Wish:
 
     @property
     def effective_seed(self) -> object:
-        return self.seed if self.seed is not None else self.extra.get("seed")
+        return self.plain.get("seed", self.extra.get("seed"))
 
     def values(self, caps: Caps) -> list[tuple[str, str | None, tuple[str, ...]]]:
         """What was asked where caps name their values: its key in the body, the value, and those allowed."""
@@ -80,11 +81,18 @@ class Wish:
         ]
 
 
-def parse_extra(pairs: Iterable[str], *, has_seed: bool, has_sound: bool) -> tuple[dict[str, Any], list[AirvidError]]:
-    """`--set KEY=VALUE` pairs as body keys, and the complaints about them."""
+def plain_keys(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that are sent as they are given, by their keys in the body."""
+    sent = {SETTINGS[name].sent_as: value for name, value in settings.items() if value is not None}
+    return {key: value for key, value in sent.items() if key}
+
+
+def parse_extra(pairs: Iterable[str], plain: Iterable[str] = ()) -> tuple[dict[str, Any], list[AirvidError]]:
+    """`--set KEY=VALUE` pairs as body keys, and the complaints about them. `plain`: keys that an option has set."""
     extra: dict[str, Any] = {}
     complaints: list[AirvidError] = []
-    own = _OWN_OPTIONS | ({"seed": "--seed"} if has_seed else {}) | ({"sound": "--sound"} if has_sound else {})
+    options = {definition.sent_as: f"--{name}" for name, definition in SETTINGS.items()}
+    own = _OWN_OPTIONS | {key: options[key] for key in plain}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         key = key.strip()
@@ -276,8 +284,7 @@ def body(wish: Wish, model: Model | None) -> dict[str, Any]:
         "aspect_ratio": wish.aspect_ratio,
         "quality": wish.quality,
         "input_images": [_picture(image) for image in wish.images] or None,
-        "seed": wish.seed,
-        "sound": wish.sound,
+        **wish.plain,
         **wish.extra,
     }
     if model:

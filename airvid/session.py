@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from airvid.config import Setting, Settings, folder, normal_base_url
 from airvid.errors import AirvidError, AuthError, FileError, UsageError
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
     from airvid.sandbox.server import Server
 
 
-class Common(NamedTuple):
-    """The options that every command takes (contract 1.1)."""
+@dataclass
+class Common:
+    """The options that every command takes."""
 
     json: bool = False
     quiet: bool = False
@@ -93,10 +95,10 @@ class Session:
 
     async def models(self, *, need_key: bool = True) -> list[Model]:
         """The video models, noted for completion. Raises: as `Api.models` and `api`."""
-        from airvid import completion
+        from airvid import model_cache
 
         models = await self.api(need_key=need_key).models()
-        completion.keep_models(self.service, models)
+        model_cache.keep(self.service, models)
         return models
 
     def command(self, *words: str) -> str:

@@ -7,52 +7,45 @@ from typing import Any
 
 import pytest
 
-from airvid import completion
+from airvid import model_cache
 from airvid.journal import Journal
 from airvid.tasks import Caps, Model, Task
 
 SERVICE, OTHER = "https://api.airforce/v1", "https://other.test/v1"
-# A name with everything in it that a shell could trip over.
-NASTY = "n;$(touch pwned)`touch pwned`\"'*~!#&|<(>) {a,b}\\x:y=%F{red}狐"
 TASKS = [
     "f47ac10b-58cc-4372-a567-0e02b2c3d479",
     "f47bd20c-58cc-4372-a567-0e02b2c3d479",
     "0aaaaaaa-0000-0000-0000-000000000000",
-    "n:x_1.2-b",
-]
-# What an earlier version took for ids.
-NO_IDS = [
-    NASTY,
-    "n`touch pwned`",
-    "n7f$AIRVID_API_KEY",
-    "--base-url=http://evil.test",
-    "::set-output name=n::1",
-    "nice id",
 ]
 ELSEWHERE, PLAYED = "0ther000-0000-0000-0000-000000000000", "f00dfeed-0000-0000-0000-000000000000"
-_STATES = ["processing", "completed", "failed", "queued"]
-_WRITTEN = [
-    "fox in snow",
-    "colon: 'quote' \"double\" $(touch pwned) `touch pwned` ; touch pwned",
-    "two\nlines\tand \x1b]0;title\x07\x1b[31mred \u202eback\u2066 " + "long " * 5000,
-    "狐が雪の中を走る 🦊 " * 20,
-]
-# What can be seen of each.
-PROMPTS = ["fox in snow", "colon: 'quote'", "two lines and ]0;title", "queued"]
-HOSTILE_MODELS = [
+# Names that a shell would act on, or that look like something else. None of them is to be offered.
+HOSTILE = [
     "$(touch pwned)",
     "`touch pwned`",
-    "; touch pwned",
+    ";touch${IFS}pwned",
+    "f$(touch${IFS}pwned)",
+    "f`touch${IFS}pwned`",
+    "f';touch${IFS}pwned;'",
+    "f&touch${IFS}pwned",
+    "f\\",
+    "f*",
     "a b",
-    'a"b',
-    "a'b",
     "~",
     "!!",
-    "$HOME",
-    "*",
-    NASTY,
+    "-rf",
+    "--json",
+    "f\ntouch pwned",
+    "f\x1b[31m",
+    "\u202eback",
 ]
-_UNUSABLE = ["-rf", "--json", "two\nlines", "tab\tbed", "esc\x1b[31m", "\u202eback", "", "x" * 300, "\ud800"]
+# What an attacker writes into a prompt, where a shell evaluates it or Rich reads it as markup.
+_WRITTEN = [
+    "fox in snow",
+    "\\$(touch pwned) \\`touch pwned` \"$(touch pwned)\" ';touch pwned;' [/red] [bold] a:::b",
+    "two\nlines\tand \x1b]0;title\x07\x1b[31mred \u202eback\u2066 " + "long " * 5000,
+]
+_STATES = ["processing", "completed", "failed"]
+PROMPTS = ["processing, fox in snow", "completed, touch pwned", "failed, two lines and"]
 
 
 def fill(env: dict[str, str]) -> None:
@@ -60,11 +53,12 @@ def fill(env: dict[str, str]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("XDG_CACHE_HOME", "XDG_DATA_HOME"):
             patch.setenv(name, env[name])
-        completion.keep_models(SERVICE, [*(model(each) for each in [*HOSTILE_MODELS, *_UNUSABLE]), *MODELS])
+        model_cache.keep(SERVICE, [*(model(each, qualities=(each,)) for each in HOSTILE), *MODELS])
     data = Path(env["XDG_DATA_HOME"]) / "airvid"
+    for hostile in HOSTILE:
+        note(data / "journal.db", SERVICE, hostile)
     for task_id, state, prompt in reversed(list(zip(TASKS, _STATES, _WRITTEN, strict=True))):
         note(data / "journal.db", SERVICE, task_id, state=state, prompt=prompt)
-    note(data / "journal.db", SERVICE, *NO_IDS)
     note(data / "journal.db", OTHER, ELSEWHERE)
     note(data / "sandbox" / "journal.db", "sandbox", PLAYED)
 
@@ -76,7 +70,8 @@ def note(path: Path, service: str, *task_ids: str, state: str = "queued", prompt
         base_url=service, request={"prompt": prompt}, targets=[None] * len(task_ids), estimate_cents=None, budgets={}
     )
     for entry, task_id in zip(entries, task_ids, strict=True):
-        journal.mark_known(entry, Task(task_id, state, raw={}))
+        # Not by Task.parse, which refuses the hostile ones: a journal of another version may hold them.
+        journal.mark_known(entry, Task(task_id, state, {"task_id": task_id, "status": state}))
     journal.close()
 
 

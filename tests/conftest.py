@@ -17,7 +17,8 @@ import httpx
 import pytest
 import respx
 
-from airvid import clock, door
+from airvid import clock
+from airvid.cli.main import main
 from airvid.sandbox.emulator import ClipSpec, Emulator, Pace, Request, Response
 
 if TYPE_CHECKING:
@@ -166,7 +167,7 @@ def run_program(
     keep.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8"))
     capture.readouterr()
     with clock.use(time):
-        code = door.main(arguments)
+        code = main(arguments)
     out, err = capture.readouterr()
     return Result(code, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"), out)
 

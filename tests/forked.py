@@ -62,6 +62,6 @@ def _play(arguments: list[str], folder: Path, env: dict[str, str]) -> None:
         file = os.open(folder.with_name(name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         os.dup2(file, number)
         os.close(file)
-    from airvid.door import main
+    from airvid.cli.main import main
 
     sys.exit(main(arguments))

@@ -1,4 +1,4 @@
-"""What is generated from the live command line: the door's pages of help, the man page, the README's reference."""
+"""What is generated from the command line: the man page, and the README's reference."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from airvid import __version__, cli, layout, topics
+from airvid import __version__
+from airvid.cli import app, topics
+from airvid.cli.command import COMMON, Invocation, help_groups
+from airvid.output import Output
 
 ROOT = Path(__file__).parent.parent
-PAGES = ROOT / "airvid" / "pages.py"
-GRAMMAR = ROOT / "airvid" / "grammar.py"
 MAN = ROOT / "airvid" / "man" / "airvid.1"
 README = ROOT / "README.md"
-_KINDS = {"StringParamType": "text", "IntParamType": "number"}
-WRITTEN_BY = "by `pytest --update-golden` from cli.py"
+WRITTEN_BY = "by `pytest --update-golden` from airvid/cli"
 
 
 @dataclass(frozen=True)
@@ -53,96 +53,19 @@ class Described:
 
 def commands() -> list[Described]:
     """The program, every group and every command, as a reader meets them."""
-    return list(_below((), cli.tree(), None))
+    return list(_below((), app.program(), None))
 
 
 def _below(words: tuple[str, ...], command: Any, parent: Any) -> Iterator[Described]:
     # 78 columns, as Typer takes them of a terminal of 80, wherever this runs.
     name = words[-1] if words else "airvid"
-    ctx = command.make_context(name, [], parent=parent, resilient_parsing=True, terminal_width=78)
+    ctx = command.make_context(
+        name, [], parent=parent, resilient_parsing=True, terminal_width=78, obj=Invocation(Output())
+    )
     yield Described(words, command, ctx)
     for word, each in getattr(command, "commands", {}).items():
         if not each.hidden:
             yield from _below((*words, word), each, ctx)
-
-
-def pages() -> str:
-    """The source of airvid/pages.py."""
-    lines = [f'"""Written {WRITTEN_BY}: the help of every command at 80 columns."""', "", "PAGES = {"]
-    for each in commands():
-        assert not re.search(r'\\|"""', each.help)
-        words = "".join(f'"{word}", ' for word in each.words)
-        key = f"({words.strip() if len(each.words) == 1 else words.removesuffix(', ')})"
-        lines += [f'    {key}: """\\', each.help + '""",']
-    return "\n".join([*lines, "}", ""])
-
-
-# ---------------------------------------------------------------------- plain command lines
-
-
-def grammar() -> str:
-    """The source of airvid/grammar.py: what `parse` needs to know of each command."""
-    described = commands()
-    common = _options(described[0].command)
-    for flag in ("--version", "--install-completion", "--show-completion"):
-        common.pop(flag)
-    lines = [f'"""Written {WRITTEN_BY}: the options of each command, for parse.py."""', ""]
-    lines += [
-        "from __future__ import annotations",
-        "",
-        "COMMON: dict[str, tuple[str, bool | str]] = {",
-        *_rows(common, ""),
-        "}",
-    ]
-    lines += ["COMMANDS: dict[tuple[str, ...], tuple[dict[str, tuple[str, bool | str]], list[tuple[str, str]]]] = {"]
-    for each in described:
-        if not each.is_group and not isinstance(each.command, layout.Page) and _is_plain(each.command):
-            own = {flag: option for flag, option in _options(each.command).items() if flag not in common}
-            lines += [f"    {each.words!r}: (", "        {", *_rows(own, " " * 8), "        },"]
-            lines += [f"        {_arguments(each.command)!r},", "    ),"]
-    return "\n".join([*lines, "}", ""])
-
-
-def _rows(options: dict[str, tuple[str, bool | str]], indent: str) -> list[str]:
-    return [f"{indent}    {flag!r}: {option!r}," for flag, option in sorted(options.items())]
-
-
-def _options(command: Any) -> dict[str, tuple[str, bool | str]]:
-    """Flag to name and kind: True or False for a switch, else what its value is."""
-    found: dict[str, tuple[str, bool | str]] = {}
-    for param in command.params:
-        if param.param_type_name != "option":
-            continue
-        if param.is_flag:
-            found |= dict.fromkeys(param.opts, (param.name, True))
-            found |= dict.fromkeys(param.secondary_opts, (param.name, False))
-        else:
-            kind = _kind(param)
-            assert kind == "text" or not param.multiple
-            found |= dict.fromkeys(param.opts, (param.name, "texts" if param.multiple else kind))
-    return found
-
-
-def _is_plain(command: Any) -> bool:
-    """Whether `parse` can read all that the command takes: not a number with bounds, say."""
-    return all(
-        (param.param_type_name == "option" and param.is_flag) or type(param.type).__name__ in _KINDS
-        for param in command.params
-    )
-
-
-def _kind(param: Any) -> str:
-    return _KINDS[type(param.type).__name__]
-
-
-def _arguments(command: Any) -> list[tuple[str, str]]:
-    found = []
-    for param in command.params:
-        if param.param_type_name == "argument":
-            assert _kind(param) == "text"
-            found.append((param.name, "many" if param.nargs == -1 else "required" if param.required else "optional"))
-    assert all(kind != "many" for _, kind in found[:-1])
-    return found
 
 
 # ---------------------------------------------------------------------- the README
@@ -163,7 +86,7 @@ def _reference() -> str:
     described = commands()[1:]
     lines = ["| command | does |", "|---|---|"]
     lines += [f"| `{each.name}` | {_cell(each.summary)} |" for each in described if not each.is_group]
-    common = layout.panels(described[0].command, described[0].ctx)[layout.COMMON]
+    common = help_groups(described[0].command, described[0].ctx)[COMMON]
     lines += ["", "Common to all commands, before or after the command's name:", ""]
     lines += ["| option | does |", "|---|---|", *(f"| `{_cell(flags)}` | {_cell(says)} |" for flags, says in common)]
     for each in described:
@@ -212,8 +135,8 @@ def man_page() -> str:
         ".SH EXAMPLES",
         *_as_it_stands(program.examples),
     ]
-    for panel, records in layout.panels(program.command, program.ctx).items():
-        lines += [f'.SH "{panel.upper()}{" TO ALL COMMANDS" if panel == layout.COMMON else ""}"', *_entries(records)]
+    for panel, records in help_groups(program.command, program.ctx).items():
+        lines += [f'.SH "{panel.upper()}{" TO ALL COMMANDS" if panel == COMMON else ""}"', *_entries(records)]
     lines.append(".SH COMMANDS")
     for each in others:
         lines += _section(each)
@@ -232,8 +155,8 @@ def man_page() -> str:
 def _section(each: Described) -> list[str]:
     """One command's part of the page; what is common to all stands before them."""
     lines = [f".SS {_roff(each.name)} {_usage(each)}", *_paragraphs(each.command.help)]
-    for panel, records in layout.panels(each.command, each.ctx).items():
-        if panel != layout.COMMON:
+    for panel, records in help_groups(each.command, each.ctx).items():
+        if panel != COMMON:
             lines += [".PP", f".I {_roff(panel)}", *_entries(records)]
     return [*lines, ".PP", ".I Examples", *_as_it_stands(each.examples)]
 

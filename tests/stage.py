@@ -12,7 +12,8 @@ import pyte
 import respx
 from conftest import World
 
-from airvid import clock, door
+from airvid import clock
+from airvid.cli.main import main
 
 # The emulator of the screen loses the rest of a line after these signs, which have no width.
 NO_WIDTH = re.compile("[\u200c-\u200f\ufe0f]")
@@ -86,5 +87,5 @@ def play(
         env.setattr(sys, "stdin", Tty(io.BytesIO(typed.encode()), encoding="utf-8"))
         with clock.use(world.clock), respx.mock(assert_all_called=False, using="httpx") as router:
             router.route().mock(side_effect=world.serve)
-            played.code = door.main(arguments)
+            played.code = main(arguments)
     return played

@@ -1,4 +1,4 @@
-"""The house on one page: who may import whom, which library lives where (what a start may load: test_startup.py)."""
+"""The house on one page: who may import whom, which library lives where."""
 
 from __future__ import annotations
 
@@ -15,15 +15,8 @@ INSTRUMENTS = {"follow", "transfer", "part", "part_file", "submit", "output", "p
 # Words flow down: a module may import those named here, and nothing else of airvid.
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
-    "__main__": {"door"},
-    "door": {"stage", "pages", "topics", "parse", "cli", "completion"},
-    "parse": {"grammar"},
-    "grammar": set(),
-    "pages": set(),
-    "topics": set(),
-    "cli": {"layout", "topics", "stage"},
-    "layout": {"topics", "stage"},
-    "stage": {"commands", "session", "output"},
+    "__main__": {"cli"},
+    "cli": {"commands", "session", "output", "config", "model_cache", "ledger"},
     "commands": {
         "session",
         "api",
@@ -34,7 +27,6 @@ MAY_IMPORT: dict[str, set[str]] = {
         "places",
         "retry",
         "text",
-        "topics",
         "views",
         "media",
         "terminal",
@@ -43,16 +35,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     "session": {
         "api",
         "http",
-        "completion",
         "config",
         "follow",
         "journal",
+        "model_cache",
         "output",
         "places",
         "progress",
         "sandbox",
     },
-    "completion": {"places"},
+    "model_cache": {"config"},
     "places": set(),
     "follow": {"api", "retry", "text"},
     "submit": {"api", "http", "retry", "journal"},
@@ -73,7 +65,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ledger": set(),
     "config": {"places"},
     "naming": set(),
-    "request": set(),
+    "request": {"config"},
     "api": {"http", "answers", "retry"},
     "http": {"retry", "answers", "text", "connections", "redact"},
     "connections": {"redact"},
@@ -90,7 +82,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 # One home for each library.
 HOME = {
-    "typer": {"cli", "layout"},
+    "typer": {"cli"},
     "httpx": {"http", "connections"},
     "truststore": {"system"},
     "httpx_sse": {"http"},
@@ -98,7 +90,6 @@ HOME = {
     "platformdirs": {"places"},
     "tomlkit": {"config"},
     "sqlite3": {"journal", "store", "entries", "ledger", "sandbox"},
-    "_sqlite3": {"completion"},
     "av": {"sandbox", "media"},
 }
 MODULES = sorted(ROOT.rglob("*.py"))
@@ -126,6 +117,7 @@ def imports(path: Path) -> set[str]:
 def test_words_flow_down(path: Path) -> None:
     own = room(path)
     rooms = {path.stem for path in ROOT.glob("*.py")} | {"commands", "media", "sandbox"}
+    rooms = {path.stem for path in ROOT.glob("*.py")} | {"cli", "commands", "sandbox"}
     for name in imports(path):
         if name.split(".")[0] != "airvid":
             continue
@@ -139,6 +131,13 @@ def test_a_library_has_one_home(path: Path) -> None:
     for name in imports(path):
         library = name.split(".")[0]
         assert room(path) in HOME.get(library, {room(path)}), f"{path} imports {library}"
+
+
+def test_only_typer_reads_the_command_line() -> None:
+    """What is declared in cli/ is all there is: no command has a second list of its options."""
+    for path in (ROOT / "commands").rglob("*.py"):
+        assert "class Options" not in path.read_text("utf-8")
+        assert "typer" not in imports(path)
 
 
 def test_the_table_knows_every_room() -> None:

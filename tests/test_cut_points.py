@@ -38,7 +38,7 @@ KILLER = textwrap.dedent("""
                 os.kill(os.getpid(), signal.SIGKILL)
         return None
     sys.setprofile(watch)
-    from airvid.door import main
+    from airvid.cli.main import main
     sys.exit(main(sys.argv[4:]))
 """)
 STEPS = [

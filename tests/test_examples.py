@@ -17,7 +17,7 @@ from terminal import AIRVID, Terminal, environment
 from test_create import PNG
 from test_process import Run, env, server, sh
 
-from airvid import topics
+from airvid.cli import topics
 
 __all__ = ["env", "server", "sh"]
 

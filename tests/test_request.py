@@ -37,8 +37,8 @@ WAN = model(
 SILENT = model("ltx-2")
 
 
-def extra(*pairs: str, has_seed: bool = False, has_sound: bool = False) -> dict[str, Any]:
-    found, complaints = request.parse_extra(pairs, has_seed=has_seed, has_sound=has_sound)
+def extra(*pairs: str) -> dict[str, Any]:
+    found, complaints = request.parse_extra(pairs)
     assert not complaints
     return found
 
@@ -86,7 +86,7 @@ def test_a_set_value_is_json_where_it_parses_else_text(pair: str, expected: dict
     ],
 )
 def test_a_set_that_cannot_be_meant_is_a_complaint(pairs: list[str], word: str) -> None:
-    _, complaints = request.parse_extra(pairs, has_seed=True, has_sound=True)
+    _, complaints = request.parse_extra(pairs, ["seed", "sound"])
     assert [each.exit_code for each in complaints] == [2]
     assert word in complaints[0].message
 
@@ -272,7 +272,7 @@ def test_the_body_is_in_the_servers_spelling() -> None:
 @few
 @given(st.one_of(st.none(), st.integers()), st.one_of(st.none(), st.booleans()), st.one_of(st.none(), st.just("8k")))
 def test_null_is_never_sent_and_zero_and_no_are(seed: int | None, sound: bool | None, quality: str | None) -> None:
-    sent = request.body(Wish("x", seed=seed, sound=sound, quality=quality), SILENT)
+    sent = request.body(Wish("x", quality=quality, plain=request.plain_keys({"seed": seed, "sound": sound})), SILENT)
     asked = {"seed": seed, "sound": sound, "quality": quality}
     assert {key: sent.get(key) for key in asked} == asked
     assert None not in sent.values()

@@ -203,7 +203,7 @@ def test_h_is_help(world: World, arguments: list[str]) -> None:
         (["create", "--json", "x", "--seed", "1.5"], "airvid create --help"),
         (["list", "-L", "many"], "airvid list --help"),
         (["auth", "bogus"], "airvid auth --help"),
-        (["config", "set", "model"], "airvid config --help"),
+        (["config", "set", "model"], "airvid config set --help"),
     ],
     ids=lambda each: " ".join(each) if isinstance(each, list) else "",
 )

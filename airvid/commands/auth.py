@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from typing import NamedTuple
 
 from airvid import system
 from airvid.config import sound_key
@@ -12,11 +11,7 @@ from airvid.session import Session
 from airvid.text import masked
 
 
-class Options(NamedTuple):
-    no_verify: bool = False
-
-
-async def login(session: Session, options: Options) -> None:
+async def login(session: Session, *, no_verify: bool) -> None:
     if session.is_sandbox:
         raise UsageError("the sandbox needs no key", hint="airvid auth login, without --sandbox")
     typed = sys.stdin.isatty()
@@ -26,12 +21,12 @@ async def login(session: Session, options: Options) -> None:
     key = sound_key(key, "what was given")
     if not key.startswith(("sk-air-", "airf_oat_", "afk-")):
         session.out.warn("this does not look like one of the provider's keys (sk-air-…); it is tried all the same")
-    if not options.no_verify:
+    if not no_verify:
         await session.api(key=key).tasks()
     session.settings.set("api-key", key)
     session.out.record({"key": masked(key), "path": str(session.settings.path)}, None)
     session.out.note(
-        f"key {masked(key)} stored in {session.settings.path}" + ("" if options.no_verify else "; the API accepts it")
+        f"key {masked(key)} stored in {session.settings.path}" + ("" if no_verify else "; the API accepts it")
     )
     if other := session.settings.other_key_source():
         session.out.warn(f"{other} is set in the environment, and goes before the stored key")

@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from airvid.config import SETTINGS, checked, setting_name
 from airvid.errors import NotFoundError
 from airvid.session import Session
-
-
-class Options(NamedTuple):
-    key: str
-    value: str = ""
 
 
 async def list_all(session: Session) -> None:
@@ -23,8 +16,8 @@ async def list_all(session: Session) -> None:
         session.out.note(f"nothing is set; there is {', '.join(SETTINGS)}")
 
 
-async def get(session: Session, options: Options) -> None:
-    name = setting_name(options.key)
+async def get(session: Session, *, key: str) -> None:
+    name = setting_name(key)
     found = session.settings.find(name)
     if found is None:
         raise NotFoundError(f"{name} is not set", hint=f"airvid config set {name} VALUE")
@@ -32,15 +25,15 @@ async def get(session: Session, options: Options) -> None:
     session.out.record({"name": name, "value": found.value, "source": found.source}, [value])
 
 
-async def set_one(session: Session, options: Options) -> None:
-    name = setting_name(options.key)
-    session.settings.set(name, checked(name, options.value))
+async def set_one(session: Session, *, key: str, value: str) -> None:
+    name = setting_name(key)
+    session.settings.set(name, checked(name, value))
     session.out.record({"name": name, "value": session.settings.file[name]}, None)
     session.out.note(f"{name} is set in {session.settings.path}")
 
 
-async def unset(session: Session, options: Options) -> None:
-    name = setting_name(options.key)
+async def unset(session: Session, *, key: str) -> None:
+    name = setting_name(key)
     removed = session.settings.unset(name)
     session.out.record({"name": name, "removed": removed}, None)
     if not removed:

@@ -10,7 +10,7 @@ import copy
 import functools
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ from airvid.api import Listing
 from airvid.commands import finish, preview
 from airvid.commands.common import as_told
 from airvid.commands.finish import Clips
-from airvid.config import SETTINGS, checked
 from airvid.errors import (
     AirvidError,
     AuthError,
@@ -42,56 +41,44 @@ from airvid.tasks import Entry, Model, Sighting, Task
 from airvid.text import money, short_id
 
 
-@dataclass
-class Options(Wish):
-    """The command's options, as typed; `settle` makes them what they mean."""
+async def run(
+    session: Session,
+    /,
+    *,
+    prompt: str | None,
+    prompt_file: str | None,
+    image: str | None,
+    reference: Sequence[str],
+    extra: Sequence[str],
+    dry_run: bool,
+    no_validate: bool,
+    shows_preview: bool,
+    **given: Any,
+) -> None:
+    """Submit clips, and follow and save them where that is asked for.
 
-    prompt_file: str | None = None
-    set: Sequence[str] = ()
-    count: int | None = None
-    max_cost: Any = None
-    dry_run: bool = False
-    no_validate: bool = False
-    wait: bool | None = None
-    output: str | None = None
-    timeout: Any = None
-    force: bool | None = None
-    open: bool | None = None
-    preview: bool = False
-
-    def settle(self, session: Session, complaints: list[AirvidError]) -> None:
-        """Check what was said, take the rest from environment and config file, and read the prompt."""
-        for name in SETTINGS:
-            attribute = name.replace("-", "_")
-            if not hasattr(self, attribute):
-                continue
-            given, value = getattr(self, attribute), None
-            try:
-                value = session.settings.get(name) if given is None else checked(name, given, f"--{name}")
-            except UsageError as error:
-                complaints.append(error)
-            setattr(self, attribute, value)
-        if self.output is not None or self.preview:
-            self.wait = True
-        if not self.wait:
-            self.timeout = None
-        self.extra, wrong = request.parse_extra(
-            self.set, has_seed=self.seed is not None, has_sound=self.sound is not None
-        )
-        complaints += wrong
-        prompt = ""
-        with collected(complaints):
-            prompt = _prompt(self.prompt, self.prompt_file)
-        self.prompt = prompt
-
-
-async def run(session: Session, options: Options) -> None:
+    `given`: the options that are settings too, by their names in config.SETTINGS; None where the line does not say.
+    """
     began = clock.elapsed()
-    plan, listing = await _planned(session, options)
-    if options.dry_run:
+    complaints: list[AirvidError] = []
+    if given["wait"] is False and (given["output"] is not None or shows_preview):
+        complaints.append(UsageError("--no-wait contradicts -o and --preview, which wait for the clip"))
+    settings = _chosen(session, given, complaints)
+    if settings["output"] is not None or shows_preview:
+        settings["wait"] = True
+    if not settings["wait"]:
+        settings["timeout"] = None
+    wish = _wish(settings, image, reference, extra, complaints)
+    wish.prompt = ""
+    with collected(complaints):
+        wish.prompt = _prompt(prompt, prompt_file)
+    plan, listing = await _planned(
+        session, wish, settings, complaints, dry_run=dry_run, no_validate=no_validate, shows_preview=shows_preview
+    )
+    if dry_run:
         session.out.plan(plan.body, plan.count, plan.total_cents)
         return
-    _claim(plan)
+    _claim(plan, shows_preview=shows_preview)
     entries = session.journal.intend(
         base_url=session.service,
         request=plan.body,
@@ -99,8 +86,9 @@ async def run(session: Session, options: Options) -> None:
         estimate_cents=plan.cents,
         budgets=_budgets(session),
     )
-    left = None if options.timeout is None else max(0.0, options.timeout - (clock.elapsed() - began))
-    clips = _Run(session, plan, entries)
+    timeout = settings["timeout"]
+    left = None if timeout is None else max(0.0, timeout - (clock.elapsed() - began))
+    clips = _Run(session, plan, entries, shows_preview=shows_preview)
     try:
         await clips.play(listing, left)
     except asyncio.CancelledError:
@@ -110,11 +98,47 @@ async def run(session: Session, options: Options) -> None:
         clips.close()
 
 
+def _chosen(session: Session, given: Mapping[str, Any], complaints: list[AirvidError]) -> dict[str, Any]:
+    """Each setting, from the option where one was given, else from environment or config file; None where none says."""
+    settings: dict[str, Any] = {}
+    for keyword, value in given.items():
+        name = keyword.replace("_", "-")
+        settings[name] = None
+        with collected(complaints):
+            settings[name] = session.settings.choose(name, value)
+    return settings
+
+
+def _wish(
+    settings: Mapping[str, Any],
+    image: str | None,
+    reference: Sequence[str],
+    extra: Sequence[str],
+    complaints: list[AirvidError],
+) -> Wish:
+    """What is asked for, but for the prompt."""
+    plain = request.plain_keys(settings)
+    keys, wrong = request.parse_extra(extra, plain)
+    complaints += wrong
+    return Wish(
+        model=settings["model"],
+        mode=settings["mode"],
+        duration=settings["duration"],
+        aspect_ratio=settings["aspect-ratio"],
+        quality=settings["quality"],
+        image=image,
+        reference=reference,
+        plain=plain,
+        extra=keys,
+    )
+
+
 @dataclass
 class _Plan:
     """A checked request: what is sent for each clip, and where the clips go."""
 
-    options: Options
+    wish: Wish
+    settings: dict[str, Any]
     body: dict[str, Any]
     name: Naming | None
     count: int
@@ -134,11 +158,11 @@ class _Plan:
     def fields(self, n: int, task_id: str) -> dict[str, str]:
         """What a template may say of clip `n`."""
         return naming.values(
-            prompt=self.options.prompt,
+            prompt=self.wish.prompt,
             model=self.body.get("model"),
             at=self.at,
             n=n,
-            seed=self.options.effective_seed,
+            seed=self.wish.effective_seed,
             task_id=task_id,
         )
 
@@ -149,48 +173,55 @@ class _Plan:
         return [self.name.path(self.fields(n, "0" * 36)) for n in range(1, self.count + 1)]
 
 
-async def _planned(session: Session, options: Options) -> tuple[_Plan, Listing | None]:
+async def _planned(
+    session: Session,
+    wish: Wish,
+    settings: dict[str, Any],
+    complaints: list[AirvidError],
+    *,
+    dry_run: bool,
+    no_validate: bool,
+    shows_preview: bool,
+) -> tuple[_Plan, Listing | None]:
     """The request, checked in every way; all complaints at once. Raises: AirvidError, nothing sent."""
-    complaints: list[AirvidError] = []
-    if options.wait is False and (options.output is not None or options.preview):
-        complaints.append(UsageError("--no-wait contradicts -o and --preview, which wait for the clip"))
-    options.settle(session, complaints)
     name = None
     with collected(complaints):
-        name = _naming(session, options)
-    complaints += request.complaints_of(options)
-    if options.open and not options.output:
+        name = _naming(session, wish, settings)
+    complaints += request.complaints_of(wish)
+    if settings["open"] and not settings["output"]:
         complaints.append(UsageError("--open needs -o: a clip that is not saved cannot be opened"))
-    with collected(complaints):
-        _check_preview(session, options)
-    plan = _Plan(options, {"model": options.model}, name, options.count or 1, clock.now())
+    if shows_preview:
+        with collected(complaints):
+            _check_preview(session, settings["output"])
+    plan = _Plan(wish, settings, {"model": wish.model}, name, settings["count"] or 1, clock.now())
     # The model's name may be part of the file's: what can be checked without it is checked before all else.
-    checked_early = options.model is not None or name is None or not name.uses("model")
+    checked_early = wish.model is not None or name is None or not name.uses("model")
     if checked_early:
         _check_paths(plan, complaints)
+    needs_models = not (no_validate and wish.model)
     try:
-        async with asyncio.timeout(options.timeout):
-            models, listing = await _ask(session, options)
+        async with asyncio.timeout(settings["timeout"]):
+            models, listing = await _ask(session, settings, dry_run=dry_run, needs_models=needs_models)
     except TimeoutError:
         complain(complaints)
         raise UnavailableError("the time was up before the server had told its models; nothing was sent") from None
     except AirvidError:
         complain(complaints)  # what is wrong here goes before what is wrong out there
         raise
-    model = None if models is None else _model(models, options, complaints)
+    model = None if models is None else _model(models, wish, complaints, no_validate=no_validate)
     if model:
-        plan.body["model"], plan.cents = model.id, model.cents(options.duration)
+        plan.body["model"], plan.cents = model.id, model.cents(wish.duration)
     with collected(complaints):
-        _check_cost(options, plan.total_cents)
+        _check_cost(settings["max-cost"], plan.total_cents)
     if not checked_early:
         _check_paths(plan, complaints)
-    if model or options.no_validate:
+    if model or no_validate:
         with collected(complaints):
             session.journal.check_budgets(_budgets(session), plan.cents, plan.count)
     complain(complaints)
-    if model and not options.model:
+    if model and not wish.model:
         session.out.note(f"model {model.id}: the cheapest that fits")
-    plan.body = request.body(options, model)
+    plan.body = request.body(wish, model)
     return plan, listing
 
 
@@ -232,39 +263,40 @@ def _decoded(content: bytes, source: str) -> str:
         raise UsageError(f"the prompt in {source} is not UTF-8 text") from None
 
 
-def _naming(session: Session, options: Options) -> Naming | None:
+def _naming(session: Session, wish: Wish, settings: Mapping[str, Any]) -> Naming | None:
     """Raises: UsageError, FileError."""
-    if options.output is None:
+    if settings["output"] is None:
         return None
-    name = Naming.parse(options.output, options.count or 1)
-    if name.uses("seed") and options.effective_seed is None:
+    name = Naming.parse(settings["output"], settings["count"] or 1)
+    if name.uses("seed") and wish.effective_seed is None:
         raise UsageError("-o uses {seed}, but no seed is set", hint="--seed NUMBER")
-    finish.check_stdout(session, name, opens=bool(options.open))
+    finish.check_stdout(session, name, opens=bool(settings["open"]))
     return name
 
 
-def _check_preview(session: Session, options: Options) -> None:
+def _check_preview(session: Session, output: str | None) -> None:
     """See that --preview can show something once the clip is paid for. Raises: UsageError."""
-    if options.preview:
-        preview.check(session)
-        if options.output == "-" or session.out.as_json:
-            raise UsageError("--preview wants standard output for itself, without -o - and --json")
+    preview.check(session)
+    if output == "-" or session.out.as_json:
+        raise UsageError("--preview wants standard output for itself, without -o - and --json")
 
 
 def _check_paths(plan: _Plan, complaints: list[AirvidError]) -> None:
     for path in plan.paths():
         with collected(complaints):
-            naming.check(path, force=bool(plan.options.force))
+            naming.check(path, force=bool(plan.settings["force"]))
             part_file.check_part(path)
 
 
-async def _ask(session: Session, options: Options) -> tuple[list[Model] | None, Listing | None]:
+async def _ask(
+    session: Session, settings: Mapping[str, Any], *, dry_run: bool, needs_models: bool
+) -> tuple[list[Model] | None, Listing | None]:
     """The models, and the tasks there are before the create: what a lost answer is later looked up against."""
-    if options.dry_run:
+    if dry_run:
         return await session.models(need_key=False), None
     session.api()  # without a key, nothing is asked
-    needs_price = options.max_cost is not None or bool(_budgets(session))
-    if options.no_validate and options.model and not needs_price:
+    needs_price = settings["max-cost"] is not None or bool(_budgets(session))
+    if not needs_models and not needs_price:
         return None, await _present(session)
     models, present = await asyncio.gather(session.models(), _present(session))
     return models, present
@@ -281,30 +313,30 @@ async def _present(session: Session) -> Listing | None:
         return None
 
 
-def _model(models: list[Model], options: Options, complaints: list[AirvidError]) -> Model | None:
+def _model(models: list[Model], wish: Wish, complaints: list[AirvidError], *, no_validate: bool) -> Model | None:
     try:
-        if options.model is None:
-            return request.choose_model(models, options)
-        model = request.find_model(models, options.model)
+        if wish.model is None:
+            return request.choose_model(models, wish)
+        model = request.find_model(models, wish.model)
     except UsageError as error:
-        if not (options.no_validate and options.model):
+        if not (no_validate and wish.model):
             complaints.append(error)
         return None
-    if not options.no_validate:
-        complaints += request.model_complaints(options, model)
+    if not no_validate:
+        complaints += request.model_complaints(wish, model)
     return model
 
 
-def _check_cost(options: Options, cents: float | None) -> None:
-    if options.max_cost is None:
+def _check_cost(max_cost: float | None, cents: float | None) -> None:
+    if max_cost is None:
         return
     if cents is None:
         raise PaymentError(
-            f"the price is unknown, so --max-cost {options.max_cost:g} cannot be kept",
+            f"the price is unknown, so --max-cost {max_cost:g} cannot be kept",
             hint="airvid models shows prices; name a --model and a --duration",
         )
-    if cents > options.max_cost * 100 + 1e-6:
-        raise PaymentError(f"the estimate of {money(cents)} passes --max-cost {options.max_cost:g}; nothing was sent")
+    if cents > max_cost * 100 + 1e-6:
+        raise PaymentError(f"the estimate of {money(cents)} passes --max-cost {max_cost:g}; nothing was sent")
 
 
 def _budgets(session: Session) -> dict[str, float]:
@@ -313,13 +345,13 @@ def _budgets(session: Session) -> dict[str, float]:
     return {period: limit for period, limit in found.items() if limit is not None}
 
 
-def _claim(plan: _Plan) -> None:
+def _claim(plan: _Plan, *, shows_preview: bool) -> None:
     """Make the folders and see that they take a file: a full disk costs nothing. Raises: AirvidError."""
     system.check_thread()
     paths = plan.paths()
     if plan.name and paths and not plan.name.is_known:
         paths = [plan.name.folder / "clip.mp4"]
-    if not paths and (plan.name or plan.options.preview):
+    if not paths and (plan.name or shows_preview):
         paths = [_temporary()]
     for path in {path.parent: path for path in paths}.values():
         transfer.claim(path)
@@ -336,22 +368,23 @@ def _temporary() -> Path:
 class _Run(Clips):
     """The clips of one create, from POST to file."""
 
-    def __init__(self, session: Session, plan: _Plan, entries: list[Entry]) -> None:
-        options = plan.options
+    def __init__(self, session: Session, plan: _Plan, entries: list[Entry], *, shows_preview: bool) -> None:
+        settings = plan.settings
         seen = [Sighting(None, entry) for entry in entries]
         super().__init__(
-            session, plan.name, seen, session.out.finished, force=bool(options.force), opens=bool(options.open)
+            session, plan.name, seen, session.out.finished, force=bool(settings["force"]), opens=bool(settings["open"])
         )
-        self._options = options
         self._plan = plan
+        self._waits = bool(settings["wait"])
+        self._shows_preview = shows_preview
         self._entries = entries
         self._submitting: Row
-        is_for_preview_alone = options.preview and plan.name is None
+        is_for_preview_alone = shows_preview and plan.name is None
         self._folder = tempfile.TemporaryDirectory(prefix="airvid-") if is_for_preview_alone else None
         self._submitter = Submitter(
             session.api(),
             session.journal,
-            wait_for_slot=bool(options.wait),
+            wait_for_slot=self._waits,
             note=session.out.note,
             warn=session.out.alarm,
             waits=lambda: self._submitting.phase("waiting"),
@@ -384,7 +417,7 @@ class _Run(Clips):
                 self._outcomes[n] = error
                 self._give_up(error)  # what refused this one will not take the next
                 return
-            if self._options.wait:
+            if self._waits:
                 cents = seen.cost_cents
                 price = "its price is unknown" if cents is None else f"estimated at {money(cents)}"
                 self._session.out.note(f"task {seen.task_id} submitted, {price}")
@@ -413,7 +446,7 @@ class _Run(Clips):
 
     async def _show_previews(self) -> None:
         """A clip that cannot be shown is made all the same."""
-        for seen in self._seen.values() if self._options.preview else ():
+        for seen in self._seen.values() if self._shows_preview else ():
             try:
                 if seen.output:
                     await preview.show(self._session, Path(seen.output))
@@ -426,7 +459,7 @@ class _Run(Clips):
     def _where(self, n: int) -> str | None:
         if self._name is None or self._name.template is None:
             return None if self._name is None else "-"
-        return str(self._name.path(self._plan.fields(n, ""))) if self._name.is_known else self._options.output
+        return str(self._name.path(self._plan.fields(n, ""))) if self._name.is_known else self._plan.settings["output"]
 
     def _timed_out(self, n: int) -> AirvidError:
         entry = self._known(n)
@@ -457,7 +490,7 @@ class _Run(Clips):
             fates.append(entry.fate)
             if entry.fate in ("sent", "unknown"):
                 self._session.out.warn(f"whether a task was made is unknown; {UNKNOWN_FATE_HINT}")
-            elif entry.task_id and n not in self._outcomes and self._options.wait:
+            elif entry.task_id and n not in self._outcomes and self._waits:
                 self._session.out.note(f"the task goes on; to pick it up: {self._how_to_go_on(n)}")
         self._tell_unsubmitted(fates.count("intended") + fates.count("waiting"))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from airvid import clock
 from airvid.commands import common
@@ -15,37 +14,29 @@ from airvid.tasks import PROCESSING, QUEUED, STATUSES, canonical_status
 from airvid.text import short_id
 
 
-class Options(NamedTuple):
-    ids: Sequence[str] = ()
-    all: bool = False
-    status: Sequence[str] = ()
-    older_than: str | None = None
-    yes: bool = False
-
-
-async def run(session: Session, options: Options) -> None:
-    selects = options.all or bool(options.status) or options.older_than is not None
-    if not options.ids and not selects:
+async def run(
+    session: Session, *, ids: Sequence[str], takes_all: bool, statuses: Sequence[str], older_than: str | None, yes: bool
+) -> None:
+    selects = takes_all or bool(statuses) or older_than is not None
+    if not ids and not selects:
         raise UsageError("nothing to delete is named", hint="airvid delete ID, or --all, --status, --older-than")
-    if options.ids and selects:
+    if ids and selects:
         raise UsageError("task ids and --all, --status or --older-than contradict each other")
-    may_ask = sys.stdin.isatty() and session.out.stderr.isatty() and "-" not in options.ids
-    if not options.yes and not may_ask:
+    may_ask = sys.stdin.isatty() and session.out.stderr.isatty() and "-" not in ids
+    if not yes and not may_ask:
         raise UsageError("deleting without being asked needs -y", hint="airvid delete -y …")
     errors: list[AirvidError] = []
-    if options.ids:
-        found, errors = await common.resolve(session, common.given(options.ids))
+    if ids:
+        found, errors = await common.resolve(session, common.given(ids))
     else:
-        found = await _selected(session, options)
+        found = await _selected(session, statuses, older_than)
     if not found:
         settle(errors)
         session.out.note("nothing to delete")
         return
     _warn_of_running(session, found)
     what = f"{len(found)} history entries" if len(found) > 1 else f"the history entry {short_id(found[0])}"
-    if not options.yes and not session.out.confirm(
-        f"Delete {what}? Stored media and running jobs are not touched. [y/N] "
-    ):
+    if not yes and not session.out.confirm(f"Delete {what}? Stored media and running jobs are not touched. [y/N] "):
         raise AirvidError("nothing was deleted")
 
     async def remove(task_id: str) -> None:
@@ -70,14 +61,14 @@ def _warn_of_running(session: Session, found: list[str]) -> None:
             session.out.warn(f"{short_id(task_id)}{prompt} is still running: its clip cannot be fetched any more then")
 
 
-async def _selected(session: Session, options: Options) -> list[str]:
+async def _selected(session: Session, given: Sequence[str], older_than: str | None) -> list[str]:
     """The tasks that --all, --status and --older-than leave."""
-    statuses = {canonical_status(each) for each in options.status}
+    statuses = {canonical_status(each) for each in given}
     if unknown := statuses - set(STATUSES):
         raise UsageError(f"--status {', '.join(sorted(unknown))} is not one of {', '.join(STATUSES)}")
     before = None
-    if options.older_than is not None:
-        before = clock.now() - checked("timeout", options.older_than, "--older-than")
+    if older_than is not None:
+        before = clock.now() - checked("timeout", older_than, "--older-than")
     return [
         task.task_id
         for task in (await session.api().tasks()).tasks

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from airvid import clock, naming
 from airvid.commands import common, finish, status
-from airvid.config import checked
 from airvid.errors import AirvidError, FileError, UsageError, WaitTimeoutError, settle
 from airvid.naming import DEFAULT_NAME, Naming
 from airvid.progress import Progress
@@ -20,27 +18,28 @@ SIDE_BY_SIDE = 4
 URL_READINGS, URL_PAUSE = 5, 2.0
 
 
-class Options(NamedTuple):
-    ids: Sequence[str] = ()
-    output: str = DEFAULT_NAME
-    force: bool = False
-    skip_existing: bool = False
-    all: bool = False
-    jobs: int | None = None
-    open: bool = False
-
-
-async def run(session: Session, options: Options) -> None:
-    if options.all and options.ids:
+async def run(
+    session: Session,
+    *,
+    ids: Sequence[str],
+    output: str | None,
+    force: bool,
+    skip_existing: bool,
+    takes_all: bool,
+    jobs: str | None,
+    opens: bool,
+) -> None:
+    if takes_all and ids:
         raise UsageError("task ids and --all contradict each other")
-    if not options.all and not options.ids:
+    if not takes_all and not ids:
         raise UsageError("no task id", hint="airvid download last, or --all")
-    if options.force and options.skip_existing:
+    if force and skip_existing:
         raise UsageError("--force and --skip-existing contradict each other")
-    jobs = session.settings.get("jobs") if options.jobs is None else checked("jobs", options.jobs, "--jobs")
-    finish.check_stdout(session, Naming.parse(options.output, 1), opens=options.open)
+    at_once = session.settings.choose("jobs", jobs) or SIDE_BY_SIDE
+    output = DEFAULT_NAME if output is None else output
+    finish.check_stdout(session, Naming.parse(output, 1), opens=opens)
     errors: list[AirvidError] = []
-    if options.all:
+    if takes_all:
         saved = session.journal.saved_ids(session.service)
         listed = (await session.api().tasks()).tasks
         found = [task.task_id for task in listed if task.status == COMPLETED and task.task_id not in saved]
@@ -48,27 +47,49 @@ async def run(session: Session, options: Options) -> None:
             session.out.note("nothing to download")
             return
     else:
-        found, errors = await common.resolve(session, common.given(options.ids))
-    name = Naming.parse(options.output, max(1, len(found)))
+        found, errors = await common.resolve(session, common.given(ids))
+    name = Naming.parse(output, max(1, len(found)))
     with session.progress(len(found)) as progress:
 
         async def one(task_id: str) -> None:
-            await _download(session, options, name, task_id, found.index(task_id) + 1, progress)
+            await _download(
+                session,
+                task_id,
+                found.index(task_id) + 1,
+                progress,
+                name=name,
+                output=output,
+                force=force,
+                skip_existing=skip_existing,
+                opens=opens,
+            )
 
-        outcomes = await common.side_by_side(found, one, limit=jobs or SIDE_BY_SIDE)
+        outcomes = await common.side_by_side(found, one, limit=at_once)
     settle([*errors, *outcomes])
 
 
-async def _download(session: Session, options: Options, name: Naming, task_id: str, n: int, progress: Progress) -> None:
+async def _download(
+    session: Session,
+    task_id: str,
+    n: int,
+    progress: Progress,
+    *,
+    name: Naming,
+    output: str,
+    force: bool,
+    skip_existing: bool,
+    opens: bool,
+) -> None:
+    """Save the n-th task's clip. `output` is what -o says, of which `name` is made."""
     began = clock.elapsed()
-    task = await completed(session, task_id, "-o", options.output)
+    task = await completed(session, task_id, "-o", output)
     entry = session.journal.by_task(session.service, [task_id]).get(task_id)
     fields = naming.of_task(task, entry, clock.now(), n)
     row = progress.row(short_id(task_id), about=Sighting(task, entry).prompt or "")
     try:
-        seen = await finish.save(session, task, row, name, entry=entry, fields=fields, force=options.force)
+        seen = await finish.save(session, task, row, name, entry=entry, fields=fields, force=force)
     except Exception as error:
-        passes_over = isinstance(error, FileError) and options.skip_existing and name.template is not None
+        passes_over = isinstance(error, FileError) and skip_existing and name.template is not None
         if not passes_over or not (path := name.path(fields)).is_file():
             row.drop()
             raise
@@ -78,7 +99,7 @@ async def _download(session: Session, options: Options, name: Naming, task_id: s
         row.end(finish.last_word(seen, clock.elapsed() - began))
     if name.template is not None:
         session.out.finished(seen, wants_file=True)
-    if options.open and seen.output:
+    if opens and seen.output:
         finish.open_clip(session, seen.output)
 
 

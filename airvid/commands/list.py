@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
 
 from airvid import clock
 from airvid.commands import common
@@ -20,32 +19,32 @@ OURS = ("intended", "waiting", "sent", "unknown", "refused", DELETED)
 MOST = 1_000_000
 
 
-class Options(NamedTuple):
-    status: Sequence[str] = ()
-    model: str | None = None
-    since: str | None = None
-    limit: int = 30
-    page: int = 1
-    ids: bool = False
-    local: bool = False
-    search: str | None = None
-
-
-async def run(session: Session, options: Options) -> None:
-    ours = OURS if options.local else ()
-    statuses = [each if each in ours else canonical_status(each) for each in options.status]
-    for each, status in zip(options.status, statuses, strict=True):
-        if status not in (*STATUSES, *ours):
+async def run(
+    session: Session,
+    *,
+    status: Sequence[str],
+    model: str | None,
+    since: str | None,
+    limit: int,
+    page: int,
+    ids: bool,
+    local: bool,
+    search: str | None,
+) -> None:
+    ours = OURS if local else ()
+    states = [each if each in ours else canonical_status(each) for each in status]
+    for each, state in zip(status, states, strict=True):
+        if state not in (*STATUSES, *ours):
             raise UsageError(f"--status {each!r} is not one of {', '.join((*STATUSES, *ours))}")
-    checked("limit", options.limit, "--limit", parse=whole(1, MOST))
-    checked("page", options.page, "--page", parse=whole(1, MOST))
-    if options.search is not None and not options.local:
+    checked("limit", limit, "--limit", parse=whole(1, MOST))
+    checked("page", page, "--page", parse=whole(1, MOST))
+    if search is not None and not local:
         raise UsageError("--search looks through the journal's prompts", hint="airvid list --local --search TEXT")
-    since = None if options.since is None else moment(options.since, clock.now())
-    offset = (options.page - 1) * options.limit
-    if options.local:
+    begin = None if since is None else moment(since, clock.now())
+    offset = (page - 1) * limit
+    if local:
         entries = session.journal.entries(
-            search=options.search, since=since, states=statuses, model=options.model, limit=options.limit, offset=offset
+            search=search, since=begin, states=states, model=model, limit=limit, offset=offset
         )
         found = [Sighting(None, entry) for entry in entries]
     else:
@@ -54,21 +53,21 @@ async def run(session: Session, options: Options) -> None:
         tasks = [
             task
             for task in listing.tasks
-            if (not statuses or task.status in statuses)
-            and (options.model is None or task.model == options.model)
-            and (since is None or (task.created is not None and task.created >= since))
-        ][offset : offset + options.limit]
+            if (not states or task.status in states)
+            and (model is None or task.model == model)
+            and (begin is None or (task.created is not None and task.created >= begin))
+        ][offset : offset + limit]
         known = session.journal.by_task(session.service, (task.task_id for task in tasks))
         found = [Sighting(task, known.get(task.task_id)) for task in tasks]
-    if options.ids:
+    if ids:
         session.out.ids(seen.task_id for seen in found if seen.task_id)
         return
-    if options.local:
+    if local:
         session.out.entries(found)
     else:
         session.out.tasks(found, as_array=True)
     if not found:
-        session.out.note("no tasks" + (" like that" if options.status or options.since or options.search else ""))
+        session.out.note("no tasks" + (" like that" if status or since or search else ""))
 
 
 def moment(given: str, now: float) -> float:

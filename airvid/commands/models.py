@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
 
 from airvid import request
 from airvid.config import checked
@@ -13,38 +12,41 @@ from airvid.session import Session
 from airvid.tasks import MODES, Model
 
 
-class Options(NamedTuple):
-    names: Sequence[str] = ()
-    mode: str | None = None
-    aspect_ratio: str | None = None
-    quality: str | None = None
-    duration: int | None = None
-    max_price: str | None = None
-    sort: str = "price"
-
-
-async def run(session: Session, options: Options) -> None:
-    max_price = None if options.max_price is None else checked("max-cost", options.max_price, "--max-price")
-    if options.duration is not None:
-        checked("duration", options.duration, "--duration")
-    if options.sort not in ("price", "name"):
-        raise UsageError(f"--sort {options.sort!r} is not one of price, name")
-    if options.mode is not None and options.mode not in MODES:
-        raise UsageError(f"--mode {options.mode!r} is not one of {', '.join(MODES)}")
+async def run(
+    session: Session,
+    *,
+    names: Sequence[str],
+    mode: str | None,
+    aspect_ratio: str | None,
+    quality: str | None,
+    duration: str | None,
+    max_price: str | None,
+    sort: str,
+) -> None:
+    most_usd = None if max_price is None else checked("max-cost", max_price, "--max-price")
+    seconds = None if duration is None else checked("duration", duration, "--duration")
+    if sort not in ("price", "name"):
+        raise UsageError(f"--sort {sort!r} is not one of price, name")
+    if mode is not None and mode not in MODES:
+        raise UsageError(f"--mode {mode!r} is not one of {', '.join(MODES)}")
     models = await session.models(need_key=False)
-    if options.names:
-        found = [_named(models, name) for name in options.names]
+    if names:
+        found = [_named(models, name) for name in names]
         if session.out.as_json:
-            session.out.models(found, options.duration)
+            session.out.models(found, seconds)
         else:
             for model in found:
-                session.out.model(model, options.duration)
+                session.out.model(model, seconds)
         return
-    fitting = [model for model in models if _fits(model, options, max_price)]
+    fitting = [
+        model
+        for model in models
+        if _fits(model, {"modes": mode, "aspect_ratios": aspect_ratio, "qualities": quality}, seconds, most_usd)
+    ]
     fitting.sort(key=lambda model: model.id)
-    if options.sort == "price":
-        fitting.sort(key=lambda model: math.inf if (cents := model.cents(options.duration)) is None else cents)
-    session.out.models(fitting, options.duration)
+    if sort == "price":
+        fitting.sort(key=lambda model: math.inf if (cents := model.cents(seconds)) is None else cents)
+    session.out.models(fitting, seconds)
     if not fitting:
         session.out.note("no video model fits" if models else "the server lists no video models")
 
@@ -57,18 +59,15 @@ def _named(models: list[Model], name: str) -> Model:
         raise NotFoundError(error.message, hint=error.hint) from None
 
 
-def _fits(model: Model, options: Options, max_price: float | None) -> bool:
+def _fits(model: Model, asked: Mapping[str, str | None], seconds: int | None, most_usd: float | None) -> bool:
     """Whether the model can do all that is asked; where its caps are silent, it may."""
     caps = model.caps
-    for asked, allowed in (
-        (options.mode, caps.modes),
-        (options.aspect_ratio, caps.aspect_ratios),
-        (options.quality, caps.qualities),
-    ):
-        if asked is not None and allowed and request.spelling(asked, allowed) is None:
+    for name, value in asked.items():
+        allowed = getattr(caps, name)
+        if value is not None and allowed and request.spelling(value, allowed) is None:
             return False
-    least, most, seconds = caps.min_seconds, caps.max_seconds, options.duration
+    least, most = caps.min_seconds, caps.max_seconds
     if seconds is not None and not (least or 0) <= seconds <= (math.inf if most is None else most):
         return False
     cents = model.cents(seconds)
-    return max_price is None or (cents is not None and cents <= max_price * 100 + 1e-6)
+    return most_usd is None or (cents is not None and cents <= most_usd * 100 + 1e-6)

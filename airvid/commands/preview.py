@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from airvid import clock, system
 from airvid.commands import common, download, finish
@@ -22,19 +22,14 @@ if TYPE_CHECKING:
     from airvid.media.frames import Clip, Frame
 
 
-class Options(NamedTuple):
-    what: str
-    open: bool = False
-
-
-async def run(session: Session, options: Options) -> None:
+async def run(session: Session, *, what: str, opens: bool) -> None:
     as_json = session.out.as_json
-    if as_json and options.open:
+    if as_json and opens:
         raise UsageError("--json and --open contradict each other")
-    if not options.open:
+    if not opens:
         check(session, needs_terminal=not as_json)
-    async with _found(session, options) as (path, is_kept):
-        if options.open:
+    async with _found(session, what, opens=opens) as (path, is_kept):
+        if opens:
             if not system.open_file(path, without=KEY_VARIABLES):
                 raise AirvidError(f"there is no desktop here to open {path} on")
         elif as_json:
@@ -65,12 +60,12 @@ def check(session: Session, *, needs_terminal: bool = True) -> None:
 
 
 @asynccontextmanager
-async def _found(session: Session, options: Options) -> AsyncIterator[tuple[Path, bool]]:
+async def _found(session: Session, what: str, *, opens: bool) -> AsyncIterator[tuple[Path, bool]]:
     """The file that was named, or that a task was saved to; else one that goes away again: False."""
-    if os.path.lexists(options.what) or os.path.dirname(options.what) or Path(options.what).suffix:
-        yield Path(options.what), True
+    if os.path.lexists(what) or os.path.dirname(what) or Path(what).suffix:
+        yield Path(what), True
         return
-    found, errors = await common.resolve(session, common.given([options.what]))
+    found, errors = await common.resolve(session, common.given([what]))
     if errors:
         raise errors[0]
     if len(found) != 1:
@@ -79,7 +74,7 @@ async def _found(session: Session, options: Options) -> AsyncIterator[tuple[Path
     if entry and entry.file and os.path.isfile(entry.file):
         yield Path(entry.file), True
         return
-    if options.open:
+    if opens:
         raise UsageError(
             "a clip that is not saved cannot be opened", hint=session.command("download", found[0], "--open")
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import shutil
 from pathlib import Path
-from typing import NamedTuple
 
 from airvid import system
 from airvid.config import folder
@@ -20,28 +19,23 @@ from airvid.session import Session, broken_sandbox, check_renderer
 _OURS = ("server.db*", "journal*", "running")
 
 
-class Options(NamedTuple):
-    action: str | None = None
-    port: int = 0
-
-
-async def run(session: Session, options: Options) -> None:
+async def run(session: Session, *, action: str | None, port: int) -> None:
     data = folder("data") / SANDBOX
-    if options.action == "reset":
+    if action == "reset":
         _reset(data)
         session.out.record({"path": str(data), "reset": True}, None)
         session.out.note("the sandbox is empty")
         return
-    if options.action is not None:
-        raise UsageError(f"the sandbox knows no {options.action!r}: there is reset", hint="airvid sandbox --help")
+    if action is not None:
+        raise UsageError(f"the sandbox knows no {action!r}: there is reset", hint="airvid sandbox --help")
     check_renderer()
     try:
         system.make_private_folder(data)
-        server = Server(Emulator(path=data / "server.db"), port=options.port)
+        server = Server(Emulator(path=data / "server.db"), port=port)
     except StateError as error:
         raise broken_sandbox(str(error)) from None
     except OSError as error:
-        raise FileError(f"the sandbox cannot be started on port {options.port}: {error.strerror or error}") from None
+        raise FileError(f"the sandbox cannot be started on port {port}: {error.strerror or error}") from None
     with server:
         url = server.api_url
         session.out.secret = ""  # its key is for everyone, though it is the one in use

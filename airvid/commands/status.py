@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from airvid import clock
 from airvid.commands import common
@@ -12,15 +11,10 @@ from airvid.session import Session
 from airvid.tasks import COMPLETED, EXPIRED, FAILED, FRESH_SECONDS, Sighting, Task
 
 
-class Options(NamedTuple):
-    ids: Sequence[str] = ()
-    exit_status: bool = False
-
-
-async def run(session: Session, options: Options) -> None:
-    if not options.ids:
+async def run(session: Session, *, ids: Sequence[str], exit_status: bool) -> None:
+    if not ids:
         raise UsageError("no task id", hint="airvid status last")
-    found, errors = await common.resolve(session, common.given(options.ids))
+    found, errors = await common.resolve(session, common.given(ids))
     tasks: dict[str, Task] = {}
 
     async def one(task_id: str) -> None:
@@ -31,7 +25,7 @@ async def run(session: Session, options: Options) -> None:
         session.journal.note_task(session.service, task)
     entries = session.journal.by_task(session.service, tasks)
     session.out.tasks([Sighting(tasks[each], entries.get(each)) for each in found if each in tasks], as_array=False)
-    if options.exit_status:
+    if exit_status:
         outcomes = [*(each for each in outcomes if each), *(_verdict(session, task) for task in tasks.values())]
     settle(outcomes)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from airvid.commands import common, finish
 from airvid.commands.finish import Clips
@@ -17,32 +16,32 @@ from airvid.session import Session
 from airvid.tasks import QUEUED, Sighting, Task
 
 
-class Options(NamedTuple):
-    ids: Sequence[str] = ()
-    output: str | None = None
-    timeout: str | None = None
-    fail_fast: bool = False
-    force: bool = False
-    open: bool = False
-
-
-async def run(session: Session, options: Options) -> None:
-    limit = None if options.timeout is None else checked("timeout", options.timeout, "--timeout")
+async def run(
+    session: Session,
+    *,
+    ids: Sequence[str],
+    output: str | None,
+    timeout: str | None,
+    fail_fast: bool,
+    force: bool,
+    opens: bool,
+) -> None:
+    limit = None if timeout is None else checked("timeout", timeout, "--timeout")
     errors: list[AirvidError] = []
-    if options.output is not None:
-        finish.check_stdout(session, Naming.parse(options.output, 1), opens=options.open)
+    if output is not None:
+        finish.check_stdout(session, Naming.parse(output, 1), opens=opens)
     watch = None
     try:
         async with asyncio.timeout(limit):
-            if options.ids:
-                found, errors = await common.resolve(session, common.given(options.ids), patience=math.inf)
+            if ids:
+                found, errors = await common.resolve(session, common.given(ids), patience=math.inf)
             else:
                 found = await _running(session)
             if not found and not errors:
                 session.out.note("nothing is running")
                 return
-            name = None if options.output is None else Naming.parse(options.output, max(1, len(found)))
-            watch = _Watch(session, options, name, found)
+            name = None if output is None else Naming.parse(output, max(1, len(found)))
+            watch = _Watch(session, name, found, where=output, fail_fast=fail_fast, force=force, opens=opens)
             with session.progress(len(found)) as progress:
                 await watch.follow_all(progress)
     except TimeoutError:
@@ -67,7 +66,18 @@ async def _running(session: Session) -> list[str]:
 class _Watch(Clips):
     """Several tasks, followed side by side."""
 
-    def __init__(self, session: Session, options: Options, name: Naming | None, found: list[str]) -> None:
+    def __init__(
+        self,
+        session: Session,
+        name: Naming | None,
+        found: list[str],
+        *,
+        where: str | None,
+        fail_fast: bool,
+        force: bool,
+        opens: bool,
+    ) -> None:
+        """`where` is what -o says, of which `name` is made."""
         entries = session.journal.by_task(session.service, found)
         seen = []
         for each in found:
@@ -75,8 +85,9 @@ class _Watch(Clips):
             # As far as the task is known before its first reading.
             raw = {"status": (entry and entry.status) or QUEUED, "expires_at": entry and entry.expires_at}
             seen.append(Sighting(Task.parse(raw, each), entry))
-        super().__init__(session, name, seen, session.out.ended, force=options.force, opens=options.open)
-        self._options = options
+        super().__init__(session, name, seen, session.out.ended, force=force, opens=opens)
+        self._output = where
+        self._fail_fast = fail_fast
 
     def outcomes(self) -> list[AirvidError | None]:
         """What each task came to, once all that can be seen of them is."""
@@ -85,7 +96,7 @@ class _Watch(Clips):
         return [*self._outcomes.values(), *(self._timed_out(n) for n in left)]
 
     def _is_to_stop(self) -> bool:
-        return self._options.fail_fast and any(self._outcomes.values())
+        return self._fail_fast and any(self._outcomes.values())
 
     async def follow_all(self, progress: Progress) -> None:
         running = {asyncio.ensure_future(self._one(n, progress)) for n in self._seen}
@@ -110,7 +121,7 @@ class _Watch(Clips):
         self._say(n, lambda: self._session.out.changed(seen))
 
     def _where(self, n: int) -> str | None:
-        return self._options.output
+        return self._output
 
     def tell_how_to_go_on(self) -> None:
         if left := self._left():

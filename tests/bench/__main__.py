@@ -18,7 +18,7 @@ from . import download, install, journal, polling, start, tab, wait, watch
 from .rows import Row, Theme, measure
 
 THEMES: Sequence[Theme] = (
-    start.THEME, start.TLS, tab.THEME, tab.COUNTED, wait.THEME, polling.THEME, watch.THEME,
+    start.THEME, start.TLS, tab.THEME, wait.THEME, polling.THEME, watch.THEME,
     download.THEME, download.DISK, download.CAPPED, download.MEMORY, journal.THEME, install.THEME,
 )  # fmt: skip
 

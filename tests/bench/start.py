@@ -7,13 +7,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from airvid.pages import PAGES
+from airvid.cli.app import program
 
 from . import journal, process, servers
 from .rows import Line, Sides, Theme, times
 
 FLOOR = "python -I -c pass"
-HELP = [" ".join([*words, "--help"]) for words in PAGES]
+HELP = ["--help", *(f"{name} --help" for name in program().commands)]
 TASK_ID = "f47ac10b-58cc-4372-a567-0e02b2c3d479"
 STATUS, LIST = f"status {TASK_ID} --json", "list --json"
 LIBRARIES = "asyncio, httpx, h11, sqlite3, json"
@@ -28,10 +28,10 @@ os._exit(0)
 _LIMIT = f"{{{LIBRARIES}:.0f}} ms of it are the interpreter and the loading of {LIBRARIES}"
 
 LINES = (
-    Line("--version", "--version", FLOOR, times(1.25), "the interpreter's own start; no module but the door"),
-    Line("help", HELP, FLOOR, times(1.25), "as --version, and the pages, written beforehand"),
-    Line("status ID --json", STATUS, FLOOR, times(9), _LIMIT),
-    Line("list --json", LIST, FLOOR, times(9), _LIMIT),
+    Line("--version", "--version", FLOOR, times(8), "Typer, and this program's command line"),
+    Line("help", HELP, FLOOR, times(8), "as --version"),
+    Line("status ID --json", STATUS, FLOOR, times(15), _LIMIT),
+    Line("list --json", LIST, FLOOR, times(15), _LIMIT),
 )
 TLS_LINES = (
     Line("status over https", f"https: {STATUS}", STATUS, times(1.15), "one handshake, and one TLS context"),

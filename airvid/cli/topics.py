@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-TYPE_CHECKING = False  # see stage.py
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from collections.abc import Sequence
 
-# Exit code, name in JSON, what it means in a word, when (contract 3.1).
+from airvid.config import SETTINGS, variable
+
+# Exit code, name in JSON, what it means in a word, when.
 EXIT_CODES = (
     (0, "", "done", "done"),
     (1, "failure", "failure", "anything unforeseen; several tasks ended in different ways"),
@@ -54,6 +54,12 @@ def _exit_codes() -> str:
             line += word + " "
         lines.append(line.rstrip())
     return "\n".join(lines)
+
+
+def _option_variables() -> str:
+    """The variables of the settings that are options; the others are told of one by one."""
+    told_apart = ("base-url", "connect-timeout", "read-timeout", "create-timeout", "budget.day", "budget.month")
+    return "\n".join(f"  {variable(name):<22}--{name}" for name in SETTINGS if name not in told_apart)
 
 
 _TASK_KEYS = """\
@@ -104,7 +110,7 @@ An error is a line on standard error, "error: what happened", and where
 something can be done a second one, "hint: the very command". With --json it
 is an object; see airvid help json.
 """,
-    "environment": """\
+    "environment": f"""\
 Environment
 
 An option on the command line goes before the environment, the environment
@@ -117,23 +123,10 @@ counts as unset.
                         the API's base URL; the first that is set
   AIRVID_SANDBOX        1: everything happens in the sandbox, as with --sandbox
 
-Defaults of airvid create:
-  AIRVID_MODEL          --model
-  AIRVID_MODE           --mode: text, image or reference
-  AIRVID_DURATION       --duration: seconds
-  AIRVID_ASPECT_RATIO   --aspect-ratio
-  AIRVID_QUALITY        --quality
-  AIRVID_SEED           --seed
-  AIRVID_SOUND          --sound or --no-sound: true or false
-  AIRVID_COUNT          --count
-  AIRVID_MAX_COST       --max-cost: US dollars
-  AIRVID_WAIT           --wait or --no-wait: true or false
-  AIRVID_OUTPUT         --output
-  AIRVID_TIMEOUT        --timeout: 90, 10m, 1h
-  AIRVID_FORCE          --force: true or false
-  AIRVID_OPEN           --open: true or false
+Defaults of the options of the same name; AIRVID_SOUND, AIRVID_WAIT,
+AIRVID_FORCE and AIRVID_OPEN are true or false:
+{_option_variables()}
 
-  AIRVID_JOBS           --jobs of airvid download
   AIRVID_BUDGET_DAY     US dollars a day; what would pass them is not sent
   AIRVID_BUDGET_MONTH   US dollars a month
   AIRVID_CONNECT_TIMEOUT
@@ -154,8 +147,6 @@ Also honoured:
   XDG_CONFIG_HOME       holds airvid/config.toml
   XDG_DATA_HOME         holds airvid/journal.db and airvid/sandbox/
   XDG_CACHE_HOME        holds what can be had again
-  SHELL, BASH_COMPLETION_USER_DIR
-                        for --install-completion: which shell, and where to
   DISPLAY, WAYLAND_DISPLAY
                         where --open finds a desktop
   TMPDIR                where a clip waits that goes to standard output
@@ -255,13 +246,6 @@ sandbox
   base_url          string
   api_key           string
 
---install-completion
-  shell             string
-  path              string
---show-completion
-  shell             string
-  script            string
-
 Errors, an object a line on standard error; notes and progress stay text there,
 and -q leaves the errors alone
   error.code        string        a name from airvid help exit-codes
@@ -273,16 +257,14 @@ and -q leaves the errors alone
   error.candidates  array         ids that a create of unknown fate may have
 """,
 }
-INDEX = """\
-airvid help COMMAND is the same as airvid COMMAND --help. There is also
-
-  airvid help exit-codes    what the program's exit code tells
-  airvid help environment   the variables that it listens to
-  airvid help templates     file names made of {fields}
-  airvid help json          every key of --json, and its type
-"""
+SUMMARIES = {
+    "exit-codes": "What the program's exit code tells.",
+    "environment": "The variables that it listens to.",
+    "templates": "File names made of {fields}.",
+    "json": "Every key of --json, and its type.",
+}
 
 
 def page(words: Sequence[str]) -> str | None:
-    """The text on a topic, or on what topics there are; None where there is none of that name."""
-    return INDEX if not words else TOPICS.get(words[0]) if len(words) == 1 else None
+    """The text on a topic; None where there is none of that name."""
+    return TOPICS.get(words[0]) if len(words) == 1 else None

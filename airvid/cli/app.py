@@ -1,0 +1,408 @@
+"""The command line: every command with its options and help, and a body that calls its function in `commands/`."""
+
+from __future__ import annotations
+
+import functools
+from typing import Annotated, Any
+
+import typer
+import typer.completion
+
+from airvid.cli import auth, completion, config, topics
+from airvid.cli.command import (
+    MONEY,
+    REQUEST,
+    SAVING,
+    SETTINGS,
+    Program,
+    argument,
+    command,
+    epilog,
+    help_alone,
+    option,
+    run,
+)
+from airvid.cli.options import (
+    AspectRatio,
+    Duration,
+    Force,
+    Ids,
+    InstallCompletion,
+    Mode,
+    Open,
+    Output,
+    Quality,
+    ShowCompletion,
+    Status,
+    Switch,
+    Text,
+    Texts,
+    Timeout,
+    Version,
+    number,
+)
+from airvid.errors import UsageError
+
+app = typer.Typer(
+    name="airvid",
+    cls=Program,
+    rich_markup_mode=None,
+    add_completion=False,  # its options are below: Typer's own take no shell's name
+    pretty_exceptions_enable=False,
+    **SETTINGS,
+)
+
+
+@app.callback(
+    invoke_without_command=True,
+    epilog=epilog(
+        [
+            'airvid --sandbox create "fox in snow" -d 8 -o fox.mp4   # costs nothing',
+            'airvid create "fox in snow" -d 8 --dry-run              # what it would cost',
+        ],
+        [],
+    ),
+)
+def _root(
+    ctx: typer.Context,
+    _version: Version = False,
+    _install: InstallCompletion = None,
+    _show: ShowCompletion = None,
+) -> None:
+    """Generate video from the terminal, and never pay for a clip twice."""
+    help_alone(ctx)
+
+
+@command(
+    app,
+    "models",
+    examples=["airvid models --duration 8    # what there is, and what 8 s cost", "airvid models wan-2.6 --json"],
+    exit_codes=[0, 1, 2, 3, 4, 8, 9, 11],
+)
+def models(
+    ctx: typer.Context,
+    names: Annotated[Texts, argument("MODEL...", "Show these in full.", autocompletion=completion.models)] = None,
+    mode: Mode = None,
+    aspect_ratio: AspectRatio = None,
+    quality: Quality = None,
+    duration: Duration = None,
+    max_price: Annotated[
+        Text,
+        option("--max-price USD", "The most that a clip may cost: of --duration, else of the model's minimum.", MONEY),
+    ] = None,
+    sort: Annotated[str, option("--sort price|name", "The order.", autocompletion=completion.sorts)] = "price",
+) -> None:
+    """The video models: what each can do, and what a clip costs."""
+    from airvid.commands import models
+
+    run(
+        ctx,
+        models.run,
+        names=names or (),
+        mode=mode,
+        aspect_ratio=aspect_ratio,
+        quality=quality,
+        duration=duration,
+        max_price=max_price,
+        sort=sort,
+    )
+
+
+@command(
+    app,
+    "create",
+    examples=[
+        'airvid create "fox in snow" --duration 8 -o fox.mp4',
+        'airvid create "it begins to snow" -i fox.png --max-cost 1 --wait',
+    ],
+    exit_codes=[0, 1, 2, 3, 5, 6, 7, 8, 9, 10, 11],
+)
+def create(
+    ctx: typer.Context,
+    prompt: Annotated[Text, argument("PROMPT", "What to show; - reads standard input.")] = None,
+    prompt_file: Annotated[Text, option("--prompt-file FILE", "Read the prompt from a file.", REQUEST)] = None,
+    model: Annotated[
+        Text,
+        option(
+            "-m, --model MODEL",
+            "The model; without one, the cheapest healthy one that fits.",
+            REQUEST,
+            autocompletion=completion.models,
+        ),
+    ] = None,
+    duration: Duration = None,
+    aspect_ratio: AspectRatio = None,
+    quality: Quality = None,
+    mode: Mode = None,
+    image: Annotated[Text, option("-i, --image PATH|URL", "The first frame.", REQUEST)] = None,
+    reference: Annotated[
+        Texts, option("-r, --reference PATH|URL", "A picture to take the style from; repeatable.", REQUEST)
+    ] = None,
+    seed: Annotated[Text, number("--seed NUMBER", "The same seed makes the same clip again.", REQUEST)] = None,
+    sound: Annotated[
+        Switch, option("--sound/--no-sound", "With or without sound.", REQUEST, show_default=False)
+    ] = None,
+    extra: Annotated[
+        Texts,
+        option("--set KEY=VALUE", "More for the model: JSON where it parses, else text; repeatable.", REQUEST),
+    ] = None,
+    count: Annotated[Text, number("-n, --count NUMBER", "How many variations to make.", REQUEST)] = None,
+    max_cost: Annotated[
+        Text, option("--max-cost USD", "Send nothing if the estimate is more than this.", MONEY)
+    ] = None,
+    dry_run: Annotated[bool, option("--dry-run", "Show the request and the estimate; send nothing.", MONEY)] = False,
+    no_validate: Annotated[bool, option("--no-validate", "Let the server judge what the model can do.", MONEY)] = False,
+    wait: Annotated[
+        Switch, option("-w, --wait/--no-wait", "Follow the task to its end.", SAVING, show_default=False)
+    ] = None,
+    output: Output = None,
+    timeout: Timeout = None,
+    force: Force = None,
+    open_: Open = None,
+    preview: Annotated[
+        bool, option("--preview", "Show its contact sheet in the terminal; implies -w.", SAVING)
+    ] = False,
+) -> None:
+    """Submit a clip; with --wait follow it, with -o save it."""
+    from airvid.commands import create
+
+    run(
+        ctx,
+        create.run,
+        prompt=prompt,
+        prompt_file=prompt_file,
+        model=model,
+        duration=duration,
+        aspect_ratio=aspect_ratio,
+        quality=quality,
+        mode=mode,
+        image=image,
+        reference=reference or (),
+        seed=seed,
+        sound=sound,
+        extra=extra or (),
+        count=count,
+        max_cost=max_cost,
+        dry_run=dry_run,
+        no_validate=no_validate,
+        wait=wait,
+        output=output,
+        timeout=timeout,
+        force=force,
+        open=open_,
+        shows_preview=preview,
+    )
+
+
+@command(
+    app,
+    "status",
+    examples=["airvid status last", "airvid status last --exit-status --json"],
+    exit_codes=[0, 1, 2, 3, 4, 5, 6, 8, 9, 10, 11],
+)
+def status(
+    ctx: typer.Context,
+    ids: Ids = None,
+    exit_status: Annotated[
+        bool, option("--exit-status", "Answer for the task: 0 completed, 5 failed, 6 expired, 10 still running.")
+    ] = False,
+) -> None:
+    """How tasks stand, each read once."""
+    from airvid.commands import status
+
+    run(ctx, status.run, ids=ids or (), exit_status=exit_status)
+
+
+@command(
+    app,
+    "watch",
+    examples=["airvid watch                   # all that are running", "airvid watch last -o fox.mp4"],
+    exit_codes=[0, 1, 2, 3, 4, 5, 6, 8, 9, 10, 11],
+)
+def watch(
+    ctx: typer.Context,
+    ids: Ids = None,
+    output: Output = None,
+    timeout: Timeout = None,
+    fail_fast: Annotated[bool, option("--fail-fast", "Stop following at the first failure.", SAVING)] = False,
+    force: Force = None,
+    open_: Open = None,
+) -> None:
+    """Follow tasks live until they end. Without an ID, all that are running."""
+    from airvid.commands import watch
+
+    run(
+        ctx,
+        watch.run,
+        ids=ids or (),
+        output=output,
+        timeout=timeout,
+        fail_fast=fail_fast,
+        force=bool(force),
+        opens=bool(open_),
+    )
+
+
+@command(
+    app,
+    "list",
+    examples=["airvid list --status completed --since 2h", "airvid list --local --search fox"],
+    exit_codes=[0, 1, 2, 3, 8, 9, 11],
+)
+def list_(
+    ctx: typer.Context,
+    status: Status = None,
+    model: Annotated[Text, option("-m, --model MODEL", "Only this model's.", autocompletion=completion.models)] = None,
+    since: Annotated[Text, option("--since WHEN", "30m, 2h, 3d, 2026-11-20 (local time).")] = None,
+    limit: Annotated[int, option("-L, --limit NUMBER", "How many at the most.")] = 30,
+    page: Annotated[int, option("--page NUMBER", "Which page of them; 1 is the newest.")] = 1,
+    ids: Annotated[bool, option("--ids", "Only the ids.")] = False,
+    local: Annotated[
+        bool,
+        option("--local", "This machine's journal: it outlives the API's 24 hours and knows prompts, files and cost."),
+    ] = False,
+    search: Annotated[Text, option("--search TEXT", "With --local: in the prompts.")] = None,
+) -> None:
+    """Recent tasks, newest first."""
+    from airvid.commands import list as list_tasks
+
+    run(
+        ctx,
+        list_tasks.run,
+        status=status or (),
+        model=model,
+        since=since,
+        limit=limit,
+        page=page,
+        ids=ids,
+        local=local,
+        search=search,
+    )
+
+
+@command(
+    app,
+    "delete",
+    examples=["airvid delete last -y", "airvid delete --status failed --older-than 2h -y"],
+    exit_codes=[0, 1, 2, 3, 4, 8, 9, 11],
+)
+def delete(
+    ctx: typer.Context,
+    ids: Ids = None,
+    all_: Annotated[bool, option("--all", "All that the API lists.")] = False,
+    status: Status = None,
+    older_than: Annotated[Text, option("--older-than TIME", "Only those older than this: 90, 10m, 2h, 3d.")] = None,
+    yes: Annotated[bool, option("-y, --yes", "Do not ask.")] = False,
+) -> None:
+    """Remove history entries. Stored media and running jobs are not touched."""
+    from airvid.commands import delete
+
+    run(ctx, delete.run, ids=ids or (), takes_all=all_, statuses=status or (), older_than=older_than, yes=yes)
+
+
+@command(
+    app,
+    "download",
+    examples=["airvid download last -o fox.mp4", "airvid download --all -o clips/ --jobs 8"],
+    exit_codes=[0, 1, 2, 3, 4, 5, 6, 8, 9, 10, 11],
+)
+def download(
+    ctx: typer.Context,
+    ids: Ids = None,
+    output: Output = None,
+    force: Force = None,
+    skip_existing: Annotated[bool, option("--skip-existing", "Pass over files that are there.", SAVING)] = False,
+    all_: Annotated[bool, option("--all", "Every completed task not yet saved.")] = False,
+    jobs: Annotated[Text, number("-j, --jobs NUMBER", "How many at a time.", SAVING)] = None,
+    open_: Open = None,
+) -> None:
+    """Save results."""
+    from airvid.commands import download
+
+    run(
+        ctx,
+        download.run,
+        ids=ids or (),
+        output=output,
+        force=bool(force),
+        skip_existing=skip_existing,
+        takes_all=all_,
+        jobs=jobs,
+        opens=bool(open_),
+    )
+
+
+@command(
+    app,
+    "preview",
+    examples=["airvid preview fox.mp4", "airvid preview last --json    # its frames, seconds and size"],
+    exit_codes=[0, 1, 2, 3, 4, 5, 6, 8, 9, 10, 11],
+)
+def preview(
+    ctx: typer.Context,
+    what: Annotated[
+        str,
+        argument(
+            "FILE|ID", "A clip's file, a task id, a unique prefix of one, or `last`.", autocompletion=completion.tasks
+        ),
+    ],
+    open_: Annotated[bool, option("--open", "In the desktop's player instead.")] = False,
+) -> None:
+    """Show a clip's contact sheet in the terminal."""
+    from airvid.commands import preview
+
+    run(ctx, preview.run, what=what, opens=open_)
+
+
+app.add_typer(auth.app)
+app.add_typer(config.app)
+
+
+@command(
+    app,
+    "sandbox",
+    examples=["airvid sandbox --port 8080", "airvid sandbox reset    # forget its tasks and clips"],
+    exit_codes=[0, 2, 11, 130, 143],
+)
+def sandbox(
+    ctx: typer.Context,
+    action: Annotated[Text, argument("ACTION", "reset: forget all its tasks and clips.")] = None,
+    port: Annotated[int, option("--port NUMBER", "The port; 0 takes a free one.", min=0, max=65535)] = 0,
+) -> None:
+    """The API, emulated on this machine.
+
+    For scripts and tests that must not spend money; prints what to export.
+    """
+    from airvid.commands import sandbox
+
+    run(ctx, sandbox.run, action=action, port=port)
+
+
+@command(app, "help", examples=["airvid help exit-codes", "airvid help auth login"], exit_codes=[0, 2])
+def help_(
+    ctx: typer.Context,
+    topic: Annotated[
+        Texts,
+        argument("TOPIC", "exit-codes, environment, templates, json, or a command.", autocompletion=completion.topics_),
+    ] = None,
+) -> None:
+    """Exit codes, environment, templates, JSON."""
+    words = topic or []
+    if (page := topics.page(words)) is not None:
+        typer.echo(page, nl=False)
+        return
+    about: Any = ctx.find_root()
+    for word in words:
+        found = getattr(about.command, "commands", {}).get(word)
+        if found is None:
+            known = ", ".join(topics.SUMMARIES)
+            raise UsageError(f"no help on {' '.join(words)!r}: there is {known}, and each command", hint="airvid help")
+        about = typer.Context(found, info_name=word, parent=about)
+    typer.echo(about.get_help())
+
+
+@functools.cache
+def program() -> Any:
+    """The commands as Typer lays them out, once a process."""
+    typer.completion.get_completion_inspect_parameters()  # has Typer know its shells, as add_completion does
+    return typer.main.get_command(app)

@@ -1,0 +1,43 @@
+"""airvid auth: the API key."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from airvid.cli.command import command, group, option, run
+
+app = group("auth", "The API key: login, logout, status.", examples=["airvid auth login", "airvid auth status"])
+
+
+@command(
+    app,
+    "login",
+    examples=["airvid auth login                  # asks for the key, unseen", "airvid auth login < key.txt"],
+    exit_codes=[0, 1, 2, 3, 8, 9, 11],
+)
+def login(
+    ctx: typer.Context,
+    no_verify: Annotated[bool, option("--no-verify", "Store the key without asking the API.")] = False,
+) -> None:
+    """Store the API key: typed unseen, or read from standard input."""
+    from airvid.commands import auth
+
+    run(ctx, auth.login, no_verify=no_verify)
+
+
+@command(app, "logout", examples=["airvid auth logout", "airvid auth logout --json"], exit_codes=[0, 11])
+def logout(ctx: typer.Context) -> None:
+    """Remove the stored key."""
+    from airvid.commands import auth
+
+    run(ctx, auth.logout)
+
+
+@command(app, "status", examples=["airvid auth status", "airvid auth status --json"], exit_codes=[0, 3, 11])
+def status(ctx: typer.Context) -> None:
+    """Where the key comes from."""
+    from airvid.commands import auth
+
+    run(ctx, auth.status)

@@ -1,0 +1,201 @@
+"""What TAB offers: models and what they can do, tasks with their prompts, settings; and the scripts for the shells.
+
+Typer's scripts put a candidate into the command line as it stands, and zsh evaluates its description. Names and prompts
+are anybody's text: a name that a shell could read as more than a word is not offered, and a description is tamed. All
+comes from the cache and the journal: no network, no file made, no word on standard error, whatever is wrong.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import typer
+from typer import completion as typers
+
+from airvid import model_cache
+from airvid.cli import topics
+from airvid.config import SETTINGS, switch
+from airvid.errors import FileError, UsageError
+from airvid.session import Session
+from airvid.tasks import COMPLETED, EXPIRED, FAILED, MODES, STATUSES, Model
+
+SHELLS = ("bash", "zsh", "fish", "powershell")
+Offer = tuple[str, str]
+# So many tasks, lengths, or values of a kind; and so many characters of a description.
+_MOST, _LONGEST = 50, 60
+_SAFE_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/@+-]{0,199}")
+_UNSAFE = re.compile(r"""["'`$\\\[\]{}()<>|&;*?~#!^=%:]""")
+# Commands that have no use for tasks in these states.
+_USELESS = {"watch": (COMPLETED, FAILED, EXPIRED), "download": (FAILED, EXPIRED), "preview": (FAILED, EXPIRED)}
+
+
+def _offered(find: Callable[[typer.Context, str], Iterable[Offer]]) -> Callable[[typer.Context, str], list[Offer]]:
+    """For Typer: what `find` finds and a shell can take, with a description; nothing where that fails."""
+
+    def offer(ctx: typer.Context, incomplete: str) -> list[Offer]:
+        try:
+            return [(word, _tame(about)) for word, about in find(ctx, incomplete) if _SAFE_WORD.fullmatch(word)]
+        except Exception:
+            return []
+
+    return offer
+
+
+def _tame(text: str) -> str:
+    """Text as one short line with nothing in it that a shell, a terminal or Rich would act on."""
+    text = "".join(each if each.isprintable() else " " for each in _UNSAFE.sub(" ", text[:1000]))
+    text = " ".join(text.split())
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+
+
+# ---------------------------------------------------------------------- models
+
+
+@_offered
+def models(ctx: typer.Context, _: str) -> Iterable[Offer]:
+    return [(model.id, _about(model)) for model in sorted(_kept(ctx), key=lambda model: model.id)]
+
+
+@_offered
+def durations(ctx: typer.Context, _: str) -> Iterable[Offer]:
+    found = _chosen(ctx)
+    price = found[0].caps.cents_per_second if len(found) == 1 else None
+    seconds = sorted({each for model in found for each in _lengths(model)[:_MOST]})[:_MOST]
+    return [(str(each), f"{each * price / 100:.2f} USD" if price else "") for each in seconds]
+
+
+@_offered
+def modes(ctx: typer.Context, _: str) -> Iterable[Offer]:
+    return _capable(ctx, "modes") or [(each, "") for each in MODES]
+
+
+@_offered
+def aspect_ratios(ctx: typer.Context, _: str) -> Iterable[Offer]:
+    return _capable(ctx, "aspect_ratios")
+
+
+@_offered
+def qualities(ctx: typer.Context, _: str) -> Iterable[Offer]:
+    return _capable(ctx, "qualities")
+
+
+def _capable(ctx: typer.Context, cap: str) -> list[Offer]:
+    """The values of a cap that the chosen models have."""
+    return [(each, "") for each in dict.fromkeys(each for model in _chosen(ctx) for each in getattr(model.caps, cap))]
+
+
+def _chosen(ctx: typer.Context) -> list[Model]:
+    """The model on the line, or for `create` the one that is set; all where none of that name is known."""
+    found = _kept(ctx)
+    name = ctx.params.get("model") or (_session(ctx).settings.get("model") if ctx.info_name == "create" else None)
+    return [model for model in found if model.id == name] or found
+
+
+def _kept(ctx: typer.Context) -> list[Model]:
+    try:
+        return model_cache.kept(_session(ctx).service)
+    except OSError:
+        return []
+
+
+def _about(model: Model) -> str:
+    """`text, image · 4-10 s · 0.05 USD/s`, as far as it is known."""
+    lengths, cents = _lengths(model), model.caps.cents_per_second
+    parts = [
+        ", ".join(model.caps.modes),
+        f"{lengths[0]}-{lengths[-1]} s" if lengths else "",
+        f"{cents / 100:.4g} USD/s" if cents else "",
+    ]
+    return " · ".join(part for part in parts if part)
+
+
+def _lengths(model: Model) -> range:
+    """The whole seconds that a model can make."""
+    least, most = model.caps.min_seconds, model.caps.max_seconds
+    return range(0) if least is None or most is None else range(-int(-least // 1), int(most) + 1)
+
+
+# ---------------------------------------------------------------------- tasks
+
+
+@_offered
+def tasks(ctx: typer.Context, incomplete: str) -> Iterable[Offer]:
+    """The newest tasks of the journal that the command can use, or all where there are none of use; `last` first."""
+    from airvid.ledger import newest_tasks
+
+    session = _session(ctx)
+    rows = newest_tasks(session.journal.path, session.service, incomplete, _MOST)
+    rows = [row for row in rows if row[1] not in _USELESS.get(str(ctx.info_name), ())] or rows
+    last = [("last", "the newest")] if rows or "last".startswith(incomplete) else []
+    return last + [(task_id, f"{state}, {prompt}".strip(", ")) for task_id, state, prompt in rows]
+
+
+def _session(ctx: typer.Context) -> Session:
+    """What the options on the line, the environment and the config file name."""
+    out = ctx.obj.out
+    out.quiet = True
+    return Session(ctx.obj.common, out)
+
+
+# ---------------------------------------------------------------------- what is always the same
+
+
+def _words(words: Iterable[str]) -> Callable[[typer.Context, str], list[Offer]]:
+    return _offered(lambda _ctx, _incomplete: [(each, "") for each in words])
+
+
+statuses = _words(STATUSES)
+sorts = _words(("price", "name"))
+settings = _words(SETTINGS)
+shells = _words(SHELLS)
+
+
+@_offered
+def values(ctx: typer.Context, _: str) -> Iterable[Offer]:
+    """What the setting on the line takes."""
+    key = ctx.params.get("key")
+    if key == "model":
+        return models(ctx, "")
+    if key == "mode":
+        return [(each, "") for each in MODES]
+    is_switch = key in SETTINGS and SETTINGS[key].check is switch
+    return [("true", ""), ("false", "")] if is_switch else []
+
+
+@_offered
+def topics_(ctx: typer.Context, _: str) -> Iterable[Offer]:
+    commands = getattr(ctx.find_root().command, "commands", {})
+    return [*topics.SUMMARIES.items(), *((name, each.get_short_help_str()) for name, each in commands.items())]
+
+
+# ---------------------------------------------------------------------- the scripts, which are Typer's
+
+
+def install(ctx: typer.Context, param: typer.CallbackParam, value: str | None) -> None:
+    """Install a shell's script as Typer does, start-up file included. Raises: UsageError; FileError."""
+    if value is not None and not ctx.resilient_parsing:
+        _have_typer(typers.install_callback, ctx, param, value)
+
+
+def show(ctx: typer.Context, param: typer.CallbackParam, value: str | None) -> None:
+    """Print a shell's script. Raises: UsageError."""
+    if value is not None and not ctx.resilient_parsing:
+        _have_typer(typers.show_callback, ctx, param, value)
+
+
+def _have_typer(act: Callable[..., Any], ctx: typer.Context, param: typer.CallbackParam, shell: str) -> None:
+    """Let Typer do it, for the shell that is named or else the one that it detects. It ends the program."""
+    try:
+        if shell in (*SHELLS, "pwsh", ""):
+            act(ctx, param, shell or True)
+    except typer.Exit:
+        pass  # it did not find out which shell this is
+    except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+        raise FileError(f"the completion cannot be installed: {error}") from None
+    raise UsageError(
+        f"no completion for {shell or 'this shell'}: there is {', '.join(SHELLS)}",
+        hint="airvid --install-completion bash",
+    )

@@ -1,0 +1,69 @@
+"""airvid config: the other settings."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from airvid.cli import completion
+from airvid.cli.command import argument, command, group, run
+from airvid.cli.options import Key
+
+app = group(
+    "config",
+    "The other settings: list, get, set, unset, path.",
+    examples=["airvid config set model wan-2.6", "airvid config list"],
+)
+
+
+@command(app, "list", examples=["airvid config list", "airvid config list --json"], exit_codes=[0, 2, 11])
+def list_(ctx: typer.Context) -> None:
+    """All that is set, and where it comes from."""
+    from airvid.commands import config
+
+    run(ctx, config.list_all)
+
+
+@command(app, "get", examples=["airvid config get model", "airvid config get model --json"], exit_codes=[0, 2, 4, 11])
+def get(ctx: typer.Context, key: Key) -> None:
+    """One setting's value."""
+    from airvid.commands import config
+
+    run(ctx, config.get, key=key)
+
+
+@command(
+    app,
+    "set",
+    examples=[
+        "airvid config set model wan-2.6",
+        "airvid config set budget.day 20    # US dollars; more is not sent",
+    ],
+    exit_codes=[0, 2, 11],
+)
+def set_(
+    ctx: typer.Context,
+    key: Key,
+    value: Annotated[str, argument("VALUE", "Its value.", autocompletion=completion.values)],
+) -> None:
+    """Set one setting."""
+    from airvid.commands import config
+
+    run(ctx, config.set_one, key=key, value=value)
+
+
+@command(app, "unset", examples=["airvid config unset model", "airvid config unset budget.day"], exit_codes=[0, 2, 11])
+def unset(ctx: typer.Context, key: Key) -> None:
+    """Go back to the default."""
+    from airvid.commands import config
+
+    run(ctx, config.unset, key=key)
+
+
+@command(app, "path", examples=["airvid config path", 'cat "$(airvid config path)"'], exit_codes=[0, 11])
+def path(ctx: typer.Context) -> None:
+    """Where the config file is."""
+    from airvid.commands import config
+
+    run(ctx, config.path)
