@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 from airvid.config import Setting, Settings, folder, normal_base_url
 from airvid.errors import AirvidError, AuthError, FileError, UsageError
-from airvid.journal import Journal
-from airvid.output import Output
+from airvid.journal.journal import Journal
 from airvid.places import DEFAULT_BASE_URL, SANDBOX, SANDBOX_KEY
 from airvid.tasks import Model
+from airvid.ui.output import Output
 
 if TYPE_CHECKING:
-    from airvid.api import Api
-    from airvid.follow import Shared
-    from airvid.progress import Progress
+    from airvid.api.client import Api
+    from airvid.clips.follow import Shared
     from airvid.sandbox.server import Server
+    from airvid.ui.progress import Progress
 
 
 @dataclass
@@ -73,8 +73,8 @@ class Session:
     def api(self, *, need_key: bool = True, key: str | None = None) -> Api:
         """The API, ready to talk. `key` goes before the stored one. Raises: AuthError, UsageError, FileError."""
         if self._api is None:
-            from airvid.api import Api
-            from airvid.http import Timeouts, Wire
+            from airvid.api.client import Api
+            from airvid.api.http import Timeouts, Wire
 
             self.settings.check()
             trace = self.out.trace if self._common.debug else None
@@ -113,13 +113,13 @@ class Session:
     @cached_property
     def shared(self) -> Shared:
         """What all followed tasks of this run share."""
-        from airvid.follow import Shared
+        from airvid.clips.follow import Shared
 
         return Shared(self.api())
 
     def progress(self, count: int | None = None) -> Progress:
         """How what is under way is shown, `count` things in all."""
-        from airvid import progress
+        from airvid.ui import progress
 
         return progress.choose(self.out, count)
 

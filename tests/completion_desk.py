@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from airvid import model_cache
-from airvid.journal import Journal
+from airvid.journal.journal import Journal
 from airvid.tasks import Caps, Model, Task
 
 SERVICE, OTHER = "https://api.airforce/v1", "https://other.test/v1"

@@ -7,7 +7,7 @@ from typing import Any
 
 from conftest import API, NOON, VirtualClock
 
-from airvid.journal import Journal
+from airvid.journal.journal import Journal
 from airvid.tasks import Entry, Task
 
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from conftest import KEY
 
-from airvid.http import Timeouts, Wire
+from airvid.api.http import Timeouts, Wire
 
 
 class Door:

@@ -11,7 +11,7 @@ from typing import Any
 from airvid import __version__
 from airvid.cli import app, topics
 from airvid.cli.command import COMMON, Invocation, help_groups
-from airvid.output import Output
+from airvid.ui.output import Output
 
 ROOT = Path(__file__).parent.parent
 MAN = ROOT / "airvid" / "man" / "airvid.1"

@@ -12,9 +12,10 @@ import httpx
 import respx
 from conftest import API, KEY, STORAGE, VirtualClock, tiny_mp4
 
-from airvid import clock, transfer
-from airvid.http import Wire
-from airvid.transfer import Received
+from airvid import clock
+from airvid.api.http import Wire
+from airvid.clips import download
+from airvid.clips.download import Received
 
 CLIP = tiny_mp4(bytes(range(256)) * 20)
 OTHER = tiny_mp4(b"other" * 1000)
@@ -79,7 +80,7 @@ class Store:
     async def _save(self, url: str, force: bool, during: Callable[[], None] | None) -> list[Received]:
         wire, steps = Wire(API, KEY), []
         try:
-            async with aclosing(transfer.save(wire, url, self.target, clip="clip", force=force)) as received:
+            async with aclosing(download.save(wire, url, self.target, clip="clip", force=force)) as received:
                 async for step in received:
                     steps.append(step)
                     if during and step.done:

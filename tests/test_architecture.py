@@ -1,4 +1,4 @@
-"""The house on one page: who may import whom, which library lives where."""
+"""The layout: which package may import which, which library belongs where, and how large a file or a function may be."""
 
 from __future__ import annotations
 
@@ -9,102 +9,57 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "airvid"
 
-# The nouns of a task, the errors, the clock and the operating system are for everyone; a room may use itself.
+# Modules that all others may import: what every layer speaks of.
 EVERYWHERE = {"airvid", "ids", "tasks", "errors", "clock", "system", "files"}
-INSTRUMENTS = {"follow", "transfer", "part", "part_file", "submit", "output", "progress", "journal", "config"}
-# Words flow down: a module may import those named here, and nothing else of airvid.
+# Calls go down: a package may import those named here, and itself. Nothing is called upwards.
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
     "__main__": {"cli"},
-    "cli": {"commands", "session", "output", "config", "model_cache", "ledger"},
-    "commands": {
-        "session",
-        "api",
-        "http",
-        "request",
-        "naming",
-        "sandbox",
-        "places",
-        "retry",
-        "text",
-        "views",
-        "media",
-        "terminal",
-    }
-    | INSTRUMENTS,
-    "session": {
-        "api",
-        "http",
-        "config",
-        "follow",
-        "journal",
-        "model_cache",
-        "output",
-        "places",
-        "progress",
-        "sandbox",
-    },
+    "cli": {"commands", "session", "ui", "config", "journal", "model_cache", "places"},
+    "commands": {"session", "clips", "ui", "media", "api", "journal", "config", "places", "sandbox"},
+    "session": {"clips", "ui", "api", "journal", "config", "places", "model_cache", "sandbox"},
+    "clips": {"media", "api", "journal", "config", "ui"},
+    "ui": {"api"},
+    "media": {"ui"},
+    "api": {"ui"},
+    "journal": set(),
     "model_cache": {"config"},
-    "places": set(),
-    "follow": {"api", "retry", "text"},
-    "submit": {"api", "http", "retry", "journal"},
-    "transfer": {"http", "retry", "part", "part_file", "text"},
-    "part": {"http", "retry", "media", "part_file"},
-    "part_file": set(),
-    "media": set(),
-    "progress": {"output", "live", "terminal", "text"},
-    "live": {"progress", "output", "terminal", "text", "retry"},
-    "output": {"progress", "views", "tables", "terminal", "text"},  # the bars that stand aside for a line
-    "tables": {"views", "terminal"},
-    "views": {"terminal", "text"},
-    "terminal": {"text"},
-    "text": set(),
-    "journal": {"ledger", "store", "entries"},
-    "store": {"ledger"},
-    "entries": {"ledger"},
-    "ledger": set(),
     "config": {"places"},
-    "naming": set(),
-    "request": {"config"},
-    "api": {"http", "answers", "retry"},
-    "http": {"retry", "answers", "text", "connections", "redact"},
-    "connections": {"redact"},
-    "redact": set(),
-    "answers": {"retry", "redact"},
-    "retry": set(),
-    "ids": set(),
+    "places": set(),
+    # The emulator repeats nothing of the client's, or it would make the same mistakes.
+    "sandbox": set(),
     "tasks": set(),
+    "ids": set(),
     "errors": set(),
     "clock": set(),
     "system": set(),
     "files": set(),
-    "sandbox": set(),  # of airvid nothing but itself, or it would repeat our mistakes and agree with them
 }
-# One home for each library.
+# Where each library is used.
 HOME = {
     "typer": {"cli"},
-    "httpx": {"http", "connections"},
+    "httpx": {"api"},
     "truststore": {"system"},
-    "httpx_sse": {"http"},
-    "rich": {"live", "tables", "output", "media", "commands"},
+    "httpx_sse": {"api"},
+    "rich": {"ui", "media", "commands"},
     "platformdirs": {"places"},
     "tomlkit": {"config"},
-    "sqlite3": {"journal", "store", "entries", "ledger", "sandbox"},
+    "sqlite3": {"journal", "sandbox"},
     "av": {"sandbox", "media"},
 }
 MODULES = sorted(ROOT.rglob("*.py"))
 
 
-def room(path: Path) -> str:
-    """The name by which the tables call a file: its own, or its folder's."""
-    parts = path.relative_to(ROOT).with_suffix("").parts
-    return parts[0]
+def package(path: Path) -> str:
+    """The name by which the tables call a file: its folder's, or its own at the top."""
+    return path.relative_to(ROOT).with_suffix("").parts[0]
 
 
-def imports(path: Path) -> set[str]:
-    """Every module that a file imports, anywhere in it, dotted."""
+def imports(path: Path, *, anywhere: bool = True) -> set[str]:
+    """Every module that a file imports, dotted; only when it is loaded, or `anywhere` in it."""
+    tree = ast.parse(path.read_text("utf-8"))
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in ast.walk(tree) if anywhere else tree.body:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -114,14 +69,12 @@ def imports(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_words_flow_down(path: Path) -> None:
-    own = room(path)
-    rooms = {path.stem for path in ROOT.glob("*.py")} | {"commands", "media", "sandbox"}
-    rooms = {path.stem for path in ROOT.glob("*.py")} | {"cli", "commands", "sandbox"}
+def test_calls_go_down(path: Path) -> None:
+    own = package(path)
     for name in imports(path):
         if name.split(".")[0] != "airvid":
             continue
-        target = name.split(".")[1] if name.split(".")[1] in rooms else "airvid"
+        target = name.split(".")[1] if name.split(".")[1] in MAY_IMPORT else "airvid"
         allowed = MAY_IMPORT[own] | {own} | (EVERYWHERE if own != "sandbox" else set())
         assert target in allowed, f"{own} imports {name}"
 
@@ -130,22 +83,29 @@ def test_words_flow_down(path: Path) -> None:
 def test_a_library_has_one_home(path: Path) -> None:
     for name in imports(path):
         library = name.split(".")[0]
-        assert room(path) in HOME.get(library, {room(path)}), f"{path} imports {library}"
+        assert package(path) in HOME.get(library, {package(path)}), f"{path} imports {library}"
 
 
-def test_only_typer_reads_the_command_line() -> None:
-    """What is declared in cli/ is all there is: no command has a second list of its options."""
-    for path in (ROOT / "commands").rglob("*.py"):
-        assert "class Options" not in path.read_text("utf-8")
-        assert "typer" not in imports(path)
+def test_the_table_knows_every_package() -> None:
+    assert {package(path) for path in MODULES} == set(MAY_IMPORT)
 
 
-def test_the_table_knows_every_room() -> None:
-    assert {room(path) for path in MODULES} == set(MAY_IMPORT)
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    names = {".".join(("airvid", *path.relative_to(ROOT).with_suffix("").parts)): path for path in MODULES}
+    graph = {
+        name: {each for found in imports(path, anywhere=False) for each in (found, found.rpartition(".")[0])}
+        & (names.keys() - {name})
+        for name, path in names.items()
+    }
+    while loaded := [name for name, needed in graph.items() if not needed]:
+        for name in loaded:
+            del graph[name]
+        graph = {name: needed - set(loaded) for name, needed in graph.items()}
+    assert not graph
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_stories_do_not_print(path: Path) -> None:
+def test_commands_do_not_print(path: Path) -> None:
     calls = [node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)]
     printed = [call.lineno for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"]
     assert not printed

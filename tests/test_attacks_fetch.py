@@ -20,9 +20,9 @@ from store import CLIP, HALF, OTHER, TAG, Broken, Store, begun, rest, whole
 from test_follow import SSE, event
 
 from airvid import system
-from airvid.answers import error_message
+from airvid.api.answers import error_message
+from airvid.api.http import LONGEST_EVENT
 from airvid.errors import FileError, UnavailableError
-from airvid.http import LONGEST_EVENT
 from airvid.media import mp4
 from airvid.sandbox.emulator import Fault, Request, Response
 

@@ -17,7 +17,7 @@ from terminal import AIRVID, environment
 
 from airvid import model_cache
 from airvid.config import SETTINGS
-from airvid.journal import Journal
+from airvid.journal.journal import Journal
 from airvid.tasks import MODES, STATUSES, Model
 
 Complete = Callable[..., list[str]]

@@ -14,9 +14,9 @@ from test_follow import SSE, event
 from test_submit import CREATE, listed
 
 from airvid import clock
-from airvid.api import Listing
+from airvid.api.client import Listing
+from airvid.clips.follow import Shared
 from airvid.errors import UnavailableError
-from airvid.follow import Shared
 from airvid.sandbox.emulator import Request, Response
 from airvid.tasks import Task
 

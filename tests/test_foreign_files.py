@@ -18,9 +18,9 @@ from doors import answering
 from real import CLIP, LinkedEmulator, User, make_tasks, posts, size
 from stage import play
 
-from airvid import transfer
+from airvid.clips import download
+from airvid.clips.download import SYNC_EVERY
 from airvid.sandbox.server import Server
-from airvid.transfer import SYNC_EVERY
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="POSIX alone has these files and owners")
 STRANGER = 4321
@@ -142,7 +142,7 @@ def test_the_probe_of_a_folder_has_a_name_that_nobody_guesses(tmp_path: Path) ->
     precious = tmp_path / "precious"
     precious.write_text("mine")
     (tmp_path / f".fox.mp4.{os.getpid()}.probe").symlink_to(precious)
-    transfer.claim(tmp_path / "fox.mp4")
+    download.claim(tmp_path / "fox.mp4")
     assert precious.read_text() == "mine"
     assert len(list(tmp_path.iterdir())) == 2
 

@@ -15,9 +15,9 @@ from store import CLIP, HALF, Store, rest, whole
 from test_submit import CREATE, POST, rows
 
 from airvid.errors import FileError
-from airvid.output import Output
 from airvid.sandbox.emulator import Fault, Pace, Request, Response
 from airvid.session import Common, Session
+from airvid.ui.output import Output
 
 
 def hints(told: str) -> list[list[str]]:

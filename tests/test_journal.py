@@ -13,10 +13,10 @@ import pytest
 from conftest import API, NOON
 from desk import Desk, task
 
-from airvid.api import Listing
+from airvid.api.client import Listing
+from airvid.clips.submit import Submitter
 from airvid.errors import FileError, PaymentError
-from airvid.journal import SENT_WINDOW
-from airvid.submit import Submitter
+from airvid.journal.journal import SENT_WINDOW
 from airvid.tasks import Entry, Task
 
 DAY = 86_400.0

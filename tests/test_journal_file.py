@@ -190,7 +190,7 @@ def test_the_intent_is_on_disk_before_the_post_and_the_id_before_it_is_told(worl
     def look(request: Request) -> Response | None:
         if request.method == "POST":
             world.answer = lambda _: None
-            from airvid.journal import Journal
+            from airvid.journal.journal import Journal
 
             journal = Journal(world.folder.parent / "data" / "airvid" / "journal.db", seen.append)
             seen.extend(each.state for each in journal.entries(limit=9, offset=0))

@@ -12,10 +12,10 @@ from conftest import tiny_mp4
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airvid.api.http import Body
+from airvid.clips.download import MOST, TICK, Lanes
+from airvid.clips.part import SHORTEST_SPAN, CutError, Part, Span, open_part
 from airvid.errors import FileError
-from airvid.http import Body
-from airvid.part import SHORTEST_SPAN, CutError, Part, Span, open_part
-from airvid.transfer import MOST, TICK, Lanes
 
 CLIP = tiny_mp4(random.Random(1).randbytes(36 * SHORTEST_SPAN))
 TAG = '"v1"'

@@ -11,10 +11,10 @@ import pytest
 from conftest import API, World, json_answer
 from test_submit import CREATE, LISTING, POST, listed, other_machine, rows
 
-from airvid.api import Listing
-from airvid.journal import Journal
+from airvid.api.client import Listing
+from airvid.clips.submit import KEPT_SECONDS, settle_unknown
+from airvid.journal.journal import Journal
 from airvid.sandbox.emulator import Fault, Request, Response
-from airvid.submit import KEPT_SECONDS, settle_unknown
 from airvid.tasks import Task
 
 LOST = Fault(POST, ending="reset")

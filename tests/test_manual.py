@@ -13,8 +13,9 @@ import manual
 import pytest
 from conftest import World
 
-from airvid import config, errors, naming
+from airvid import config, errors
 from airvid.cli import topics
+from airvid.clips import naming
 
 Golden = Callable[[Path, str], None]
 AIRVID = sorted((manual.ROOT / "airvid").rglob("*.py"))

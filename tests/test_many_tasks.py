@@ -11,8 +11,8 @@ from collections.abc import Callable
 import pytest
 from conftest import KEY, World
 
-from airvid.follow import TURN
-from airvid.retry import LEAST
+from airvid.api.retry import LEAST
+from airvid.clips.follow import TURN
 from airvid.sandbox.emulator import Pace, Request, Response
 
 TASKS, SECONDS = 100, 900

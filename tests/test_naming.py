@@ -11,9 +11,9 @@ from conftest import World
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airvid import naming
+from airvid.clips import naming
+from airvid.clips.naming import FIELDS, Naming, slug
 from airvid.errors import FileError, UsageError
-from airvid.naming import FIELDS, Naming, slug
 from airvid.tasks import Entry, Task
 
 few = settings(max_examples=60, deadline=None, database=None, derandomize=True)

@@ -8,7 +8,7 @@ from conftest import World
 from airvid.cli.app import program
 from airvid.cli.command import Invocation
 from airvid.config import SETTINGS, variable
-from airvid.output import Output
+from airvid.ui.output import Output
 
 # Settings that are no option of a command.
 OF_THE_SESSION = {"connect-timeout", "read-timeout", "create-timeout", "budget.day", "budget.month"}

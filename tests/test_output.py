@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from airvid import clock
 from airvid.errors import AirvidError, SeveralErrors, TaskFailedError, UnknownFateError, UsageError
-from airvid.output import Output
 from airvid.tasks import Entry, Model, Sighting, Task
-from airvid.text import dumps, length, moment, money, plain, size
+from airvid.ui.output import Output
+from airvid.ui.text import dumps, length, moment, money, plain, size
 
 few = settings(max_examples=60, deadline=None, database=None, derandomize=True)
 UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from airvid.retry import LEAST, LONGEST, WIDEST, Pace
+from airvid.api.retry import LEAST, LONGEST, WIDEST, Pace
 
 
 def polled(progress: Callable[[float], float | None], end: float, usual: Sequence[float] = ()) -> list[float]:

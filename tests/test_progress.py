@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from stage import NO_WIDTH
 
-from airvid import clock, progress
-from airvid.output import Output
-from airvid.progress import Progress, Row
-from airvid.retry import is_overdue, seconds_left
+from airvid import clock
+from airvid.api.retry import is_overdue, seconds_left
 from airvid.tasks import Task
+from airvid.ui import progress
+from airvid.ui.output import Output
+from airvid.ui.progress import Progress, Row
 
 few = settings(max_examples=60, deadline=None, database=None, derandomize=True)
 Story = Callable[[Progress], Awaitable[None]]

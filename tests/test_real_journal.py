@@ -15,7 +15,7 @@ from conftest import World
 from real import CLIP, User, calls, make_tasks, posts, until
 from terminal import AIRVID
 
-from airvid.ledger import _LAYOUTS
+from airvid.journal.schema import _LAYOUTS
 from airvid.sandbox.emulator import Emulator, Fault, Pace, Request, Response
 from airvid.sandbox.messages import refusal
 from airvid.sandbox.server import Server

@@ -13,9 +13,9 @@ import pytest
 from conftest import tiny_mp4
 from real import CLIP, OTHER, LinkedEmulator, Nginx, User, make_tasks, needs_nginx, posts, size, until
 
+from airvid.clips.download import SYNC_EVERY
 from airvid.sandbox.emulator import Pace
 from airvid.sandbox.server import Server
-from airvid.transfer import SYNC_EVERY
 
 pytestmark = needs_nginx
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from airvid import redact
+from airvid.api import redact
 
 WORD = "geheim"
 # What an address keeps; whatever else is in it is the secret.

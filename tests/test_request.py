@@ -11,9 +11,9 @@ from conftest import World
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airvid import request
+from airvid.clips import request
+from airvid.clips.request import Wish
 from airvid.errors import AirvidError, FileError, UsageError
-from airvid.request import Wish
 from airvid.tasks import Model
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 40

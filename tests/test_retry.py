@@ -11,7 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airvid.retry import FIRST_PAUSE, LONGEST_PAUSE, Patience, backoff, http_date, is_transient, next_pause, server_hint
+from airvid.api.retry import (
+    FIRST_PAUSE,
+    LONGEST_PAUSE,
+    Patience,
+    backoff,
+    http_date,
+    is_transient,
+    next_pause,
+    server_hint,
+)
 
 NOW = 1_790_000_000.0
 IN_A_MINUTE = formatdate(NOW + 60, usegmt=True)

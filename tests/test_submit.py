@@ -15,10 +15,10 @@ import pytest
 from conftest import KEY, World, json_answer
 from desk import Desk
 
-from airvid.api import Api
-from airvid.http import Wire
+from airvid.api.client import Api
+from airvid.api.http import Wire
+from airvid.clips.submit import Submitter
 from airvid.sandbox.emulator import Fault, Request, Response
-from airvid.submit import Submitter
 from airvid.tasks import Entry
 
 POST = "POST /video/generations"

@@ -8,18 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airvid.tasks import (
-    STATUSES,
-    Caps,
-    Entry,
-    Model,
-    Sighting,
-    Task,
-    canonical_status,
-    error_text,
-    number,
-    text,
-)
+from airvid.tasks import STATUSES, Caps, Entry, Model, Sighting, Task, canonical_status, error_text, number, text
 
 few = settings(max_examples=30, deadline=None, database=None, derandomize=True)
 any_json = st.recursive(

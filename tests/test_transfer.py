@@ -12,10 +12,10 @@ import pytest
 from conftest import API, KEY, STORAGE, tiny_mp4
 from store import CLIP, HALF, LINK, OTHER, TAG, Broken, Store, begun, moved, rest, whole
 
+from airvid.api.http import Wire
+from airvid.clips.download import Received
+from airvid.clips.part import DeadLinkError, NotVideoError
 from airvid.errors import FileError, UnavailableError
-from airvid.http import Wire
-from airvid.part import DeadLinkError, NotVideoError
-from airvid.transfer import Received
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 from airvid import system
 from airvid.cli import topics
 from airvid.errors import AirvidError
-from airvid.output import Output
 from airvid.session import Common, Session
+from airvid.ui.output import Output
 
 # The groups of the help, beside "Arguments" and "Options".
 REQUEST, MONEY, SAVING, COMMON = "Request", "Money", "Waiting and saving", "Common"

@@ -12,7 +12,7 @@ import typer
 from airvid import system
 from airvid.cli.command import Invocation, wants_color
 from airvid.errors import AirvidError, BugError, FileError, SeveralErrors, UsageError
-from airvid.output import SIGPIPE, Output
+from airvid.ui.output import SIGPIPE, Output
 
 COMPLETE_VARIABLE = "_AIRVID_COMPLETE"  # Typer's name for it: a shell's script sets it on TAB
 

@@ -8,7 +8,7 @@ from airvid import system
 from airvid.config import sound_key
 from airvid.errors import AuthError, UsageError
 from airvid.session import Session
-from airvid.text import masked
+from airvid.ui.text import masked
 
 
 async def login(session: Session, *, no_verify: bool) -> None:

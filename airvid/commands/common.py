@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING
 
 from airvid import system
+from airvid.api.retry import PATIENCE
 from airvid.errors import (
     AirvidError,
     BugError,
@@ -19,13 +20,12 @@ from airvid.errors import (
     UnavailableError,
     UsageError,
 )
-from airvid.retry import PATIENCE
 from airvid.session import Session
 from airvid.tasks import COMPLETED, EXPIRED, FAILED, Task, is_task_id
-from airvid.text import moment
+from airvid.ui.text import moment
 
 if TYPE_CHECKING:
-    from airvid.api import Listing
+    from airvid.api.client import Listing
 
 _WHOLE_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 
@@ -146,6 +146,6 @@ def take_note(session: Session, listing: Listing) -> None:
     """How tasks stand, and what became of creates of unknown fate, for the journal."""
     session.journal.note_task(session.service, *listing.tasks)
     if unsettled := session.journal.unsettled(session.service):
-        from airvid.submit import settle_unknown
+        from airvid.clips.submit import settle_unknown
 
         settle_unknown(session.journal, unsettled, listing, session.out.note, session.out.warn)

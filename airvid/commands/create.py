@@ -15,8 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from airvid import clock, naming, part_file, request, system, transfer
-from airvid.api import Listing
+from airvid import clock, system
+from airvid.api.client import Listing
+from airvid.clips import download, naming, part_file, request
+from airvid.clips.naming import Naming
+from airvid.clips.request import Wish, collected
+from airvid.clips.submit import UNKNOWN_FATE_HINT, Submitter
 from airvid.commands import finish, preview
 from airvid.commands.common import as_told
 from airvid.commands.finish import Clips
@@ -32,13 +36,10 @@ from airvid.errors import (
     complain,
     settle,
 )
-from airvid.naming import Naming
-from airvid.progress import Progress, Row
-from airvid.request import Wish, collected
 from airvid.session import Session
-from airvid.submit import UNKNOWN_FATE_HINT, Submitter
 from airvid.tasks import Entry, Model, Sighting, Task
-from airvid.text import money, short_id
+from airvid.ui.progress import Progress, Row
+from airvid.ui.text import money, short_id
 
 
 async def run(
@@ -354,7 +355,7 @@ def _claim(plan: _Plan, *, shows_preview: bool) -> None:
     if not paths and (plan.name or shows_preview):
         paths = [_temporary()]
     for path in {path.parent: path for path in paths}.values():
-        transfer.claim(path)
+        download.claim(path)
 
 
 def _temporary() -> Path:

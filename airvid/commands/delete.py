@@ -11,7 +11,7 @@ from airvid.config import checked
 from airvid.errors import AirvidError, NotFoundError, UsageError, settle
 from airvid.session import Session
 from airvid.tasks import PROCESSING, QUEUED, STATUSES, canonical_status
-from airvid.text import short_id
+from airvid.ui.text import short_id
 
 
 async def run(

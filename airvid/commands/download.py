@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from airvid import clock, naming
+from airvid import clock
+from airvid.clips import naming
+from airvid.clips.naming import DEFAULT_NAME, Naming
 from airvid.commands import common, finish, status
 from airvid.errors import AirvidError, FileError, UsageError, WaitTimeoutError, settle
-from airvid.naming import DEFAULT_NAME, Naming
-from airvid.progress import Progress
 from airvid.session import Session
 from airvid.tasks import COMPLETED, Sighting, Task
-from airvid.text import short_id
+from airvid.ui.progress import Progress
+from airvid.ui.text import short_id
 
 SIDE_BY_SIDE = 4
 # How often a completed task without a URL is read again, and after how many seconds.

@@ -8,7 +8,11 @@ from collections.abc import Callable, Iterable
 from contextlib import aclosing
 from pathlib import Path
 
-from airvid import clock, naming, system, transfer
+from airvid import clock, system
+from airvid.clips import download, naming
+from airvid.clips.follow import Trouble, follow
+from airvid.clips.naming import Naming
+from airvid.clips.part import DeadLinkError, NotVideoError
 from airvid.commands.common import as_told, verdict
 from airvid.config import KEY_VARIABLES
 from airvid.errors import (
@@ -20,14 +24,11 @@ from airvid.errors import (
     UsageError,
     WaitTimeoutError,
 )
-from airvid.follow import Trouble, follow
-from airvid.naming import Naming
-from airvid.part import DeadLinkError, NotVideoError
-from airvid.progress import Row
 from airvid.session import Session
 from airvid.tasks import COMPLETED, DELETED, MOST_RECORD, Entry, Sighting, Task
-from airvid.text import length, moment, money, short_id, size
-from airvid.views import clip_seconds
+from airvid.ui.progress import Row
+from airvid.ui.text import length, moment, money, short_id, size
+from airvid.ui.views import clip_seconds
 
 # Said once of a task whose record was cut.
 CUT = f"the record of this task has grown beyond {MOST_RECORD >> 10} kB; only its newest part is kept"
@@ -217,7 +218,7 @@ async def fetch(session: Session, task: Task, path: Path, row: Row, *, force: bo
 async def _receive(session: Session, task: Task, path: Path, row: Row, *, force: bool) -> None:
     assert task.result_url
     async with aclosing(
-        transfer.save(session.api().wire, task.result_url, path, clip=task.task_id, force=force)
+        download.save(session.api().wire, task.result_url, path, clip=task.task_id, force=force)
     ) as steps:
         async for received in steps:
             if received.trouble:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from airvid import request
+from airvid.clips import request
 from airvid.config import checked
 from airvid.errors import NotFoundError, UsageError
 from airvid.session import Session

@@ -16,7 +16,7 @@ from airvid.commands import common, download, finish
 from airvid.config import KEY_VARIABLES
 from airvid.errors import AirvidError, FileError, UsageError
 from airvid.session import Session
-from airvid.text import short_id, size
+from airvid.ui.text import short_id, size
 
 if TYPE_CHECKING:
     from airvid.media.frames import Clip, Frame
@@ -130,7 +130,7 @@ def _title(clip: Clip, path: Path, stream: TextIO, columns: int) -> str:
     """One line, whatever the name's length: a second one would push the sheet off the screen."""
     from rich.text import Text
 
-    from airvid.terminal import how_to_cut, tame
+    from airvid.ui.terminal import how_to_cut, tame
 
     seconds = "" if clip.seconds is None else f"{clip.seconds:.1f}s  "
     facts = f"{seconds}{clip.width}x{clip.height}  {clip.codec}  {size(path.stat().st_size)}"

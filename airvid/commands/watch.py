@@ -6,14 +6,14 @@ import asyncio
 import math
 from collections.abc import Sequence
 
+from airvid.clips.naming import Naming
 from airvid.commands import common, finish
 from airvid.commands.finish import Clips
 from airvid.config import checked
 from airvid.errors import AirvidError, WaitTimeoutError, settle
-from airvid.naming import Naming
-from airvid.progress import Progress
 from airvid.session import Session
 from airvid.tasks import QUEUED, Sighting, Task
+from airvid.ui.progress import Progress
 
 
 async def run(

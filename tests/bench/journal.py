@@ -11,13 +11,13 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from airvid import ledger
-from airvid.api import Api
-from airvid.http import Wire
-from airvid.journal import Journal
+from airvid.api.client import Api
+from airvid.api.http import Wire
+from airvid.clips.submit import Submitter
+from airvid.journal import schema
+from airvid.journal.journal import Journal
 from airvid.sandbox.emulator import Emulator, Pace
 from airvid.sandbox.server import Server
-from airvid.submit import Submitter
 from airvid.tasks import Entry
 
 from .rows import Line, Side, Sides, Theme, plus, times
@@ -77,7 +77,7 @@ def fill(path: Path, service: str) -> None:
     now = time.time()
     rows = ((service, str(uuid.uuid4()), now - n * 300, "a fox in snow, from the left") for n in range(ENTRIES, 0, -1))
     path.parent.mkdir(parents=True, exist_ok=True)
-    with closing(ledger.connect(path)) as database:
+    with closing(schema.connect(path)) as database:
         database.execute("BEGIN")
         database.executemany(
             "INSERT INTO clip (base_url, fate, task_id, intended_at, prompt, status, cost_cents, estimate_cents, model)"

@@ -13,8 +13,8 @@ from typing import Any
 from conftest import VirtualClock
 
 from airvid import clock
+from airvid.clips.follow import Shared, follow
 from airvid.errors import UnavailableError
-from airvid.follow import Shared, follow
 from airvid.tasks import Task
 
 from .rows import Line, Sides, Theme, times

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from conftest import tiny_mp4
 
-from airvid import transfer
-from airvid.api import Api
-from airvid.http import Attempt, Wire
+from airvid.api.client import Api
+from airvid.api.http import Attempt, Wire
+from airvid.clips import download
 from airvid.sandbox.emulator import Pace
 
 from . import process, servers
@@ -72,7 +72,7 @@ async def _result_url(wire: Wire) -> str:
 
 
 async def _fetch(wire: Wire, url: str, target: Path) -> None:
-    async with aclosing(transfer.save(wire, url, target, clip="clip", force=True)) as steps:
+    async with aclosing(download.save(wire, url, target, clip="clip", force=True)) as steps:
         async for _ in steps:
             pass
 

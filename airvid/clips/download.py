@@ -15,12 +15,13 @@ from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from airvid import clock, retry, system
+from airvid import clock, system
+from airvid.api import retry
+from airvid.api.http import Wire
+from airvid.clips.part import DeadLinkError, Part, Span, open_part
+from airvid.clips.part_file import file_error
 from airvid.errors import FileError, UnavailableError, as_unavailable
-from airvid.http import Wire
-from airvid.part import DeadLinkError, Part, Span, open_part
-from airvid.part_file import file_error
-from airvid.text import length
+from airvid.ui.text import length
 
 # Bytes after which the disk is given something to do while more come in.
 SYNC_EVERY = 64 << 20

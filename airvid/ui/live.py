@@ -14,12 +14,13 @@ from rich.progress import BarColumn, ProgressColumn, TextColumn
 from rich.table import Column
 from rich.text import Text
 
-from airvid import clock, system, terminal
-from airvid.output import Output
-from airvid.progress import Progress, Row
-from airvid.retry import is_overdue, seconds_left
+from airvid import clock, system
+from airvid.api.retry import is_overdue, seconds_left
 from airvid.tasks import QUEUED
-from airvid.text import length, money, size
+from airvid.ui import terminal
+from airvid.ui.output import Output
+from airvid.ui.progress import Progress, Row
+from airvid.ui.text import length, money, size
 
 # Seconds between two frames where something changes, and where nothing does.
 SHORTEST_FRAME, LONGEST_FRAME = 0.25, 1.0

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from airvid import ledger, system
+from airvid import system
 from airvid.errors import FileError, Interrupted
-from airvid.ledger import Database
+from airvid.journal import schema
+from airvid.journal.schema import Database
 
 T = TypeVar("T")
 # Seconds that one run waits in all while other processes hold the journal. A write that money depends on waits for as
@@ -57,7 +58,7 @@ class Store:
 
         def transaction() -> T:
             database = self._database()
-            ledger.check_version(database, self.path)
+            schema.check_version(database, self.path)
             database.execute("BEGIN IMMEDIATE")
             try:
                 result = work(database)
@@ -87,17 +88,17 @@ class Store:
     def _database(self) -> Database:
         if self._open is None:
             system.make_private_folder(self.path.parent)
-            self._open = ledger.connect(self.path)
+            self._open = schema.connect(self.path)
         return self._open
 
     def _mending(self, act: Callable[[], T], patience: float) -> T:
         try:
             return self._waiting(act, patience)
         except sqlite3.DatabaseError as error:
-            if not ledger.is_broken(error) or self.has_handed_out_rows:
+            if not schema.is_broken(error) or self.has_handed_out_rows:
                 raise
         self.close()
-        kept, is_saved = self._waiting(lambda: ledger.mend(self.path), patience)
+        kept, is_saved = self._waiting(lambda: schema.mend(self.path), patience)
         if kept and is_saved:
             self._warn(f"the journal was damaged; all its rows are in a new one, and it is kept as {kept}")
         elif kept:
@@ -110,7 +111,7 @@ class Store:
         try:
             return act()
         except sqlite3.OperationalError as error:
-            if not ledger.is_busy(error):
+            if not schema.is_busy(error):
                 raise
         began = time.monotonic()
         try:
@@ -129,5 +130,5 @@ class Store:
             except sqlite3.OperationalError as error:
                 if signals:
                     raise Interrupted(signals[0]) from None
-                if not ledger.is_busy(error) or time.monotonic() >= end:
+                if not schema.is_busy(error) or time.monotonic() >= end:
                     raise

@@ -11,8 +11,8 @@ from typing import Any, Literal, NamedTuple
 
 from airvid import clock
 from airvid.tasks import COMPLETED, EXPIRED, FAILED, QUEUED, TERMINAL, Model, Sighting, Task
-from airvid.terminal import file_link, web_link
-from airvid.text import age, dumps, length, moment, money, short_id, size, unix, usd
+from airvid.ui.terminal import file_link, web_link
+from airvid.ui.text import age, dumps, length, moment, money, short_id, size, unix, usd
 
 STATUS_STYLE = {COMPLETED: "green", FAILED: "red", EXPIRED: "yellow", QUEUED: "dim", "unknown": "red"}
 

@@ -15,13 +15,14 @@ from typing import Any, NamedTuple, TypeVar
 
 import httpx
 
-from airvid import __version__, clock, redact, retry
-from airvid.answers import Answer, parse_json, refusal
+from airvid import __version__, clock
+from airvid.api import redact, retry
+from airvid.api.answers import Answer, parse_json, refusal
+from airvid.api.connections import LOCATION, Clients, unavailable
 from airvid.clock import Deadline
-from airvid.connections import LOCATION, Clients, unavailable
 from airvid.errors import AirvidError, LimitedError, UnavailableError
 from airvid.tasks import number
-from airvid.text import without_secret
+from airvid.ui.text import without_secret
 
 T = TypeVar("T")
 USER_AGENT = f"airvid/{__version__} (httpx {httpx.__version__})"

@@ -13,17 +13,18 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar, cast
 
-from airvid import system, terminal
+from airvid import system
 from airvid.errors import AirvidError, FileError, Interrupted, SeveralErrors
 from airvid.tasks import COMPLETED, Model, Sighting
-from airvid.text import dumps, masked, money, plain, size, usd, without_secret
+from airvid.ui import terminal
+from airvid.ui.text import dumps, masked, money, plain, size, usd, without_secret
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from airvid.progress import Progress
-    from airvid.tables import Painter
-    from airvid.views import Cell, Column
+    from airvid.ui.progress import Progress
+    from airvid.ui.tables import Painter
+    from airvid.ui.views import Cell, Column
 
 # What the provider's keys look like: one that was typed in the wrong place is not repeated.
 _KEY_LIKE = r"\b(?:sk-air-|airf_oat_|afk-)[\w.-]{8,}"
@@ -279,7 +280,7 @@ class Output:
             for record in [records] if as_array else records:
                 self.emit(record)
             return
-        from airvid import views
+        from airvid.ui import views
 
         if self.is_terminal and not as_array and len(sightings) == 1:
             with self._painter() as painter:
@@ -292,7 +293,7 @@ class Output:
         if self.as_json:
             self.emit([seen.record() for seen in sightings])
             return
-        from airvid import views
+        from airvid.ui import views
 
         self._rows(views.TASK_COLUMNS, sightings, views.task_cells, views.entry_fields)
 
@@ -307,7 +308,7 @@ class Output:
 
     def models(self, models: Sequence[Model], seconds: float | None) -> None:
         """What each can do, and what a clip of `seconds` (its minimum if None) costs."""
-        from airvid import views
+        from airvid.ui import views
 
         if self.as_json:
             self.emit([views.model_record(model, seconds) for model in models])
@@ -321,7 +322,7 @@ class Output:
 
     def model(self, model: Model, seconds: float | None) -> None:
         """One model's whole record: a card, or a key a line."""
-        from airvid import views
+        from airvid.ui import views
 
         if self.is_terminal:
             with self._painter() as painter:
@@ -336,7 +337,7 @@ class Output:
             for name, value, source in rows:
                 self.emit({"name": name, "value": value, "source": source})
             return
-        from airvid.views import Cell, Column
+        from airvid.ui.views import Cell, Column
 
         columns = (Column("SETTING", 9), Column("VALUE", 8, gives="wrap"), Column("FROM", 5, gives="wrap"))
         self._rows(columns, rows, lambda row: [Cell(each) for each in _setting(row)], _setting)
@@ -364,7 +365,7 @@ class Output:
 
     @contextmanager
     def _painter(self) -> Iterator[Painter]:
-        from airvid.tables import Painter
+        from airvid.ui.tables import Painter
 
         with self._told_when_it_fails():
             yield Painter(self.stdout, hide=self._without_secret, with_color=self.color)

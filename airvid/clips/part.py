@@ -22,11 +22,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from airvid import clock, files, retry, system
+from airvid import clock, files, system
+from airvid.api import retry
+from airvid.api.http import Body
+from airvid.clips.part_file import beside, file_error, in_use, is_at, open_file, open_locked, read_sidecar
 from airvid.errors import FileError, UnavailableError
-from airvid.http import Body
 from airvid.media import mp4
-from airvid.part_file import beside, file_error, in_use, is_at, open_file, open_locked, read_sidecar
 
 _DEAD = frozenset({400, 401, 403, 404, 410})
 # Bytes; a span is split where both halves are at least so long.

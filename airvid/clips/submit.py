@@ -11,11 +11,12 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from airvid import clock, retry
-from airvid.api import Api, Listing
+from airvid import clock
+from airvid.api import retry
+from airvid.api.client import Api, Listing
+from airvid.api.http import Attempt
 from airvid.errors import AirvidError, FileError, LimitedError, UnavailableError, UnknownFateError
-from airvid.http import Attempt
-from airvid.journal import SENT_WINDOW, Journal
+from airvid.journal.journal import SENT_WINDOW, Journal
 from airvid.tasks import Entry, Task
 
 # Seconds a signal gives the answer that is already on its way.

@@ -12,8 +12,8 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from airvid import terminal
-from airvid.views import Card, Cell, Column
+from airvid.ui import terminal
+from airvid.ui.views import Card, Cell, Column
 
 _GAP = 2
 # Characters of a cell, and cells of room: at most for what identifies a row, at least for what gives way.

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from airvid import clock
-from airvid.answers import Answer, refusal
+from airvid.api.answers import Answer, refusal
+from airvid.api.http import Attempt, Wire
+from airvid.api.retry import PATIENCE
 from airvid.errors import UnavailableError, UsageError
-from airvid.http import Attempt, Wire
-from airvid.retry import PATIENCE
 from airvid.tasks import Model, Task, error_text, is_task_id
 
 # Events of a stream that may come at once, and a second in the long run: more would keep a processor busy for nothing.

@@ -12,7 +12,7 @@ from typing import Literal, TextIO
 from urllib.parse import quote
 
 from airvid import system
-from airvid.text import plain
+from airvid.ui.text import plain
 
 env = os.environ
 LEFT_TO_RIGHT_MARK = "\u200e"

@@ -8,7 +8,7 @@ import sqlite3
 from typing import Any
 
 from airvid import clock
-from airvid.ledger import Database
+from airvid.journal.schema import Database
 from airvid.tasks import Entry, Task, is_task_id
 
 _TEXTS = ("task_id", "status", "model", "prompt", "target", "file", "error")

@@ -8,7 +8,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from airvid import clock, redact, retry
+from airvid import clock
+from airvid.api import redact, retry
 from airvid.errors import AirvidError, AuthError, LimitedError, NotFoundError, PaymentError, UnavailableError
 from airvid.tasks import error_text
 

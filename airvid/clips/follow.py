@@ -11,19 +11,13 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any, NamedTuple
 
-from airvid import clock, retry
-from airvid.api import Api
-from airvid.errors import (
-    AirvidError,
-    LimitedError,
-    NotFoundError,
-    UnavailableError,
-    UsageError,
-    as_unavailable,
-)
-from airvid.retry import LEAST, Pace
+from airvid import clock
+from airvid.api import retry
+from airvid.api.client import Api
+from airvid.api.retry import LEAST, Pace
+from airvid.errors import AirvidError, LimitedError, NotFoundError, UnavailableError, UsageError, as_unavailable
 from airvid.tasks import COMPLETED, EXPIRED, FRESH_SECONDS, Task
-from airvid.text import length
+from airvid.ui.text import length
 
 # Seconds that the list alone is believed of a task, and how many more for each that is followed.
 READ_AGAIN, READ_AGAIN_EACH = 60.0, 3.0

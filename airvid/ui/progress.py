@@ -9,10 +9,11 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 
-from airvid import clock, terminal
-from airvid.output import Output
+from airvid import clock
 from airvid.tasks import Task
-from airvid.text import length, size
+from airvid.ui import terminal
+from airvid.ui.output import Output
+from airvid.ui.text import length, size
 
 # Seconds between two lines of a log that tell of no change of state.
 LOG_EVERY = 10.0
@@ -131,7 +132,7 @@ def choose(output: Output, count: int | None = None) -> Progress:
     if output.quiet:
         return Progress(count)
     if terminal.can_animate(output.stderr):
-        from airvid.live import Live
+        from airvid.ui.live import Live
 
         return Live(output, count)
     return _Lines(output, count)

@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from airvid import redact
+from airvid.api import redact
 from airvid.errors import UnavailableError
 from airvid.system import ROOTS_VARIABLES, trust_store
 

@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from airvid import clock, ledger, system
-from airvid.entries import (
+from airvid import clock, system
+from airvid.errors import FileError, Interrupted
+from airvid.journal import schema
+from airvid.journal.entries import (
     is_number,
     only_id,
     read_entry,
@@ -25,9 +27,8 @@ from airvid.entries import (
     take_task,
     without_images,
 )
-from airvid.errors import FileError, Interrupted
-from airvid.ledger import Database
-from airvid.store import Store
+from airvid.journal.schema import Database
+from airvid.journal.store import Store
 from airvid.system import SignOfLife
 from airvid.tasks import Entry, Task
 
@@ -108,7 +109,7 @@ class Journal:
     def _hold(self, database: Database, budgets: dict[str, float], estimate_cents: float | None, count: int) -> None:
         self._reap(database)
         for period, dollars in budgets.items():
-            ledger.hold_budget(database, period, dollars, estimate_cents, count, clock.now())
+            schema.hold_budget(database, period, dollars, estimate_cents, count, clock.now())
 
     def mark_sent(self, entry: Entry, server_time: float, present: Iterable[str] | None) -> Entry:
         """The POST is about to leave. `server_time`: the server's now; `present`: the tasks it had, None if unknown."""

@@ -1,0 +1,1 @@
+"""The hosted API: its endpoints, HTTP, and what its answers mean."""

@@ -1,0 +1,1 @@
+"""What is done to a clip: request, submit, follow, download."""
