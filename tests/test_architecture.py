@@ -1,4 +1,4 @@
-"""The layout: which package may import which, which library belongs where, and how large a file or a function may be."""
+"""The layout: which package may import which, and where each library is used."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from conftest import API, NOON
 from desk import Desk, task
 
 from airvid.api.client import Listing
+from airvid.api.http import Attempt
 from airvid.clips.submit import Submitter
 from airvid.errors import FileError, PaymentError
 from airvid.journal.journal import SENT_WINDOW
@@ -312,9 +313,7 @@ def test_an_answer_that_comes_after_an_interruption_and_names_an_older_task_is_n
     older, told = task("old", prompt="a fox"), list[str]()
 
     class Api:
-        is_connecting = False
-
-        async def create(self, body: dict[str, Any]) -> Task:
+        async def create(self, body: dict[str, Any], attempt: Attempt) -> Task:
             await asyncio.sleep(1)
             return older
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any, NamedTuple
@@ -105,8 +106,10 @@ def _ambiguous(answer: Answer, told: object, task: Task | None) -> UnavailableEr
 
 
 def _told_id(answer: Answer) -> object:
-    """Whatever stands in the place of a task's id, also in a refusal; None where nothing does."""
+    """Whatever stands in the place of a task's id, anywhere in an answer or a refusal; None where nothing does."""
     found = answer.data.get("task_id") if isinstance(answer.data, dict) else None
+    if found in (None, "") and (elsewhere := re.search(r'"task_id"\s*:\s*"([^"]+)"', answer.text)):
+        return elsewhere[1]
     return None if found in (None, "") else found
 
 

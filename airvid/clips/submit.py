@@ -93,7 +93,10 @@ class Submitter:
                     raise
                 answered_at = clock.now() + (self._clock_offset or 0.0)
                 self._journal.mark_unsent(entry, in_line=True)
-                await self._await_room(entry, error, attempt)
+                listing = await self._list()
+                if listing and (found := self._made(listing, entry, body, answered_at)[0]):
+                    return found
+                await self._await_room(entry, error, attempt, listing)
                 if found := await self._made_all_the_same(entry, body, answered_at):
                     return found
                 if attempt and not error.concurrency:
@@ -187,14 +190,14 @@ class Submitter:
                 told = True
             await self._pause(LINE_PAUSE)
 
-    async def _await_room(self, entry: Entry, error: LimitedError, attempt: int) -> None:
+    async def _await_room(self, entry: Entry, error: LimitedError, attempt: int, listing: Listing | None) -> None:
         """Wait until the limit that refused us may have room again.
 
         The server's hint is a floor. Of a concurrency limit, whose number nobody tells, the task list shows when one
         task less is running than when it refused; only the first in line asks for it.
         Raises: the refusal itself, where it only sounds like a limit and nothing is running.
         """
-        busiest = await self._busy() if error.concurrency else None
+        busiest = _busy(listing) if error.concurrency else None
         if error.is_guess and not busiest and attempt >= GUESSES:
             self._journal.mark_refused(entry, error.message)
             raise AirvidError(error.message, request_id=error.request_id)
@@ -207,7 +210,7 @@ class Submitter:
             if self._journal.ahead(entry):
                 await self._pause(LINE_PAUSE)
                 continue
-            busy = await self._busy()
+            busy = _busy(await self._list())
             if busy is not None and busy < busiest:
                 return
             busiest = max(busiest, busy or 0)
@@ -217,10 +220,10 @@ class Submitter:
         await clock.sleep(seconds)
         self._journal.beat()
 
-    async def _busy(self) -> int | None:
-        """How many tasks run, if the server says."""
+    async def _list(self) -> Listing | None:
+        """The server's list, if it can be had now."""
         try:
-            return sum(not task.is_terminal for task in (await self._api.tasks(patience=0)).tasks)
+            return await self._api.tasks(patience=0)
         except AirvidError:
             return None
 
@@ -241,16 +244,24 @@ class Submitter:
             if listing.age > clock.elapsed() - began + CACHED:
                 await self._pause(SLOT_PAUSE)
                 continue
-            found = matches(listing, self._journal, entry, body, self._present)
-            found = [task for task in found if task.created is None or task.created <= answered_at + SENT_WINDOW[0]]
-            if not found:
-                return None
-            if len(found) == 1 and found[0].prompt is not None and (known := self._adopted(entry, found[0])):
-                self._note(f"found: the create made task {found[0].task_id} although it was refused")
-                return self._take(found[0]), known
+            found, candidates = self._made(listing, entry, body, answered_at)
+            if found or not candidates:
+                return found
             if clock.elapsed() - began > ROOM_PATIENCE:
-                raise self._unknown(entry, "the create was refused, but a task may have been made", found)
+                raise self._unknown(entry, "the create was refused, but a task may have been made", candidates)
             await self._pause(LINE_PAUSE)  # it may be another create's, which writes down its id in a moment
+
+    def _made(
+        self, listing: Listing, entry: Entry, body: dict[str, Any], answered_at: float
+    ) -> tuple[tuple[Task, Entry] | None, list[Task]]:
+        """The task that a POST refused at `answered_at` surely made, if any, and all that it can have made."""
+        fitting = matches(listing, self._journal, entry, body, self._present)
+        candidates = [each for each in fitting if each.created is None or each.created <= answered_at + SENT_WINDOW[0]]
+        is_sure = len(candidates) == 1 and candidates[0].prompt is not None
+        if is_sure and (known := self._adopted(entry, candidates[0])):
+            self._note(f"found: the create made task {candidates[0].task_id} although it was refused")
+            return (self._take(candidates[0]), known), candidates
+        return None, candidates
 
     async def _look_up(self, entry: Entry, body: dict[str, Any], error: UnavailableError) -> tuple[Task, Entry]:
         """Find out in the server's list. Raises: UnknownFateError."""
@@ -364,6 +375,11 @@ def settle_unknown(
                 f"whether an earlier create made a task is unknown: {_likely(ids)};"
                 " airvid list --local --status unknown"
             )
+
+
+def _busy(listing: Listing | None) -> int | None:
+    """How many tasks run, if the server says."""
+    return None if listing is None else sum(not task.is_terminal for task in listing.tasks)
 
 
 def _likely(ids: Sequence[str]) -> str:
