@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Self
 
 
 class Clock:
@@ -53,52 +52,3 @@ def use(clock: Clock) -> Iterator[None]:
         yield
     finally:
         _clock = before
-
-
-# Seconds between two looks of a deadline.
-_TICK = 1.0
-
-
-class Deadline:
-    """A time limit that counts only the time in which the program runs: `async with`, raises TimeoutError.
-
-    After a stop (Ctrl-Z) or a sleep of the machine, what has arrived meanwhile is read before the limit can end it.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self._left = seconds
-        self._limit = asyncio.timeout(None)
-        self._timer: asyncio.TimerHandle | None = None
-
-    def restart(self, seconds: float) -> None:
-        """Allow `seconds` from now on."""
-        self._left = seconds
-        self._schedule()
-
-    async def __aenter__(self) -> Self:
-        self._loop = asyncio.get_running_loop()
-        await self._limit.__aenter__()
-        self._schedule()
-        return self
-
-    async def __aexit__(self, *error: Any) -> None:
-        if self._timer:
-            self._timer.cancel()
-        await self._limit.__aexit__(*error)
-
-    def _schedule(self) -> None:
-        if self._timer:
-            self._timer.cancel()
-        self._ticked_at = self._loop.time()
-        self._timer = self._loop.call_later(min(_TICK, self._left), self._tick)
-
-    def _tick(self) -> None:
-        passed = self._loop.time() - self._ticked_at
-        if passed > 2 * _TICK:  # the program was stopped
-            self._left = max(self._left - _TICK, _TICK)
-        else:
-            self._left -= passed
-        if self._left > 0:
-            self._schedule()
-        else:
-            self._limit.reschedule(self._loop.time())

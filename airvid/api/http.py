@@ -19,7 +19,7 @@ from airvid import __version__, clock
 from airvid.api import redact, retry
 from airvid.api.answers import Answer, parse_json, refusal
 from airvid.api.connections import LOCATION, Clients, unavailable
-from airvid.clock import Deadline
+from airvid.api.deadline import Deadline
 from airvid.errors import AirvidError, LimitedError, UnavailableError
 from airvid.tasks import number
 from airvid.ui.text import without_secret
