@@ -5,7 +5,6 @@ POSIX is what is meant; Windows gets the nearest portable thing.
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import functools
 import io
@@ -29,6 +28,7 @@ DOUBLED = 0.3
 # What a process that ends at once still does for a terminal.
 before_abort: Callable[[], None] | None = None
 if TYPE_CHECKING:
+    import asyncio
     import ssl
 
 IS_WINDOWS = sys.platform == "win32"
@@ -44,6 +44,8 @@ def run(story: Coroutine[Any, Any, None]) -> None:
     A first signal cancels it, so that it can close what it holds; a second Ctrl-C ends the process at once.
     Raises: what the story raises; Interrupted after a signal.
     """
+    import asyncio
+
     received: list[tuple[int, float]] = []
 
     def interrupt(number: int) -> None:
@@ -102,6 +104,8 @@ def on_screen_change(
         signal.raise_signal(signal.SIGTSTP)
         loop.add_signal_handler(signal.SIGTSTP, stop)
         resumed()
+
+    import asyncio
 
     taken = []
     try:
