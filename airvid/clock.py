@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncio
 
 
 class Clock:
@@ -35,6 +38,8 @@ def elapsed() -> float:
 
 async def sleep(seconds: float) -> None:
     """Wait on the running event loop."""
+    import asyncio
+
     await asyncio.sleep(max(0.0, seconds))
 
 

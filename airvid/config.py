@@ -7,11 +7,12 @@ import math
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from airvid import files, places, system
+from airvid import files, places
 from airvid.errors import AuthError, FileError, UsageError
 from airvid.places import SANDBOX_KEY
 from airvid.tasks import MODES
@@ -108,6 +109,18 @@ def normal_base_url(value: object) -> str:
         raise ValueError("a web address such as https://host/v1")
     path = parts.path.rstrip("/")
     return f"{parts.scheme}://{parts.netloc.lower()}{path if path.endswith('/v1') else path + '/v1'}"
+
+
+@dataclass
+class Common:
+    """The options that every command takes."""
+
+    json: bool = False
+    quiet: bool = False
+    debug: bool = False
+    sandbox: bool = False
+    base_url: str | None = None
+    no_color: bool = False
 
 
 class Definition(NamedTuple):
@@ -241,6 +254,8 @@ class Settings:
 
     def has_loose_mode(self) -> bool:
         """Whether others can read a config file that holds the key."""
+        from airvid import system
+
         try:
             return system.others_can_read(self.path) and "api-key" in self.file
         except (OSError, FileError):
@@ -256,6 +271,8 @@ class Settings:
     def set(self, name: str, value: object) -> None:
         """Store one setting (or `api-key`), or remove it (None); all else in the file stays. Raises: FileError."""
         import tomlkit
+
+        from airvid import system
 
         self._parse()  # says where a broken file is so
         document = tomlkit.parse(self.path.read_bytes().decode("utf-8-sig") if self.path.exists() else "")

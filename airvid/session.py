@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from airvid.config import Setting, Settings, folder, normal_base_url
+from airvid.config import Common, Setting, Settings, folder, normal_base_url
 from airvid.errors import AirvidError, AuthError, FileError, UsageError
 from airvid.journal.journal import Journal
 from airvid.places import DEFAULT_BASE_URL, SANDBOX, SANDBOX_KEY
@@ -18,18 +17,6 @@ if TYPE_CHECKING:
     from airvid.clips.follow import Shared
     from airvid.sandbox.server import Server
     from airvid.ui.progress import Progress
-
-
-@dataclass
-class Common:
-    """The options that every command takes."""
-
-    json: bool = False
-    quiet: bool = False
-    debug: bool = False
-    sandbox: bool = False
-    base_url: str | None = None
-    no_color: bool = False
 
 
 class Session:

@@ -5,8 +5,6 @@ POSIX is what is meant; Windows gets the nearest portable thing.
 
 from __future__ import annotations
 
-import asyncio
-import concurrent.futures
 import errno
 import functools
 import os
@@ -28,7 +26,9 @@ DOUBLED = 0.3
 # What a process that ends at once still does for a terminal.
 before_abort: Callable[[], None] | None = None
 if TYPE_CHECKING:
+    import asyncio
     import ssl
+    from concurrent.futures import ThreadPoolExecutor
 
 IS_WINDOWS = sys.platform == "win32"
 # How a lock that another holds is told.
@@ -39,11 +39,15 @@ ROOTS_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
-class _Threads(concurrent.futures.ThreadPoolExecutor):
+def _threads() -> ThreadPoolExecutor:
     """Threads that the end of the program does not wait for: the look-up of a name cannot be interrupted."""
+    from concurrent.futures import ThreadPoolExecutor
 
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        super().shutdown(wait=False, cancel_futures=True)
+    class Threads(ThreadPoolExecutor):
+        def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+            super().shutdown(wait=False, cancel_futures=True)
+
+    return Threads()
 
 
 def run(story: Coroutine[Any, Any, None]) -> None:
@@ -52,6 +56,8 @@ def run(story: Coroutine[Any, Any, None]) -> None:
     A first signal cancels it, so that it can close what it holds; a second Ctrl-C ends the process at once.
     Raises: what the story raises; Interrupted after a signal.
     """
+    import asyncio
+
     received: list[tuple[int, float]] = []
 
     def interrupt(number: int) -> None:
@@ -66,7 +72,7 @@ def run(story: Coroutine[Any, Any, None]) -> None:
     runner = asyncio.Runner(loop_factory=clock.loop_factory())
     try:
         loop = runner.get_loop()
-        loop.set_default_executor(_Threads())
+        loop.set_default_executor(_threads())
         task = loop.create_task(story)
         with _signals_to(lambda number, _: loop.call_soon_threadsafe(interrupt, number), loop):
             try:

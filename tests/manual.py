@@ -11,7 +11,6 @@ from typing import Any
 from airvid import __version__
 from airvid.cli import app, topics
 from airvid.cli.command import COMMON, Invocation, help_groups
-from airvid.ui.output import Output
 
 ROOT = Path(__file__).parent.parent
 MAN = ROOT / "airvid" / "man" / "airvid.1"
@@ -59,9 +58,7 @@ def commands() -> list[Described]:
 def _below(words: tuple[str, ...], command: Any, parent: Any) -> Iterator[Described]:
     # 78 columns, as Typer takes them of a terminal of 80, wherever this runs.
     name = words[-1] if words else "airvid"
-    ctx = command.make_context(
-        name, [], parent=parent, resilient_parsing=True, terminal_width=78, obj=Invocation(Output())
-    )
+    ctx = command.make_context(name, [], parent=parent, resilient_parsing=True, terminal_width=78, obj=Invocation())
     yield Described(words, command, ctx)
     for word, each in getattr(command, "commands", {}).items():
         if not each.hidden:

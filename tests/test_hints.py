@@ -14,9 +14,10 @@ from conftest import API, World, json_answer
 from store import CLIP, HALF, Store, rest, whole
 from test_submit import CREATE, POST, rows
 
+from airvid.config import Common
 from airvid.errors import FileError
 from airvid.sandbox.emulator import Fault, Pace, Request, Response
-from airvid.session import Common, Session
+from airvid.session import Session
 from airvid.ui.output import Output
 
 

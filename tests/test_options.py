@@ -8,7 +8,6 @@ from conftest import World
 from airvid.cli.app import program
 from airvid.cli.command import Invocation
 from airvid.config import SETTINGS, variable
-from airvid.ui.output import Output
 
 # Settings that are no option of a command.
 OF_THE_SESSION = {"connect-timeout", "read-timeout", "create-timeout", "budget.day", "budget.month"}
@@ -18,7 +17,7 @@ SENT = {"seed": ("7", 7, "x"), "sound": ("true", True, "perhaps")}
 
 def flags(command: str) -> set[str]:
     each = program().commands[command]
-    each.make_context(command, [], resilient_parsing=True, obj=Invocation(Output()))
+    each.make_context(command, [], resilient_parsing=True, obj=Invocation())
     return {flag for param in each.params for flag in param.opts}
 
 

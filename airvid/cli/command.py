@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import textwrap
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Concatenate, ParamSpec
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
-from airvid import system
 from airvid.cli import topics
+from airvid.config import Common
 from airvid.errors import AirvidError
-from airvid.session import Common, Session
-from airvid.ui.output import Output
+
+if TYPE_CHECKING:
+    from airvid.session import Session
+    from airvid.ui.output import Output
 
 # The groups of the help, beside "Arguments" and "Options".
 REQUEST, MONEY, SAVING, COMMON = "Request", "Money", "Waiting and saving", "Common"
@@ -34,12 +37,20 @@ Keywords = ParamSpec("Keywords")
 
 @dataclass
 class Invocation:
-    """One run of the program, as `ctx.obj`: the streams, and the common options as far as they are read."""
+    """One run of the program, as `ctx.obj`: the common options as far as they are read, and where it speaks."""
 
-    out: Output
     common: Common = field(default_factory=Common)
     # The command that is being read, with its groups: `airvid auth login`.
     path: str = "airvid"
+
+    @functools.cached_property
+    def out(self) -> Output:
+        """The two streams, as the common options that are read by now want them."""
+        from airvid.ui.output import Output
+
+        common = self.common
+        is_plain = common.no_color or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+        return Output(as_json=common.json, quiet=common.quiet, color=not is_plain)
 
 
 def run(
@@ -49,12 +60,11 @@ def run(
     **options: Keywords.kwargs,
 ) -> None:
     """Run a command of `commands/` with its options, on the program's one event loop. Raises: what it raises."""
-    invocation: Invocation = ctx.obj
-    common, out = invocation.common, invocation.out
-    out.as_json, out.quiet, out.color = common.json, common.quiet, wants_color(common.no_color)
+    from airvid import system
+    from airvid.session import Session
 
     async def whole() -> None:
-        session = Session(common, out)
+        session = Session(ctx.obj.common, ctx.obj.out)
         try:
             await command(session, **options)  # type: ignore[call-arg]  # there are no positional ones
         except AirvidError as error:
@@ -63,10 +73,6 @@ def run(
             await session.aclose()
 
     system.run(whole())
-
-
-def wants_color(refused: bool) -> bool:
-    return not refused and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 # ---------------------------------------------------------------------- declaring a command

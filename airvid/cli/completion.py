@@ -10,17 +10,18 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from typer import completion as typers
 
-from airvid import model_cache
 from airvid.cli import topics
 from airvid.config import SETTINGS, switch
 from airvid.errors import FileError, UsageError
-from airvid.session import Session
 from airvid.tasks import COMPLETED, EXPIRED, FAILED, MODES, STATUSES, Model
+
+if TYPE_CHECKING:
+    from airvid.session import Session
 
 SHELLS = ("bash", "zsh", "fish", "powershell")
 Offer = tuple[str, str]
@@ -95,6 +96,8 @@ def _chosen(ctx: typer.Context) -> list[Model]:
 
 
 def _kept(ctx: typer.Context) -> list[Model]:
+    from airvid import model_cache
+
     try:
         return model_cache.kept(_session(ctx).service)
     except OSError:
@@ -135,9 +138,10 @@ def tasks(ctx: typer.Context, incomplete: str) -> Iterable[Offer]:
 
 def _session(ctx: typer.Context) -> Session:
     """What the options on the line, the environment and the config file name."""
-    out = ctx.obj.out
-    out.quiet = True
-    return Session(ctx.obj.common, out)
+    from airvid.session import Session
+
+    ctx.obj.common.quiet = True
+    return Session(ctx.obj.common, ctx.obj.out)
 
 
 # ---------------------------------------------------------------------- what is always the same

@@ -9,11 +9,10 @@ from typing import NoReturn
 
 import typer
 
-from airvid import system
-from airvid.cli.command import Invocation, wants_color
+from airvid.cli.command import Invocation
 from airvid.errors import AirvidError, BugError, FileError, SeveralErrors, UsageError
-from airvid.ui.output import SIGPIPE, Output
 
+CLOSED_PIPE = 141  # what a shell says of a program that SIGPIPE ended
 COMPLETE_VARIABLE = "_AIRVID_COMPLETE"  # Typer's name for it: a shell's script sets it on TAB
 
 
@@ -28,7 +27,9 @@ def main(arguments: Sequence[str]) -> int:
     sys.stdin = sys.stdin or open(os.devnull)  # noqa: SIM115
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
-    invocation = Invocation(Output())
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # the help, in any locale
+    invocation = Invocation()
     try:
         code = _read_and_run(arguments, invocation)
         sys.stdout.flush()
@@ -55,7 +56,7 @@ def _read_and_run(arguments: Sequence[str], invocation: Invocation) -> int:
 def _completed(error: BaseException) -> int:
     """The end of a TAB: Typer exits once the candidates are written, and what goes wrong is not told."""
     if isinstance(error, OSError):
-        system.forget(sys.stdout)
+        _forget_output()
     return 0 if isinstance(error, SystemExit) and not error.code else 1
 
 
@@ -66,13 +67,19 @@ def _told(error: BaseException, arguments: Sequence[str], invocation: Invocation
     if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
         # The help, or the last flush: standard output is on a disk that is full.
         error = FileError(f"standard output cannot be written: {error.strerror}")
-        system.forget(sys.stdout)
+        _forget_output()
     code = 130 if isinstance(error, KeyboardInterrupt) else int(getattr(error, "exit_code", 1))
     # Typer's own answer to a closed pipe is SystemExit; that of a command is Interrupted.
-    if isinstance(error, BrokenPipeError | SystemExit) or code == 128 + SIGPIPE:
-        system.forget(sys.stdout)
-        return 128 + SIGPIPE
+    if isinstance(error, BrokenPipeError | SystemExit) or code == CLOSED_PIPE:
+        _forget_output()
+        return CLOSED_PIPE
     return _report(error, arguments, invocation) if isinstance(error, Exception) else code
+
+
+def _forget_output() -> None:
+    from airvid import system
+
+    system.forget(sys.stdout)
 
 
 def _innermost(error: BaseException) -> BaseException:
@@ -85,9 +92,10 @@ def _innermost(error: BaseException) -> BaseException:
 
 def _report(error: Exception, arguments: Sequence[str], invocation: Invocation) -> int:
     """Print an error, also one that Typer found before it had read all options."""
+    invocation.common.json |= "--json" in arguments
+    invocation.common.no_color |= "--no-color" in arguments
     out = invocation.out
-    out.as_json = out.as_json or "--json" in arguments
-    out.color = wants_color("--no-color" in arguments)
+    out.as_json = invocation.common.json
     told = error if isinstance(error, AirvidError) else BugError.of(error)
     if "--debug" in arguments:
         _show_bugs(told)
