@@ -12,9 +12,9 @@ from urllib.parse import quote
 from airvid import clock
 from airvid.api.answers import Answer, refusal
 from airvid.api.http import Attempt, Wire
+from airvid.api.models import Model, Task, error_text, is_task_id
 from airvid.api.retry import PATIENCE
 from airvid.errors import UnavailableError, UsageError
-from airvid.tasks import Model, Task, error_text, is_task_id
 
 # Events of a stream that may come at once, and a second in the long run: more would keep a processor busy for nothing.
 MOST_EVENTS, EVENTS_A_SECOND = 500, 10.0

@@ -20,8 +20,8 @@ from airvid.api import redact, retry
 from airvid.api.answers import Answer, parse_json, refusal
 from airvid.api.connections import LOCATION, Clients, unavailable
 from airvid.api.deadline import Deadline
+from airvid.api.models import number
 from airvid.errors import AirvidError, LimitedError, UnavailableError
-from airvid.tasks import number
 from airvid.ui.text import without_secret
 
 T = TypeVar("T")

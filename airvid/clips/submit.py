@@ -15,9 +15,10 @@ from airvid import clock
 from airvid.api import retry
 from airvid.api.client import Api, Listing
 from airvid.api.http import Attempt
+from airvid.api.models import Task
 from airvid.errors import AirvidError, FileError, LimitedError, UnavailableError, UnknownFateError
+from airvid.journal.entries import Entry
 from airvid.journal.journal import SENT_WINDOW, Journal
-from airvid.tasks import Entry, Task
 
 # Seconds a signal gives the answer that is already on its way.
 GRACE = 5.0
