@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import sqlite3
 import time
 from datetime import datetime
@@ -20,6 +21,8 @@ from airvid.clips.submit import Submitter
 from airvid.errors import FileError, PaymentError
 from airvid.journal.entries import Entry
 from airvid.journal.journal import SENT_WINDOW
+from airvid.ui.output import Output
+from airvid.ui.submit_report import SubmitReport
 
 DAY = 86_400.0
 
@@ -311,7 +314,7 @@ def test_the_journal_knows_how_long_a_model_s_clips_took(desk: Desk) -> None:
 
 
 def test_an_answer_that_comes_after_an_interruption_and_names_an_older_task_is_not_taken(desk: Desk) -> None:
-    older, told = task("old", prompt="a fox"), list[str]()
+    older, told = task("old", prompt="a fox"), io.StringIO()
 
     class Api:
         async def create(self, body: dict[str, Any], attempt: Attempt) -> Task:
@@ -320,7 +323,7 @@ def test_an_answer_that_comes_after_an_interruption_and_names_an_older_task_is_n
 
     async def interrupted(entry: Entry) -> None:
         api: Any = Api()
-        submitter = Submitter(api, desk.journal, wait_for_slot=False, note=told.append, warn=told.append)
+        submitter = Submitter(api, desk.journal, SubmitReport(Output(stderr=told)), wait_for_slot=False)
         submitter.learn(Listing([older], None))
         submitting = asyncio.ensure_future(submitter.submit(entry, {}))
         await asyncio.sleep(0.5)
@@ -333,4 +336,4 @@ def test_an_answer_that_comes_after_an_interruption_and_names_an_older_task_is_n
     found = desk.entry(entry)
     assert found
     assert (found.fate, found.task_id, found.candidates) == ("unknown", None, ("old",))
-    assert "was there before" in told[-1]
+    assert "was there before" in told.getvalue().splitlines()[-1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import socket
 import sqlite3
@@ -20,6 +21,8 @@ from airvid.api.http import Wire
 from airvid.clips.submit import Submitter
 from airvid.journal.entries import Entry
 from airvid.sandbox.emulator import Fault, Request, Response
+from airvid.ui.output import Output
+from airvid.ui.submit_report import SubmitReport
 
 POST = "POST /video/generations"
 CREATE = ["create", "fox", "-m", "wan-2.6", "-d", "8"]
@@ -47,7 +50,7 @@ AMBIGUOUS = [
 
 
 def test_a_create_that_is_interrupted_while_it_connects_was_not_sent(desk: Desk) -> None:
-    notes: list[str] = []
+    notes = io.StringIO()
 
     class Hanging(asyncio.SelectorEventLoop):
         """No connection comes about, and somebody is tired of waiting."""
@@ -59,7 +62,7 @@ def test_a_create_that_is_interrupted_while_it_connects_was_not_sent(desk: Desk)
     async def submit(entry: Entry) -> None:
         wire = Wire("http://127.0.0.1:9/v1", KEY, use_proxies=False)
         try:
-            submitter = Submitter(Api(wire), desk.journal, wait_for_slot=False, note=notes.append, warn=notes.append)
+            submitter = Submitter(Api(wire), desk.journal, SubmitReport(Output(stderr=notes)), wait_for_slot=False)
             await submitter.submit(entry, entry.request)
         finally:
             await wire.aclose()
@@ -70,7 +73,7 @@ def test_a_create_that_is_interrupted_while_it_connects_was_not_sent(desk: Desk)
         submitting = loop.create_task(submit(entry))
         with pytest.raises(asyncio.CancelledError):
             loop.run_until_complete(submitting)
-    assert (desk.state(entry), notes) == ("intended", [])
+    assert (desk.state(entry), notes.getvalue()) == ("intended", "")
 
 
 @pytest.mark.parametrize("price", [1e308, 2e15])

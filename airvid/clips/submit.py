@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from airvid import clock
@@ -16,9 +16,11 @@ from airvid.api import retry
 from airvid.api.client import Api, Listing
 from airvid.api.http import Attempt
 from airvid.api.models import Task
+from airvid.clips.lookup import UNKNOWN_FATE_HINT, likely, matches
 from airvid.errors import AirvidError, FileError, LimitedError, UnavailableError, UnknownFateError
 from airvid.journal.entries import Entry
 from airvid.journal.journal import SENT_WINDOW, Journal
+from airvid.ui.submit_report import SubmitReport
 
 # Seconds a signal gives the answer that is already on its way.
 GRACE = 5.0
@@ -32,9 +34,6 @@ LINE_PAUSE, SLOT_PAUSE, ROOM_PATIENCE = 1.0, 5.0, 60.0
 GUESSES = 3
 # Seconds by which an answer of the list has to be older than now to count as a cache's.
 CACHED = 5.0
-# Seconds that the server keeps a task, and a create that may have made one is spoken of.
-KEPT_SECONDS = 86_400.0
-UNKNOWN_FATE_HINT = "airvid list, before you create it again; airvid list --local --status unknown keeps it in view"
 
 
 class Submitter:
@@ -44,19 +43,15 @@ class Submitter:
         self,
         api: Api,
         journal: Journal,
+        report: SubmitReport,
         *,
         wait_for_slot: bool,
-        note: Callable[[str], None],
-        warn: Callable[[str], None],
-        waits: Callable[[], None] = lambda: None,
     ) -> None:
-        """`note` and `warn` take sentences; `waits` is called when a clip begins to wait for a slot or a limit."""
-        self._waits = waits
+        """`wait_for_slot`: a limit is waited out and not raised."""
         self._api = api
+        self._report = report
         self._journal = journal
         self._wait_for_slot = wait_for_slot
-        self._note = note
-        self._warn = warn
         self._present: set[str] | None = None
         self._clock_offset: float | None = None
         # What stood in the way of the last POST that was not taken.
@@ -88,22 +83,8 @@ class Submitter:
                 return task, self._remember(entry, task)
             except LimitedError as error:
                 self.trouble = error
-                if not self._wait_for_slot:
-                    self._journal.mark_refused(entry, error.message)
-                    error.hint = "--wait waits for its turn"
-                    raise
-                answered_at = clock.now() + (self._clock_offset or 0.0)
-                self._journal.mark_unsent(entry, in_line=True)
-                listing = await self._list()
-                if listing and (found := self._made(listing, entry, body, answered_at)[0]):
+                if found := await self._refused_by_limit(entry, body, error, attempt):
                     return found
-                await self._await_room(entry, error, attempt, listing)
-                if found := await self._made_all_the_same(entry, body, answered_at):
-                    return found
-                if attempt and not error.concurrency:
-                    # Where the limit is so low that the look in the list used it up, the POST has to wait once more.
-                    await self._pause(error.retry_after or SLOT_PAUSE)
-                await self._stand_in_line(entry)
                 began = clock.elapsed()
             except UnknownFateError:
                 raise
@@ -125,6 +106,31 @@ class Submitter:
                 return await self._look_up(entry, body, UnavailableError(f"{type(bug).__name__}: {bug}"))
             attempt += 1
 
+    async def _refused_by_limit(
+        self, entry: Entry, body: dict[str, Any], error: LimitedError, attempt: int
+    ) -> tuple[Task, Entry] | None:
+        """Wait until the POST can be sent again; the task, where the refused POST made one all the same.
+
+        Raises: the refusal, where it is not waited out; UnknownFateError.
+        """
+        if not self._wait_for_slot:
+            self._journal.mark_refused(entry, error.message)
+            error.hint = "--wait waits for its turn"
+            raise error
+        answered_at = clock.now() + (self._clock_offset or 0.0)
+        self._journal.mark_unsent(entry, in_line=True)
+        listing = await self._list()
+        if listing and (found := self._made(listing, entry, body, answered_at)[0]):
+            return found
+        await self._await_room(entry, error, attempt, listing)
+        if found := await self._made_all_the_same(entry, body, answered_at):
+            return found
+        if attempt and not error.concurrency:
+            # Where the limit is so low that the look in the list used it up, the POST has to wait once more.
+            await self._pause(error.retry_after or SLOT_PAUSE)
+        await self._stand_in_line(entry)
+        return None
+
     async def _post(self, entry: Entry, body: dict[str, Any]) -> Task:
         """One POST. A signal waits a moment for its answer, so that no paid id is thrown away."""
         attempt = Attempt()
@@ -140,7 +146,7 @@ class Submitter:
                 self._journal.mark_unsent(entry, in_line=False)
                 raise
             if not post.done():
-                self._note(f"waiting up to {GRACE:.0f} s for the answer of a create that is on its way")
+                self._report.note(f"waiting up to {GRACE:.0f} s for the answer of a create that is on its way")
             end = clock.elapsed() + GRACE
             while not post.done() and clock.elapsed() < end:
                 try:
@@ -157,9 +163,9 @@ class Submitter:
         elif (error := post.exception()) is None:
             try:
                 self._remember(entry, post.result())
-                self._note(f"the task was made: {post.result().task_id}")
+                self._report.note(f"the task was made: {post.result().task_id}")
             except UnknownFateError as unknown:
-                self._note(unknown.message)
+                self._report.note(unknown.message)
         elif isinstance(error, AirvidError) and not (isinstance(error, UnavailableError) and error.sent):
             self._journal.mark_refused(entry, error.message)
         else:
@@ -177,7 +183,7 @@ class Submitter:
             return self._journal.mark_known(entry, task)
         except FileError as error:
             # Paid for: it must be told and followed all the same.
-            self._warn(f"task {task.task_id} was made, but {error.message}; keep its id")
+            self._report.warn(f"task {task.task_id} was made, but {error.message}; keep its id")
             return entry._replace(fate="known", task_id=task.task_id, status=task.status)
 
     async def _stand_in_line(self, entry: Entry) -> None:
@@ -186,8 +192,8 @@ class Submitter:
         while ahead := self._journal.ahead(entry):
             if not told:
                 self._journal.mark_unsent(entry, in_line=True)
-                self._note(f"waiting for a free slot, with {ahead} more in line before this")
-                self._waits()
+                self._report.note(f"waiting for a free slot, with {ahead} more in line before this")
+                self._report.waiting()
                 told = True
             await self._pause(LINE_PAUSE)
 
@@ -202,8 +208,8 @@ class Submitter:
         if error.is_guess and not busiest and attempt >= GUESSES:
             self._journal.mark_refused(entry, error.message)
             raise AirvidError(error.message, request_id=error.request_id)
-        self._note(f"waiting for {'a free slot' if error.concurrency else 'the rate limit'}: {error.message}")
-        self._waits()
+        self._report.note(f"waiting for {'a free slot' if error.concurrency else 'the rate limit'}: {error.message}")
+        self._report.waiting()
         began = clock.elapsed()
         longer = min(ROOM_PATIENCE, SLOT_PAUSE * 2.0 ** min(attempt, 8))
         await self._pause(max(error.retry_after or 0.0, SLOT_PAUSE if busiest else longer))
@@ -260,14 +266,14 @@ class Submitter:
         candidates = [each for each in fitting if each.created is None or each.created <= answered_at + SENT_WINDOW[0]]
         is_sure = len(candidates) == 1 and candidates[0].prompt is not None
         if is_sure and (known := self._adopted(entry, candidates[0])):
-            self._note(f"found: the create made task {candidates[0].task_id} although it was refused")
+            self._report.note(f"found: the create made task {candidates[0].task_id} although it was refused")
             return (self._take(candidates[0]), known), candidates
         return None, candidates
 
     async def _look_up(self, entry: Entry, body: dict[str, Any], error: UnavailableError) -> tuple[Task, Entry]:
         """Find out in the server's list. Raises: UnknownFateError."""
         self._journal.mark_unknown(entry, error.message, ())
-        self._note(f"{error.message}; looking in the task list for what became of the create")
+        self._report.note(f"{error.message}; looking in the task list for what became of the create")
         failed_at = clock.elapsed()
         candidates: list[Task] | None = None
         for moment in LOOKUPS:
@@ -283,7 +289,7 @@ class Submitter:
             # A task that does not tell its prompt may be somebody else's that was quicker to show.
             is_sure = sure and (named or sure[0].prompt is not None or moment == LOOKUPS[-1])
             if is_sure and (known := self._adopted(entry, sure[0])):
-                self._note(f"found: the create made task {sure[0].task_id}")
+                self._report.note(f"found: the create made task {sure[0].task_id}")
                 return self._take(sure[0]), known
         if found := self._settled_elsewhere(entry):
             return found
@@ -301,9 +307,9 @@ class Submitter:
         """Write down that the fate of a POST is unknown. `candidates` None: the list could not be read."""
         ids = [task.task_id for task in candidates or ()]
         self._journal.mark_unknown(entry, why, ids)
-        likely = "the task list could not be read" if candidates is None else _likely(ids)
+        found = "the task list could not be read" if candidates is None else likely(ids)
         return UnknownFateError(
-            f"{why}; whether a task was made is unknown{': ' if ids else ', '}{likely}",
+            f"{why}; whether a task was made is unknown{': ' if ids else ', '}{found}",
             candidates=ids,
             request_id=request_id,
             hint=UNKNOWN_FATE_HINT,
@@ -347,62 +353,10 @@ class Submitter:
         try:
             return self._journal.adopt(entry, task)
         except FileError as error:
-            self._warn(error.message)  # what cannot be claimed for good is not claimed at all
+            self._report.warn(error.message)  # what cannot be claimed for good is not claimed at all
             return None
-
-
-def settle_unknown(
-    journal: Journal,
-    unsettled: Sequence[tuple[Entry, set[str] | None]],
-    listing: Listing,
-    note: Callable[[str], None],
-    warn: Callable[[str], None],
-) -> None:
-    """Give creates of unknown fate, of this or an earlier run, the one task in the list that each can have made."""
-    for entry, present in unsettled:
-        candidates = matches(listing, journal, entry, entry.request, present)
-        try:
-            if len(candidates) == 1 and journal.adopt(entry, candidates[0]):
-                note(f"found: an earlier create whose fate was unknown made task {candidates[0].task_id}")
-                continue
-        except FileError as error:
-            warn(error.message)
-            return
-        ids = [task.task_id for task in candidates]
-        if entry.fate == "sent" or (ids and ids != list(entry.candidates)):
-            journal.mark_unknown(entry, entry.error or "the program ended before the server answered", ids)
-        if clock.now() - (entry.sent_at or entry.intended_at) < KEPT_SECONDS:
-            warn(
-                f"whether an earlier create made a task is unknown: {_likely(ids)};"
-                " airvid list --local --status unknown"
-            )
 
 
 def _busy(listing: Listing | None) -> int | None:
     """How many tasks run, if the server says."""
     return None if listing is None else sum(not task.is_terminal for task in listing.tasks)
-
-
-def _likely(ids: Sequence[str]) -> str:
-    return f"it could be {' or '.join(ids)}" if ids else "the task list shows none that fits"
-
-
-def matches(
-    listing: Listing, journal: Journal, entry: Entry, request: dict[str, Any], present: set[str] | None
-) -> list[Task]:
-    """The listed tasks that this entry's POST can have made: alike in all that both tell, made in its time, not there
-    before it, and nobody else's. Where nobody knows what was there before (`present` None), only one that tells its
-    prompt and its time can be ours.
-    """
-    sent_at = entry.sent_at if entry.sent_at is not None else entry.intended_at
-    own = journal.known_ids(task.task_id for task in listing.tasks)
-
-    def can_be_ours(task: Task) -> bool:
-        if task.task_id in own or not task.could_be(request):
-            return False
-        if present is None and (task.prompt is None or task.created is None):
-            return False
-        in_time = task.created is None or sent_at - SENT_WINDOW[0] <= task.created <= sent_at + SENT_WINDOW[1]
-        return in_time and task.task_id not in (present or ())
-
-    return [task for task in listing.tasks if can_be_ours(task)]
