@@ -225,7 +225,7 @@ class Submitter:
 
     async def _pause(self, seconds: float) -> None:
         await clock.sleep(seconds)
-        self._journal.beat()
+        self._journal.mark_awake()
 
     async def _list(self) -> Listing | None:
         """The server's list, if it can be had now."""

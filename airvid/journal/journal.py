@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from airvid import clock, system
+from airvid import clock
 from airvid.api.models import Task
 from airvid.errors import FileError, Interrupted
 from airvid.journal import schema
 from airvid.journal.entries import (
     Entry,
     is_number,
-    only_id,
     read_entry,
     read_present,
     read_request,
@@ -29,29 +27,23 @@ from airvid.journal.entries import (
     take_task,
     without_images,
 )
+from airvid.journal.processes import Processes
+from airvid.journal.reader import Reader
 from airvid.journal.schema import Database
-from airvid.journal.store import Store
-from airvid.system import SignOfLife
 
 T = TypeVar("T")
 # Seconds before and after the moment a POST left (by the server's clock) within which its task can have been made.
 SENT_WINDOW = (2.0, 180.0)
 # Seconds that a POST and the look-up after it can take at the most, with the longest time-outs that can be set.
 LONGEST_POST = 1300.0
-# Seconds without a beat after which a process in line is passed by.
-AWAKE = 15.0
-_IN_LIST = "IN (SELECT value FROM json_each(?))"
 
 
-class Journal:
-    """The journal of one data folder. Raises FileError where it cannot be written."""
+class Journal(Reader):
+    """The journal of one data folder, to read and to write. Raises FileError where it cannot be written."""
 
     def __init__(self, path: Path, warn: Callable[[str], None]) -> None:
-        self.path = path
-        self._tell = warn
-        self._told: set[str] = set()
-        self._store = Store(path, self._warn)
-        self._life: SignOfLife | None = None
+        super().__init__(path, warn)
+        self._processes = Processes(path.parent / "running")
         # Ids that the server told and the journal could not take yet: they come before anything else.
         self._owed: list[tuple[Entry, Task]] = []
 
@@ -62,9 +54,7 @@ class Journal:
             except FileError as error:
                 self._warn(error.message)
         self._store.close()
-        if self._life is not None:
-            self._life.end()
-            self._life = None
+        self._processes.close()
 
     # ------------------------------------------------------------------ a create, step by step
 
@@ -85,9 +75,9 @@ class Journal:
         remembered = json.dumps(without_images(request))
 
         def work(database: Database) -> list[Entry]:
-            life = self._sign_of_life()
+            process = self._processes.register()
             self._hold(database, budgets, estimate_cents, len(targets))
-            common = (base_url, clock.now(), life, request.get("model"), request.get("prompt"))
+            common = (base_url, clock.now(), process, request.get("model"), request.get("prompt"))
             made = [
                 database.execute(
                     "INSERT INTO clip (base_url, fate, intended_at, process, model, prompt, request, target,"
@@ -233,12 +223,7 @@ class Journal:
             (base_url, now, task_id, os.path.abspath(file), size, now),
         )
 
-    # ------------------------------------------------------------------ questions
-
-    def known_ids(self, task_ids: Iterable[str]) -> set[str]:
-        """Those that belong to an entry, whatever its server was called."""
-        query = f"SELECT task_id FROM clip WHERE task_id {_IN_LIST}"
-        return {row["task_id"] for row in self._rows(query, json.dumps(list(task_ids)))}
+    # ------------------------------------------------------------------ other creates
 
     def unsettled(self, base_url: str) -> list[tuple[Entry, set[str] | None]]:
         """Entries whose POST's fate is open and that no process is looking up, with the tasks there were before it."""
@@ -247,7 +232,7 @@ class Journal:
         for row in rows:
             # A POST and its look-up take minutes; a process that lives for longer is at something else by now.
             sent_at = row["sent_at"] if is_number(row["sent_at"]) else 0.0
-            if clock.now() - sent_at > LONGEST_POST or not self._is_worked_on(row):
+            if clock.now() - sent_at > LONGEST_POST or not self._processes.is_running(row["process"]):
                 found += self._believed([row], lambda row: (read_entry(row), read_present(row)))
         self._store.has_handed_out_rows = bool(found) or self._store.has_handed_out_rows
         return found
@@ -259,124 +244,24 @@ class Journal:
             entry.base_url,
             entry.id,
         )
-        return sum(self._is_worked_on(row) and self._is_awake(row["process"]) for row in rows)
+        processes = (row["process"] for row in rows)
+        return sum(self._processes.is_running(name) and self._processes.is_awake(name) for name in processes)
 
-    def entry(self, entry_id: int) -> Entry | None:
-        return next(iter(self._ask("SELECT * FROM clip WHERE id = ?", entry_id)), None)
+    # ------------------------------------------------------------------ other processes
 
-    def by_task(self, base_url: str, task_ids: Iterable[str]) -> dict[str, Entry]:
-        """The entries of these tasks, by task id."""
-        query = f"SELECT * FROM clip WHERE base_url = ? AND task_id {_IN_LIST}"
-        return {str(entry.task_id): entry for entry in self._ask(query, base_url, json.dumps(list(task_ids)))}
-
-    def with_prefix(self, base_url: str, prefix: str) -> list[str]:
-        """Ids that begin with `prefix`."""
-        rows = self._ask(
-            "SELECT * FROM clip WHERE base_url = ? AND substr(task_id, 1, ?) = ? LIMIT 20",
-            base_url,
-            len(prefix),
-            prefix,
-        )
-        return [entry.task_id for entry in rows if entry.task_id]
-
-    def last(self, base_url: str) -> Entry | None:
-        """The newest clip that was asked for and not refused; of a damaged row at least its task's id.
-
-        Raises: FileError where the journal cannot be read.
-        """
-        rows = self._surely(
-            "SELECT * FROM clip WHERE base_url = ? AND sent_at IS NOT NULL AND fate IN ('sent', 'unknown', 'known')"
-            " ORDER BY id DESC LIMIT 100",
-            base_url,
-        )
-        for row in rows:
-            if found := next(iter(self._believed([row], read_entry)), None) or only_id(row):
-                return found
-        return None
-
-    def running(self, base_url: str) -> list[Entry]:
-        """Tasks that had not ended when last heard of, oldest first."""
-        rows = self._ask(
-            "SELECT * FROM clip WHERE base_url = ? AND fate = 'known' AND coalesce(status, '') NOT IN"
-            " ('completed', 'failed', 'expired', 'deleted') ORDER BY intended_at, id",
-            base_url,
-        )
-        return [entry for entry in rows if entry.task_id]
-
-    def past_seconds(self, base_url: str, model: str) -> list[float]:
-        """How long this model's last clips took from the POST's answer to their end, as this machine saw it."""
-        rows = self._rows(
-            "SELECT ended_at - known_at AS seconds FROM clip WHERE base_url = ? AND model = ? AND ended_at IS NOT NULL"
-            " AND status = 'completed' AND NOT adopted AND ended_at > known_at ORDER BY id DESC LIMIT 20",
-            base_url,
-            model,
-        )
-        return [row["seconds"] for row in rows if is_number(row["seconds"])]
-
-    def saved_ids(self, base_url: str) -> set[str]:
-        rows = self._rows("SELECT task_id FROM clip WHERE base_url = ? AND saved_at IS NOT NULL", base_url)
-        return {row["task_id"] for row in rows}
-
-    def entries(
-        self,
-        *,
-        search: str | None = None,
-        since: float | None = None,
-        states: Iterable[str] = (),
-        model: str | None = None,
-        limit: int,
-        offset: int,
-    ) -> list[Entry]:
-        """Entries newest first, filtered; `states` as `Entry.state` says them, `search` in the prompts.
-
-        Raises: FileError where the journal cannot be read.
-        """
-        state = "CASE fate WHEN 'known' THEN coalesce(status, 'queued') ELSE fate END"
-        filters: dict[str, Any] = {
-            "instr(folded(CAST(prompt AS BLOB)), ?)": search and search.casefold(),
-            "intended_at >= ?": since,
-            "model = ?": model or None,
-            f"{state} {_IN_LIST}": json.dumps(list(states)) if states else None,
-        }
-        asked = {each: value for each, value in filters.items() if value is not None}
-        where = " AND ".join(["1", *asked])
-        query = f"SELECT * FROM clip WHERE {where} ORDER BY intended_at DESC, id DESC LIMIT ? OFFSET ?"
-        return self._believed(self._surely(query, *asked.values(), limit, offset), read_entry)
-
-    # ------------------------------------------------------------------ who is at work
-
-    @property
-    def _lives(self) -> Path:
-        return self.path.parent / "running"
-
-    def _sign_of_life(self) -> str:
-        """By which other processes see that this one still runs."""
-        if self._life is None:
-            self._life = SignOfLife(self._lives)
-            self._life.beat(clock.now())
-        return self._life.name
-
-    def beat(self) -> None:
-        """Show that this process is awake. One that was stopped, or sleeps for long, is passed by."""
-        if self._life is not None:
-            self._life.beat(clock.now())
-
-    def _is_awake(self, name: str) -> bool:
-        beat = system.last_beat(self._lives, name)
-        return beat is not None and abs(clock.now() - beat) < AWAKE
-
-    def _is_worked_on(self, row: sqlite3.Row) -> bool:
-        return row["process"] is not None and system.is_alive(self._lives, row["process"])
+    def mark_awake(self) -> None:
+        """Show other processes that this one is not stopped: they pass by one that is, or that sleeps for long."""
+        self._processes.mark_awake()
 
     def _reap(self, database: Database) -> None:
-        """What died before it sent anything holds no budget and no place in line any more."""
-        system.bury(self._lives)
+        """Give back the budget and the place in line of creates whose process ended before it sent anything."""
+        self._processes.remove_ended()
         rows = database.execute(
             "SELECT id, process FROM clip WHERE fate <> 'known' AND fate IN ('intended', 'waiting')"
         ).fetchall()
         database.executemany(
             "UPDATE clip SET fate = 'refused', error = 'never sent' WHERE id = ?",
-            [(row["id"],) for row in rows if not self._is_worked_on(row)],
+            [(row["id"],) for row in rows if not self._processes.is_running(row["process"])],
         )
 
     # ------------------------------------------------------------------ the database
@@ -412,39 +297,3 @@ class Journal:
             self._write(work)
         except FileError as error:
             self._warn(error.message)
-
-    def _ask(self, query: str, *values: object) -> list[Entry]:
-        return self._believed(self._rows(query, *values), read_entry)
-
-    def _rows(self, query: str, *values: object) -> list[sqlite3.Row]:
-        """The rows of a question without whose answer the work goes on."""
-        try:
-            return self._store.read(query, *values)
-        except FileError as error:
-            self._warn(error.message)
-        except Interrupted:
-            pass  # the event loop has the signal, too
-        return []
-
-    def _surely(self, query: str, *values: object) -> list[sqlite3.Row]:
-        """The rows of a question to which nothing is another answer than not knowing. Raises: FileError."""
-        rows = self._store.read(query, *values)
-        if self._store.loss:
-            raise FileError(self._store.loss, hint="airvid list shows what the server knows")
-        return rows
-
-    def _believed(self, rows: Iterable[sqlite3.Row], read: Callable[[sqlite3.Row], T]) -> list[T]:
-        """What the rows say. A damaged one is passed over, and said."""
-        found = []
-        for row in rows:
-            try:
-                found.append(read(row))
-            except ValueError:
-                self._warn(f"row {row['id']} of the journal {self.path} is damaged, and passed over")
-        return found
-
-    def _warn(self, message: str) -> None:
-        """Each sentence once: many writes fail for one reason."""
-        if message not in self._told:
-            self._told.add(message)
-            self._tell(message)
