@@ -1,7 +1,8 @@
-"""SQLite in the user's data folder. The intent is in it before the POST, the id before it is told.
+"""The journal: a SQLite file in the user's data folder, with a row for each clip that was asked for.
 
-One row is one clip that was asked for. Several processes write at once; every write that money depends on is one
-transaction, synced to disk. Money in cents, times in Unix seconds by this machine's clock unless said otherwise.
+The intent is in it before the POST, and the task's id before it is printed. Several processes write at once; every
+write that money depends on is one transaction, synced to disk. Money is in cents, times are Unix seconds by this
+machine's clock unless another is named.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ from airvid.journal.reader import Reader
 from airvid.journal.schema import Database
 
 T = TypeVar("T")
-# Seconds before and after the moment a POST left (by the server's clock) within which its task can have been made.
+# Seconds before and after a POST was sent (by the server's clock) within which its task can have been made.
 SENT_WINDOW = (2.0, 180.0)
-# Seconds that a POST and the look-up after it can take at the most, with the longest time-outs that can be set.
+# The most seconds that a POST and the look-up after it can take, with the longest time-outs that can be set.
 LONGEST_POST = 1300.0
 
 
@@ -44,7 +45,7 @@ class Journal(Reader):
     def __init__(self, path: Path, warn: Callable[[str], None]) -> None:
         super().__init__(path, warn)
         self._processes = Processes(path.parent / "running")
-        # Ids that the server told and the journal could not take yet: they come before anything else.
+        # Answers of the server that could not be written yet: they are written before anything else.
         self._owed: list[tuple[Entry, Task]] = []
 
     def close(self) -> None:
@@ -93,7 +94,7 @@ class Journal(Reader):
         return entries
 
     def check_budgets(self, budgets: dict[str, float], estimate_cents: float | None, count: int) -> None:
-        """See that `count` clips would fit; only `intend` holds their place. Raises: PaymentError, FileError."""
+        """See that `count` clips fit into the budgets; nothing is reserved. Raises: PaymentError, FileError."""
         if budgets:
             self._vital(lambda database: self._hold(database, budgets, estimate_cents, count))
 
@@ -103,7 +104,7 @@ class Journal(Reader):
             schema.hold_budget(database, period, dollars, estimate_cents, count, clock.now())
 
     def mark_sent(self, entry: Entry, server_time: float, present: Iterable[str] | None) -> Entry:
-        """The POST is about to leave. `server_time`: the server's now; `present`: the tasks it had, None if unknown."""
+        """The POST is about to be sent. `server_time`: now, by its clock; `present`: its tasks, None if unknown."""
         before = json.dumps(None if present is None else list(present))
 
         def work(database: Database) -> Entry:
@@ -115,30 +116,30 @@ class Journal(Reader):
         return self._vital(work)
 
     def mark_unsent(self, entry: Entry, *, in_line: bool) -> None:
-        """The POST was surely not taken, and will be repeated; `in_line`: when it is its turn for a slot."""
+        """The POST was surely not taken and will be repeated; `in_line`: it waits for a slot."""
         self._note(
             "UPDATE clip SET fate = ?, present = '[]' WHERE id = ?",
             ("waiting" if in_line else "intended", entry.id),
         )
 
     def mark_known(self, entry: Entry, task: Task) -> Entry:
-        """The POST made this task. The server's own answer goes before what another create inferred from its list.
+        """The POST made this task. An entry that only found it in the list has to give it back.
 
         Raises: FileError where it cannot be written now; it is tried again with every later write.
         """
         self._owed.append((entry, task))
         try:
-            self._vital(lambda _: None)  # what is owed is written first, and this is the last of it
+            self._vital(lambda _: None)  # writes all of `_owed`
         except Interrupted:
-            # The id is told before the signal is heeded, which the event loop has, too.
+            # The id is printed first; the event loop has the signal as well, and ends the program.
             raise FileError(f"the journal {self.path} cannot be written: another process holds it") from None
         return self.entry(entry.id) or entry
 
     def adopt(self, entry: Entry, task: Task) -> Entry | None:
-        """Take a task found in the server's list for this entry's, unless another entry has it or could have it."""
+        """Give this entry a task found in the list, unless another entry has it or could have made it."""
 
         def work(database: Database) -> Entry | None:
-            # One server may be spelled in two ways: an id is an id wherever it is said to be.
+            # One server may have two URLs: the id alone decides.
             taken = database.execute("SELECT 1 FROM clip WHERE task_id = ?", (task.task_id,)).fetchone()
             open_rows = database.execute(
                 "SELECT request FROM clip WHERE id <> ? AND fate <> 'known' AND fate IN ('sent', 'unknown')"
@@ -155,14 +156,14 @@ class Journal(Reader):
         self._note("UPDATE clip SET fate = 'refused', error = ? WHERE id = ?", (why, entry.id))
 
     def mark_unknown(self, entry: Entry, why: str, candidates: Iterable[str]) -> None:
-        """Nobody can say what became of the POST."""
+        """It is unknown whether the POST made a task; `candidates` are ids of tasks that it can have made."""
         self._note(
             "UPDATE clip SET fate = 'unknown', error = ?, candidates = ? WHERE id = ? AND fate <> 'known'",
             (why, json.dumps(list(candidates)), entry.id),
         )
 
     def withdraw(self, entries: Iterable[Entry]) -> None:
-        """Forget intents that never left. What was once sent stays, however surely the server did not take it."""
+        """Delete entries that were never sent. One that was sent before and waits to be sent again becomes refused."""
         ids = [(each.id,) for each in entries]
         left = "WHERE id = ? AND fate IN ('intended', 'waiting')"
 
@@ -172,15 +173,15 @@ class Journal(Reader):
 
         self._try(work)
 
-    # ------------------------------------------------------------------ what became of a task
+    # ------------------------------------------------------------------ a task, after its create
 
     def note_task(self, base_url: str, *tasks: Task, ended_now: bool = False) -> None:
-        """Keep the server's last word on tasks of ours; `ended_now`: they ran until this moment.
+        """Write down how tasks of this journal stand; `ended_now`: they ran until this moment.
 
-        What was seen completed was charged, and stays so when the server calls it expired a day later.
-        A journal that cannot be written never stops a paid clip.
+        A completed task was charged: it stays completed when the server calls it expired a day later.
+        Where the journal cannot be written, that is a warning.
         """
-        # One that could not be written down yet is ours, too; the next write makes up for it.
+        # Tasks whose ids could not be written yet belong to this journal as well.
         ours = {*self.by_task(base_url, (task.task_id for task in tasks)), *(task.task_id for _, task in self._owed)}
         self._note(
             "UPDATE clip SET status = :status, error = coalesce(:error, error),"
@@ -206,7 +207,7 @@ class Journal(Reader):
         )
 
     def note_deleted(self, base_url: str, task_id: str) -> None:
-        """The server has forgotten the task: it is not followed any more, unless it ended before."""
+        """The task was deleted on the server: it is not followed any more. A task that had ended keeps its status."""
         self._note(
             "UPDATE clip SET status = 'deleted' WHERE base_url = ? AND task_id = ?"
             " AND coalesce(status, '') NOT IN ('completed', 'failed', 'expired')",
@@ -214,7 +215,7 @@ class Journal(Reader):
         )
 
     def note_saved(self, base_url: str, task_id: str, file: Path, size: int) -> None:
-        """The clip is whole on this disk; one that this machine did not ask for gets a row of its own."""
+        """The clip is saved at `file`; one that this machine did not ask for gets a new row."""
         now = clock.now()
         self._note(
             "INSERT INTO clip (base_url, fate, intended_at, task_id, status, file, bytes, saved_at)"
@@ -226,11 +227,11 @@ class Journal(Reader):
     # ------------------------------------------------------------------ other creates
 
     def unsettled(self, base_url: str) -> list[tuple[Entry, set[str] | None]]:
-        """Entries whose POST's fate is open and that no process is looking up, with the tasks there were before it."""
+        """Entries of unknown fate that no process looks up, with the ids of the tasks before the POST (or None)."""
         rows = self._rows("SELECT * FROM clip WHERE base_url = ? AND fate IN ('sent', 'unknown') ORDER BY id", base_url)
         found = []
         for row in rows:
-            # A POST and its look-up take minutes; a process that lives for longer is at something else by now.
+            # A process that runs for longer than a POST and its look-up can take does something else by now.
             sent_at = row["sent_at"] if is_number(row["sent_at"]) else 0.0
             if clock.now() - sent_at > LONGEST_POST or not self._processes.is_running(row["process"]):
                 found += self._believed([row], lambda row: (read_entry(row), read_present(row)))
@@ -238,7 +239,7 @@ class Journal(Reader):
         return found
 
     def ahead(self, entry: Entry) -> int:
-        """How many creates stand before this one in line for a slot of its API."""
+        """How many creates of this API wait for a slot and came before this one."""
         rows = self._rows(
             "SELECT process FROM clip WHERE base_url = ? AND fate = 'waiting' AND id < ?",
             entry.base_url,
@@ -284,11 +285,11 @@ class Journal(Reader):
         return result
 
     def _vital(self, work: Callable[[Database], T]) -> T:
-        """A write without which nothing is sent, or a paid id is lost."""
+        """A write that money depends on. Raises: FileError, Interrupted."""
         return self._write(work, is_vital=True)
 
     def _note(self, query: str, *rows: tuple[Any, ...] | dict[str, Any]) -> None:
-        """A write after which the work goes on: where it fails, that is warned about."""
+        """A write whose failure is a warning: the work goes on."""
         if rows:
             self._try(lambda database: database.executemany(query, rows))
 

@@ -29,7 +29,7 @@ class Reader:
         self._store = Store(path, self._warn)
 
     def known_ids(self, task_ids: Iterable[str]) -> set[str]:
-        """Those that belong to an entry, whatever its server was called."""
+        """Those of the ids that an entry has, of whatever base URL."""
         query = f"SELECT task_id FROM clip WHERE task_id {_IN_LIST}"
         return {row["task_id"] for row in self._rows(query, json.dumps(list(task_ids)))}
 
@@ -42,7 +42,7 @@ class Reader:
         return {str(entry.task_id): entry for entry in self._ask(query, base_url, json.dumps(list(task_ids)))}
 
     def with_prefix(self, base_url: str, prefix: str) -> list[str]:
-        """Ids that begin with `prefix`."""
+        """Ids of tasks that begin with `prefix`, 20 at most."""
         rows = self._ask(
             "SELECT * FROM clip WHERE base_url = ? AND substr(task_id, 1, ?) = ? LIMIT 20",
             base_url,
@@ -52,7 +52,7 @@ class Reader:
         return [entry.task_id for entry in rows if entry.task_id]
 
     def last(self, base_url: str) -> Entry | None:
-        """The newest clip that was asked for and not refused; of a damaged row at least its task's id.
+        """The newest entry that was sent and not refused; of a damaged row at least its task's id.
 
         Raises: FileError where the journal cannot be read.
         """
@@ -67,7 +67,7 @@ class Reader:
         return None
 
     def running(self, base_url: str) -> list[Entry]:
-        """Tasks that had not ended when last heard of, oldest first."""
+        """Entries of tasks that had not ended when they were last read, oldest first."""
         rows = self._ask(
             "SELECT * FROM clip WHERE base_url = ? AND fate = 'known' AND coalesce(status, '') NOT IN"
             " ('completed', 'failed', 'expired', 'deleted') ORDER BY intended_at, id",
@@ -76,7 +76,7 @@ class Reader:
         return [entry for entry in rows if entry.task_id]
 
     def past_seconds(self, base_url: str, model: str) -> list[float]:
-        """How long this model's last clips took from the POST's answer to their end, as this machine saw it."""
+        """Seconds from the POST's answer to the end, for the last clips of this model that were seen to end."""
         rows = self._rows(
             "SELECT ended_at - known_at AS seconds FROM clip WHERE base_url = ? AND model = ? AND ended_at IS NOT NULL"
             " AND status = 'completed' AND NOT adopted AND ended_at > known_at ORDER BY id DESC LIMIT 20",
@@ -119,24 +119,24 @@ class Reader:
         return self._believed(self._rows(query, *values), read_entry)
 
     def _rows(self, query: str, *values: object) -> list[sqlite3.Row]:
-        """The rows of a question without whose answer the work goes on."""
+        """The rows; none, with a warning, where they cannot be read."""
         try:
             return self._store.read(query, *values)
         except FileError as error:
             self._warn(error.message)
         except Interrupted:
-            pass  # the event loop has the signal, too
+            pass  # the event loop has the signal as well
         return []
 
     def _surely(self, query: str, *values: object) -> list[sqlite3.Row]:
-        """The rows of a question to which nothing is another answer than not knowing. Raises: FileError."""
+        """The rows, for a question to which an empty answer would be a wrong one. Raises: FileError."""
         rows = self._store.read(query, *values)
         if self._store.loss:
             raise FileError(self._store.loss, hint="airvid list shows what the server knows")
         return rows
 
     def _believed(self, rows: Iterable[sqlite3.Row], read: Callable[[sqlite3.Row], T]) -> list[T]:
-        """What the rows say. A damaged one is passed over, and said."""
+        """What `read` makes of the rows. A damaged row is left out, with a warning."""
         found = []
         for row in rows:
             try:
@@ -146,7 +146,7 @@ class Reader:
         return found
 
     def _warn(self, message: str) -> None:
-        """Each sentence once: many writes fail for one reason."""
+        """Warn, but only once with the same sentence: many writes fail for one reason."""
         if message not in self._warned:
             self._warned.add(message)
             self._warn_user(message)
