@@ -1,7 +1,7 @@
-"""One clip's POST, so that it is never paid twice and never lost (contract 5.6, 5.7).
+"""One clip's POST, so that it is never paid twice and never lost.
 
-The journal holds each step before it is taken: intended → sent → known, or refused, or unknown. The POST is repeated
-only where the server surely did not take it; where nobody can say, the server's own list decides, and no guess.
+The journal has each step before it is taken: intended, then sent, then known, refused or unknown. The POST is repeated
+only where the server surely did not take it. Where that is unknown, the server's task list decides; nothing is guessed.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from airvid.journal.entries import Entry
 from airvid.journal.journal import SENT_WINDOW, Journal
 from airvid.ui.submit_report import SubmitReport
 
-# Seconds a signal gives the answer that is already on its way.
+# Seconds that a signal waits for the answer of a POST that is sent.
 GRACE = 5.0
-# When the list is read after a POST of unknown fate, in seconds after it: the server gets time to show a task.
+# Seconds after a POST of unknown fate at which the list is read: a new task may not be in it at once.
 LOOKUPS = (0.5, 2.0, 4.0, 7.0, 11.0, 15.0)
 LOOKUP_LIMIT = 10.0
-# Seconds between two looks at the line before us (in the journal), and at the slots (in the server's list); and after
-# how many the POST is tried again although the list shows no room.
+# Seconds between two looks in the journal, for creates that came first; between two looks in the list, for a free slot;
+# and after which the POST is sent again although the list shows no free slot.
 LINE_PAUSE, SLOT_PAUSE, ROOM_PATIENCE = 1.0, 5.0, 60.0
-# After so many refusals that only sound like a limit, with nothing running, one is taken for what it is.
+# So many times a refusal whose words alone speak of a limit is waited out while no task runs; then it is an error.
 GUESSES = 3
-# Seconds by which an answer of the list has to be older than now to count as a cache's.
+# A listing that is older than so many seconds was kept by a cache.
 CACHED = 5.0
 
 
@@ -54,11 +54,11 @@ class Submitter:
         self._wait_for_slot = wait_for_slot
         self._present: set[str] | None = None
         self._clock_offset: float | None = None
-        # What stood in the way of the last POST that was not taken.
+        # The error of the last POST that was not taken.
         self.trouble: AirvidError | None = None
 
     def learn(self, listing: Listing) -> None:
-        """Remember which tasks there were before, and how far the server's clock is from ours.
+        """Learn from a list before the create which tasks there were, and how far the server's clock is from this one.
 
         A cache's listing says neither: tasks that were made since would pass for new ones.
         """
@@ -69,7 +69,7 @@ class Submitter:
             self._clock_offset = listing.server_time - clock.now()
 
     async def submit(self, entry: Entry, body: dict[str, Any]) -> tuple[Task, Entry]:
-        """The task that `entry` became, in the journal before it is returned.
+        """Send the POST: the task that it made, in the journal before this returns.
 
         Raises: UnknownFateError; the server's refusal; UnavailableError where no connection was made.
         """
@@ -102,7 +102,7 @@ class Submitter:
                 self._journal.mark_refused(entry, error.message)
                 raise
             except Exception as bug:
-                # Whatever it was, the POST had left.
+                # Whatever it was, the POST was sent.
                 return await self._look_up(entry, body, UnavailableError(f"{type(bug).__name__}: {bug}"))
             attempt += 1
 
@@ -132,7 +132,7 @@ class Submitter:
         return None
 
     async def _post(self, entry: Entry, body: dict[str, Any]) -> Task:
-        """One POST. A signal waits a moment for its answer, so that no paid id is thrown away."""
+        """One POST. A signal waits for its answer for GRACE seconds, so that the id of a paid task is not lost."""
         attempt = Attempt()
         post = asyncio.ensure_future(self._api.create(body, attempt))
         try:
@@ -152,7 +152,7 @@ class Submitter:
                 try:
                     await asyncio.wait({post}, timeout=end - clock.elapsed())
                 except asyncio.CancelledError:
-                    pass  # a time limit beside the signal, say: the answer has its time all the same
+                    pass  # for example a time limit after the signal: the answer is waited for all the same
             self._keep_answer(entry, post)
             raise
 
@@ -172,7 +172,7 @@ class Submitter:
             self._journal.mark_unknown(entry, str(error), ())
 
     def _remember(self, entry: Entry, task: Task) -> Entry:
-        """Write down the answer's task. Raises: UnknownFateError for one that was there before."""
+        """Write the answer's task into the journal. Raises: UnknownFateError where the task was there before."""
         if self._present is not None:
             if task.task_id in self._present:
                 why = f"the server answered the create with task {task.task_id}, which was there before"
@@ -182,12 +182,12 @@ class Submitter:
         try:
             return self._journal.mark_known(entry, task)
         except FileError as error:
-            # Paid for: it must be told and followed all the same.
+            # The task is paid for: it is printed and followed all the same.
             self._report.warn(f"task {task.task_id} was made, but {error.message}; keep its id")
             return entry._replace(fate="known", task_id=task.task_id, status=task.status)
 
     async def _stand_in_line(self, entry: Entry) -> None:
-        """Wait until no create of this user, in whatever process, has waited for a slot for longer."""
+        """Wait until no create of this user, of any process, has waited longer for a slot."""
         told = False
         while ahead := self._journal.ahead(entry):
             if not told:
@@ -198,10 +198,10 @@ class Submitter:
             await self._pause(LINE_PAUSE)
 
     async def _await_room(self, entry: Entry, error: LimitedError, attempt: int, listing: Listing | None) -> None:
-        """Wait until the limit that refused us may have room again.
+        """Wait until the limit that refused the POST may allow it.
 
-        The server's hint is a floor. Of a concurrency limit, whose number nobody tells, the task list shows when one
-        task less is running than when it refused; only the first in line asks for it.
+        At least for as long as the server's hint says. A limit on running tasks allows it when the list shows one task
+        less than at the refusal; only the create that has waited longest reads the list.
         Raises: the refusal itself, where it only sounds like a limit and nothing is running.
         """
         busiest = _busy(listing) if error.concurrency else None
@@ -228,7 +228,7 @@ class Submitter:
         self._journal.mark_awake()
 
     async def _list(self) -> Listing | None:
-        """The server's list, if it can be had now."""
+        """The server's list, None where it cannot be read now."""
         try:
             return await self._api.tasks(patience=0)
         except AirvidError:
@@ -256,12 +256,12 @@ class Submitter:
                 return found
             if clock.elapsed() - began > ROOM_PATIENCE:
                 raise self._unknown(entry, "the create was refused, but a task may have been made", candidates)
-            await self._pause(LINE_PAUSE)  # it may be another create's, which writes down its id in a moment
+            await self._pause(LINE_PAUSE)  # another create may have made it, and writes its id in a moment
 
     def _made(
         self, listing: Listing, entry: Entry, body: dict[str, Any], answered_at: float
     ) -> tuple[tuple[Task, Entry] | None, list[Task]]:
-        """The task that a POST refused at `answered_at` surely made, if any, and all that it can have made."""
+        """The task that a POST refused at `answered_at` surely made, or None; and all tasks that it can have made."""
         fitting = matches(listing, self._journal, entry, body, self._present)
         candidates = [each for each in fitting if each.created is None or each.created <= answered_at + SENT_WINDOW[0]]
         is_sure = len(candidates) == 1 and candidates[0].prompt is not None
@@ -271,7 +271,7 @@ class Submitter:
         return None, candidates
 
     async def _look_up(self, entry: Entry, body: dict[str, Any], error: UnavailableError) -> tuple[Task, Entry]:
-        """Find out in the server's list. Raises: UnknownFateError."""
+        """Find the task of a POST of unknown fate in the server's list. Raises: UnknownFateError."""
         self._journal.mark_unknown(entry, error.message, ())
         self._report.note(f"{error.message}; looking in the task list for what became of the create")
         failed_at = clock.elapsed()
@@ -286,7 +286,7 @@ class Submitter:
             candidates = matches(listing, self._journal, entry, body, self._present)
             named = [task for task in candidates if task.task_id == error.task_id]
             sure = named or (candidates if len(candidates) == 1 else [])
-            # A task that does not tell its prompt may be somebody else's that was quicker to show.
+            # A task without a prompt may be another user's; ours may come into the list later.
             is_sure = sure and (named or sure[0].prompt is not None or moment == LOOKUPS[-1])
             if is_sure and (known := self._adopted(entry, sure[0])):
                 self._report.note(f"found: the create made task {sure[0].task_id}")
@@ -296,7 +296,7 @@ class Submitter:
         raise self._unknown(entry, error.message, candidates, error.request_id)
 
     def _take(self, task: Task) -> Task:
-        """From now on the task was there before."""
+        """The task, remembered as one that is there before the next create."""
         if self._present is not None:
             self._present.add(task.task_id)
         return task
@@ -304,7 +304,7 @@ class Submitter:
     def _unknown(
         self, entry: Entry, why: str, candidates: Sequence[Task] | None, request_id: str | None = None
     ) -> UnknownFateError:
-        """Write down that the fate of a POST is unknown. `candidates` None: the list could not be read."""
+        """Write into the journal that the fate of a POST is unknown. `candidates` None: the list could not be read."""
         ids = [task.task_id for task in candidates or ()]
         self._journal.mark_unknown(entry, why, ids)
         found = "the task list could not be read" if candidates is None else likely(ids)
@@ -316,7 +316,7 @@ class Submitter:
         )
 
     async def _fresh_list(self, since: float) -> Listing | None:
-        """The list, unless it cannot be read, or a cache made it more than `since` seconds ago."""
+        """The list; None where it cannot be read, or was made more than `since` seconds ago."""
         try:
             async with asyncio.timeout(LOOKUP_LIMIT):
                 listing = await self._api.tasks(patience=0)
@@ -341,7 +341,7 @@ class Submitter:
         return entry._replace(sent_at=(entry.sent_at or entry.intended_at) + offset - before)
 
     def _settled_elsewhere(self, entry: Entry) -> tuple[Task, Entry] | None:
-        """What another airvid found out about this very create meanwhile."""
+        """The task, where another process has found it for this create meanwhile."""
         now = self._journal.entry(entry.id)
         if now is None or now.task_id is None:
             return None
@@ -353,10 +353,10 @@ class Submitter:
         try:
             return self._journal.adopt(entry, task)
         except FileError as error:
-            self._report.warn(error.message)  # what cannot be claimed for good is not claimed at all
+            self._report.warn(error.message)  # a task is only taken where the journal can say so
             return None
 
 
 def _busy(listing: Listing | None) -> int | None:
-    """How many tasks run, if the server says."""
+    """How many tasks run; None where the list could not be read."""
     return None if listing is None else sum(not task.is_terminal for task in listing.tasks)
