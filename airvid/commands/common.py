@@ -146,6 +146,6 @@ def take_note(session: Session, listing: Listing) -> None:
     """How tasks stand, and what became of creates of unknown fate, for the journal."""
     session.journal.note_task(session.service, *listing.tasks)
     if unsettled := session.journal.unsettled(session.service):
-        from airvid.clips.submit import settle_unknown
+        from airvid.clips.lookup import settle_unknown
 
         settle_unknown(session.journal, unsettled, listing, session.out.note, session.out.warn)

@@ -18,9 +18,10 @@ from typing import Any
 from airvid import clock, system
 from airvid.api.client import Listing
 from airvid.clips import download, naming, part_file, request
+from airvid.clips.lookup import UNKNOWN_FATE_HINT
 from airvid.clips.naming import Naming
 from airvid.clips.request import Wish, collected
-from airvid.clips.submit import UNKNOWN_FATE_HINT, Submitter
+from airvid.clips.submit import Submitter
 from airvid.commands import finish, preview
 from airvid.commands.common import as_told
 from airvid.commands.finish import Clips
