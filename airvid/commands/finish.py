@@ -218,7 +218,7 @@ async def fetch(session: Session, task: Task, path: Path, row: Row, *, force: bo
 async def _receive(session: Session, task: Task, path: Path, row: Row, *, force: bool) -> None:
     assert task.result_url
     async with aclosing(
-        download.save(session.api().wire, task.result_url, path, clip=task.task_id, force=force)
+        download.save(session.api().http, task.result_url, path, clip=task.task_id, force=force)
     ) as steps:
         async for received in steps:
             if received.trouble:
