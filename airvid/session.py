@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from airvid.api.models import Model
 from airvid.config import Common, Setting, Settings, folder, normal_base_url
 from airvid.errors import AirvidError, AuthError, FileError, UsageError
 from airvid.journal.journal import Journal
 from airvid.places import DEFAULT_BASE_URL, SANDBOX, SANDBOX_KEY
-from airvid.tasks import Model
 from airvid.ui.output import Output
 
 if TYPE_CHECKING:

@@ -7,8 +7,9 @@ from typing import Any
 
 from conftest import API, NOON, VirtualClock
 
+from airvid.api.models import Task
+from airvid.journal.entries import Entry
 from airvid.journal.journal import Journal
-from airvid.tasks import Entry, Task
 
 
 class Desk:

@@ -16,9 +16,9 @@ from conftest import API, World, json_answer
 from terminal import AIRVID, environment
 
 from airvid import model_cache
+from airvid.api.models import MODES, STATUSES, Model
 from airvid.config import SETTINGS
 from airvid.journal.journal import Journal
-from airvid.tasks import MODES, STATUSES, Model
 
 Complete = Callable[..., list[str]]
 

@@ -9,7 +9,7 @@ from completion_desk import PROMPTS, TASKS, fill
 from shells import SHELLS, Desk, Interactive, Zsh, is_there
 from terminal import environment
 
-from airvid.tasks import STATUSES
+from airvid.api.models import STATUSES
 
 
 @pytest.fixture(scope="module", params=SHELLS, ids=lambda shell: shell.__name__)

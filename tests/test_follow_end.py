@@ -15,10 +15,10 @@ from test_submit import CREATE, listed
 
 from airvid import clock
 from airvid.api.client import Listing
+from airvid.api.models import Task
 from airvid.clips.follow import Shared
 from airvid.errors import UnavailableError
 from airvid.sandbox.emulator import Request, Response
-from airvid.tasks import Task
 
 DOWN = json_answer(503, {"error": "busy"})
 DAY = {"Retry-After": "86400"}

@@ -15,10 +15,11 @@ from desk import Desk, task
 
 from airvid.api.client import Listing
 from airvid.api.http import Attempt
+from airvid.api.models import Task
 from airvid.clips.submit import Submitter
 from airvid.errors import FileError, PaymentError
+from airvid.journal.entries import Entry
 from airvid.journal.journal import SENT_WINDOW
-from airvid.tasks import Entry, Task
 
 DAY = 86_400.0
 

@@ -12,10 +12,10 @@ from conftest import API, World, json_answer
 from test_submit import CREATE, LISTING, POST, listed, other_machine, rows
 
 from airvid.api.client import Listing
+from airvid.api.models import Task
 from airvid.clips.lookup import KEPT_SECONDS, settle_unknown
 from airvid.journal.journal import Journal
 from airvid.sandbox.emulator import Fault, Request, Response
-from airvid.tasks import Task
 
 LOST = Fault(POST, ending="reset")
 DOWN = json_answer(503, {"error": "down"})

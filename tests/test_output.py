@@ -15,9 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airvid import clock
+from airvid.api.models import Model, Task
 from airvid.errors import AirvidError, SeveralErrors, TaskFailedError, UnknownFateError, UsageError
-from airvid.tasks import Entry, Model, Sighting, Task
+from airvid.journal.entries import Entry
 from airvid.ui.output import Output
+from airvid.ui.task_view import TaskView
 from airvid.ui.text import dumps, length, moment, money, plain, size
 
 few = settings(max_examples=60, deadline=None, database=None, derandomize=True)
@@ -46,9 +48,9 @@ def spoken(say: Callable[[Output], None], *, on_terminal: bool = False, **option
     return out.stdout.getvalue(), out.stderr.getvalue()
 
 
-def seen(**raw: Any) -> Sighting:
+def seen(**raw: Any) -> TaskView:
     task = Task.parse({"task_id": "t-1", "status": "completed", **raw})
-    return Sighting(task, Entry(1, "b", "known", NOON - 90, task_id="t-1", prompt=EVIL, estimate_cents=80), "fox.mp4")
+    return TaskView(task, Entry(1, "b", "known", NOON - 90, task_id="t-1", prompt=EVIL, estimate_cents=80), "fox.mp4")
 
 
 # ---------------------------------------------------------------------- taming
@@ -195,8 +197,8 @@ def test_on_a_terminal_a_table_has_a_header_and_stays_straight_with_wide_charact
 ) -> None:
     monkeypatch.setenv("COLUMNS", "160")
     monkeypatch.setenv("TERM", "dumb")
-    rows = [Sighting(Task.parse({"task_id": "t", "status": "queued", "model": name})) for name in ("wan", "雪の狐")]
-    rows = [Sighting(each.task, Entry(1, "b", "known", NOON, prompt="PROMPT")) for each in rows]
+    rows = [TaskView(Task.parse({"task_id": "t", "status": "queued", "model": name})) for name in ("wan", "雪の狐")]
+    rows = [TaskView(each.task, Entry(1, "b", "known", NOON, prompt="PROMPT")) for each in rows]
     out, _ = spoken(lambda out: out.tasks(rows, as_array=True), on_terminal=True, color=False)
     lines = [line for line in out.splitlines() if "PROMPT" in line]
     columns = [
@@ -255,19 +257,19 @@ def test_colour_is_for_terminals_that_want_it(
     ("sighting", "line"),
     [
         (seen(), "fox.mp4\n"),
-        (Sighting(Task.parse({"task_id": "t", "status": "completed", "result_url": "http://h/x"})), "http://h/x\n"),
-        (Sighting(Task.parse({"task_id": "t", "status": "failed", "result_url": "http://h/x"})), ""),
-        (Sighting(Task.parse({"task_id": "t", "status": "completed"})), ""),
+        (TaskView(Task.parse({"task_id": "t", "status": "completed", "result_url": "http://h/x"})), "http://h/x\n"),
+        (TaskView(Task.parse({"task_id": "t", "status": "failed", "result_url": "http://h/x"})), ""),
+        (TaskView(Task.parse({"task_id": "t", "status": "completed"})), ""),
     ],
 )
-def test_a_create_that_waited_prints_the_file_else_the_url(sighting: Sighting, line: str) -> None:
+def test_a_create_that_waited_prints_the_file_else_the_url(sighting: TaskView, line: str) -> None:
     assert spoken(lambda out: out.finished(sighting, wants_file=sighting.output is not None))[0] == line
 
 
 def test_no_url_stands_where_a_file_was_wanted() -> None:
     task = Task.parse({"task_id": "t", "status": "completed", "result_url": "http://h/x"})
-    assert spoken(lambda out: out.finished(Sighting(task), wants_file=True))[0] == ""
-    assert spoken(lambda out: out.ended(Sighting(task), wants_file=True))[0] == "t\tcompleted\t\n"
+    assert spoken(lambda out: out.finished(TaskView(task), wants_file=True))[0] == ""
+    assert spoken(lambda out: out.ended(TaskView(task), wants_file=True))[0] == "t\tcompleted\t\n"
 
 
 def test_a_plan_on_a_terminal_does_not_show_a_pictures_megabytes() -> None:

@@ -18,8 +18,8 @@ from rich.cells import cell_len
 from stage import NO_WIDTH
 
 from airvid import clock
+from airvid.api.models import Task
 from airvid.api.retry import is_overdue, seconds_left
-from airvid.tasks import Task
 from airvid.ui import progress
 from airvid.ui.output import Output
 from airvid.ui.progress import Progress, Row

@@ -11,10 +11,10 @@ from conftest import World
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airvid.api.models import Model
 from airvid.clips import request
 from airvid.clips.request import Wish
 from airvid.errors import AirvidError, FileError, UsageError
-from airvid.tasks import Model
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 40
 few = settings(max_examples=40, deadline=None, database=None, derandomize=True)

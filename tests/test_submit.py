@@ -18,8 +18,8 @@ from desk import Desk
 from airvid.api.client import Api
 from airvid.api.http import HttpClient
 from airvid.clips.submit import Submitter
+from airvid.journal.entries import Entry
 from airvid.sandbox.emulator import Fault, Request, Response
-from airvid.tasks import Entry
 
 POST = "POST /video/generations"
 CREATE = ["create", "fox", "-m", "wan-2.6", "-d", "8"]

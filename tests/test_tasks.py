@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airvid.tasks import STATUSES, Caps, Entry, Model, Sighting, Task, canonical_status, error_text, number, text
+from airvid.api.models import STATUSES, Caps, Model, Task, canonical_status, error_text, number, text
+from airvid.journal.entries import Entry
+from airvid.ui.task_view import TaskView
 
 few = settings(max_examples=30, deadline=None, database=None, derandomize=True)
 any_json = st.recursive(
@@ -270,14 +272,14 @@ def test_an_entrys_state_is_the_tasks_once_there_is_one(fate: str, status: str |
 
 def test_a_record_keeps_every_key_of_the_api_and_adds_one() -> None:
     raw = {"task_id": "t", "status": "SUCCEEDED", "unheard_of": [1], "error": None}
-    record = Sighting(parsed(raw), ENTRY, "fox.mp4", 7).record()
+    record = TaskView(parsed(raw), ENTRY, "fox.mp4", 7).record()
     ours = record.pop("airvid")
     assert record == raw
     assert (ours["prompt"], ours["output"], ours["bytes"], ours["status"]) == ("a fox", "fox.mp4", 7, "completed")
 
 
 def test_a_record_from_the_journal_alone_has_the_apis_keys() -> None:
-    record = Sighting(None, ENTRY).record()
+    record = TaskView(None, ENTRY).record()
     assert (record["task_id"], record["status"], record["model"]) == ("t", "completed", "m")
 
 
@@ -288,4 +290,4 @@ def test_the_cost_is_the_servers_else_the_settled_else_the_estimate(
     cost: int | None, settled: float | None, shown: float
 ) -> None:
     entry = Entry(1, "b", "known", 0.0, task_id="t", cost_cents=settled, estimate_cents=9.0)
-    assert Sighting(parsed({"task_id": "t", "cost_cents": cost}), entry).cost_cents == shown
+    assert TaskView(parsed({"task_id": "t", "cost_cents": cost}), entry).cost_cents == shown

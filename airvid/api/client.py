@@ -12,9 +12,9 @@ from urllib.parse import quote
 from airvid import clock
 from airvid.api.answers import Answer, refusal
 from airvid.api.http import Attempt, HttpClient
+from airvid.api.models import Model, Task, error_text, is_task_id
 from airvid.api.retry import PATIENCE
 from airvid.errors import UnavailableError, UsageError
-from airvid.tasks import Model, Task, error_text, is_task_id
 
 # Events of a stream that may come at once, and per second in the long run: more would keep a processor busy.
 MOST_EVENTS, EVENTS_A_SECOND = 500, 10.0
@@ -56,7 +56,7 @@ class Api:
         # An id of another kind than the API's own tells as little as none.
         if answer.status // 100 in (2, 3) and task is not None and told == task.task_id:
             return task
-        if told is None and answer.status // 100 not in (2, 3):
+        if answer.status // 100 not in (2, 3) and '"task_id"' not in answer.text:
             raise refusal(answer)
         raise _ambiguous(answer, told, task)
 

@@ -22,8 +22,8 @@ from airvid.api.answers import Answer, parse_json, refusal
 from airvid.api.connections import LOCATION, Clients, unavailable
 from airvid.api.deadline import Deadline
 from airvid.api.events import read_events
+from airvid.api.models import number
 from airvid.errors import AirvidError, LimitedError, UnavailableError
-from airvid.tasks import number
 from airvid.ui.text import without_secret
 
 T = TypeVar("T")

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 from airvid import clock
 from airvid.api import retry
 from airvid.api.client import Api
+from airvid.api.models import COMPLETED, EXPIRED, FRESH_SECONDS, Task
 from airvid.api.retry import LEAST, Pace
 from airvid.errors import AirvidError, LimitedError, NotFoundError, UnavailableError, UsageError, as_unavailable
-from airvid.tasks import COMPLETED, EXPIRED, FRESH_SECONDS, Task
 from airvid.ui.text import length
 
 # Seconds that the list alone is believed of a task, and how many more for each that is followed.

@@ -11,9 +11,10 @@ from typing import Any
 
 from airvid import clock
 from airvid.api.client import Api, Listing
+from airvid.api.models import Task
 from airvid.errors import AirvidError, FileError, LimitedError, UnavailableError, UnknownFateError
+from airvid.journal.entries import Entry
 from airvid.journal.journal import SENT_WINDOW, Journal
-from airvid.tasks import Entry, Task
 
 # When the list is read after a POST of unknown fate, in seconds after it: the server gets time to show a task.
 LOOKUPS = (0.5, 2.0, 4.0, 7.0, 11.0, 15.0)

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from airvid.api.models import MODES, Caps, Model
 from airvid.config import SETTINGS
 from airvid.errors import AirvidError, FileError, UsageError
-from airvid.tasks import MODES, Caps, Model
 
 # Keys of the body that have an option of their own: set there, they are checked and priced.
 _OWN_OPTIONS = {

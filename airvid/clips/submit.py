@@ -15,10 +15,11 @@ from airvid import clock
 from airvid.api import retry
 from airvid.api.client import Api, Listing
 from airvid.api.http import Attempt
+from airvid.api.models import Task
 from airvid.clips.lookup import Found, TaskLookup
 from airvid.errors import AirvidError, LimitedError, UnavailableError, UnknownFateError
+from airvid.journal.entries import Entry
 from airvid.journal.journal import Journal
-from airvid.tasks import Entry, Task
 
 # Seconds that a signal gives the answer which is already on its way.
 GRACE = 5.0

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING
 
 from airvid import system
+from airvid.api.models import COMPLETED, EXPIRED, FAILED, Task, is_task_id
 from airvid.api.retry import PATIENCE
 from airvid.errors import (
     AirvidError,
@@ -21,7 +22,6 @@ from airvid.errors import (
     UsageError,
 )
 from airvid.session import Session
-from airvid.tasks import COMPLETED, EXPIRED, FAILED, Task, is_task_id
 from airvid.ui.text import moment
 
 if TYPE_CHECKING:

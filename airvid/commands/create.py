@@ -17,6 +17,7 @@ from typing import Any
 
 from airvid import clock, system
 from airvid.api.client import Listing
+from airvid.api.models import Model, Task
 from airvid.clips import download, naming, part_file, request
 from airvid.clips.lookup import UNKNOWN_FATE_HINT
 from airvid.clips.naming import Naming
@@ -37,9 +38,10 @@ from airvid.errors import (
     complain,
     settle,
 )
+from airvid.journal.entries import Entry
 from airvid.session import Session
-from airvid.tasks import Entry, Model, Sighting, Task
 from airvid.ui.progress import Progress, Row
+from airvid.ui.task_view import TaskView
 from airvid.ui.text import money, short_id
 
 
@@ -372,7 +374,7 @@ class _Run(Clips):
 
     def __init__(self, session: Session, plan: _Plan, entries: list[Entry], *, shows_preview: bool) -> None:
         settings = plan.settings
-        seen = [Sighting(None, entry) for entry in entries]
+        seen = [TaskView(None, entry) for entry in entries]
         super().__init__(
             session, plan.name, seen, session.out.finished, force=bool(settings["force"]), opens=bool(settings["open"])
         )
@@ -412,7 +414,7 @@ class _Run(Clips):
             row = self._submitting = progress.row("clip" if len(self._entries) == 1 else f"clip {n}")
             row.phase("submitting")
             try:
-                seen = self._seen[n] = Sighting(*await self._submitter.submit(entry, self._plan.body))
+                seen = self._seen[n] = TaskView(*await self._submitter.submit(entry, self._plan.body))
             except Exception as raised:  # those that are followed already go on
                 error = as_told(raised)
                 row.drop()
@@ -438,7 +440,7 @@ class _Run(Clips):
             told.message, told.request_id = f"not submitted, as the one before could not be: {error.message}", None
             self._outcomes[n] = told
 
-    async def _save(self, n: int, task: Task, row: Row) -> Sighting:
+    async def _save(self, n: int, task: Task, row: Row) -> TaskView:
         seen = await super()._save(n, task, row)
         if self._folder:
             path = Path(self._folder.name, f"{short_id(task.task_id)}.mp4")
@@ -481,7 +483,7 @@ class _Run(Clips):
         """What is known of a clip: what we were told goes before what the journal could take."""
         seen, entry = self._seen[n], self._entries[n - 1]
         if not seen.task:
-            seen = self._seen[n] = Sighting(None, self._session.journal.entry(entry.id) or entry)
+            seen = self._seen[n] = TaskView(None, self._session.journal.entry(entry.id) or entry)
         return seen.entry or entry
 
     def tell_how_to_go_on(self) -> None:

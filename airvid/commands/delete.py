@@ -6,11 +6,11 @@ import sys
 from collections.abc import Sequence
 
 from airvid import clock
+from airvid.api.models import PROCESSING, QUEUED, STATUSES, canonical_status
 from airvid.commands import common
 from airvid.config import checked
 from airvid.errors import AirvidError, NotFoundError, UsageError, settle
 from airvid.session import Session
-from airvid.tasks import PROCESSING, QUEUED, STATUSES, canonical_status
 from airvid.ui.text import short_id
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from airvid import clock
+from airvid.api.models import COMPLETED, Task
 from airvid.clips import naming
 from airvid.clips.naming import DEFAULT_NAME, Naming
 from airvid.commands import common, finish, status
 from airvid.errors import AirvidError, FileError, UsageError, WaitTimeoutError, settle
 from airvid.session import Session
-from airvid.tasks import COMPLETED, Sighting, Task
 from airvid.ui.progress import Progress
+from airvid.ui.task_view import TaskView
 from airvid.ui.text import short_id
 
 SIDE_BY_SIDE = 4
@@ -86,7 +87,7 @@ async def _download(
     task = await completed(session, task_id, "-o", output)
     entry = session.journal.by_task(session.service, [task_id]).get(task_id)
     fields = naming.of_task(task, entry, clock.now(), n)
-    row = progress.row(short_id(task_id), about=Sighting(task, entry).prompt or "")
+    row = progress.row(short_id(task_id), about=TaskView(task, entry).prompt or "")
     try:
         seen = await finish.save(session, task, row, name, entry=entry, fields=fields, force=force)
     except Exception as error:
@@ -95,7 +96,7 @@ async def _download(
             row.drop()
             raise
         row.end(f"{path} is there already")
-        seen = Sighting(task, entry, str(path), path.stat().st_size)
+        seen = TaskView(task, entry, str(path), path.stat().st_size)
     else:
         row.end(finish.last_word(seen, clock.elapsed() - began))
     if name.template is not None:

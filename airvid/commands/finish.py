@@ -9,6 +9,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 from airvid import clock, system
+from airvid.api.models import COMPLETED, DELETED, MOST_RECORD, Task
 from airvid.clips import download, naming
 from airvid.clips.follow import Trouble, follow
 from airvid.clips.naming import Naming
@@ -24,9 +25,10 @@ from airvid.errors import (
     UsageError,
     WaitTimeoutError,
 )
+from airvid.journal.entries import Entry
 from airvid.session import Session
-from airvid.tasks import COMPLETED, DELETED, MOST_RECORD, Entry, Sighting, Task
 from airvid.ui.progress import Row
+from airvid.ui.task_view import TaskView
 from airvid.ui.text import length, moment, money, short_id, size
 from airvid.ui.views import clip_seconds
 
@@ -44,7 +46,7 @@ class Clips:
         self,
         session: Session,
         name: Naming | None,
-        seen: Iterable[Sighting],
+        seen: Iterable[TaskView],
         tell: Callable[..., None],
         *,
         force: bool,
@@ -91,7 +93,7 @@ class Clips:
         try:
             self._begin(n, row, about=about)
             task = await self._follow(n, row, is_ours=is_ours)
-            seen, was_read = Sighting(task, seen.entry), True
+            seen, was_read = TaskView(task, seen.entry), True
             error = verdict(self._session, task)
             if error is None:
                 seen = await self._save(n, task, row)
@@ -129,17 +131,17 @@ class Clips:
                     was_cut = True
                     session.out.warn(f"{task.task_id}: {CUT}")
                 if seen.facts != task.facts:
-                    self._changed(n, Sighting(seen, entry))
+                    self._changed(n, TaskView(seen, entry))
                 if seen.status != task.status or seen.is_terminal:
                     session.journal.note_task(session.service, seen, ended_now=was_running and seen.is_terminal)
                 task, was_running = seen, True
                 row.task(task)
         return task
 
-    async def _save(self, n: int, task: Task, row: Row) -> Sighting:
+    async def _save(self, n: int, task: Task, row: Row) -> TaskView:
         entry = self._seen[n].entry
         if self._name is None:
-            return Sighting(task, entry)
+            return TaskView(task, entry)
         fields = self._fields(n, task)
         seen = await save(self._session, task, row, self._name, entry=entry, fields=fields, force=self._force)
         self._changed(n, seen)
@@ -148,7 +150,7 @@ class Clips:
     def _fields(self, n: int, task: Task) -> dict[str, str]:
         return naming.of_task(task, self._seen[n].entry, clock.now(), n)
 
-    def _changed(self, n: int, seen: Sighting) -> None:
+    def _changed(self, n: int, seen: TaskView) -> None:
         self._seen[n] = seen
 
     def _where(self, n: int) -> str | None:
@@ -169,7 +171,7 @@ class Clips:
 
 async def save(
     session: Session, task: Task, row: Row, name: Naming, *, entry: Entry | None, fields: dict[str, str], force: bool
-) -> Sighting:
+) -> TaskView:
     """Bring a completed task's clip to where `name` says. Raises: as `fetch`; FileError."""
     if name.template is not None:
         path = name.path(fields)
@@ -178,7 +180,7 @@ async def save(
         count = path.stat().st_size
         session.journal.note_saved(session.service, task.task_id, path, count)
         entry = session.journal.by_task(session.service, [task.task_id]).get(task.task_id, entry)
-        return Sighting(task, entry, str(path), count)
+        return TaskView(task, entry, str(path), count)
     with tempfile.TemporaryDirectory(prefix="airvid-") as folder:
         path = Path(folder, "clip.mp4")
         await fetch(session, task, path, row, force=force)
@@ -186,7 +188,7 @@ async def save(
         with path.open("rb") as file:
             while chunk := file.read(1 << 20):
                 session.out.raw(chunk)
-    return Sighting(task, entry, "-")
+    return TaskView(task, entry, "-")
 
 
 async def fetch(session: Session, task: Task, path: Path, row: Row, *, force: bool) -> None:
@@ -227,7 +229,7 @@ async def _receive(session: Session, task: Task, path: Path, row: Row, *, force:
                 row.bytes(received.done, received.total)
 
 
-def last_word(seen: Sighting, seconds: float) -> str:
+def last_word(seen: TaskView, seconds: float) -> str:
     """The final line on a clip."""
     if seen.bytes is None:
         return f"{seen.status} after {length(seconds)}"

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from airvid import clock
+from airvid.api.models import DELETED, STATUSES, canonical_status
 from airvid.commands import common
 from airvid.config import checked, seconds, whole
 from airvid.errors import UsageError
 from airvid.session import Session
-from airvid.tasks import DELETED, STATUSES, Sighting, canonical_status
+from airvid.ui.task_view import TaskView
 
 # What only the journal knows of a clip.
 OURS = ("intended", "waiting", "sent", "unknown", "refused", DELETED)
@@ -46,7 +47,7 @@ async def run(
         entries = session.journal.entries(
             search=search, since=begin, states=states, model=model, limit=limit, offset=offset
         )
-        found = [Sighting(None, entry) for entry in entries]
+        found = [TaskView(None, entry) for entry in entries]
     else:
         listing = await session.api().tasks()
         common.take_note(session, listing)
@@ -58,7 +59,7 @@ async def run(
             and (begin is None or (task.created is not None and task.created >= begin))
         ][offset : offset + limit]
         known = session.journal.by_task(session.service, (task.task_id for task in tasks))
-        found = [Sighting(task, known.get(task.task_id)) for task in tasks]
+        found = [TaskView(task, known.get(task.task_id)) for task in tasks]
     if ids:
         session.out.ids(seen.task_id for seen in found if seen.task_id)
         return

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from airvid import clock
+from airvid.api.models import COMPLETED, EXPIRED, FAILED, FRESH_SECONDS, Task
 from airvid.commands import common
 from airvid.errors import AirvidError, NotFoundError, UsageError, WaitTimeoutError, settle
 from airvid.session import Session
-from airvid.tasks import COMPLETED, EXPIRED, FAILED, FRESH_SECONDS, Sighting, Task
+from airvid.ui.task_view import TaskView
 
 
 async def run(session: Session, *, ids: Sequence[str], exit_status: bool) -> None:
@@ -24,7 +25,7 @@ async def run(session: Session, *, ids: Sequence[str], exit_status: bool) -> Non
     for task in tasks.values():
         session.journal.note_task(session.service, task)
     entries = session.journal.by_task(session.service, tasks)
-    session.out.tasks([Sighting(tasks[each], entries.get(each)) for each in found if each in tasks], as_array=False)
+    session.out.tasks([TaskView(tasks[each], entries.get(each)) for each in found if each in tasks], as_array=False)
     if exit_status:
         outcomes = [*(each for each in outcomes if each), *(_verdict(session, task) for task in tasks.values())]
     settle(outcomes)

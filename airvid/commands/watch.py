@@ -6,14 +6,15 @@ import asyncio
 import math
 from collections.abc import Sequence
 
+from airvid.api.models import QUEUED, Task
 from airvid.clips.naming import Naming
 from airvid.commands import common, finish
 from airvid.commands.finish import Clips
 from airvid.config import checked
 from airvid.errors import AirvidError, WaitTimeoutError, settle
 from airvid.session import Session
-from airvid.tasks import QUEUED, Sighting, Task
 from airvid.ui.progress import Progress
+from airvid.ui.task_view import TaskView
 
 
 async def run(
@@ -84,7 +85,7 @@ class _Watch(Clips):
             entry = entries.get(each)
             # As far as the task is known before its first reading.
             raw = {"status": (entry and entry.status) or QUEUED, "expires_at": entry and entry.expires_at}
-            seen.append(Sighting(Task.parse(raw, each), entry))
+            seen.append(TaskView(Task.parse(raw, each), entry))
         super().__init__(session, name, seen, session.out.ended, force=force, opens=opens)
         self._output = where
         self._fail_fast = fail_fast
@@ -116,7 +117,7 @@ class _Watch(Clips):
         seen = self._seen[n]
         await self._finish(n, progress.row(seen.task_id), is_ours=False, about=seen.prompt or "")
 
-    def _changed(self, n: int, seen: Sighting) -> None:
+    def _changed(self, n: int, seen: TaskView) -> None:
         super()._changed(n, seen)
         self._say(n, lambda: self._session.out.changed(seen))
 

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from airvid import clock, system
+from airvid.api.models import Task
 from airvid.errors import FileError, Interrupted
 from airvid.journal import schema
 from airvid.journal.entries import (
+    Entry,
     is_number,
     only_id,
     read_entry,
@@ -30,7 +32,6 @@ from airvid.journal.entries import (
 from airvid.journal.schema import Database
 from airvid.journal.store import Store
 from airvid.system import SignOfLife
-from airvid.tasks import Entry, Task
 
 T = TypeVar("T")
 # Seconds before and after the moment a POST left (by the server's clock) within which its task can have been made.

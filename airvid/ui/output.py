@@ -14,9 +14,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar, cast
 
 from airvid import system
+from airvid.api.models import COMPLETED, Model
 from airvid.errors import AirvidError, FileError, Interrupted, SeveralErrors
-from airvid.tasks import COMPLETED, Model, Sighting
 from airvid.ui import terminal
+from airvid.ui.task_view import TaskView
 from airvid.ui.text import dumps, masked, money, plain, size, usd, without_secret
 
 if TYPE_CHECKING:
@@ -234,11 +235,11 @@ class Output:
                 self.stdout.write(self._without_secret(line) + "\n")
             self.stdout.flush()
 
-    def submitted(self, seen: Sighting) -> None:
+    def submitted(self, seen: TaskView) -> None:
         """A task that was just made: its id."""
         self.record(seen.record(), [seen.task_id])
 
-    def finished(self, seen: Sighting, *, wants_file: bool) -> None:
+    def finished(self, seen: TaskView, *, wants_file: bool) -> None:
         """What became of a clip: the file where one was wanted, else the URL."""
         where = seen.output if wants_file else seen.task and seen.task.result_url
         if self.as_json:
@@ -249,12 +250,12 @@ class Output:
             else:
                 self.line(where, path=seen.output)
 
-    def ended(self, seen: Sighting, *, wants_file: bool) -> None:
+    def ended(self, seen: TaskView, *, wants_file: bool) -> None:
         """A watched task that ended: id, state, file or URL."""
         if not self.as_json:
             self.line(seen.task_id, seen.status, seen.output if wants_file else seen.task and seen.task.result_url)
 
-    def changed(self, seen: Sighting) -> None:
+    def changed(self, seen: TaskView) -> None:
         """A watched task's news, for those who read JSON."""
         if self.as_json:
             self.emit(seen.record())
@@ -273,7 +274,7 @@ class Output:
         self.emit(body)
         self.line("estimate", "unknown" if cents is None else money(cents) if self.is_terminal else usd(cents))
 
-    def tasks(self, sightings: Sequence[Sighting], *, as_array: bool) -> None:
+    def tasks(self, sightings: Sequence[TaskView], *, as_array: bool) -> None:
         """Tasks, a row each; one alone, on a terminal, as a card. As JSON one array, or an object a line."""
         if self.as_json:
             records = [seen.record() for seen in sightings]
@@ -288,7 +289,7 @@ class Output:
         else:
             self._rows(views.TASK_COLUMNS, sightings, views.task_cells, views.task_fields)
 
-    def entries(self, sightings: Sequence[Sighting]) -> None:
+    def entries(self, sightings: Sequence[TaskView]) -> None:
         """The journal's entries, a row each. As JSON one array."""
         if self.as_json:
             self.emit([seen.record() for seen in sightings])

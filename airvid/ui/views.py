@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
 from airvid import clock
-from airvid.tasks import COMPLETED, EXPIRED, FAILED, QUEUED, TERMINAL, Model, Sighting, Task
+from airvid.api.models import COMPLETED, EXPIRED, FAILED, QUEUED, TERMINAL, Model, Task
+from airvid.ui.task_view import TaskView
 from airvid.ui.terminal import file_link, web_link
 from airvid.ui.text import age, dumps, length, moment, money, short_id, size, unix, usd
 
@@ -52,21 +53,21 @@ TASK_COLUMNS = (
 )
 
 
-def task_fields(seen: Sighting) -> list[str | None]:
+def task_fields(seen: TaskView) -> list[str | None]:
     """Id, status, percent, creation, USD, model, prompt, file."""
     percent = "" if seen.task is None or seen.task.progress is None else f"{seen.task.progress:.0f}"
     cost = usd(seen.cost_cents)
     return [_id(seen), seen.status, percent, unix(seen.created), cost, seen.model, seen.prompt, seen.file]
 
 
-def entry_fields(seen: Sighting) -> list[str | None]:
+def entry_fields(seen: TaskView) -> list[str | None]:
     """Id, status, creation, estimated USD, settled USD, model, prompt, file."""
     entry = seen.entry
     costs = (usd(entry.estimate_cents), usd(entry.cost_cents)) if entry else ("", "")
     return [_id(seen), seen.status, unix(seen.created), *costs, seen.model, seen.prompt, seen.file]
 
 
-def task_cells(seen: Sighting) -> list[Cell]:
+def task_cells(seen: TaskView) -> list[Cell]:
     made = "" if seen.created is None else age(clock.now() - seen.created)
     file = seen.file or ""
     return [
@@ -80,7 +81,7 @@ def task_cells(seen: Sighting) -> list[Cell]:
     ]
 
 
-def task_card(seen: Sighting) -> Card:
+def task_card(seen: TaskView) -> Card:
     """One task in full."""
     task, entry = seen.task, seen.entry
     url = task.result_url if task else None
@@ -101,31 +102,31 @@ def task_card(seen: Sighting) -> Card:
     ]
 
 
-def _id(seen: Sighting) -> str:
+def _id(seen: TaskView) -> str:
     """A create of unknown fate has no id."""
     return seen.task_id or f"(intent {seen.entry.id if seen.entry else ''})"
 
 
-def _progress(seen: Sighting) -> str:
+def _progress(seen: TaskView) -> str:
     task = seen.task
     if not task or task.is_terminal or not task.progress:
         return seen.status
     return f"{seen.status} {task.progress:.0f}%"
 
 
-def _cost(seen: Sighting) -> str:
+def _cost(seen: TaskView) -> str:
     """`~$0.18` as long as it is an estimate."""
     if seen.cost_cents is None or seen.is_free:
         return ""
     return ("" if _is_settled(seen) else "~") + money(seen.cost_cents)
 
 
-def _is_settled(seen: Sighting) -> bool:
+def _is_settled(seen: TaskView) -> bool:
     told = seen.task.cost_cents if seen.task else seen.entry.cost_cents if seen.entry else None
     return seen.status in TERMINAL and told is not None
 
 
-def _settled(seen: Sighting) -> str:
+def _settled(seen: TaskView) -> str:
     if seen.is_free:
         return "not charged"
     if seen.cost_cents is None:
@@ -133,7 +134,7 @@ def _settled(seen: Sighting) -> str:
     return money(seen.cost_cents) + ("" if _is_settled(seen) else ", estimated")
 
 
-def _wish(seen: Sighting) -> Iterator[str]:
+def _wish(seen: TaskView) -> Iterator[str]:
     asked = seen.entry.request if seen.entry else {}
     told = seen.task.raw if seen.task else {}
     if seen.model:
@@ -148,7 +149,7 @@ def _wish(seen: Sighting) -> Iterator[str]:
         yield f"seed {asked['seed']}"
 
 
-def clip_seconds(seen: Sighting) -> float | None:
+def clip_seconds(seen: TaskView) -> float | None:
     """How long a clip is, as the server says, else as it was asked for."""
     if seen.task and seen.task.duration_seconds is not None:
         return seen.task.duration_seconds

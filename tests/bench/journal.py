@@ -15,10 +15,10 @@ from airvid.api.client import Api
 from airvid.api.http import HttpClient
 from airvid.clips.submit import Submitter
 from airvid.journal import schema
+from airvid.journal.entries import Entry
 from airvid.journal.journal import Journal
 from airvid.sandbox.emulator import Emulator, Pace
 from airvid.sandbox.server import Server
-from airvid.tasks import Entry
 
 from .rows import Line, Side, Sides, Theme, plus, times
 

@@ -13,9 +13,9 @@ from typing import Any
 from conftest import VirtualClock
 
 from airvid import clock
+from airvid.api.models import Task
 from airvid.clips.follow import Shared, follow
 from airvid.errors import UnavailableError
-from airvid.tasks import Task
 
 from .rows import Line, Sides, Theme, times
 
