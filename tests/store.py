@@ -13,7 +13,7 @@ import respx
 from conftest import API, KEY, STORAGE, VirtualClock, tiny_mp4
 
 from airvid import clock
-from airvid.api.http import Wire
+from airvid.api.http import HttpClient
 from airvid.clips import download
 from airvid.clips.download import Received
 
@@ -78,7 +78,7 @@ class Store:
             return run(both())
 
     async def _save(self, url: str, force: bool, during: Callable[[], None] | None) -> list[Received]:
-        wire, steps = Wire(API, KEY), []
+        wire, steps = HttpClient(API, KEY), []
         try:
             async with aclosing(download.save(wire, url, self.target, clip="clip", force=force)) as received:
                 async for step in received:

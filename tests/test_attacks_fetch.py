@@ -21,7 +21,7 @@ from test_follow import SSE, event
 
 from airvid import system
 from airvid.api.answers import error_message
-from airvid.api.http import LONGEST_EVENT
+from airvid.api.events import LONGEST_EVENT
 from airvid.errors import FileError, UnavailableError
 from airvid.media import mp4
 from airvid.sandbox.emulator import Fault, Request, Response

@@ -12,7 +12,7 @@ import pytest
 from conftest import API, KEY, STORAGE, tiny_mp4
 from store import CLIP, HALF, LINK, OTHER, TAG, Broken, Store, begun, moved, rest, whole
 
-from airvid.api.http import Wire
+from airvid.api.http import HttpClient
 from airvid.clips.download import Received
 from airvid.clips.part import DeadLinkError, NotVideoError
 from airvid.errors import FileError, UnavailableError
@@ -278,7 +278,7 @@ def test_the_key_goes_to_the_apis_own_origin_only(store: Store, url: str, hops: 
 )
 def test_an_address_that_leads_nowhere_is_an_error_of_ours(url: str) -> None:
     async def fetch() -> None:
-        wire = Wire(API, KEY, use_proxies=False)
+        wire = HttpClient(API, KEY, use_proxies=False)
         try:
             async with wire.fetch(url, {}):
                 pass
