@@ -127,7 +127,7 @@ def _lengths(model: Model) -> range:
 @_offered
 def tasks(ctx: typer.Context, incomplete: str) -> Iterable[Offer]:
     """The newest tasks of the journal that the command can use, or all where there are none of use; `last` first."""
-    from airvid.journal.schema import newest_tasks
+    from airvid.journal.reader import newest_tasks
 
     session = _session(ctx)
     rows = newest_tasks(session.journal.path, session.service, incomplete, _MOST)

@@ -1,4 +1,4 @@
-"""From `-o` to a path: files, folders, `-` and templates (contract 5.8). Pure but for looking at what exists."""
+"""From `-o` to a path: files, folders, `-` and templates Files are only looked at."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Naming:
 
     @property
     def is_known(self) -> bool:
-        """Whether the path can be told before the task has an id."""
+        """Whether the path is known before the task has an id."""
         return self.template is not None and not _fields(self.template) & _FROM_THE_SERVER
 
     def uses(self, field: str) -> bool:
@@ -75,7 +75,7 @@ class Naming:
 def values(
     *, prompt: str | None, model: str | None, at: float, n: int = 1, seed: object = None, task_id: str = ""
 ) -> dict[str, str]:
-    """The fields of one clip. `at`: Unix seconds, told in local time."""
+    """The fields of one clip. `at`: Unix seconds, given in local time."""
     try:
         moment = datetime.fromtimestamp(at)
     except (ValueError, OverflowError, OSError):
@@ -98,7 +98,7 @@ def _short(task_id: str) -> str:
 
 
 def of_task(task: Task, entry: Entry | None, at: float, n: int) -> dict[str, str]:
-    """As `values`; `at` where the server does not tell when it was made."""
+    """As `values`; `at` is used where the server does not say when the task was made."""
     asked = entry.request if entry else {}
     return values(
         prompt=(entry and entry.prompt) or task.prompt,
@@ -168,7 +168,7 @@ def _fields(template: str) -> set[str]:
 
 
 def _harmless(value: str) -> str:
-    """One plain piece of a file name, whoever sent it."""
+    """A value as one plain piece of a file name, which leads to no other folder."""
     # A file name holds 255 bytes on nearly every system.
     return _cut(_kept(value[:1000], "._"), 100).lstrip(".") or "-"
 

@@ -1,4 +1,4 @@
-"""airvid config: the settings other than the key (contract §10)."""
+"""airvid config: the settings other than the key."""
 
 from __future__ import annotations
 

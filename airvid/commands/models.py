@@ -1,4 +1,4 @@
-"""airvid models: the video models, what each can do and what it costs (contract §4)."""
+"""airvid models: the video models, what each can do and what it costs."""
 
 from __future__ import annotations
 
