@@ -56,7 +56,7 @@ class Api:
         # An id of another kind than the API's own says as little as none.
         if answer.status // 100 in (2, 3) and task is not None and told == task.task_id:
             return task
-        if told is None and answer.status // 100 not in (2, 3):
+        if answer.status // 100 not in (2, 3) and '"task_id"' not in answer.text:
             raise refusal(answer)
         raise _ambiguous(answer, told, task)
 

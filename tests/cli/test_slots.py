@@ -23,7 +23,7 @@ PERSON = textwrap.dedent("""
     import sys
     from pathlib import Path
     from airvid import clock
-    from airvid.journal import Journal
+    from airvid.journal.journal import Journal
 
     class At(clock.Clock):
         def now(self):

@@ -43,6 +43,8 @@ class _JumpingSelector(selectors.DefaultSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
+        if not ready and timeout is None:
+            ready = super().select(1)  # a thread is at work, perhaps
         if not ready and timeout:
             self._clock.advance(timeout)
         if (not ready and timeout is None) or self._clock.elapsed() > LONGEST_RUN:

@@ -33,6 +33,7 @@ MAY_LOAD: dict[str, set[str]] = {
 # Runs the program, and tells what it loaded and what processes it started; it loads nothing itself.
 PROBE = """
 import sys
+sys.modules["click"] = None  # no part of an installation; with it, httpx loads a command line of its own, and Rich
 processes = []
 def heard(event, arguments):
     if event in ("subprocess.Popen", "os.posix_spawn", "os.fork", "os.exec", "os.system"):
