@@ -245,7 +245,7 @@ def test_a_sidecar_that_vouches_for_what_cannot_be_starts_over(store: StorageHos
     assert (store.target.read_bytes(), store.left) == (CLIP, {"fox.mp4"})
 
 
-@pytest.mark.skipif(system.IS_WINDOWS, reason="there are no such files")
+@pytest.mark.skipif(system.IS_WINDOWS, reason="Windows has no FIFOs")
 def test_a_sidecar_that_is_no_file_is_not_waited_for(store: StorageHost) -> None:
     store.leave_part(tag=None)
     os.mkfifo(store.sidecar)

@@ -97,7 +97,7 @@ def test_every_field_of_a_template_is_in_the_manual() -> None:
     assert naming.DEFAULT_NAME in topics.TOPICS["templates"]
 
 
-@pytest.mark.skipif(shutil.which("man") is None, reason="there is no man")
+@pytest.mark.skipif(shutil.which("man") is None, reason="man is not installed")
 def test_man_shows_its_page_without_a_warning() -> None:
     env = {**os.environ, "LC_ALL": "C.UTF-8", "MANWIDTH": "80", "MANROFFOPT": "-wall"}
     command = ["man", "--warnings", "-l", str(generated_text.MAN)]

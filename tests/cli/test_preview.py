@@ -18,7 +18,7 @@ from terminal import AIRVID, environment
 
 from airvid.sandbox.emulator import Emulator, Fault, Response
 
-av = pytest.importorskip("av")
+av = pytest.importorskip("av", reason="PyAV (the extra media) is not installed")
 from pyav_clips import FRAMES, film, growing, red_to_blue, sound  # noqa: E402 - needs PyAV
 
 from airvid.errors import FileError  # noqa: E402

@@ -86,22 +86,6 @@ def _reference() -> str:
     common = help_groups(described[0].command, described[0].ctx)[COMMON]
     lines += ["", "Common to all commands, before or after the command's name:", ""]
     lines += ["| option | does |", "|---|---|", *(f"| `{_cell(flags)}` | {_cell(says)} |" for flags, says in common)]
-    for each in described:
-        if each.is_group:
-            continue
-        shown = each.help.partition("\nCommon:\n")
-        rest = shown[2].partition("\n\n")[2]
-        text = f"{shown[0]}\n{rest}".rstrip()
-        lines += [
-            "",
-            f"<details><summary><code>{each.name}</code></summary>",
-            "",
-            "```text",
-            text,
-            "```",
-            "",
-            "</details>",
-        ]
     return "\n".join(lines) + "\n"
 
 

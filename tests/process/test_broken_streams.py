@@ -23,7 +23,7 @@ from terminal import AIRVID, environment
 from airvid.sandbox.emulator import Emulator, Fault, Pace
 from airvid.sandbox.server import Server
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals and hang-ups are POSIX")
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals and no hang-ups")
 # Takes the terminal on its standard input for its own, as a login shell does, and becomes the program.
 ON_TERMINAL = (
     "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
@@ -165,7 +165,7 @@ def wait_until_it_reads(process: subprocess.Popen[bytes]) -> None:
         try:
             call = Path(f"/proc/{process.pid}/syscall").read_text().split()
         except OSError:
-            pytest.skip("this system does not tell what a process waits for")
+            pytest.skip("this system does not show which call a process waits in (/proc/PID/syscall)")
         if call[0] in ("0", "63") and call[1] == "0x0":  # read, on x86-64 and arm64
             return
         time.sleep(0.01)
@@ -173,7 +173,7 @@ def wait_until_it_reads(process: subprocess.Popen[bytes]) -> None:
 
 # ---------------------------------------------------------------------- standard output that takes nothing
 
-FULL = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+FULL = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
 
 
 @FULL

@@ -116,7 +116,7 @@ def test_headers_that_cannot_be_read_are_no_crash(at: int) -> None:
     "flags", ["frag_keyframe", "frag_keyframe+empty_moov", "dash+frag_keyframe", "cmaf+frag_keyframe"]
 )
 def test_what_ffmpeg_writes_in_fragments_is_whole_as_it_is_alone(flags: str) -> None:
-    av = pytest.importorskip("av")
+    av = pytest.importorskip("av", reason="PyAV (the extra media) is not installed")
     target = io.BytesIO()
     with av.open(target, "w", format="mp4", options={"movflags": flags}) as container:
         stream = container.add_stream("libx264", rate=24, options={"g": "12"})
@@ -189,12 +189,12 @@ def test_a_clip_without_a_length_is_saved_whole(server: Server, user: User, bodi
 def small_disk(user: User) -> Iterator[Path]:
     """A disk of 24 MB under the user's folder."""
     if not shutil.which("mount") or os.geteuid():
-        pytest.skip("only root mounts disks")
+        pytest.skip("only root can mount a disk")
     made = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", user.here], capture_output=True, check=False
     )
     if made.returncode:
-        pytest.skip("no disk can be mounted here")
+        pytest.skip("mount is not allowed here")
     yield user.here
     subprocess.run(["umount", "-l", user.here], check=True)
 

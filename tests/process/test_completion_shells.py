@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from completion_data import PROMPTS, TASKS, fill
-from interactive_shells import SHELLS, Interactive, ShellUser, Zsh, is_there
+from interactive_shells import FOLDER, SHELLS, Interactive, ShellUser, Zsh, is_there
 from terminal import environment
 
 from airvid.tasks import STATUSES
@@ -15,7 +18,7 @@ from airvid.tasks import STATUSES
 @pytest.fixture(scope="module", params=SHELLS, ids=lambda shell: shell.__name__)
 def shell(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Interactive]:
     if not is_there(request.param):
-        pytest.skip(f"{request.param.name} is not here")
+        pytest.skip(f"{request.param.name} is not installed")
     home = tmp_path_factory.mktemp("home")
     user = ShellUser(home, environment(home))
     fill(user.env)
@@ -51,9 +54,19 @@ def test_nothing_that_anybody_wrote_is_run(shell: Interactive) -> None:
     assert "pwned" not in [path.name for path in shell.user.home.iterdir()]
 
 
+@pytest.mark.parametrize("shell", [Zsh], indirect=True)
 def test_zsh_shows_prompts_beside_the_tasks(shell: Interactive) -> None:
-    if not isinstance(shell, Zsh):
-        pytest.skip("bash shows no descriptions")
     lines = shell.listed("airvid status ").split("\n")
     for task_id, prompt in zip(TASKS, PROMPTS, strict=True):
         assert [line for line in lines if task_id in line and prompt in line]
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed")
+@pytest.mark.parametrize("line", [each for each in OFFERED if "fox.png" not in OFFERED[each]])
+def test_fish_offers_the_same(tmp_path: Path, line: str) -> None:
+    user = ShellUser(tmp_path, environment(tmp_path))
+    fill(user.env)
+    command = ["fish", "--no-config", "-c", f"source {FOLDER / 'airvid.fish'}; complete -C $argv[1]", line]
+    done = subprocess.run(command, cwd=tmp_path, env=user.env, capture_output=True, text=True, timeout=30, check=True)
+    assert sorted(each.split("\t")[0] for each in done.stdout.splitlines()) == sorted(OFFERED[line])
+    assert done.stderr == ""

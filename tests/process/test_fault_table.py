@@ -21,7 +21,7 @@ from program import KEY
 
 from airvid.sandbox.emulator import Emulator, Pace, Request
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="processes are forked")
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot fork processes")
 
 # Seconds for a cell that ends in the clip, and for one that has to be ended by --timeout.
 LONG, SHORT = 25, 4

@@ -318,7 +318,7 @@ def test_bytes_behind_an_answer_of_the_api_are_not_the_next_answer(attacked: Cal
     assert (done.returncode, made.posts, done.stdout.split()) == (0, 1, made.tasks), done.stderr
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no process can be stopped")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot stop a process")
 def test_an_answer_that_came_while_the_program_was_stopped_is_read(attacked: Callable[..., Attacked]) -> None:
     made = attacked(Rule("POST", drip=0.05), Rule("GET /video/tasks$", times=1))
     with made.user.running("-q", "--json", *CREATE, AIRVID_CREATE_TIMEOUT="2") as process:

@@ -21,7 +21,7 @@ import pytest
 from forked_run import ForkedRun
 from program import KEY
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="processes are forked")
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot fork processes")
 
 SIZE, KILLS, LIVE = 200 << 20, 50, 45
 # Bytes a second for each connection: less than the client can take, so that little waits in the system's buffers, and

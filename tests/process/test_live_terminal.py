@@ -26,7 +26,7 @@ from terminal import AIRVID, Terminal, environment
 from airvid.sandbox.emulator import Emulator, Fault, Pace
 from airvid.sandbox.server import Server
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are POSIX")
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
 CREATE = ["create", "a fox", "-m", "wan-2.6", "-d", "8", "--wait"]
 
 
@@ -182,7 +182,7 @@ class Tmux:
 @contextmanager
 def tmux(cwd: Path, env: dict[str, str]) -> Iterator[Tmux]:
     if shutil.which("tmux") is None:
-        pytest.skip("needs tmux")
+        pytest.skip("tmux is not installed")
     made = Tmux(cwd, env)
     try:
         yield made

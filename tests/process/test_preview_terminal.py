@@ -14,10 +14,10 @@ from terminal import AIRVID, Terminal, environment
 from airvid.sandbox.emulator import Emulator, Pace
 from airvid.sandbox.server import Server
 
-pytest.importorskip("av")
+pytest.importorskip("av", reason="PyAV (the extra media) is not installed")
 from pyav_clips import fading, red_to_blue
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals")
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
 
 TIME = rb"\b0:0[012]\.\d\b"
 # Colours; all else that a terminal obeys would be a question or a picture of its own kind.

@@ -157,7 +157,7 @@ def test_a_kill_while_a_reader_is_waited_for_leaves_no_clip_behind(tmp_path: Pat
     assert list(places.iterdir()) == []
 
 
-@pytest.mark.skipif(sys.platform == "darwin", reason="its file systems take no such names")
+@pytest.mark.skipif(sys.platform == "darwin", reason="the file systems of macOS take UTF-8 names only")
 def test_a_file_of_any_name_can_be_used_by_a_script(sh: Run) -> None:
     name = r"name=$(printf 'caf\351 au lait.mp4')"
     done = sh(f'{name}; file=$(airvid create x -o "$name"); head -c 8 "$file" | tail -c 4')

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from real_components import User
 
-pytest.importorskip("av")
+pytest.importorskip("av", reason="PyAV (the extra media) is not installed")
 CREATE = ("--sandbox", "create", "a fox", "-m", "wan-2.6", "-d", "8")
 
 

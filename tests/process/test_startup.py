@@ -100,7 +100,7 @@ def test_http_needs_no_certificates(line: str, tmp_path: Path, env: dict[str, st
     assert seen.count("certificates") == 0
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk at hand")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 @pytest.mark.parametrize("line", ["--version", "--help", "help json", "status --exit-status --help", "config path"])
 def test_a_full_disk_is_told(line: str, tmp_path: Path, env: dict[str, str]) -> None:
     with open("/dev/full", "wb") as full:

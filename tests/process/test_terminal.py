@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from terminal import Terminal, environment
 
-pytest.importorskip("av")
+pytest.importorskip("av", reason="PyAV (the extra media) is not installed")
 WORDS = ["--sandbox", "create", "fox in snow", "-d", "2", "-o", "fox.mp4"]
 
 

@@ -69,7 +69,7 @@ def _bind(made: socket.socket, port: int) -> None:
     try:
         made.bind(("::1" if made.family == socket.AF_INET6 else "127.0.0.1", port))
     except OSError:
-        pytest.skip("another program listens on this port in the other family")
+        pytest.skip("another program uses this port over the other IP version")
 
 
 @contextmanager
@@ -88,7 +88,7 @@ def black_hole(port: int, family: socket.AddressFamily) -> Iterator[None]:
             except TimeoutError:
                 yield
                 return
-        pytest.skip("this system's queues of connections are never full")
+        pytest.skip("this system accepts connections beyond the backlog")
 
 
 def test_an_api_and_a_storage_at_an_ipv6_address(server: Server, user: User) -> None:

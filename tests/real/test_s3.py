@@ -27,7 +27,7 @@ from real_components import CLIP, OTHER, LinkedEmulator, User, calls, free_port,
 from airvid.sandbox.server import Server
 
 boto3 = pytest.importorskip("boto3", reason="boto3 is not installed")
-botocore_config = pytest.importorskip("botocore.config")
+botocore_config = pytest.importorskip("botocore.config", reason="boto3 is not installed")
 pytestmark = pytest.mark.skipif(
     not (find_spec("moto") and find_spec("flask_cors")), reason="moto's server is not installed"
 )

@@ -312,7 +312,7 @@ class Marching(httpx.AsyncByteStream):
 def test_of_connections_that_fail_in_one_turn_each_is_heard(
     store: StorageHost, caplog: pytest.LogCaptureFixture
 ) -> None:
-    resource = pytest.importorskip("resource")
+    resource = pytest.importorskip("resource", reason="Windows has no module resource")
     clip = tiny_mp4(bytes(12_000_000))
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-av = pytest.importorskip("av")
+av = pytest.importorskip("av", reason="PyAV (the extra media) is not installed")
 
 from airvid.sandbox.clip import read_picture, render  # noqa: E402 - needs PyAV
 from airvid.sandbox.messages import ClipSpec  # noqa: E402

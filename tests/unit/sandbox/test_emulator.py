@@ -274,7 +274,7 @@ def test_an_image_reaches_the_renderer_and_an_address_changes_the_look(api: Api,
 
 
 def test_an_image_that_cannot_be_decoded_is_refused() -> None:
-    pytest.importorskip("av")
+    pytest.importorskip("av", reason="PyAV (the extra media) is not installed")
     picture = base64.b64encode(b"no picture").decode()
     status, error = Api(Emulator()).refused(mode="image", input_images=[{"b64_json": picture}])
     assert (status, error["code"]) == (400, "invalid_image")
