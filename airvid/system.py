@@ -109,6 +109,8 @@ def on_stop(step_aside: Callable[[], None]) -> Callable[[], object]:
     """Call `step_aside` before Ctrl-Z stops the program; the result undoes it. On Windows nothing is called."""
     if IS_WINDOWS or signal.getsignal(signal.SIGTSTP) != signal.SIG_DFL:
         return lambda: None
+    import asyncio
+
     loop = asyncio.get_running_loop()
 
     def stop() -> None:

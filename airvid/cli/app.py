@@ -1,4 +1,8 @@
-"""The command line: every command with its options and help, and a body that calls its function in `commands/`."""
+"""The command line: every command with its options, its help, and a call of its function in `commands/`.
+
+`run` hands on all parameters of a command: a new option is a parameter here and, where it is no setting, a keyword
+argument there.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +22,10 @@ from airvid.cli.command import (
     argument,
     command,
     epilog,
-    help_alone,
+    number,
     option,
     run,
+    show_help,
 )
 from airvid.cli.options import (
     AspectRatio,
@@ -39,7 +44,6 @@ from airvid.cli.options import (
     Texts,
     Timeout,
     Version,
-    number,
 )
 from airvid.errors import UsageError
 
@@ -59,8 +63,7 @@ app = typer.Typer(
         [
             'airvid --sandbox create "fox in snow" -d 8 -o fox.mp4   # costs nothing',
             'airvid create "fox in snow" -d 8 --dry-run              # what it would cost',
-        ],
-        [],
+        ]
     ),
 )
 def _root(
@@ -70,7 +73,7 @@ def _root(
     _show: ShowCompletion = None,
 ) -> None:
     """Generate video from the terminal, and never pay for a clip twice."""
-    help_alone(ctx)
+    show_help(ctx)
 
 
 @command(
@@ -95,17 +98,7 @@ def models(
     """The video models: what each can do, and what a clip costs."""
     from airvid.commands import models
 
-    run(
-        ctx,
-        models.run,
-        names=names or (),
-        mode=mode,
-        aspect_ratio=aspect_ratio,
-        quality=quality,
-        duration=duration,
-        max_price=max_price,
-        sort=sort,
-    )
+    run(ctx, models.run)
 
 
 @command(
@@ -157,41 +150,16 @@ def create(
     ] = None,
     output: Output = None,
     timeout: Timeout = None,
-    force: Force = None,
-    open_: Open = None,
-    preview: Annotated[
+    force: Annotated[Switch, Force] = None,
+    open: Annotated[Switch, Open] = None,
+    shows_preview: Annotated[
         bool, option("--preview", "Show its contact sheet in the terminal; implies -w.", SAVING)
     ] = False,
 ) -> None:
     """Submit a clip; with --wait follow it, with -o save it."""
     from airvid.commands import create
 
-    run(
-        ctx,
-        create.run,
-        prompt=prompt,
-        prompt_file=prompt_file,
-        model=model,
-        duration=duration,
-        aspect_ratio=aspect_ratio,
-        quality=quality,
-        mode=mode,
-        image=image,
-        reference=reference or (),
-        seed=seed,
-        sound=sound,
-        extra=extra or (),
-        count=count,
-        max_cost=max_cost,
-        dry_run=dry_run,
-        no_validate=no_validate,
-        wait=wait,
-        output=output,
-        timeout=timeout,
-        force=force,
-        open=open_,
-        shows_preview=preview,
-    )
+    run(ctx, create.run)
 
 
 @command(
@@ -210,7 +178,7 @@ def status(
     """How tasks stand, each read once."""
     from airvid.commands import status
 
-    run(ctx, status.run, ids=ids or (), exit_status=exit_status)
+    run(ctx, status.run)
 
 
 @command(
@@ -225,22 +193,13 @@ def watch(
     output: Output = None,
     timeout: Timeout = None,
     fail_fast: Annotated[bool, option("--fail-fast", "Stop following at the first failure.", SAVING)] = False,
-    force: Force = None,
-    open_: Open = None,
+    force: Annotated[bool, Force] = False,
+    opens: Annotated[bool, Open] = False,
 ) -> None:
     """Follow tasks live until they end. Without an ID, all that are running."""
     from airvid.commands import watch
 
-    run(
-        ctx,
-        watch.run,
-        ids=ids or (),
-        output=output,
-        timeout=timeout,
-        fail_fast=fail_fast,
-        force=bool(force),
-        opens=bool(open_),
-    )
+    run(ctx, watch.run)
 
 
 @command(
@@ -266,18 +225,7 @@ def list_(
     """Recent tasks, newest first."""
     from airvid.commands import list as list_tasks
 
-    run(
-        ctx,
-        list_tasks.run,
-        status=status or (),
-        model=model,
-        since=since,
-        limit=limit,
-        page=page,
-        ids=ids,
-        local=local,
-        search=search,
-    )
+    run(ctx, list_tasks.run)
 
 
 @command(
@@ -289,15 +237,15 @@ def list_(
 def delete(
     ctx: typer.Context,
     ids: Ids = None,
-    all_: Annotated[bool, option("--all", "All that the API lists.")] = False,
-    status: Status = None,
+    takes_all: Annotated[bool, option("--all", "All that the API lists.")] = False,
+    statuses: Status = None,
     older_than: Annotated[Text, option("--older-than TIME", "Only those older than this: 90, 10m, 2h, 3d.")] = None,
     yes: Annotated[bool, option("-y, --yes", "Do not ask.")] = False,
 ) -> None:
     """Remove history entries. Stored media and running jobs are not touched."""
     from airvid.commands import delete
 
-    run(ctx, delete.run, ids=ids or (), takes_all=all_, statuses=status or (), older_than=older_than, yes=yes)
+    run(ctx, delete.run)
 
 
 @command(
@@ -310,26 +258,16 @@ def download(
     ctx: typer.Context,
     ids: Ids = None,
     output: Output = None,
-    force: Force = None,
+    force: Annotated[bool, Force] = False,
     skip_existing: Annotated[bool, option("--skip-existing", "Pass over files that are there.", SAVING)] = False,
-    all_: Annotated[bool, option("--all", "Every completed task not yet saved.")] = False,
+    takes_all: Annotated[bool, option("--all", "Every completed task not yet saved.")] = False,
     jobs: Annotated[Text, number("-j, --jobs NUMBER", "How many at a time.", SAVING)] = None,
-    open_: Open = None,
+    opens: Annotated[bool, Open] = False,
 ) -> None:
     """Save results."""
     from airvid.commands import download
 
-    run(
-        ctx,
-        download.run,
-        ids=ids or (),
-        output=output,
-        force=bool(force),
-        skip_existing=skip_existing,
-        takes_all=all_,
-        jobs=jobs,
-        opens=bool(open_),
-    )
+    run(ctx, download.run)
 
 
 @command(
@@ -346,12 +284,12 @@ def preview(
             "FILE|ID", "A clip's file, a task id, a unique prefix of one, or `last`.", autocompletion=completion.tasks
         ),
     ],
-    open_: Annotated[bool, option("--open", "In the desktop's player instead.")] = False,
+    opens: Annotated[bool, option("--open", "In the desktop's player instead.")] = False,
 ) -> None:
     """Show a clip's contact sheet in the terminal."""
     from airvid.commands import preview
 
-    run(ctx, preview.run, what=what, opens=open_)
+    run(ctx, preview.run)
 
 
 app.add_typer(auth.app)
@@ -375,7 +313,7 @@ def sandbox(
     """
     from airvid.commands import sandbox
 
-    run(ctx, sandbox.run, action=action, port=port)
+    run(ctx, sandbox.run)
 
 
 @command(app, "help", examples=["airvid help exit-codes", "airvid help auth login"], exit_codes=[0, 2])

@@ -24,7 +24,7 @@ def login(
     """Store the API key: typed unseen, or read from standard input."""
     from airvid.commands import auth
 
-    run(ctx, auth.login, no_verify=no_verify)
+    run(ctx, auth.login)
 
 
 @command(app, "logout", examples=["airvid auth logout", "airvid auth logout --json"], exit_codes=[0, 11])

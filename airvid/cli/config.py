@@ -30,7 +30,7 @@ def get(ctx: typer.Context, key: Key) -> None:
     """One setting's value."""
     from airvid.commands import config
 
-    run(ctx, config.get, key=key)
+    run(ctx, config.get)
 
 
 @command(
@@ -50,7 +50,7 @@ def set_(
     """Set one setting."""
     from airvid.commands import config
 
-    run(ctx, config.set_one, key=key, value=value)
+    run(ctx, config.set_one)
 
 
 @command(app, "unset", examples=["airvid config unset model", "airvid config unset budget.day"], exit_codes=[0, 2, 11])
@@ -58,7 +58,7 @@ def unset(ctx: typer.Context, key: Key) -> None:
     """Go back to the default."""
     from airvid.commands import config
 
-    run(ctx, config.unset, key=key)
+    run(ctx, config.unset)
 
 
 @command(app, "path", examples=["airvid config path", 'cat "$(airvid config path)"'], exit_codes=[0, 11])

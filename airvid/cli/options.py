@@ -1,39 +1,21 @@
 """The arguments and options that several commands take.
 
-What is a setting too is text here: `config.SETTINGS` says what it may be, wherever it comes from.
+An option that is a setting too takes text here: `config.SETTINGS` says what the text may be, wherever it comes from.
 """
 
 from __future__ import annotations
 
-import functools
 from typing import Annotated
 
 import typer
 
 from airvid import __version__
 from airvid.cli import completion
-from airvid.cli.command import REQUEST, SAVING, argument, option
-from airvid.config import checked
-from airvid.errors import UsageError
+from airvid.cli.command import REQUEST, SAVING, argument, number, option
 
 Text = str | None
 Texts = list[str] | None
 Switch = bool | None
-
-
-def _check(ctx: typer.Context, param: typer.CallbackParam, value: str | None) -> str | None:
-    """See that a value is what its setting takes, before anything is asked. Raises: UsageError."""
-    try:
-        if value is not None and not ctx.resilient_parsing:
-            checked(str(param.name).replace("_", "-"), value, f"--{param.name}")
-    except UsageError as error:
-        error.hint = f"{ctx.command_path} --help"
-        raise
-    return value
-
-
-# An option that takes a number, which its setting checks.
-number = functools.partial(option, callback=_check)
 
 Ids = Annotated[
     Texts,
@@ -47,8 +29,8 @@ Output = Annotated[
     Text,
     option("-o, --output PATH", "A file, a directory, - for stdout, or a template (airvid help templates).", SAVING),
 ]
-Force = Annotated[Switch, option("--force", "Overwrite existing files.", SAVING)]
-Open = Annotated[Switch, option("--open", "Open the saved clip in the desktop's player.", SAVING)]
+Force = option("--force", "Overwrite existing files.", SAVING)
+Open = option("--open", "Open the saved clip in the desktop's player.", SAVING)
 Timeout = Annotated[
     Text, option("--timeout TIME", "Stop waiting after so long (90, 10m, 1h); the task itself goes on.", SAVING)
 ]
