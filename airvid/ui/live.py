@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from rich import live
@@ -35,20 +34,8 @@ _RIGHT = ("percent", "passed", "cost")
 _OPTIONAL = ("about", "cost", "rest", "passed", "percent", "state")
 _LEAST_BAR, _LEAST_ABOUT = 8, 10
 
-
-@dataclass
-class Line:
-    """The cells of one row. `bar` holds words for the bar's place, `done` the percent that the bar shows."""
-
-    label: str
-    about: str = ""
-    state: str = ""
-    bar: str = ""
-    percent: str = ""
-    passed: str = ""
-    rest: str = ""
-    cost: str = ""
-    done: float = 0.0
+# The texts of a row by their columns (that of "bar" stands in the bar's place), and the percent that the bar shows.
+Line = tuple[dict[str, str], float | None]
 
 
 class Live(Progress):
@@ -107,10 +94,10 @@ class Live(Progress):
 
     def _draw(self) -> None:
         stream, (width, height) = self._output.stderr, self._output.console.size
-        lines = self._lines(height)
-        for line in lines:
-            for name in _WIDEST:
-                setattr(line, name, terminal.tame(stream, getattr(line, name), 200))
+        lines = [
+            ({name: terminal.tame(stream, text, 200) for name, text in texts.items()}, percent)
+            for texts, percent in self._lines(height)
+        ]
         # The cursor rests on a line of its own: a terminal echoes the keys of Ctrl-C there.
         self._live.update(Group(_table(lines, width, terminal.how_to_cut(stream)), ""))
         self._live.start()
@@ -124,7 +111,7 @@ class Live(Progress):
         shown = self.rows if len(self.rows) <= most else _most_important(self.rows, most - 1)
         lines = [_line(row) for row in shown]
         if hidden := [row for row in self.rows if row not in shown]:
-            lines.append(Line(f"{len(hidden)} more", bar=states(hidden, 5)))
+            lines.append(({"label": f"{len(hidden)} more", "bar": states(hidden, 5)}, None))
         if has_total and height > 2:
             lines.append(self._total())
         return lines
@@ -133,8 +120,9 @@ class Live(Progress):
         saving = [row for row in self.rows if row.total]
         done, total = sum(row.done for row in saving), sum(row.total or 0 for row in saving)
         rest = f"{size(done)} of {size(total)}" if saving else ""
-        state, percent = f"{self.finished} of {self.count}", self._percent()
-        return Line("all", state=state, percent=_percent(percent), rest=rest, done=percent or 0.0)
+        percent = self._percent()
+        state = f"{self.finished} of {self.count}"
+        return {"label": "all", "state": state, "rest": rest, "percent": _percent(percent)}, percent
 
     def _percent(self) -> float | None:
         """Percent of everything that is done; None where it is unknown."""
@@ -147,17 +135,17 @@ class Live(Progress):
 
 
 def _line(row: Row) -> Line:
-    return Line(
-        row.label,
-        row.about,
-        row.state,
-        bar=row.trouble_is,
-        percent=_percent(row.percent),
-        passed=length(row.passed),
-        rest=_rest(row),
-        cost="" if row.cents is None else money(row.cents),
-        done=row.percent or 0.0,
-    )
+    texts = {
+        "label": row.label,
+        "about": row.about,
+        "state": row.state,
+        "bar": row.trouble_is,
+        "percent": _percent(row.percent),
+        "passed": length(row.passed),
+        "rest": _rest(row),
+        "cost": "" if row.cents is None else money(row.cents),
+    }
+    return texts, row.percent
 
 
 def _percent(percent: float | None) -> str:
@@ -176,16 +164,16 @@ def _table(lines: Sequence[Line], width: int, cut: Literal["ellipsis", "crop"]) 
             no_wrap=True,
             overflow=cut,
         )
-    for line in lines:
-        bar = ProgressBar(completed=line.done, style="dim", complete_style="cyan", finished_style="green")
-        in_bar = Text(line.bar, "yellow") if line.bar else bar
-        table.add_row(*(in_bar if name == "bar" else Text(getattr(line, name)) for name in widths))
+    for texts, percent in lines:
+        bar = ProgressBar(completed=percent or 0, style="dim", complete_style="cyan", finished_style="green")
+        in_bar = Text(texts["bar"], "yellow") if texts.get("bar") else bar
+        table.add_row(*(in_bar if name == "bar" else Text(texts.get(name, "")) for name in widths))
     return table
 
 
 def _widths(lines: Sequence[Line], width: int) -> dict[str, int]:
     """The columns that there is room for, with their cells, and one cell between two of them."""
-    longest = {name: max((cell_len(getattr(line, name)) for line in lines), default=0) for name in _WIDEST}
+    longest = {name: max((cell_len(texts.get(name, "")) for texts, _ in lines), default=0) for name in _WIDEST}
     widths = {name: min(longest[name], most) for name, most in _WIDEST.items()}
     least_bar = max(_LEAST_BAR, min(longest["bar"], width // 2))
     about, widths["about"] = widths["about"], min(widths["about"], _LEAST_ABOUT)

@@ -8,11 +8,14 @@ import shutil
 import socket
 import unicodedata
 from pathlib import Path
-from typing import Literal, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 from urllib.parse import quote
 
 from airvid import system
 from airvid.ui.text import plain
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 env = os.environ
 LEFT_TO_RIGHT_MARK = "\u200e"
@@ -27,6 +30,16 @@ def tame(stream: TextIO, text: str, longest: int | None = None) -> str:
     # After a right-to-left run a mark that takes no room, or digits in the next column would join it.
     is_turned = any(unicodedata.bidirectional(each) in ("R", "AL", "AN") for each in shown)
     return shown + LEFT_TO_RIGHT_MARK if is_turned and can_write(stream, LEFT_TO_RIGHT_MARK) else shown
+
+
+def console(stream: TextIO, *, with_color: bool, **more: Any) -> Console:
+    """Rich's view of a stream that takes escapes; foreign text in it is no markup."""
+    from rich.console import Console
+
+    color: Literal["standard"] | None = "standard" if with_color else None
+    return Console(
+        file=stream, force_terminal=True, color_system=color, highlight=False, markup=False, emoji=False, **more
+    )
 
 
 def how_to_cut(stream: TextIO) -> Literal["ellipsis", "crop"]:
