@@ -74,14 +74,20 @@ def run(ctx: typer.Context, command: Callable[..., Coroutine[Any, Any, None]]) -
 # ---------------------------------------------------------------------- declaring a command
 
 
-def argument(metavar: str, text: str, **more: Any) -> Any:
-    return typer.Argument(metavar=metavar, help=text, show_default=False, **more)
+def argument(metavar: str, text: str, *, default: Any = None, **more: Any) -> Any:
+    """`default` is `...` for one that must be given."""
+    return typer.Argument(default, metavar=metavar, help=text, show_default=False, **more)
 
 
-def option(shape: str, text: str, group: str | None = None, **more: Any) -> Any:
-    """An option as the help shows it: `-m, --model MODEL` takes a value, `--force` and `--sound/--no-sound` none."""
+def option(shape: str, text: str, group: str | None = None, *, default: Any = None, **more: Any) -> Any:
+    """An option as the help shows it: `-m, --model MODEL`."""
     flags, _, metavar = shape.replace(", ", ",").partition(" ")
-    return typer.Option(*flags.split(","), metavar=metavar or None, help=text, rich_help_panel=group, **more)
+    return typer.Option(default, *flags.split(","), metavar=metavar or None, help=text, rich_help_panel=group, **more)
+
+
+def flag(shape: str, text: str, group: str | None = None, *, default: bool | None = False, **more: Any) -> Any:
+    """An option without a value: `--force`, `--sound/--no-sound`."""
+    return option(shape, text, group, default=default, show_default=False, **more)
 
 
 def number(shape: str, text: str, group: str | None = None, **more: Any) -> Any:
