@@ -182,45 +182,25 @@ models
                     number, null  what such a clip is estimated to cost
   airvid.healthy    boolean
 
-preview
-  file              string, null  null where the clip is not kept
-  frames            integer, null
-  seconds           number, null
-  width, height     integer       pixels
-  codec             string
-  size              integer       bytes
+Other commands
 
-delete
-  task_id           string
-  deleted           boolean       true, also for a task that was gone
+  preview           file (null for a clip that is not kept), frames, seconds,
+                    width and height (pixels), codec, size (bytes)
+  delete            task_id, deleted (true, also for a task that was gone)
+  auth login        key (masked), path (of the file that holds it)
+  auth logout       removed, path
+  auth status       source (a variable, a file, or sandbox), key (masked; null in
+                    the sandbox), base_url (not in the sandbox)
+  config list, get  name, value, source (a variable, or the config file)
+  config set        name, value
+  config unset      name, removed
+  config path       path
+  sandbox           base_url, api_key
+  sandbox reset     path, reset
 
-auth login
-  key               string        masked
-  path              string        the file that it is in
-auth logout
-  removed           boolean
-  path              string
-auth status
-  source            string        a variable, a file, or sandbox
-  key               string, null  masked
-  base_url          string        not with the sandbox
-
-config list, config get
-  name              string
-  value             string, number or boolean
-  source            string        a variable, or the config file
-config set
-  name              string
-  value             string, number or boolean
-config unset
-  name              string
-  removed           boolean
-config path
-  path              string
-
-sandbox
-  base_url          string
-  api_key           string
+deleted, removed and reset are booleans; seconds is a number; frames, width,
+height and size are integers; value is a string, number or boolean; the others
+are strings. frames and seconds may be null.
 
 Errors: an object a line on standard error; notes and progress there stay text
   error.code        string        a name from airvid help exit-codes

@@ -89,22 +89,15 @@ def read_picture(image: bytes) -> VideoFrame:
 
 def _backdrop(spec: ClipSpec) -> Graph:
     """Slowly turning colours that follow from prompt and seed, with the word across them."""
-    look = _digest(spec)
-    width, height = max(2, spec.width // _COARSE), max(2, spec.height // _COARSE)
-    hue, turn = look[0] / 256, 0.05 + look[1] / 1024
+    digest = _digest(spec)
+    hue = digest[0] / 256
     arguments = {
-        "size": f"{width}x{height}",
+        "size": f"{max(2, spec.width // _COARSE)}x{max(2, spec.height // _COARSE)}",
         "rate": str(FRAMES_PER_SECOND),
         "nb_colors": "3",
-        "c0": _colour(hue, 0.2),
-        "c1": _colour(hue + turn, 0.5),
-        "c2": _colour(hue - turn, 0.35),
-        "x0": str(width * look[2] // 1024),
-        "y0": str(height * look[3] // 1024),
-        "x1": str(width - 1 - width * look[4] // 1024),
-        "y1": str(height - 1 - height * look[5] // 1024),
-        "speed": str(0.01 + look[6] / 10_000),
-        "type": ("linear", "circular", "spiral")[look[7] % 3],
+        **{f"c{place}": _colour(hue + place / 8, lightness) for place, lightness in enumerate((0.2, 0.5, 0.35))},
+        "seed": str(int.from_bytes(digest[1:4])),
+        "speed": "0.02",
     }
     cell = max(1, min(spec.width * 7 // (10 * _COLUMNS), spec.height // (2 * _ROWS)))
     left, top = (spec.width - cell * _COLUMNS) // 2, (spec.height - cell * _ROWS) // 2
