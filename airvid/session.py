@@ -61,7 +61,7 @@ class Session:
         """The API. `key` is used instead of the stored one. Raises: AuthError, UsageError, FileError."""
         if self._api is None:
             from airvid.api.client import Api
-            from airvid.api.http import Timeouts, Wire
+            from airvid.api.http import HttpClient, Timeouts
 
             self.settings.check()
             trace = self.out.trace if self._common.debug else None
@@ -71,15 +71,15 @@ class Session:
                 from airvid.local_sandbox import make_server
 
                 self._server = make_server(self.data).start()
-                wire = Wire(self._server.api_url, SANDBOX_KEY, timeouts=timeouts, trace=trace, use_proxies=False)
+                http = HttpClient(self._server.api_url, SANDBOX_KEY, timeouts=timeouts, trace=trace, use_proxies=False)
             else:
                 if not key and (stored := self.settings.key()):
                     key = stored.value
                 if not key and need_key:
                     raise AuthError("no API key", hint="airvid auth login, or set AIRVID_API_KEY; --sandbox needs none")
                 self.out.secret = key or ""
-                wire = Wire(self.base_url.value, key, timeouts=timeouts, trace=trace, note=self.out.note)
-            self._api = Api(wire)
+                http = HttpClient(self.base_url.value, key, timeouts=timeouts, trace=trace, note=self.out.note)
+            self._api = Api(http)
         return self._api
 
     async def models(self, *, need_key: bool = True) -> list[Model]:
@@ -123,7 +123,7 @@ class Session:
 
     async def aclose(self) -> None:
         if self._api is not None:
-            await self._api.wire.aclose()
+            await self._api.http.aclose()
         if self._server is not None:
             self._server.close()
         self.journal.close()

@@ -99,4 +99,4 @@ async def _with_new_link(api: Api, task: Task, retry: str) -> Task:
 
 def _received(api: Api, task: Task, path: Path, *, force: bool) -> AsyncGenerator[Received, None]:
     assert task.result_url
-    return download.save(api.wire, task.result_url, path, clip=task.task_id, force=force)
+    return download.save(api.http, task.result_url, path, clip=task.task_id, force=force)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from airvid.api.client import Api
-from airvid.api.http import Wire
+from airvid.api.http import HttpClient
 from airvid.clips.submit import Submitter
 from airvid.journal import schema
 from airvid.journal.entries import Entry
@@ -45,7 +45,7 @@ class NoJournal:
 def sides() -> Iterator[Sides]:
     """A server on loopback, and creates against it."""
     with tempfile.TemporaryDirectory() as folder, Server(Emulator(pace=Pace(0, 0))) as server, asyncio.Runner() as loop:
-        wire = Wire(server.api_url, "sk-air-bench", use_proxies=False)
+        wire = HttpClient(server.api_url, "sk-air-bench", use_proxies=False)
         small, large = (Journal(Path(folder) / name / "journal.db", print) for name in ("small", "large"))
         _intend(large)
         fill(large.path, "x")
@@ -59,7 +59,7 @@ def sides() -> Iterator[Sides]:
             each.close()
 
 
-async def _create(wire: Wire, journal: Journal | None, service: str) -> float:
+async def _create(wire: HttpClient, journal: Journal | None, service: str) -> float:
     """Milliseconds from the intent to the id on disk."""
     keeper: Any = journal or NoJournal()
     submitter = Submitter(Api(wire), keeper, SubmitReport(Output(quiet=True)), wait_for_slot=True)

@@ -237,13 +237,13 @@ def test_what_the_list_said_long_ago_is_not_told_after_it_failed() -> None:
     async def look(world: VirtualClock) -> None:
         api: Any = Api()
         shared = Shared(api)
-        first = await shared.glance("a")
+        first = await shared.from_list("a")
         world.advance(600)
         for name in "ab":
             with pytest.raises(UnavailableError, match="down"):
-                await shared.glance(name)
+                await shared.from_list(name)
         world.advance(600)
-        last = await shared.glance("b")
+        last = await shared.from_list("b")
         assert first
         assert last
         assert (first.status, last.status) == ("queued", "processing")

@@ -22,7 +22,7 @@ from storage_host import CLIP, HALF, OTHER, TAG, Broken, StorageHost, begun, res
 
 from airvid import system
 from airvid.api.answers import error_message
-from airvid.api.http import LONGEST_EVENT
+from airvid.api.events import LONGEST_EVENT
 from airvid.errors import FileError, UnavailableError
 from airvid.media import mp4
 from airvid.sandbox.emulator import Fault, Request, Response

@@ -18,7 +18,7 @@ from journal_fixture import JournalFixture
 from program import KEY, World, json_answer
 
 from airvid.api.client import Api
-from airvid.api.http import Wire
+from airvid.api.http import HttpClient
 from airvid.clips.submit import Submitter
 from airvid.journal.entries import Entry
 from airvid.sandbox.emulator import Fault, Request, Response
@@ -58,7 +58,7 @@ def test_a_create_that_is_interrupted_while_it_connects_was_not_sent(journals: J
             await self.create_future()
 
     async def submit(entry: Entry) -> None:
-        wire = Wire("http://127.0.0.1:9/v1", KEY, use_proxies=False)
+        wire = HttpClient("http://127.0.0.1:9/v1", KEY, use_proxies=False)
         try:
             submitter = Submitter(Api(wire), journals.journal, SubmitReport(Output(stderr=notes)), wait_for_slot=False)
             await submitter.submit(entry, entry.request)

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from program import KEY
 
-from airvid.api.http import Timeouts, Wire
+from airvid.api.http import HttpClient, Timeouts
 
 
 class Relay:
@@ -115,9 +115,9 @@ def answering(
 
 
 @asynccontextmanager
-async def wired(url: str, **timeouts: float) -> AsyncIterator[Wire]:
+async def wired(url: str, **timeouts: float) -> AsyncIterator[HttpClient]:
     """The wire to an API there, for twenty seconds."""
-    wire = Wire(f"{url}/v1", KEY, timeouts=Timeouts(**timeouts), use_proxies=False)
+    wire = HttpClient(f"{url}/v1", KEY, timeouts=Timeouts(**timeouts), use_proxies=False)
     try:
         async with asyncio.timeout(20):
             yield wire

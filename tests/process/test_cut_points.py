@@ -45,7 +45,7 @@ KILLER = textwrap.dedent("""
 STEPS = [
     "Journal.intend",
     "Journal.mark_sent",
-    "Wire.post",
+    "HttpClient.post",
     "Journal.mark_known",
     "Clips._begin",
     "follow",
