@@ -10,7 +10,7 @@ from contextlib import aclosing, contextmanager
 from statistics import mean
 from typing import Any
 
-from conftest import VirtualClock
+from virtual_clock import VirtualClock
 
 from airvid import clock
 from airvid.api.models import Task
@@ -121,8 +121,8 @@ async def _followed(render: _Render) -> float:
     assert task
     async with aclosing(
         follow(api, task, Shared(api), is_fresh=True, was_seen=True, usual_ends=render.past)
-    ) as sightings:
-        async for _ in sightings:
+    ) as readings:
+        async for _ in readings:
             pass
     return clock.elapsed() - render.end
 
