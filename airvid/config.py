@@ -130,8 +130,9 @@ class Definition(NamedTuple):
     sent_as: str | None = None
 
 
-# Every setting by its name, which is the long name of its option too. A line here brings the environment variable, the
+# Every setting by its name, which is also the long name of its option. A line here makes the environment variable, the
 # key in the config file and the check; with `sent_as` also the key in the body, which --set may not set then.
+# The option is a parameter of that name in cli/app.py (`aspect_ratio` for `aspect-ratio`); `create` needs nothing else.
 SETTINGS: dict[str, Definition] = {
     "base-url": Definition(normal_base_url),
     "model": Definition(_text),

@@ -6,7 +6,7 @@ One task that fits is adopted. Where none fits, or several do, the create's fate
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from airvid import clock
@@ -15,6 +15,8 @@ from airvid.api.models import Task
 from airvid.errors import AirvidError, FileError, LimitedError, UnavailableError, UnknownFateError
 from airvid.journal.entries import Entry
 from airvid.journal.journal import SENT_WINDOW, Journal
+from airvid.ui.output import Output
+from airvid.ui.submit_report import SubmitReport
 
 # When the list is read after a POST of unknown fate, in seconds after it: the server gets time to show a task.
 LOOKUPS = (0.5, 2.0, 4.0, 7.0, 11.0, 15.0)
@@ -37,13 +39,11 @@ class TaskLookup:
     `present` are the ids of the tasks that were there before, None where that is unknown.
     """
 
-    def __init__(self, api: Api, journal: Journal, *, note: Callable[[str], None], warn: Callable[[str], None]) -> None:
-        """`note` and `warn` take sentences."""
+    def __init__(self, api: Api, journal: Journal, report: SubmitReport) -> None:
         self.present: set[str] | None = None
         self._api = api
         self._journal = journal
-        self._note = note
-        self._warn = warn
+        self._report = report
         # Seconds by which the server's clock is ahead of ours.
         self._clock_offset: float | None = None
         # When the last POST left, Unix seconds by our clock.
@@ -84,7 +84,7 @@ class TaskLookup:
             known = self._journal.mark_known(entry, task)
         except FileError as error:
             # It is paid for: the user gets its id, and it is followed all the same.
-            self._warn(f"task {task.task_id} was made, but {error.message}; keep its id")
+            self._report.warn(f"task {task.task_id} was made, but {error.message}; keep its id")
             return entry._replace(fate="known", task_id=task.task_id, status=task.status)
         if known.fate == "unknown":
             raise self._not_new(entry, task)
@@ -100,7 +100,7 @@ class TaskLookup:
     async def after_ambiguous(self, entry: Entry, body: dict[str, Any], error: UnavailableError) -> Found:
         """The task of a create whose answer was lost or tells no id. Raises: UnknownFateError."""
         self._journal.mark_unknown(entry, error.message, ())
-        self._note(f"{error.message}; looking in the task list for what became of the create")
+        self._report.note(f"{error.message}; looking in the task list for what became of the create")
         failed_at = clock.elapsed()
         candidates: list[Task] | None = None
         for moment in LOOKUPS:
@@ -115,7 +115,7 @@ class TaskLookup:
             # A task that does not tell its prompt may be another user's, which the list shows sooner than ours.
             is_sure = sure and (named or sure[0].prompt is not None or moment == LOOKUPS[-1])
             if is_sure and (known := self._adopted(entry, sure[0])):
-                self._note(f"found: the create made task {sure[0].task_id}")
+                self._report.note(f"found: the create made task {sure[0].task_id}")
                 return sure[0], known
         if found := self._settled_elsewhere(entry):
             return found
@@ -152,7 +152,7 @@ class TaskLookup:
         candidates = [each for each in fitting if each.created is None or each.created <= latest]
         is_sure = len(candidates) == 1 and candidates[0].prompt is not None
         if is_sure and (known := self._adopted(entry, candidates[0])):
-            self._note(f"found: the create made task {candidates[0].task_id} although it was refused")
+            self._report.note(f"found: the create made task {candidates[0].task_id} although it was refused")
             return (candidates[0], known), candidates
         return None, candidates
 
@@ -187,7 +187,7 @@ class TaskLookup:
 
     async def _pause(self, seconds: float) -> None:
         await clock.sleep(seconds)
-        self._journal.beat()
+        self._journal.mark_awake()
 
     # ------------------------------------------------------------------ what both share
 
@@ -218,7 +218,7 @@ class TaskLookup:
         try:
             known = self._journal.adopt(entry, task)
         except FileError as error:
-            self._warn(error.message)  # what cannot be claimed for good is not claimed at all
+            self._report.warn(error.message)  # what cannot be claimed for good is not claimed at all
             return None
         if known:
             self._is_present_now(task)
@@ -248,24 +248,23 @@ def settle_unknown(
     journal: Journal,
     unsettled: Sequence[tuple[Entry, set[str] | None]],
     listing: Listing,
-    note: Callable[[str], None],
-    warn: Callable[[str], None],
+    out: Output,
 ) -> None:
     """Give creates of unknown fate, of this or an earlier run, the one task in the list that each can have made."""
     for entry, present in unsettled:
         candidates = matches(listing, journal, entry, entry.request, present)
         try:
             if len(candidates) == 1 and journal.adopt(entry, candidates[0]):
-                note(f"found: an earlier create whose fate was unknown made task {candidates[0].task_id}")
+                out.note(f"found: an earlier create whose fate was unknown made task {candidates[0].task_id}")
                 continue
         except FileError as error:
-            warn(error.message)
+            out.warn(error.message)
             return
         ids = [task.task_id for task in candidates]
         if entry.fate == "sent" or (ids and ids != list(entry.candidates)):
             journal.mark_unknown(entry, entry.error or "the program ended before the server answered", ids)
         if clock.now() - (entry.sent_at or entry.intended_at) < KEPT_SECONDS:
-            warn(
+            out.warn(
                 f"whether an earlier create made a task is unknown: {_likely(ids)};"
                 " airvid list --local --status unknown"
             )

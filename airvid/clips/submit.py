@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
 from typing import Any
 
 from airvid import clock
@@ -20,6 +19,7 @@ from airvid.clips.lookup import Found, TaskLookup
 from airvid.errors import AirvidError, LimitedError, UnavailableError, UnknownFateError
 from airvid.journal.entries import Entry
 from airvid.journal.journal import Journal
+from airvid.ui.submit_report import SubmitReport
 
 # Seconds that a signal gives the answer which is already on its way.
 GRACE = 5.0
@@ -39,19 +39,16 @@ class Submitter:
         self,
         api: Api,
         journal: Journal,
+        report: SubmitReport,
         *,
         wait_for_slot: bool,
-        note: Callable[[str], None],
-        warn: Callable[[str], None],
-        waits: Callable[[], None] = lambda: None,
     ) -> None:
-        """`note` and `warn` take sentences; `waits` is called when a clip begins to wait for a slot or a limit."""
-        self._waits = waits
+        """`wait_for_slot`: a refusal by a limit is waited out and not raised."""
         self._api = api
         self._journal = journal
+        self._report = report
         self._wait_for_slot = wait_for_slot
-        self._note = note
-        self._lookup = TaskLookup(api, journal, note=note, warn=warn)
+        self._lookup = TaskLookup(api, journal, report)
         # Why the last POST was not taken.
         self.trouble: AirvidError | None = None
 
@@ -107,7 +104,7 @@ class Submitter:
                 self._journal.mark_unsent(entry, in_line=False)
                 raise
             if not post.done():
-                self._note(f"waiting up to {GRACE:.0f} s for the answer of a create that is on its way")
+                self._report.note(f"waiting up to {GRACE:.0f} s for the answer of a create that is on its way")
             end = clock.elapsed() + GRACE
             while not post.done() and clock.elapsed() < end:
                 try:
@@ -125,9 +122,9 @@ class Submitter:
         elif (error := post.exception()) is None:
             try:
                 self._lookup.record(entry, post.result())
-                self._note(f"the task was made: {post.result().task_id}")
+                self._report.note(f"the task was made: {post.result().task_id}")
             except UnknownFateError as unknown:
-                self._note(unknown.message)
+                self._report.note(unknown.message)
         elif isinstance(error, AirvidError) and not (isinstance(error, UnavailableError) and error.sent):
             self._journal.mark_refused(entry, error.message)
         else:
@@ -177,8 +174,8 @@ class Submitter:
         while ahead := self._journal.ahead(entry):
             if not told:
                 self._journal.mark_unsent(entry, in_line=True)
-                self._note(f"waiting for a free slot, with {ahead} more in line before this")
-                self._waits()
+                self._report.note(f"waiting for a free slot, with {ahead} more in line before this")
+                self._report.waiting()
                 told = True
             await self._pause(QUEUE_PAUSE)
 
@@ -194,8 +191,8 @@ class Submitter:
         if error.is_guess and not most_running and attempt >= GUESSES:
             self._journal.mark_refused(entry, error.message)
             raise AirvidError(error.message, request_id=error.request_id)
-        self._note(f"waiting for {'a free slot' if error.concurrency else 'the rate limit'}: {error.message}")
-        self._waits()
+        self._report.note(f"waiting for {'a free slot' if error.concurrency else 'the rate limit'}: {error.message}")
+        self._report.waiting()
         began = clock.elapsed()
         blind = min(LONGEST_SLOT_WAIT, SLOT_PAUSE * 2.0 ** min(attempt, 8))
         await self._pause(max(error.retry_after or 0.0, SLOT_PAUSE if most_running else blind))
@@ -211,7 +208,7 @@ class Submitter:
 
     async def _pause(self, seconds: float) -> None:
         await clock.sleep(seconds)
-        self._journal.beat()
+        self._journal.mark_awake()
 
 
 def _count_running(listing: Listing | None) -> int | None:

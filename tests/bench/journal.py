@@ -19,6 +19,8 @@ from airvid.journal.entries import Entry
 from airvid.journal.journal import Journal
 from airvid.sandbox.emulator import Emulator, Pace
 from airvid.sandbox.server import Server
+from airvid.ui.output import Output
+from airvid.ui.submit_report import SubmitReport
 
 from .rows import Line, Side, Sides, Theme, plus, times
 
@@ -60,7 +62,7 @@ def sides() -> Iterator[Sides]:
 async def _create(wire: HttpClient, journal: Journal | None, service: str) -> float:
     """Milliseconds from the intent to the id on disk."""
     keeper: Any = journal or NoJournal()
-    submitter = Submitter(Api(wire), keeper, wait_for_slot=True, note=_ignore, warn=print)
+    submitter = Submitter(Api(wire), keeper, SubmitReport(Output(quiet=True)), wait_for_slot=True)
     began = time.perf_counter()
     entry = _intend(journal, service) if journal else Entry(1, service, "intended", time.time())
     await submitter.submit(entry, BODY)
@@ -85,9 +87,6 @@ def fill(path: Path, service: str) -> None:
             rows,
         )
         database.execute("COMMIT")
-
-
-def _ignore(_: str) -> None: ...
 
 
 THEME = Theme("journal", 40, LINES, sides)

@@ -10,7 +10,7 @@ from contextlib import aclosing, contextmanager
 from statistics import mean
 from typing import Any
 
-from conftest import VirtualClock
+from virtual_clock import VirtualClock
 
 from airvid import clock
 from airvid.api.models import Task

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import aclosing, contextmanager
 from pathlib import Path
 
-from conftest import tiny_mp4
+from small_files import tiny_mp4
 
 from airvid.api.client import Api
 from airvid.api.http import Attempt, HttpClient
