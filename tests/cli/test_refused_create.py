@@ -6,13 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
-from creates import CREATE, LISTING, POST, Lists, listed, rows, without
+from creates import CREATE, DOWN, LISTING, POST, Lists, listed, rows, without
 from program import World, json_answer
 
 from airvid.sandbox.emulator import Fault, Request, Response
 
 REFUSED = json_answer(429, {"error": "rate limit"})
-DOWN = Response(503)
 
 
 @pytest.mark.parametrize("hours", [-3, 3])
