@@ -68,7 +68,7 @@ def test_an_id_that_another_create_of_this_machine_got_is_not_taken_for_a_new_ta
 
 
 def test_a_wait_goes_on_where_the_file_of_this_process_was_removed(world: World, tmp_path: Path) -> None:
-    def answer(request: Request) -> Response | None:
+    def answer(_: Request) -> Response | None:
         for each in (tmp_path / "data" / "airvid" / "running").glob("*"):
             each.unlink()
         return None
