@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from airvid import files, places
+from airvid.api.models import MODES
 from airvid.errors import AuthError, FileError, UsageError
 from airvid.places import SANDBOX_KEY
-from airvid.tasks import MODES
 
 # Variables that hold the key. No other program gets them.
 KEY_VARIABLES = ("AIRVID_API_KEY", "AIRFORCE_API_KEY")
@@ -130,8 +130,9 @@ class Definition(NamedTuple):
     sent_as: str | None = None
 
 
-# Every setting by its name, which is the long name of its option too. A line here brings the environment variable, the
+# Every setting by its name, which is also the long name of its option. A line here makes the environment variable, the
 # key in the config file and the check; with `sent_as` also the key in the body, which --set may not set then.
+# The option is a parameter of that name in cli/app.py (`aspect_ratio` for `aspect-ratio`); `create` needs nothing else.
 SETTINGS: dict[str, Definition] = {
     "base-url": Definition(normal_base_url),
     "model": Definition(_text),

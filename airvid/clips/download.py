@@ -20,7 +20,7 @@ from typing import NamedTuple
 from airvid import clock, system
 from airvid.api import retry
 from airvid.api.deadline import Deadline
-from airvid.api.http import Wire
+from airvid.api.http import HttpClient
 from airvid.clips.part import ChangedError, DeadLinkError, Part, Segment, open_part
 from airvid.clips.part_file import file_errors
 from airvid.errors import FileError, UnavailableError, as_unavailable
@@ -53,7 +53,7 @@ def claim(path: Path) -> None:
             system.sync(probe)
 
 
-async def save(wire: Wire, url: str, path: Path, *, clip: str, force: bool) -> AsyncGenerator[Received, None]:
+async def save(http: HttpClient, url: str, path: Path, *, clip: str, force: bool) -> AsyncGenerator[Received, None]:
     """Bring the MP4 at `url` to `path`; done when the iterator ends, and only then is anything under that name.
 
     `clip` names it whatever its link: a validator proves nothing across clips, and links change.
@@ -66,7 +66,7 @@ async def save(wire: Wire, url: str, path: Path, *, clip: str, force: bool) -> A
         most = furthest = part.done
         while True:
             try:
-                async with aclosing(_fill(wire, url, part)) as steps:
+                async with aclosing(_fill(http, url, part)) as steps:
                     async for received in steps:
                         furthest = max(furthest, received.done)
                         yield received
@@ -93,13 +93,13 @@ async def save(wire: Wire, url: str, path: Path, *, clip: str, force: bool) -> A
         part.publish(force=force)
 
 
-async def _fill(wire: Wire, url: str, part: Part) -> AsyncGenerator[Received, None]:
+async def _fill(http: HttpClient, url: str, part: Part) -> AsyncGenerator[Received, None]:
     """Fetch every segment that is still to come, each by a connection of its own.
 
     Raises: ChangedError, FileError at once; any other failure when all connections have ended.
     """
     yield Received(part.done, part.total)
-    tasks = _start(wire, url, part, part.segments)
+    tasks = _start(http, url, part, part.segments)
     failure, speed, syncing, synced = None, Speed(part.done), None, part.done
     try:
         while tasks:
@@ -107,7 +107,7 @@ async def _fill(wire: Wire, url: str, part: Part) -> AsyncGenerator[Received, No
             failure = _failure(ended) or failure
             yield Received(part.done, part.total)
             if speed.seconds_left(part) > LONGEST_REST and part.is_divisible and not failure:
-                tasks |= _start(wire, url, part, part.divide(CONNECTIONS))
+                tasks |= _start(http, url, part, part.divide(CONNECTIONS))
             if part.done - synced >= SYNC_EVERY and syncing not in tasks:
                 syncing, synced = asyncio.ensure_future(_sync(part)), part.done
                 tasks.add(syncing)
@@ -119,8 +119,8 @@ async def _fill(wire: Wire, url: str, part: Part) -> AsyncGenerator[Received, No
         raise failure
 
 
-def _start(wire: Wire, url: str, part: Part, segments: Iterable[Segment]) -> set[asyncio.Future[None]]:
-    return {asyncio.ensure_future(_fetch(wire, url, part, each)) for each in segments if each.left != 0}
+def _start(http: HttpClient, url: str, part: Part, segments: Iterable[Segment]) -> set[asyncio.Future[None]]:
+    return {asyncio.ensure_future(_fetch(http, url, part, each)) for each in segments if each.left != 0}
 
 
 def _failure(ended: Iterable[asyncio.Future[None]]) -> UnavailableError | None:
@@ -134,10 +134,10 @@ def _failure(ended: Iterable[asyncio.Future[None]]) -> UnavailableError | None:
     return failure
 
 
-async def _fetch(wire: Wire, url: str, part: Part, segment: Segment) -> None:
+async def _fetch(http: HttpClient, url: str, part: Part, segment: Segment) -> None:
     """Fill a segment by one connection. Raises: as `Part.accept` and `Part.write`; UnavailableError."""
     try:
-        async with Deadline(retry.PATIENCE) as deadline, wire.fetch(url, part.headers(segment)) as body:
+        async with Deadline(retry.PATIENCE) as deadline, http.fetch(url, part.headers(segment)) as body:
             part.accept(body, segment)
             if segment.left == 0:
                 return
