@@ -8,8 +8,8 @@ import shutil
 import stat
 import sys
 import tempfile
+from io import FileIO
 from pathlib import Path
-from typing import IO
 
 # Opening a FIFO or a device with these neither waits nor takes over a terminal.
 _CAREFUL = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
@@ -29,7 +29,7 @@ class NotOursError(OSError):
     """A path leads to no regular file, or to another user's; `strerror` says which."""
 
 
-def open_regular(path: Path, mode: int = 0o666) -> IO[bytes]:
+def open_regular(path: Path, mode: int = 0o666) -> FileIO:
     """Open a regular file of this user to read and write, unbuffered. It is made where there is none.
 
     No link is followed, and nothing but a file is opened: a FIFO would wait, and a device may act.
@@ -47,7 +47,7 @@ def open_regular(path: Path, mode: int = 0o666) -> IO[bytes]:
             pass  # another process was quicker
 
 
-def open_existing(path: Path) -> IO[bytes]:
+def open_existing(path: Path) -> FileIO:
     """As `open_regular`, for a file that exists. Raises: NotOursError, FileNotFoundError, OSError."""
     _check_regular(os.lstat(path))
     file = os.fdopen(os.open(path, os.O_RDWR | _CAREFUL | getattr(os, "O_NOFOLLOW", 0)), "r+b", buffering=0)

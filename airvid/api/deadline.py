@@ -7,6 +7,8 @@ from typing import Any, Self
 
 # Seconds between two checks of a deadline.
 _TICK = 1.0
+# Less than this many seconds is over at once: a clock may not tell them apart.
+_LEAST = 0.001
 
 
 class Deadline:
@@ -48,7 +50,7 @@ class Deadline:
             self._left = max(self._left - _TICK, _TICK)
         else:
             self._left -= passed
-        if self._left > 0:
+        if self._left > _LEAST:
             self._schedule()
         else:
             self._limit.reschedule(self._loop.time())
