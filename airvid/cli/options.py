@@ -51,7 +51,7 @@ INSTALL_COMPLETION = option(
 )
 SHOW_COMPLETION = option(
     "--show-completion [SHELL]",
-    "Print the script for that instead.",
+    "Print the completion script instead.",
     callback=completion.show,
     autocompletion=completion.shells,
 )

@@ -34,7 +34,7 @@ SIGPIPE = 13  # Windows has no such name
 
 
 class _LastingStream:
-    """Standard error for messages: a failure to write stops no work, and drops what comes after it."""
+    """Standard error for messages: a failure to write is ignored, and later messages are lost."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

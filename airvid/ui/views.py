@@ -26,7 +26,7 @@ class Cell(NamedTuple):
 
 
 class Column(NamedTuple):
-    """A column of a table. Where there is no room, the columns with the least `worth` are left out first.
+    """A column of a table. Where not all columns fit, those with the least `worth` are left out.
 
     `align` is an edge, or the decimal point; `shrinks` says how a cell gets narrower: not at all, cut, or wrapped.
     """
@@ -140,13 +140,13 @@ def _cost_in_words(seen: Sighting) -> str:
 
 def _request(seen: Sighting) -> Iterator[str]:
     asked = seen.entry.request if seen.entry else {}
-    told = seen.task.raw if seen.task else {}
+    raw = seen.task.raw if seen.task else {}
     if seen.model:
         yield seen.model
     if seconds := clip_seconds(seen):
         yield f"{seconds:g} s"
     for key in ("aspect_ratio", "quality", "mode"):
-        value = told.get(key) or asked.get(key)
+        value = raw.get(key) or asked.get(key)
         if isinstance(value, str) and value:
             yield value
     if asked.get("seed") is not None:
@@ -154,7 +154,7 @@ def _request(seen: Sighting) -> Iterator[str]:
 
 
 def clip_seconds(seen: Sighting) -> float | None:
-    """How long a clip is, as the server says, else as it was asked for."""
+    """The length of a clip: the server's, else the requested one."""
     if seen.task and seen.task.duration_seconds is not None:
         return seen.task.duration_seconds
     asked = seen.entry.request.get("duration_seconds") if seen.entry else None
