@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from airvid import files, places
+from airvid.api.models import MODES
 from airvid.errors import AuthError, FileError, UsageError
 from airvid.places import SANDBOX_KEY
-from airvid.tasks import MODES
 
 # Variables that hold the key. No other program gets them.
 KEY_VARIABLES = ("AIRVID_API_KEY", "AIRFORCE_API_KEY")

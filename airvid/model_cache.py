@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from airvid import system
+from airvid.api.models import Caps, Model
 from airvid.config import folder
 from airvid.errors import FileError
-from airvid.tasks import Caps, Model
 
 # No honest list is longer.
 _MOST_MODELS, _LONGEST_NAME = 2000, 200

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TextIO
 
-from airvid import clock, files
+from airvid import clock
 from airvid.errors import AirvidError, Interrupted
 
 # A hang-up or a Ctrl-C often comes twice, from the terminal and from a parent: within so many seconds it is one.
@@ -255,62 +255,6 @@ def check_thread() -> None:
         thread.join()
     except RuntimeError as error:
         raise AirvidError(f"the system starts no more threads: {error}", hint="ulimit -u shows the limit") from None
-
-
-class SignOfLife:
-    """A file that a process holds locked as long as it lives. Raises: OSError.
-
-    A process id would do as little in a container, where every run has the same, as after it was given again.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        make_private_folder(folder)
-        self.name = os.urandom(16).hex()
-        self._path = folder / self.name
-        self._file = self._path.open("xb")
-        with suppress(NoLocksError):
-            try_lock(self._file)
-
-    def beat(self, now: float) -> None:
-        """Show others the time, Unix seconds."""
-        os.utime(self._path, (now, now))
-
-    def end(self) -> None:
-        self._file.close()
-        self._path.unlink(missing_ok=True)
-
-
-def last_beat(folder: Path, name: str) -> float | None:
-    """When its process last showed that it is awake, Unix seconds."""
-    try:
-        return (folder / name).stat().st_mtime
-    except OSError:
-        return None
-
-
-def is_alive(folder: Path, name: str) -> bool:
-    """Whether its process still runs; the sign of a dead one is removed."""
-    path = folder / name
-    try:
-        with files.open_existing(path) as file:
-            if not try_lock(file):
-                return True
-        path.unlink(missing_ok=True)
-    except NoLocksError:
-        return True  # nobody can tell, and a living one must not be taken for dead
-    except OSError:
-        pass
-    return False
-
-
-def bury(folder: Path) -> None:
-    """Remove the signs of dead processes."""
-    try:
-        names = os.listdir(folder)
-    except OSError:
-        return
-    for name in names:
-        is_alive(folder, name)
 
 
 def trust_store() -> ssl.SSLContext:

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 from airvid import clock
 from airvid.api import redact, retry
+from airvid.api.models import error_text
 from airvid.errors import AirvidError, AuthError, LimitedError, NotFoundError, PaymentError, UnavailableError
-from airvid.tasks import error_text
 
 _CONCURRENCY = (
     r"concurren|too many (?:\w+ )?(?:tasks|jobs|generations|videos)"

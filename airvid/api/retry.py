@@ -7,7 +7,7 @@ import email.utils
 import re
 from collections.abc import Mapping, Sequence
 
-from airvid.tasks import number
+from airvid.api.models import number
 
 # Seconds without success, of a file without a byte, after which a command without a --timeout gives up (contract §3).
 PATIENCE = 60.0

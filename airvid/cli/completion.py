@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import typer
 from typer import completion as typers
 
+from airvid.api.models import COMPLETED, EXPIRED, FAILED, MODES, STATUSES, Model
 from airvid.cli import topics
 from airvid.config import SETTINGS, switch
 from airvid.errors import FileError, UsageError
-from airvid.tasks import COMPLETED, EXPIRED, FAILED, MODES, STATUSES, Model
 
 if TYPE_CHECKING:
     from airvid.session import Session

@@ -17,8 +17,14 @@ COMPLETE_VARIABLE = "_AIRVID_COMPLETE"  # Typer's variable: the script of a shel
 
 
 def entry() -> NoReturn:
-    """The console script."""
-    sys.exit(main(sys.argv[1:]))
+    """The console script. It ends the process at once: the interpreter would wait for a thread that looks up a name."""
+    code = main(sys.argv[1:])
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            pass  # a failure to write was told by then
+    os._exit(code)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from airvid import clock, system
 from airvid.api import retry
-from airvid.api.http import Wire
+from airvid.api.http import HttpClient
 from airvid.clips.part import DeadLinkError, Part, Span, open_part
 from airvid.clips.part_file import file_error
 from airvid.errors import FileError, UnavailableError, as_unavailable
@@ -46,7 +46,7 @@ def claim(path: Path) -> None:
         raise file_error(path, error) from None
 
 
-async def save(wire: Wire, url: str, path: Path, *, clip: str, force: bool) -> AsyncGenerator[Received, None]:
+async def save(wire: HttpClient, url: str, path: Path, *, clip: str, force: bool) -> AsyncGenerator[Received, None]:
     """Bring the MP4 at `url` to `path`; done when the iterator ends, and only then is anything under that name.
 
     `clip` names it whatever its link: a validator proves nothing across clips, and links change.
@@ -83,7 +83,7 @@ async def save(wire: Wire, url: str, path: Path, *, clip: str, force: bool) -> A
         part.publish(force=force)
 
 
-async def _filled(wire: Wire, url: str, part: Part) -> AsyncGenerator[Received, None]:
+async def _filled(wire: HttpClient, url: str, part: Part) -> AsyncGenerator[Received, None]:
     """Fill the part by as many connections as pay. Raises: the last one's failure where they left it incomplete."""
     yield Received(part.done, part.total)
     lanes, working, failure = Lanes(), {asyncio.ensure_future(_fill(wire, url, part))}, None
@@ -130,7 +130,7 @@ async def _sync(part: Part) -> None:
         await asyncio.to_thread(part.sync)
 
 
-async def _fill(wire: Wire, url: str, part: Part) -> None:
+async def _fill(wire: HttpClient, url: str, part: Part) -> None:
     """One connection's work. Raises: as `Part.accept`; FileError."""
     while span := part.take():
         try:
@@ -139,7 +139,7 @@ async def _fill(wire: Wire, url: str, part: Part) -> None:
             part.give_back(span)
 
 
-async def _fetch(wire: Wire, url: str, part: Part, span: Span) -> None:
+async def _fetch(wire: HttpClient, url: str, part: Part, span: Span) -> None:
     async with wire.fetch(url, part.headers(span)) as body:
         if part.accept(body, span):
             async for chunk in body.chunks:

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
+from airvid.api.models import Task
 from airvid.errors import FileError, UsageError
-from airvid.tasks import Entry, Task
+from airvid.journal.entries import Entry
 
 FIELDS = ("id", "short_id", "model", "slug", "date", "time", "n", "seed")
 DEFAULT_NAME = "{date}-{slug}-{short_id}.mp4"

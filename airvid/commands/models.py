@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from airvid.api.models import MODES, Model
 from airvid.clips import request
 from airvid.config import checked
 from airvid.errors import NotFoundError, UsageError
 from airvid.session import Session
-from airvid.tasks import MODES, Model
 
 
 async def run(

@@ -17,8 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from airvid import clock, system
+from airvid.api.models import QUEUED
 from airvid.api.retry import is_overdue, seconds_left
-from airvid.tasks import QUEUED
 from airvid.ui import terminal
 from airvid.ui.output import Output
 from airvid.ui.progress import Progress, Row, states

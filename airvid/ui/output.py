@@ -14,9 +14,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from airvid import system
+from airvid.api.models import COMPLETED, Model
 from airvid.errors import AirvidError, FileError, Interrupted, SeveralErrors
-from airvid.tasks import COMPLETED, Model, Sighting
 from airvid.ui import terminal
+from airvid.ui.task_view import TaskView
 from airvid.ui.text import dumps, masked, money, plain, size, usd, without_secret
 
 if TYPE_CHECKING:
@@ -247,11 +248,11 @@ class Output:
 
     # ------------------------------------------------------------------ results of commands
 
-    def submitted(self, seen: Sighting) -> None:
+    def submitted(self, seen: TaskView) -> None:
         """A new task: its id."""
         self.record(seen.record(), [seen.task_id])
 
-    def finished(self, seen: Sighting, *, wants_file: bool) -> None:
+    def finished(self, seen: TaskView, *, wants_file: bool) -> None:
         """A completed clip: its file if one was asked for, else its URL."""
         where = seen.output if wants_file else seen.task and seen.task.result_url
         if self.as_json:
@@ -264,12 +265,12 @@ class Output:
             else:
                 self.line(where, path=seen.output)
 
-    def ended(self, seen: Sighting, *, wants_file: bool) -> None:
+    def ended(self, seen: TaskView, *, wants_file: bool) -> None:
         """A watched task at its end: id, state, file or URL."""
         if not self.as_json:
             self.line(seen.task_id, seen.status, seen.output if wants_file else seen.task and seen.task.result_url)
 
-    def changed(self, seen: Sighting) -> None:
+    def changed(self, seen: TaskView) -> None:
         """A watched task at each change; only as JSON."""
         if self.as_json:
             self.emit(seen.record())
@@ -288,7 +289,7 @@ class Output:
         self.emit(body)
         self.line("estimate", "unknown" if cents is None else money(cents) if self.is_terminal else usd(cents))
 
-    def tasks(self, sightings: Sequence[Sighting], *, as_array: bool) -> None:
+    def tasks(self, sightings: Sequence[TaskView], *, as_array: bool) -> None:
         """Tasks, a line each; a single one on a terminal as a card. As JSON one array, or an object a line."""
         from airvid.ui import views
 
@@ -302,7 +303,7 @@ class Output:
         else:
             self._table(views.TASKS, sightings)
 
-    def entries(self, sightings: Sequence[Sighting]) -> None:
+    def entries(self, sightings: Sequence[TaskView]) -> None:
         """Entries of the journal, a line each. As JSON one array."""
         from airvid.ui import views
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from airvid import clock
-from airvid.tasks import Task
+from airvid.api.models import Task
 from airvid.ui import terminal
 from airvid.ui.output import Output
 from airvid.ui.text import length, size

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 from airvid import clock
-from airvid.tasks import COMPLETED, EXPIRED, FAILED, QUEUED, TERMINAL, Model, Sighting, Task
+from airvid.api.models import COMPLETED, EXPIRED, FAILED, QUEUED, TERMINAL, Model, Task
+from airvid.ui.task_view import TaskView
 from airvid.ui.terminal import file_link, web_link
 from airvid.ui.text import age, dumps, length, moment, money, short_id, size, unix, usd
 
@@ -55,21 +56,21 @@ class Card(NamedTuple):
 # ---------------------------------------------------------------------- tasks
 
 
-def _task_fields(seen: Sighting) -> list[str | None]:
+def _task_fields(seen: TaskView) -> list[str | None]:
     """Id, status, percent, creation, USD, model, prompt, file."""
     percent = "" if seen.task is None or seen.task.progress is None else f"{seen.task.progress:.0f}"
     cost = usd(seen.cost_cents)
     return [_id(seen), seen.status, percent, unix(seen.created), cost, seen.model, seen.prompt, seen.file]
 
 
-def _entry_fields(seen: Sighting) -> list[str | None]:
+def _entry_fields(seen: TaskView) -> list[str | None]:
     """Id, status, creation, estimated USD, settled USD, model, prompt, file."""
     entry = seen.entry
     costs = (usd(entry.estimate_cents), usd(entry.cost_cents)) if entry else ("", "")
     return [_id(seen), seen.status, unix(seen.created), *costs, seen.model, seen.prompt, seen.file]
 
 
-def _age(seen: Sighting) -> str:
+def _age(seen: TaskView) -> str:
     return "" if seen.created is None else age(clock.now() - seen.created)
 
 
@@ -86,7 +87,7 @@ TASKS = Table(_TASK_COLUMNS, _task_fields)
 ENTRIES = Table(_TASK_COLUMNS, _entry_fields)
 
 
-def task_card(seen: Sighting) -> Card:
+def task_card(seen: TaskView) -> Card:
     task, entry = seen.task, seen.entry
     url = task.result_url if task else None
     made = "" if seen.created is None else f"{length(clock.now() - seen.created)} ago"
@@ -107,30 +108,30 @@ def task_card(seen: Sighting) -> Card:
     return Card(Cell(_id(seen), "bold"), facts)
 
 
-def _id(seen: Sighting) -> str:
+def _id(seen: TaskView) -> str:
     """The task's id, or the entry's where no task is known."""
     return seen.task_id or f"(intent {seen.entry.id if seen.entry else ''})"
 
 
-def _status(seen: Sighting) -> Cell:
+def _status(seen: TaskView) -> Cell:
     task = seen.task
     percent = f" {task.progress:.0f}%" if task and task.progress and not task.is_terminal else ""
     return Cell(seen.status + percent, _STATUS_STYLE.get(seen.status, ""))
 
 
-def _cost(seen: Sighting) -> str:
+def _cost(seen: TaskView) -> str:
     """`$0.18`, an estimate as `~$0.18`."""
     if seen.cost_cents is None or seen.is_free:
         return ""
     return ("" if _is_settled(seen) else "~") + money(seen.cost_cents)
 
 
-def _is_settled(seen: Sighting) -> bool:
+def _is_settled(seen: TaskView) -> bool:
     known = seen.task or seen.entry
     return seen.status in TERMINAL and known is not None and known.cost_cents is not None
 
 
-def _cost_in_words(seen: Sighting) -> str:
+def _cost_in_words(seen: TaskView) -> str:
     if seen.is_free:
         return "not charged"
     if seen.cost_cents is None:
@@ -138,7 +139,7 @@ def _cost_in_words(seen: Sighting) -> str:
     return money(seen.cost_cents) + ("" if _is_settled(seen) else ", estimated")
 
 
-def _request(seen: Sighting) -> Iterator[str]:
+def _request(seen: TaskView) -> Iterator[str]:
     asked = seen.entry.request if seen.entry else {}
     raw = seen.task.raw if seen.task else {}
     if seen.model:
@@ -153,7 +154,7 @@ def _request(seen: Sighting) -> Iterator[str]:
         yield f"seed {asked['seed']}"
 
 
-def clip_seconds(seen: Sighting) -> float | None:
+def clip_seconds(seen: TaskView) -> float | None:
     """The length of a clip: the server's, else the requested one."""
     if seen.task and seen.task.duration_seconds is not None:
         return seen.task.duration_seconds

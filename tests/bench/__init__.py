@@ -3,5 +3,5 @@
 import sys
 from pathlib import Path
 
-# The instruments of the tests, which stand beside this package, serve here too.
-sys.path.append(str(Path(__file__).parent.parent))
+# The benchmarks use the helpers of the tests.
+sys.path.append(str(Path(__file__).parents[1] / "helpers"))

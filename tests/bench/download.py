@@ -13,7 +13,7 @@ from shutil import disk_usage
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from conftest import tiny_mp4
+from small_files import tiny_mp4
 
 from . import process, servers, start
 from .rows import Line, Side, Sides, Skipped, Theme, at_most, times

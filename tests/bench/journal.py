@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from airvid.api.client import Api
-from airvid.api.http import Wire
+from airvid.api.http import HttpClient
 from airvid.clips.submit import Submitter
 from airvid.journal import schema
+from airvid.journal.entries import Entry
 from airvid.journal.journal import Journal
 from airvid.sandbox.emulator import Emulator, Pace
 from airvid.sandbox.server import Server
-from airvid.tasks import Entry
+from airvid.ui.output import Output
+from airvid.ui.submit_report import SubmitReport
 
 from .rows import Line, Side, Sides, Theme, plus, times
 
@@ -43,7 +45,7 @@ class NoJournal:
 def sides() -> Iterator[Sides]:
     """A server on loopback, and creates against it."""
     with tempfile.TemporaryDirectory() as folder, Server(Emulator(pace=Pace(0, 0))) as server, asyncio.Runner() as loop:
-        wire = Wire(server.api_url, "sk-air-bench", use_proxies=False)
+        wire = HttpClient(server.api_url, "sk-air-bench", use_proxies=False)
         small, large = (Journal(Path(folder) / name / "journal.db", print) for name in ("small", "large"))
         _intend(large)
         fill(large.path, "x")
@@ -57,10 +59,10 @@ def sides() -> Iterator[Sides]:
             each.close()
 
 
-async def _create(wire: Wire, journal: Journal | None, service: str) -> float:
+async def _create(wire: HttpClient, journal: Journal | None, service: str) -> float:
     """Milliseconds from the intent to the id on disk."""
     keeper: Any = journal or NoJournal()
-    submitter = Submitter(Api(wire), keeper, wait_for_slot=True, note=_ignore, warn=print)
+    submitter = Submitter(Api(wire), keeper, SubmitReport(Output(quiet=True)), wait_for_slot=True)
     began = time.perf_counter()
     entry = _intend(journal, service) if journal else Entry(1, service, "intended", time.time())
     await submitter.submit(entry, BODY)
@@ -85,9 +87,6 @@ def fill(path: Path, service: str) -> None:
             rows,
         )
         database.execute("COMMIT")
-
-
-def _ignore(_: str) -> None: ...
 
 
 THEME = Theme("journal", 40, LINES, sides)

@@ -10,12 +10,12 @@ from contextlib import aclosing, contextmanager
 from statistics import mean
 from typing import Any
 
-from conftest import VirtualClock
+from virtual_clock import VirtualClock
 
 from airvid import clock
+from airvid.api.models import Task
 from airvid.clips.follow import Shared, follow
 from airvid.errors import UnavailableError
-from airvid.tasks import Task
 
 from .rows import Line, Sides, Theme, times
 

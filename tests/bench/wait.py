@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import aclosing, contextmanager
 from pathlib import Path
 
-from conftest import tiny_mp4
+from small_files import tiny_mp4
 
 from airvid.api.client import Api
-from airvid.api.http import Attempt, Wire
+from airvid.api.http import Attempt, HttpClient
 from airvid.clips import download
 from airvid.sandbox.emulator import Pace
 
@@ -42,7 +42,7 @@ def sides() -> Iterator[Sides]:
     ):
         env["AIRVID_BASE_URL"] = server.url
         target = folder / "fox.mp4"
-        wire = Wire(server.url, process.KEY, use_proxies=False)
+        wire = HttpClient(server.url, process.KEY, use_proxies=False)
         url = loop.run(_result_url(wire))
 
         def create() -> float:
@@ -62,7 +62,7 @@ def sides() -> Iterator[Sides]:
         loop.run(wire.aclose())
 
 
-async def _result_url(wire: Wire) -> str:
+async def _result_url(wire: HttpClient) -> str:
     api = Api(wire)
     task = await api.create(BODY, Attempt())
     while not task.result_url:
@@ -71,7 +71,7 @@ async def _result_url(wire: Wire) -> str:
     return task.result_url
 
 
-async def _fetch(wire: Wire, url: str, target: Path) -> None:
+async def _fetch(wire: HttpClient, url: str, target: Path) -> None:
     async with aclosing(download.save(wire, url, target, clip="clip", force=True)) as steps:
         async for _ in steps:
             pass

@@ -1,0 +1,131 @@
+"""airvid delete (contract 7.2)."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+from program import World, json_answer
+
+MISSING = "00000000-0000-4000-8000-000000000000"
+
+
+@pytest.fixture
+def tasks(world: World) -> list[str]:
+    """Three tasks, newest first: running; failed, an hour old; completed, two hours old."""
+    outcomes = iter(["completed", "failed", "completed"])
+    world.emulator.outcome = lambda _: next(outcomes)
+    made = []
+    for n in range(3):
+        made.append(world.airvid("create", f"clip {n}").lines[0])
+        world.clock.advance(3600 if n < 2 else 0)
+    world.emulator.requests.clear()
+    return made[::-1]
+
+
+def deleted(world: World) -> list[str]:
+    """The ids of the requests that deleted something."""
+    return sorted(call.rpartition("/")[2] for call in world.calls if call.startswith("DELETE"))
+
+
+def test_removes_the_entry_and_says_what_that_does_not_touch(world: World, tasks: list[str]) -> None:
+    result = world.airvid("delete", "-y", tasks[1])
+    assert (result.code, result.lines) == (0, [tasks[1]])
+    assert "media and running jobs are not touched" in result.err
+    assert world.airvid("list", "--ids").lines == [tasks[0], tasks[2]]
+
+
+def test_json_is_an_object_a_line(world: World, tasks: list[str]) -> None:
+    found = world.airvid("delete", "-y", "--json", *tasks[:2]).objects
+    assert sorted(each["task_id"] for each in found) == sorted(tasks[:2])
+
+
+@pytest.mark.parametrize("chosen", [["last"], ["{0:.6}"], ["-"]])
+def test_takes_last_prefixes_and_standard_input(world: World, tasks: list[str], chosen: list[str]) -> None:
+    result = world.airvid("delete", "-y", *(each.format(tasks[0]) for each in chosen), stdin=tasks[0].encode())
+    assert (result.code, deleted(world)) == (0, [tasks[0]])
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--all"], [0, 1, 2]),
+        (["--status", "failed"], [1]),
+        (["--status", "completed", "--status", "FAILED"], [1, 2]),
+        (["--older-than", "90m"], [2]),
+        (["--older-than", "30m"], [1, 2]),
+        (["--older-than", "30m", "--status", "failed"], [1]),
+        (["--all", "--status", "failed"], [1]),
+        (["--older-than", "7d"], []),
+    ],
+)
+def test_selections_name_what_is_removed(
+    world: World, tasks: list[str], options: list[str], expected: list[int]
+) -> None:
+    assert world.airvid("delete", "-y", *options).code == 0
+    assert deleted(world) == sorted(tasks[n] for n in expected)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [MISSING],
+        ["--all"],
+        ["-y"],
+        [],
+        ["-y", "--status", "good"],
+        ["-y", "--older-than", "long"],
+        ["-y", MISSING, "--all"],
+        ["-y", ""],
+        ["-y", ".."],
+    ],
+)
+def test_what_is_not_meant_surely_deletes_nothing(world: World, arguments: list[str]) -> None:
+    result = world.airvid("delete", *arguments)
+    assert (result.code, result.out, deleted(world)) == (2, "", [])
+    assert "error: " in result.err
+
+
+@pytest.mark.parametrize("status", [200, 404])
+def test_deleting_what_is_gone_is_no_error(world: World, status: int) -> None:
+    world.answer = lambda _: json_answer(status, {"deleted": True} if status == 200 else {"error": "no"})
+    result = world.airvid("delete", "-y", MISSING)
+    assert (result.code, result.lines) == (0, [MISSING])
+
+
+@pytest.mark.parametrize(("status", "code"), [(401, 3), (403, 3), (400, 1), (429, 8), (503, 9)])
+def test_a_refusal_is_told_for_its_task_and_does_not_stop_the_others(
+    world: World, tasks: list[str], status: int, code: int
+) -> None:
+    world.answer = lambda request: json_answer(status, {"error": "No."}) if tasks[0] in request.path else None
+    result = world.airvid("delete", "-y", *tasks)
+    assert (result.code, sorted(result.lines)) == (1, sorted(tasks[1:]))
+    assert f"error: {tasks[0]}" in result.err
+    assert world.airvid("delete", "-y", tasks[0]).code == code
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "count"), [("y", 0, 1), ("YES", 0, 1), ("n", 1, 0), ("", 1, 0), ("x", 1, 0)]
+)
+def test_asks_on_a_terminal(
+    world: World, tasks: list[str], monkeypatch: pytest.MonkeyPatch, answer: str, code: int, count: int
+) -> None:
+    class Terminal(io.TextIOWrapper):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal(io.BytesIO(f"{answer}\n".encode()), encoding="utf-8")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setattr(io, "TextIOWrapper", lambda *_, **__: terminal)
+    result = world.airvid("delete", tasks[0])
+    assert (result.code, len(deleted(world))) == (code, count)
+    assert f"Delete the history entry {tasks[0][:8]}?" in result.err
+    assert f"{tasks[0][:8]}, clip 2, is still running" in result.err
+
+
+def test_what_was_not_removed_is_not_said_to_be(world: World, tasks: list[str]) -> None:
+    world.answer = lambda request: json_answer(400, {"error": "no"}) if request.method == "DELETE" else None
+    result = world.airvid("delete", "-y", tasks[1])
+    assert result.code == 1
+    assert "was removed" not in result.err

@@ -1,0 +1,61 @@
+"""A clock and an event loop whose time jumps to whatever is waited for next."""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+
+from airvid import clock
+
+NOON = 1_790_000_000.0
+
+
+# Longer than anything is followed: a display that ticks would otherwise hide that nothing comes any more.
+LONGEST_RUN = 40 * 86_400
+
+
+class VirtualClock(clock.Clock):
+    """Time that jumps to whatever is waited for next: a ten-minute render takes milliseconds."""
+
+    def __init__(self, start: float = NOON) -> None:
+        self._start = start
+        self._passed = 0.0
+        self.loop_factory = lambda: _VirtualLoop(self)
+
+    def now(self) -> float:
+        return self._start + self._passed
+
+    def elapsed(self) -> float:
+        return self._passed
+
+    def advance(self, seconds: float) -> None:
+        self._passed += seconds
+
+    def shift_wall(self, seconds: float) -> None:
+        """The wall clock is set, or the machine slept: nothing else moved."""
+        self._start += seconds
+
+
+class _JumpingSelector(selectors.DefaultSelector):
+    def __init__(self, clock: VirtualClock) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready = super().select(0)
+        if not ready and timeout is None:
+            ready = super().select(1)  # a thread is at work, perhaps
+        if not ready and timeout:
+            self._clock.advance(timeout)
+        if (not ready and timeout is None) or self._clock.elapsed() > LONGEST_RUN:
+            raise AssertionError("the program waits for something that never comes")
+        return ready
+
+
+class _VirtualLoop(asyncio.SelectorEventLoop):
+    def __init__(self, clock: VirtualClock) -> None:
+        self._virtual = clock
+        super().__init__(_JumpingSelector(clock))
+
+    def time(self) -> float:
+        return self._virtual.elapsed()

@@ -1,0 +1,105 @@
+"""Every fault in every phase, on real sockets, the program as a process of its own.
+
+Each cell of the table in `faults` ends in the clip on disk byte for byte, or in its exit code with nothing under the
+clip's name; no task is made twice, and the key never reaches the storage host.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fault_table import CLIP, TABLES, Cell
+from faulty_server import FaultyServer
+from forked_run import ForkedRun
+from program import KEY
+
+from airvid.sandbox.emulator import Emulator, Pace, Request
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot fork processes")
+
+# Seconds for a cell that ends in the clip, and for one that has to be ended by --timeout.
+LONG, SHORT = 25, 4
+SIDE_BY_SIDE, STARTING = 32, 3
+
+
+class Run:
+    """One cell being played."""
+
+    def __init__(self, cell: Cell, home: Path) -> None:
+        self._cell, self._folder = cell, home / "here"
+        # Long enough to be followed for a moment.
+        self._emulator = Emulator(pace=Pace(queued=0.05, processing=0.3), render=lambda _: CLIP)
+        self._rough = FaultyServer(self._emulator, cell.rules)
+        self._rough.start()
+        env = {"AIRVID_BASE_URL": self._rough.api_url, "AIRVID_API_KEY": KEY, **cell.env}
+        self._process = ForkedRun(self._arguments(), self._folder, env)
+        self.sentinel = self._process.sentinel
+        self.deadline = time.monotonic() + LONG + 15
+
+    def _arguments(self) -> list[str]:
+        what = ["create", "fox", "-m", "wan-2.6"]
+        if self._cell.is_cold:
+            body = json.dumps({"model": "wan-2.6", "prompt": "fox"}).encode()
+            what = ["watch", self._ask("POST", "/v1/video/generations", body)["task_id"]]
+        return [*what, "-o", "fox.mp4", "--timeout", str(SHORT if self._cell.code else LONG)]
+
+    def _ask(self, method: str, path: str, body: bytes = b"") -> Any:
+        request = Request(method, path, {"authorization": f"Bearer {KEY}"}, body)
+        return json.loads(self._emulator.handle(request, time.time()).body)
+
+    @property
+    def is_starting(self) -> bool:
+        return not self._rough.requests
+
+    def end(self) -> list[str]:
+        """What is not as it should be."""
+        code, told = self._process.end()
+        self._rough.close()
+        cell, seen = self._cell, self._rough.requests
+        posts = sum(request.method == "POST" for request in seen)
+        tasks = len(self._ask("GET", "/v1/video/tasks")["data"])
+        self._emulator.close()
+        left = {path.name: path.read_bytes() for path in self._folder.iterdir()}
+        wrong = {
+            f"exit code {code}, not {cell.code}": code != cell.code,
+            f"{posts} creates": posts != (0 if cell.is_cold else cell.posts),
+            f"{tasks} tasks": tasks != cell.tasks,
+            f"left {sorted(left)}": cell.code == 0 and set(left) != {"fox.mp4"},
+            "a clip of other bytes": cell.code == 0 and left.get("fox.mp4", CLIP) != CLIP,
+            "something under the clip's name": cell.code != 0 and "fox.mp4" in left,
+            "a traceback": "Traceback" in told,
+            "no error told": cell.code != 0 and "error: " not in told,
+            "the key at the storage host": any(each.storage and "authorization" in each.headers for each in seen),
+        }
+        found = [what for what, is_so in wrong.items() if is_so]
+        return [*found, *told.splitlines()[-2:]] if found else []
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_every_cell_ends_in_the_clip_or_in_its_exit_code(table: str, tmp_path: Path) -> None:
+    wrong: dict[str, list[str]] = {}
+    left = list(enumerate(TABLES[table]))
+    running: dict[Any, tuple[str, Run]] = {}  # by what is ready when they have ended
+    try:
+        while left or running:
+            while (
+                left and len(running) < SIDE_BY_SIDE and sum(run.is_starting for _, run in running.values()) < STARTING
+            ):
+                place, cell = left.pop(0)
+                run = Run(cell, tmp_path / str(place))
+                running[run.sentinel] = cell.name, run
+            late = [each for each, (_, run) in running.items() if time.monotonic() > run.deadline]
+            for each in {*late, *wait(list(running), timeout=0.05)}:
+                name, run = running.pop(each)
+                if found := run.end():
+                    wrong[name] = found
+    finally:
+        for _, run in running.values():
+            run.end()
+    assert not wrong, "\n".join(f"{name}: {'; '.join(found)}" for name, found in wrong.items())
