@@ -96,25 +96,16 @@ def create(
     ctx: typer.Context,
     prompt: str | None = argument("PROMPT", "What to show; - reads standard input."),
     prompt_file: str | None = option("--prompt-file FILE", "Read the prompt from a file.", REQUEST),
-    model: str | None = option(
-        "-m, --model MODEL",
-        "The model; without one, the cheapest healthy one that fits.",
-        REQUEST,
-        autocompletion=completion.models,
-    ),
+    model: str | None = options.MODEL,
     duration: str | None = options.DURATION,
     aspect_ratio: str | None = options.ASPECT_RATIO,
     quality: str | None = options.QUALITY,
     mode: str | None = options.MODE,
     image: str | None = option("-i, --image PATH|URL", "The first frame.", REQUEST),
-    reference: list[str] | None = option(
-        "-r, --reference PATH|URL", "A picture to take the style from; repeatable.", REQUEST
-    ),
+    reference: list[str] | None = option("-r, --reference PATH|URL", "A picture for the style; repeatable.", REQUEST),
     seed: str | None = number("--seed NUMBER", "The same seed makes the same clip again.", REQUEST),
     sound: bool | None = flag("--sound/--no-sound", "With or without sound.", REQUEST, default=None),
-    extra: list[str] | None = option(
-        "--set KEY=VALUE", "More for the model: JSON where it parses, else text; repeatable.", REQUEST
-    ),
+    extra: list[str] | None = option("--set KEY=VALUE", "More for the model: JSON or text; repeatable.", REQUEST),
     count: str | None = number("-n, --count NUMBER", "How many variations to make.", REQUEST),
     max_cost: str | None = option("--max-cost USD", "Send nothing if the estimate is more than this.", MONEY),
     dry_run: bool = flag("--dry-run", "Show the request and the estimate; send nothing.", MONEY),
@@ -142,7 +133,7 @@ def status(
     ctx: typer.Context,
     ids: list[str] | None = options.IDS,
     exit_status: bool = flag(
-        "--exit-status", "Exit by the task's state: 0 completed, 5 failed, 6 expired, 10 still running."
+        "--exit-status", "Exit by the task's state: 0 completed, 5 failed, 6 expired, 10 running."
     ),
 ) -> None:
     """Show each task once, as it is now."""
@@ -186,7 +177,7 @@ def list_(
     limit: int = option("-L, --limit NUMBER", "How many tasks at most.", default=30),
     page: int = option("--page NUMBER", "Which page; 1 is the newest.", default=1),
     ids: bool = flag("--ids", "Only the ids."),
-    local: bool = flag("--local", "List this machine's journal: older tasks too, with prompts, files and costs."),
+    local: bool = flag("--local", "List this machine's journal: older tasks too, with files and costs."),
     search: str | None = option("--search TEXT", "With --local: only prompts with this text."),
 ) -> None:
     """Recent tasks, newest first."""
