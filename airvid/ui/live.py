@@ -30,7 +30,7 @@ SHORTEST_FRAME, LONGEST_FRAME = 0.25, 1.0
 _WIDEST = {"label": 24, "about": 28, "state": 14, "bar": 0, "percent": 4, "passed": 6, "rest": 24, "cost": 12}
 _STYLES = {"label": "bold", "about": "dim", "rest": "dim"}
 _RIGHT = ("percent", "passed", "cost")
-# The columns to leave out, in this order, while there is no room for a bar.
+# The columns to leave out, in this order, until a bar fits.
 _OPTIONAL = ("about", "cost", "rest", "passed", "percent", "state")
 _LEAST_BAR, _LEAST_ABOUT = 8, 10
 
@@ -66,9 +66,9 @@ class Live(Progress):
     def changed(self, row: Row, is_news: bool) -> None:
         self._is_stale = True
 
-    def ended(self, row: Row, word: str, is_good: bool) -> None:
-        super().ended(row, word, is_good)
-        self._output.last_word(row.label, word, is_good)
+    def ended(self, row: Row, message: str, is_good: bool) -> None:
+        super().ended(row, message, is_good)
+        self._output.last_word(row.label, message, is_good)
 
     def dropped(self, row: Row) -> None:
         super().dropped(row)
@@ -172,7 +172,7 @@ def _table(lines: Sequence[Line], width: int, cut: Literal["ellipsis", "crop"]) 
 
 
 def _widths(lines: Sequence[Line], width: int) -> dict[str, int]:
-    """The columns that there is room for, with their cells, and one cell between two of them."""
+    """The columns that fit, with their widths. One cell is between two columns."""
     longest = {name: max((cell_len(texts.get(name, "")) for texts, _ in lines), default=0) for name in _WIDEST}
     widths = {name: min(longest[name], most) for name, most in _WIDEST.items()}
     least_bar = max(_LEAST_BAR, min(longest["bar"], width // 2))

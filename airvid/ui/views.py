@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from airvid import clock
 from airvid.api.models import COMPLETED, EXPIRED, FAILED, QUEUED, TERMINAL, Model, Task
 from airvid.ui.task_view import TaskView
 from airvid.ui.terminal import file_link, web_link
 from airvid.ui.text import age, dumps, length, moment, money, short_id, size, unix, usd
+
+if TYPE_CHECKING:
+    from airvid.config import Setting
 
 _STATUS_STYLE = {COMPLETED: "green", FAILED: "red", EXPIRED: "yellow", QUEUED: "dim", "unknown": "red"}
 
@@ -27,7 +30,7 @@ class Cell(NamedTuple):
 
 
 class Column(NamedTuple):
-    """A column of a table. Where there is no room, the columns with the least `worth` are left out first.
+    """A column of a table. Where not all columns fit, those with the least `worth` are left out.
 
     `align` is an edge, or the decimal point; `shrinks` says how a cell gets narrower: not at all, cut, or wrapped.
     """
@@ -39,18 +42,20 @@ class Column(NamedTuple):
     shrinks: Literal["", "cut", "wrap"] = ""
 
 
-class Table(NamedTuple):
-    """The columns for a reader, and the fields of a line for a program."""
-
-    columns: Sequence[Column]
-    fields: Callable[[Any], Sequence[object]]
-
-
 class Card(NamedTuple):
-    """One thing in full: a title, and a line for each fact. Facts without text are left out."""
+    """One row in full: a title, and a line for each fact. Facts without text are left out."""
 
     title: Cell
     facts: list[tuple[str, Cell]]
+
+
+class Table(NamedTuple):
+    """Rows of one kind: the columns and the card for a reader, the fields of a line and the JSON for a program."""
+
+    columns: Sequence[Column]
+    fields: Callable[[Any], Sequence[object]]
+    record: Callable[[Any], dict[str, Any]]
+    card: Callable[[Any], Card] | None = None
 
 
 # ---------------------------------------------------------------------- tasks
@@ -83,11 +88,9 @@ _TASK_COLUMNS = (
     Column("PROMPT", lambda seen: Cell(seen.prompt), 7, shrinks="cut"),
     Column("FILE", lambda seen: Cell(os.path.basename(seen.file or ""), url=file_link(seen.file)), 4, shrinks="cut"),
 )
-TASKS = Table(_TASK_COLUMNS, _task_fields)
-ENTRIES = Table(_TASK_COLUMNS, _entry_fields)
 
 
-def task_card(seen: TaskView) -> Card:
+def _task_card(seen: TaskView) -> Card:
     task, entry = seen.task, seen.entry
     url = task.result_url if task else None
     made = "" if seen.created is None else f"{length(clock.now() - seen.created)} ago"
@@ -141,13 +144,13 @@ def _cost_in_words(seen: TaskView) -> str:
 
 def _request(seen: TaskView) -> Iterator[str]:
     asked = seen.entry.request if seen.entry else {}
-    told = seen.task.raw if seen.task else {}
+    raw = seen.task.raw if seen.task else {}
     if seen.model:
         yield seen.model
     if seconds := clip_seconds(seen):
         yield f"{seconds:g} s"
     for key in ("aspect_ratio", "quality", "mode"):
-        value = told.get(key) or asked.get(key)
+        value = raw.get(key) or asked.get(key)
         if isinstance(value, str) and value:
             yield value
     if asked.get("seed") is not None:
@@ -155,7 +158,7 @@ def _request(seen: TaskView) -> Iterator[str]:
 
 
 def clip_seconds(seen: TaskView) -> float | None:
-    """How long a clip is, as the server says, else as it was asked for."""
+    """The length of a clip: the server's, else the requested one."""
     if seen.task and seen.task.duration_seconds is not None:
         return seen.task.duration_seconds
     asked = seen.entry.request.get("duration_seconds") if seen.entry else None
@@ -169,24 +172,11 @@ def _expiry(task: Task | None) -> str:
     return (f"in {length(left)}, " if left > 0 else "") + f"on {moment(task.expires_at)}"
 
 
+TASKS = Table(_TASK_COLUMNS, _task_fields, TaskView.record, _task_card)
+ENTRIES = TASKS._replace(fields=_entry_fields)
+
+
 # ---------------------------------------------------------------------- models
-
-
-def models(seconds: float | None) -> Table:
-    """`seconds`: of the clip whose price is shown; None: of each model's shortest clip."""
-    return Table(
-        (
-            Column("MODEL", lambda model: Cell(model.id), 9),
-            Column("STATUS", _health, 7),
-            Column("FROM" if seconds is None else f"$/{seconds:g} S", lambda model: _price(model, seconds), 8, "point"),
-            Column("$/S", lambda model: Cell(_per_second(model), "dim"), 2, "point"),
-            Column("SEC", lambda model: Cell(_span(model, "–")), 6, "right"),
-            Column("MODES", lambda model: Cell(" ".join(model.caps.modes)), 5, shrinks="wrap"),
-            Column("RATIOS", lambda model: Cell(" ".join(model.caps.aspect_ratios)), 4, shrinks="wrap"),
-            Column("QUALITIES", lambda model: Cell(" ".join(model.caps.qualities)), 3, shrinks="wrap"),
-        ),
-        lambda model: _model_fields(model, seconds),
-    )
 
 
 def _model_fields(model: Model, seconds: float | None) -> list[str | None]:
@@ -196,7 +186,7 @@ def _model_fields(model: Model, seconds: float | None) -> list[str | None]:
     return [model.id, *names, usd(caps.cents_per_second), usd(model.cents(seconds)), model.status]
 
 
-def model_card(model: Model, seconds: float | None) -> Card:
+def _model_card(model: Model, seconds: float | None) -> Card:
     """Also every other key that the server sent."""
     caps, span = model.caps, _span(model, "–")
     facts = [
@@ -213,7 +203,7 @@ def model_card(model: Model, seconds: float | None) -> Card:
     return Card(Cell(model.id, "bold"), facts)
 
 
-def model_record(model: Model, seconds: float | None) -> dict[str, Any]:
+def _model_record(model: Model, seconds: float | None) -> dict[str, Any]:
     """The API's object with all its keys, and the key `airvid` with what a clip costs."""
     cents = model.cents(seconds)
     clip = {
@@ -257,18 +247,39 @@ def _prices(model: Model, seconds: float | None) -> str:
     return f"{money(caps.cents_per_second)} a second" + (f": {clips}" if clips else "")
 
 
+def models(seconds: float | None) -> Table:
+    """`seconds`: of the clip whose price is shown; None: of each model's shortest clip."""
+    return Table(
+        (
+            Column("MODEL", lambda model: Cell(model.id), 9),
+            Column("STATUS", _health, 7),
+            Column("FROM" if seconds is None else f"$/{seconds:g} S", lambda model: _price(model, seconds), 8, "point"),
+            Column("$/S", lambda model: Cell(_per_second(model), "dim"), 2, "point"),
+            Column("SEC", lambda model: Cell(_span(model, "–")), 6, "right"),
+            Column("MODES", lambda model: Cell(" ".join(model.caps.modes)), 5, shrinks="wrap"),
+            Column("RATIOS", lambda model: Cell(" ".join(model.caps.aspect_ratios)), 4, shrinks="wrap"),
+            Column("QUALITIES", lambda model: Cell(" ".join(model.caps.qualities)), 3, shrinks="wrap"),
+        ),
+        lambda model: _model_fields(model, seconds),
+        lambda model: _model_record(model, seconds),
+        lambda model: _model_card(model, seconds),
+    )
+
+
 # ---------------------------------------------------------------------- settings
 
 
-def setting_text(value: object) -> str:
+def _value(setting: Setting) -> str:
+    value = setting.value
     return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 SETTINGS = Table(
     (
-        Column("SETTING", lambda row: Cell(row[0]), 9),
-        Column("VALUE", lambda row: Cell(setting_text(row[1])), 8, shrinks="wrap"),
-        Column("FROM", lambda row: Cell(row[2]), 5, shrinks="wrap"),
+        Column("SETTING", lambda setting: Cell(setting.name), 9),
+        Column("VALUE", lambda setting: Cell(_value(setting)), 8, shrinks="wrap"),
+        Column("FROM", lambda setting: Cell(setting.source), 5, shrinks="wrap"),
     ),
-    lambda row: [row[0], setting_text(row[1]), row[2]],
+    lambda setting: [setting.name, _value(setting), setting.source],
+    lambda setting: setting._asdict(),
 )
