@@ -58,7 +58,7 @@ LINES = tuple(
     for shape, guide in GUIDES.items()
     for line in (
         Line(
-            f"delay after completion, {shape}", f"delay, {shape}", f"delay of a poll every 8 s, {shape}", times(0.25),
+            f"delay after completion, {shape}", f"delay, {shape}", f"delay of a poll every 8 s, {shape}", times(0.35),
             f"foreseen by {guide}", "s",
         ),
         Line(
