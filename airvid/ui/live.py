@@ -122,7 +122,7 @@ class Live(Progress):
         rest = f"{size(done)} of {size(total)}" if saving else ""
         percent = self._percent()
         state = f"{self.finished} of {self.count}"
-        return {"label": "all", "state": state, "rest": rest, "percent": _percent(percent)}, percent
+        return {"label": "all", "state": state, "rest": rest, "percent": _percent_text(percent)}, percent
 
     def _percent(self) -> float | None:
         """Percent of everything that is done; None where it is unknown."""
@@ -140,7 +140,7 @@ def _line(row: Row) -> Line:
         "about": row.about,
         "state": row.state,
         "bar": row.trouble_is,
-        "percent": _percent(row.percent),
+        "percent": _percent_text(row.percent),
         "passed": length(row.passed),
         "rest": _rest(row),
         "cost": "" if row.cents is None else money(row.cents),
@@ -148,7 +148,7 @@ def _line(row: Row) -> Line:
     return texts, row.percent
 
 
-def _percent(percent: float | None) -> str:
+def _percent_text(percent: float | None) -> str:
     return "" if percent is None else f"{percent:.0f}%"
 
 

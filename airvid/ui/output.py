@@ -263,32 +263,32 @@ class Output:
 
     # ------------------------------------------------------------------ results of commands
 
-    def submitted(self, seen: TaskView) -> None:
+    def submitted(self, view: TaskView) -> None:
         """A new task: its id."""
-        self.record(seen.record(), [seen.task_id])
+        self.record(view.record(), [view.task_id])
 
-    def finished(self, seen: TaskView, *, wants_file: bool) -> None:
+    def finished(self, view: TaskView, *, wants_file: bool) -> None:
         """A completed clip: its file if one was asked for, else its URL."""
-        where = seen.output if wants_file else seen.task and seen.task.result_url
+        where = view.output if wants_file else view.task and view.task.result_url
         if self.as_json:
-            self.emit(seen.record())
-        elif where and seen.status == COMPLETED:
+            self.emit(view.record())
+        elif where and view.status == COMPLETED:
             # A path that is not valid Unicode: a program needs its bytes.
             text = where.encode(errors="ignore").decode()
             if wants_file and text != where and text == plain(text) and not self.is_terminal:
                 self._write(os.fsencode(where))
             else:
-                self.line(where, path=seen.output)
+                self.line(where, path=view.output)
 
-    def ended(self, seen: TaskView, *, wants_file: bool) -> None:
+    def ended(self, view: TaskView, *, wants_file: bool) -> None:
         """A watched task at its end: id, state, file or URL."""
         if not self.as_json:
-            self.line(seen.task_id, seen.status, seen.output if wants_file else seen.task and seen.task.result_url)
+            self.line(view.task_id, view.status, view.output if wants_file else view.task and view.task.result_url)
 
-    def changed(self, seen: TaskView) -> None:
+    def changed(self, view: TaskView) -> None:
         """A watched task at each change; only as JSON."""
         if self.as_json:
-            self.emit(seen.record())
+            self.emit(view.record())
 
     def plan(self, body: dict[str, Any], count: int, cents: float | None) -> None:
         """The body that --dry-run would send for each of `count` clips, and the estimate for all."""
