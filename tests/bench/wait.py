@@ -19,6 +19,7 @@ from .rows import Line, Sides, Theme, plus
 SIZE = 5_000_000
 # Time enough for the program to start, and to open the stream long before the end.
 PACE = Pace(queued=0.5, processing=1.5)
+KEY = {"Authorization": f"Bearer {process.KEY}"}
 BODY = {"model": "wan-2.6", "prompt": "a fox"}
 OURS, ALONE = "airvid create -o", "the transfer alone"
 
@@ -36,7 +37,7 @@ def sides() -> Iterator[Sides]:
     with (
         process.home() as (folder, env),
         servers.emulated(PACE, clip=tiny_mp4(b"x" * SIZE)) as server,
-        httpx.Client(headers={"Authorization": f"Bearer {process.KEY}"}, trust_env=False) as client,
+        httpx.Client(trust_env=False) as client,
     ):
         env["AIRVID_BASE_URL"] = server.url
         target = folder / "fox.mp4"
@@ -59,15 +60,15 @@ def sides() -> Iterator[Sides]:
 
 
 def _result_url(client: httpx.Client, api: str) -> str:
-    task = client.post(f"{api}/video/generations", json=BODY).raise_for_status().json()
+    task = client.post(f"{api}/video/generations", json=BODY, headers=KEY).raise_for_status().json()
     while not task.get("result_url"):
         time.sleep(0.1)
-        task = client.get(f"{api}/video/tasks/{task['task_id']}").raise_for_status().json()
+        task = client.get(f"{api}/video/tasks/{task['task_id']}", headers=KEY).raise_for_status().json()
     return str(task["result_url"])
 
 
 def _fetch(client: httpx.Client, url: str, target: Path) -> None:
-    with target.open("wb") as file, client.stream("GET", url, headers={"Authorization": ""}) as answer:
+    with target.open("wb") as file, client.stream("GET", url) as answer:
         for chunk in answer.raise_for_status().iter_bytes():
             file.write(chunk)
         file.flush()
