@@ -26,8 +26,8 @@ from airvid.clips.part_file import file_errors
 from airvid.errors import FileError, UnavailableError, as_unavailable
 from airvid.ui.text import length
 
-# Connections among which the rest is divided where it would take more than so many seconds.
-CONNECTIONS, LONGEST_REST = 8, 2.0
+# The rest is divided where it would take more seconds than these.
+LONGEST_REST = 2.0
 # Seconds after the first bytes from which on their speed counts.
 MEASURED = 0.5
 # Seconds between two reports.
@@ -107,7 +107,7 @@ async def _fill(http: HttpClient, url: str, part: Part) -> AsyncGenerator[Receiv
             failure = _failure(ended) or failure
             yield Received(part.done, part.total)
             if speed.seconds_left(part) > LONGEST_REST and part.is_divisible and not failure:
-                tasks |= _start(http, url, part, part.divide(CONNECTIONS))
+                tasks |= _start(http, url, part, part.divide())
             if part.done - synced >= SYNC_EVERY and syncing not in tasks:
                 syncing, synced = asyncio.ensure_future(_sync(part)), part.done
                 tasks.add(syncing)

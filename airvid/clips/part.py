@@ -33,8 +33,8 @@ from airvid.clips.part_file import beside, file_error, file_errors
 from airvid.errors import FileError, UnavailableError
 from airvid.media import mp4
 
-# Bytes; nothing shorter gets a connection of its own.
-SHORTEST_SEGMENT = 1 << 18
+# Segments of a file, each of which gets a connection of its own; none has fewer bytes when the file is divided.
+MOST_SEGMENTS, SHORTEST_SEGMENT = 8, 1 << 18
 # The HTTP statuses of a link that is good for nothing.
 _DEAD = frozenset({400, 401, 403, 404, 410})
 # How a disk says that it takes no more.
@@ -49,10 +49,6 @@ class DeadLinkError(UnavailableError):
 
 class NotVideoError(FileError):
     """What came is no MP4."""
-
-
-class CutError(UnavailableError):
-    """The bytes ended before the file did."""
 
 
 class ChangedError(UnavailableError):
@@ -116,7 +112,7 @@ class Part:
                 return False
             if spans is None:
                 spans = [[size, total]]
-            elif not kept["boot"] or kept["boot"] != system.boot_id() or total is None:
+            elif not kept["boot"] or kept["boot"] != system.boot_id() or total is None or len(spans) > MOST_SEGMENTS:
                 return False
             found = [Segment(at, end) for at, end in spans]
             if total is not None and _vouched(sorted(spans), total) > size:
@@ -164,11 +160,11 @@ class Part:
         left = self.segments[0].left or 0
         return self._has_ranges and self._may_divide and self._grows_at_its_end and left >= 2 * SHORTEST_SEGMENT
 
-    def divide(self, count: int) -> list[Segment]:
-        """Divide the one segment into up to `count`; the new ones. The first keeps its connection."""
+    def divide(self) -> list[Segment]:
+        """Divide the one segment into several of about the same length; the new ones. Its connection goes on."""
         [first] = self.segments
         assert first.left
-        count = min(count, first.left // SHORTEST_SEGMENT)
+        count = min(MOST_SEGMENTS, first.left // SHORTEST_SEGMENT)
         edges = [first.at + first.left * n // count for n in range(1, count + 1)]
         first.end = edges[0]
         self.segments += [Segment(at, end) for at, end in itertools.pairwise(edges)]
@@ -261,11 +257,11 @@ class Part:
                 raise NotVideoError(f"the result is no video: it begins with {head.decode('ascii', 'replace')!r}")
 
     def finish(self, segment: Segment) -> None:
-        """An answer has ended. Raises: CutError where it ended too soon."""
+        """An answer has ended. Raises: UnavailableError where it ended too soon."""
         if segment.end is None:
             segment.end = segment.at
         if segment.left:
-            raise CutError(f"the file ended at {self.done:,} of {self.total:,} bytes")
+            raise UnavailableError(f"the file ended at {self.done:,} of {self.total:,} bytes")
 
     # ------------------------------------------------------------------ the end
 
@@ -275,11 +271,11 @@ class Part:
             system.sync(self._file)
 
     def check(self) -> None:
-        """Look at the whole container. Raises: NotVideoError, CutError."""
+        """Look at the whole container. Raises: NotVideoError, UnavailableError."""
         size, is_announced = os.fstat(self._file.fileno()).st_size, self.total is not None
         if size != self.done:
             self.restart()
-            raise CutError(f"{self.path} was changed meanwhile")
+            raise UnavailableError(f"{self.path} was changed meanwhile")
         is_told = self._tells_end or is_announced
         flaw = mp4.flaw(self._file, size, may_end_anywhere=is_told)
         if not flaw and not is_told:
@@ -288,7 +284,7 @@ class Part:
             self.restart()
             if is_announced:  # all of it is here: it will not get better
                 raise NotVideoError(f"the result is no video: {flaw}")
-            raise CutError(f"the video may not be whole: {flaw}")
+            raise UnavailableError(f"the video may not be whole: {flaw}")
 
     def _doubt(self, size: int) -> str | None:
         """What speaks against a sound file whose end the server did not tell; None where it is proved."""

@@ -27,26 +27,37 @@ def flaw(file: IO[bytes], size: int, *, may_end_anywhere: bool = True) -> str | 
 
     `may_end_anywhere`: whether the last box may reach to the end of the file, wherever that is.
     """
-    at, missing, boxes = 0, [b"ftyp", b"moov", b"mdat"], 0
+    try:
+        kinds = {kind for kind, _, _ in _boxes(file, size, may_end_anywhere=may_end_anywhere)}
+    except ValueError as error:
+        return str(error)
+    missing = [kind for kind in ("ftyp", "moov", "mdat") if kind.encode() not in kinds]
+    return f"it has no {' and no '.join(missing)}" if missing else None
+
+
+def _boxes(file: IO[bytes], size: int, *, may_end_anywhere: bool = True) -> Iterator[tuple[bytes, int, int]]:
+    """The boxes at the top level: kind, where the content begins, and its length in bytes.
+
+    Raises: ValueError with the flaw where they do not add up.
+    """
+    at = boxes = 0
     while at < size:
         boxes += 1
         if boxes > MOST_BOXES:
-            return f"it has more than {MOST_BOXES:,} boxes"
+            raise ValueError(f"it has more than {MOST_BOXES:,} boxes")
         file.seek(at)
         head = file.read(16)
         if at == 0 and not begins(head):
-            return f"it begins with {head.decode('ascii', 'replace')!r}"
-        length, kind, least = int.from_bytes(head[:4], "big"), head[4:8], 8
+            raise ValueError(f"it begins with {head.decode('ascii', 'replace')!r}")
+        length, start = int.from_bytes(head[:4], "big"), 8
         if length == 1:
-            length, least = int.from_bytes(head[8:16], "big"), 16
+            length, start = int.from_bytes(head[8:16], "big"), 16
         elif length == 0 and may_end_anywhere:
             length = size - at
-        if len(head) < 8 or length < least or at + length > size:
-            return "its end is missing"
-        if kind in missing:
-            missing.remove(kind)
+        if len(head) < 8 or length < start or at + length > size:
+            raise ValueError("its end is missing")
+        yield head[4:8], at + start, length - start
         at += length
-    return f"it has no {b' and no '.join(missing).decode()}" if missing else None
 
 
 def is_complete(file: IO[bytes], size: int) -> bool | None:
@@ -62,7 +73,7 @@ def is_complete(file: IO[bytes], size: int) -> bool | None:
 
 def _is_complete(file: IO[bytes], size: int) -> bool | None:
     movie, fragments, indexed, media, headers, kind = b"", [], 0.0, 0, 0, b""
-    for kind, at, length in _top_level(file, size):
+    for kind, at, length in _boxes(file, size):
         if kind == b"mdat":
             media += length
         if kind not in (b"moov", b"moof", b"sidx"):
@@ -91,20 +102,6 @@ def _is_complete(file: IO[bytes], size: int) -> bool | None:
     if kind == b"mfra" or (announced and min(there) >= announced - ROUNDING):
         return True
     return None
-
-
-def _top_level(file: IO[bytes], size: int) -> Iterator[tuple[bytes, int, int]]:
-    """The boxes of a sound file: kind, where the content begins, and its length in bytes."""
-    at = 0
-    while at < size:
-        file.seek(at)
-        head = file.read(16)
-        length, start = int.from_bytes(head[:4], "big"), 8
-        if length == 1:
-            length, start = int.from_bytes(head[8:16], "big"), 16
-        length = length or size - at
-        yield head[4:8], at + start, length - start
-        at += length
 
 
 def _find(content: bytes, kind: bytes, *path: bytes) -> list[bytes]:

@@ -230,6 +230,9 @@ def test_a_file_of_tiny_boxes_is_soon_given_up() -> None:
         '{"clip":"clip","validator":"\\"v1\\"","total":9999,"boot":BOOT,"spans":[[0,500],[400,9999]]}',
         '{"clip":"clip","validator":"\\"v1\\"","total":9999,"boot":BOOT,"spans":[[0,10],[9000,9100]]}',
         '{"clip":"clip","validator":"\\"v1\\"","total":9999,"boot":BOOT,"spans":[[9000,9999]]}',
+        '{"clip":"clip","validator":"\\"v1\\"","total":9999,"boot":BOOT,"spans":['
+        + "".join(f"[{n},{n + 1}]," for n in range(500))
+        + "[500,9999]]}",
         '{"clip":"clip","validator":"\\"v\\r\\n1\\"","total":9999}',
         '{"clip":"clip","validator":"\\"\\u00e9\\"","total":9999}',
         '{"clip":"clip","validator":"\\"\\ud800\\"","total":9999}',

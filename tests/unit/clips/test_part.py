@@ -15,7 +15,7 @@ from small_files import tiny_mp4
 from storage_host import TAG
 
 from airvid.api.http import Body
-from airvid.clips.part import SHORTEST_SEGMENT, ChangedError, Part, Segment, open_part
+from airvid.clips.part import MOST_SEGMENTS, SHORTEST_SEGMENT, ChangedError, Part, Segment, open_part
 from airvid.errors import FileError
 
 CLIP = tiny_mp4(random.Random(1).randbytes(16 * SHORTEST_SEGMENT))
@@ -70,7 +70,7 @@ def test_whatever_the_order_and_wherever_it_is_killed_the_clip_comes_out_whole(
                     break  # nothing is closed in order: the next round finds what a kill leaves
                 feed(part, at_work[which % len(at_work)], count)
                 if kill == 8 and part.is_divisible:
-                    for segment in part.divide(which + 2):
+                    for segment in part.divide():
                         join(part, segment)
             if part.is_whole:
                 part.check()
@@ -86,42 +86,50 @@ def part(tmp_path: Path) -> Iterator[Part]:
         yield opened
 
 
-def divided(part: Part, count: int = 2) -> list[Segment]:
-    """A part of which 5,000 bytes are there, divided; each segment has a connection."""
-    feed(part, begin(part), 5000)
+def divided(part: Part, done: int = 5000) -> list[Segment]:
+    """A part of which so many bytes are there, divided; each segment has a connection."""
+    feed(part, begin(part), done)
     assert part.is_divisible
-    return [part.segments[0], *(join(part, each) for each in part.divide(count))]
+    return [part.segments[0], *(join(part, each) for each in part.divide())]
 
 
 def test_no_segment_gets_the_bytes_of_the_next(part: Part) -> None:
-    first, second = divided(part)
+    first, second, *others = divided(part)
     feed(part, first, len(CLIP))
     assert (first.left, first.end, second.at) == (0, second.at, first.at)
-    feed(part, second, len(CLIP))
+    for segment in (*reversed(others), second):
+        feed(part, segment, len(CLIP))
     part.check()
     part.publish(force=False)
     assert part.final.read_bytes() == CLIP
 
 
-@pytest.mark.parametrize("count", [2, 3, 8, 100])
-def test_segments_are_about_as_long_as_each_other_and_not_too_short(part: Part, count: int) -> None:
-    segments = divided(part, count)
+@pytest.mark.parametrize("left", [2, 3, 7.5, 8, 15])
+def test_segments_are_about_as_long_as_each_other_and_not_too_short(part: Part, left: float) -> None:
+    segments = divided(part, len(CLIP) - int(left * SHORTEST_SEGMENT))
     lengths = [each.left or 0 for each in segments]
-    assert len(segments) == min(count, (len(CLIP) - 5000) // SHORTEST_SEGMENT)
+    assert len(segments) == min(MOST_SEGMENTS, int(left))
     assert min(lengths) >= SHORTEST_SEGMENT
     assert max(lengths) - min(lengths) <= 1
     assert all(before.end == after.at for before, after in itertools.pairwise(segments))
+    assert segments[-1].end == len(CLIP)
+
+
+def test_what_is_short_is_not_divided(part: Part) -> None:
+    feed(part, begin(part), len(CLIP) - 2 * SHORTEST_SEGMENT + 1)
+    assert not part.is_divisible
 
 
 def test_a_file_is_divided_once_also_by_the_next_run(tmp_path: Path) -> None:
     with open_part(tmp_path / "fox.mp4", "clip") as part:
-        first, second = divided(part)
-        feed(part, first, len(CLIP))
+        *others, last = divided(part)
+        for segment in others:
+            feed(part, segment, len(CLIP))
         assert not part.is_divisible
     with open_part(tmp_path / "fox.mp4", "clip") as part:
         [rest] = [each for each in part.segments if each.left]
         join(part, rest)
-        assert (rest.at, part.is_divisible) == (second.at, False)
+        assert (rest.at, part.is_divisible) == (last.at, False)
 
 
 @pytest.mark.parametrize("is_divided", [False, True])
@@ -136,7 +144,7 @@ def test_a_part_that_somebody_cuts_short_is_given_up_and_vouched_for_no_more(par
 
 
 def test_what_is_not_proved_leaves_what_is_here_until_it_is_restarted(part: Part) -> None:
-    _, second = divided(part)
+    _, second, *_ = divided(part)
     with pytest.raises(ChangedError):
         part.accept(answer(200, {"content-length": str(len(CLIP)), "etag": TAG}), second)
     assert part.done == 5000

@@ -15,8 +15,7 @@ from small_files import tiny_mp4
 from storage_host import TAG, StorageHost
 
 from airvid import system
-from airvid.clips.download import CONNECTIONS
-from airvid.clips.part import SHORTEST_SEGMENT, DeadLinkError
+from airvid.clips.part import MOST_SEGMENTS, SHORTEST_SEGMENT, DeadLinkError
 
 CLIP = tiny_mp4(random.Random(1).randbytes(16 * SHORTEST_SEGMENT))
 OTHER = tiny_mp4(random.Random(2).randbytes(16 * SHORTEST_SEGMENT))
@@ -92,7 +91,7 @@ def test_what_would_take_long_is_divided_once_among_eight(store: StorageHost) ->
     host = Host(SLOW)
     store.save(host)
     assert (store.target.read_bytes(), store.left) == (CLIP, {"fox.mp4"})
-    assert (len(host.asked), host.most_open) == (CONNECTIONS, CONNECTIONS)
+    assert (len(host.asked), host.most_open) == (MOST_SEGMENTS, MOST_SEGMENTS)
     assert store.clock.elapsed() < 0.2 * len(CLIP) / SLOW
 
 
@@ -134,7 +133,7 @@ def test_the_rest_of_an_interrupted_run_is_divided_as_well(store: StorageHost) -
     host = Host(SLOW)
     store.save(host)
     assert min(host.starts) == 1_000_000
-    assert (len(host.asked), store.target.read_bytes()) == (CONNECTIONS, CLIP)
+    assert (len(host.asked), store.target.read_bytes()) == (MOST_SEGMENTS, CLIP)
 
 
 def test_a_slow_download_reports_four_times_a_second(store: StorageHost) -> None:
@@ -164,7 +163,7 @@ def test_a_segment_whose_connection_breaks_is_asked_for_again_where_it_stopped(
     store.save(host)
     assert store.target.read_bytes() == CLIP
     _, start, end = host.asked[nth - 1]
-    assert host.asked[CONNECTIONS:] == [(206, start + upto, end)]
+    assert host.asked[MOST_SEGMENTS:] == [(206, start + upto, end)]
 
 
 def test_a_connection_that_brings_nothing_any_more_is_replaced(store: StorageHost) -> None:
@@ -178,7 +177,7 @@ def test_a_connection_that_brings_nothing_any_more_is_replaced(store: StorageHos
     host.spoilt = spoil
     store.save(host)
     assert store.target.read_bytes() == CLIP
-    assert (len(host.asked), host.starts[-1]) == (CONNECTIONS + 1, host.starts[2] + 50_000)
+    assert (len(host.asked), host.starts[-1]) == (MOST_SEGMENTS + 1, host.starts[2] + 50_000)
     assert store.clock.elapsed() < 90
 
 
@@ -191,7 +190,7 @@ def test_a_host_that_refuses_so_many_connections_is_asked_by_fewer(store: Storag
     assert store.target.read_bytes() == CLIP
     assert host.most_open == limit
     assert host.open == 0
-    assert len(host.asked) <= CONNECTIONS * CONNECTIONS
+    assert len(host.asked) <= MOST_SEGMENTS * MOST_SEGMENTS
 
 
 @pytest.mark.parametrize("status", [503, 429])
@@ -204,7 +203,7 @@ def test_a_host_that_fails_for_good_is_given_up_and_all_that_came_is_kept(store:
     again = Host(1e9)
     store.save(again)
     assert store.target.read_bytes() == CLIP
-    assert again.starts == host.starts[4:CONNECTIONS]
+    assert again.starts == host.starts[4:MOST_SEGMENTS]
 
 
 def test_a_link_that_dies_meanwhile_keeps_what_came(store: StorageHost) -> None:
@@ -213,7 +212,7 @@ def test_a_link_that_dies_meanwhile_keeps_what_came(store: StorageHost) -> None:
     with pytest.raises(DeadLinkError):
         store.save(host)
     assert store.left == {"fox.mp4.part", "fox.mp4.part.json"}
-    assert len(host.asked) <= 3 * CONNECTIONS
+    assert len(host.asked) <= 3 * MOST_SEGMENTS
 
 
 # ---------------------------------------------------------------------- a server that proves nothing any more
@@ -247,7 +246,7 @@ def test_where_one_part_is_not_proved_all_begins_again_by_one_connection(
     store.save(host)
     assert store.target.read_bytes() == CLIP
     assert host.asked[-1] == (200, 0, len(CLIP))
-    assert len(host.asked) <= CONNECTIONS + 1
+    assert len(host.asked) <= MOST_SEGMENTS + 1
 
 
 def test_a_file_that_is_replaced_meanwhile_is_never_mixed(store: StorageHost) -> None:
