@@ -60,7 +60,7 @@ class Api:
             return task
         if answer.status // 100 not in (2, 3) and not _MAY_NAME_TASK.search(answer.text):
             raise refusal(answer)
-        raise _ambiguous(answer, told, task)
+        raise _ambiguous(answer, told)
 
     async def task(self, task_id: str, patience: float = PATIENCE) -> Task:
         """One reading of a task."""
@@ -96,15 +96,16 @@ class Api:
                 yield payload
 
 
-def _ambiguous(answer: Answer, told: object, task: Task | None) -> UnavailableError:
+def _ambiguous(answer: Answer, told: object) -> UnavailableError:
     """A create's answer that does not tell whether a task was made. What it gives as an id is kept in full."""
+    named = told if isinstance(told, str) and is_task_id(told) else None
     if told is None:
         why = f"the server answered a create without a task id: {answer.message}"
-    elif task and told == task.task_id:
-        why = f"the server refused a create (HTTP {answer.status}), but named the task {told}: {answer.message}"
+    elif named:
+        why = f"the server answered a create with HTTP {answer.status}, but named the task {named}: {answer.message}"
     else:
         why = f"the server answered a create with what is no task id: {json.dumps(told)}"
-    return UnavailableError(why, request_id=answer.request_id, task_id=task.task_id if task else None)
+    return UnavailableError(why, request_id=answer.request_id, task_id=named)
 
 
 def _told_id(answer: Answer) -> object:

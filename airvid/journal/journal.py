@@ -133,7 +133,7 @@ class Journal(Reader):
         except Interrupted:
             # The id is printed first; the event loop has the signal as well, and ends the program.
             raise FileError(f"the journal {self.path} cannot be written: another process holds it") from None
-        return self.entry(entry.id) or entry
+        return self.entry(entry.id) or entry._replace(fate="known", task_id=task.task_id, status=task.status)
 
     def adopt(self, entry: Entry, task: Task) -> Entry | None:
         """Give this entry a task found in the list, unless another entry has it or could have made it."""
