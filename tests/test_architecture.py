@@ -22,7 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "session": {"clips", "ui", "api", "journal", "config", "places", "model_cache", "local_sandbox", "sandbox"},
     "local_sandbox": {"sandbox"},
     "clips": {"media", "api", "journal", "config", "ui"},
-    "ui": {"api", "journal"},
+    "ui": {"config", "api", "journal"},
     "media": {"ui"},
     "api": {"ui"},
     "journal": set(),

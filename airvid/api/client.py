@@ -18,6 +18,8 @@ from airvid.errors import UnavailableError, UsageError
 
 # Events of a stream that may come at once, and per second in the long run: more would keep a processor busy.
 MOST_EVENTS, EVENTS_A_SECOND = 500, 10.0
+# A task's id in a refusal, whatever its type, also where the text ends within it; no null, and no empty one.
+_MAY_NAME_TASK = re.compile(r'"task_id"\s*(?::(?!\s*(?:null|""))|$)')
 
 
 class Listing(NamedTuple):
@@ -56,7 +58,7 @@ class Api:
         # An id of another kind than the API's own tells as little as none.
         if answer.status // 100 in (2, 3) and task is not None and told == task.task_id:
             return task
-        if answer.status // 100 not in (2, 3) and '"task_id"' not in answer.text:
+        if answer.status // 100 not in (2, 3) and not _MAY_NAME_TASK.search(answer.text):
             raise refusal(answer)
         raise _ambiguous(answer, told, task)
 

@@ -29,7 +29,7 @@ from airvid.ui.text import without_secret
 T = TypeVar("T")
 USER_AGENT = f"airvid/{__version__} (httpx {httpx.__version__})"
 MAX_REDIRECTS = 10
-# Seconds for which a request is repeated whose answers cannot be understood: that seldom passes.
+# Seconds for which a request is repeated whose answers cannot be understood: that rarely gets better.
 NONSENSE_PATIENCE = 10.0
 # Bytes of an answer; the longest listing is shorter.
 MAX_ANSWER_BYTES = 64 << 20

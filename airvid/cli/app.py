@@ -34,7 +34,7 @@ app = typer.Typer(
     name="airvid",
     cls=Program,
     rich_markup_mode=None,
-    add_completion=False,  # its options are below: Typer's own take no shell's name
+    add_completion=False,  # its options are in options.py: Typer's own take no name of a shell
     pretty_exceptions_enable=False,
     **SETTINGS,
 )
@@ -73,7 +73,7 @@ def models(
     quality: str | None = options.QUALITY,
     duration: str | None = options.DURATION,
     max_price: str | None = option(
-        "--max-price USD", "The most that a clip may cost: of --duration, else of the model's minimum.", MONEY
+        "--max-price USD", "Only models whose clip costs at most this: of --duration, else the shortest.", MONEY
     ),
     sort: str = option("--sort price|name", "The order.", autocompletion=completion.sorts, default="price"),
 ) -> None:
@@ -96,29 +96,20 @@ def create(
     ctx: typer.Context,
     prompt: str | None = argument("PROMPT", "What to show; - reads standard input."),
     prompt_file: str | None = option("--prompt-file FILE", "Read the prompt from a file.", REQUEST),
-    model: str | None = option(
-        "-m, --model MODEL",
-        "The model; without one, the cheapest healthy one that fits.",
-        REQUEST,
-        autocompletion=completion.models,
-    ),
+    model: str | None = options.MODEL,
     duration: str | None = options.DURATION,
     aspect_ratio: str | None = options.ASPECT_RATIO,
     quality: str | None = options.QUALITY,
     mode: str | None = options.MODE,
     image: str | None = option("-i, --image PATH|URL", "The first frame.", REQUEST),
-    reference: list[str] | None = option(
-        "-r, --reference PATH|URL", "A picture to take the style from; repeatable.", REQUEST
-    ),
+    reference: list[str] | None = option("-r, --reference PATH|URL", "A picture for the style; repeatable.", REQUEST),
     seed: str | None = number("--seed NUMBER", "The same seed makes the same clip again.", REQUEST),
     sound: bool | None = flag("--sound/--no-sound", "With or without sound.", REQUEST, default=None),
-    extra: list[str] | None = option(
-        "--set KEY=VALUE", "More for the model: JSON where it parses, else text; repeatable.", REQUEST
-    ),
+    extra: list[str] | None = option("--set KEY=VALUE", "More for the model: JSON or text; repeatable.", REQUEST),
     count: str | None = number("-n, --count NUMBER", "How many variations to make.", REQUEST),
     max_cost: str | None = option("--max-cost USD", "Send nothing if the estimate is more than this.", MONEY),
     dry_run: bool = flag("--dry-run", "Show the request and the estimate; send nothing.", MONEY),
-    no_validate: bool = flag("--no-validate", "Let the server judge what the model can do.", MONEY),
+    no_validate: bool = flag("--no-validate", "Do not check the request against the model's caps.", MONEY),
     wait: bool | None = flag("-w, --wait/--no-wait", "Follow the task to its end.", SAVING, default=None),
     output: str | None = options.OUTPUT,
     timeout: str | None = options.TIMEOUT,
@@ -142,10 +133,10 @@ def status(
     ctx: typer.Context,
     ids: list[str] | None = options.IDS,
     exit_status: bool = flag(
-        "--exit-status", "Answer for the task: 0 completed, 5 failed, 6 expired, 10 still running."
+        "--exit-status", "Exit by the task's state: 0 completed, 5 failed, 6 expired, 10 running."
     ),
 ) -> None:
-    """How tasks stand, each read once."""
+    """Show each task once, as it is now."""
     from airvid.commands import status
 
     run(ctx, status.run)
@@ -183,13 +174,11 @@ def list_(
     status: list[str] | None = options.STATUS,
     model: str | None = option("-m, --model MODEL", "Only this model's.", autocompletion=completion.models),
     since: str | None = option("--since WHEN", "30m, 2h, 3d, 2026-11-20 (local time)."),
-    limit: int = option("-L, --limit NUMBER", "How many at the most.", default=30),
-    page: int = option("--page NUMBER", "Which page of them; 1 is the newest.", default=1),
+    limit: int = option("-L, --limit NUMBER", "How many tasks at most.", default=30),
+    page: int = option("--page NUMBER", "Which page; 1 is the newest.", default=1),
     ids: bool = flag("--ids", "Only the ids."),
-    local: bool = flag(
-        "--local", "This machine's journal: it outlives the API's 24 hours and knows prompts, files and cost."
-    ),
-    search: str | None = option("--search TEXT", "With --local: in the prompts."),
+    local: bool = flag("--local", "List this machine's journal: older tasks too, with files and costs."),
+    search: str | None = option("--search TEXT", "With --local: only prompts with this text."),
 ) -> None:
     """Recent tasks, newest first."""
     from airvid.commands import list as list_tasks
@@ -206,7 +195,7 @@ def list_(
 def delete(
     ctx: typer.Context,
     ids: list[str] | None = options.IDS,
-    takes_all: bool = flag("--all", "All that the API lists."),
+    takes_all: bool = flag("--all", "Every task that the API lists."),
     statuses: list[str] | None = options.STATUS,
     older_than: str | None = option("--older-than TIME", "Only those older than this: 90, 10m, 2h, 3d."),
     yes: bool = flag("-y, --yes", "Do not ask."),
@@ -228,12 +217,12 @@ def download(
     ids: list[str] | None = options.IDS,
     output: str | None = options.OUTPUT,
     force: bool = options.FORCE,
-    skip_existing: bool = flag("--skip-existing", "Pass over files that are there.", SAVING),
+    skip_existing: bool = flag("--skip-existing", "Skip files that exist.", SAVING),
     takes_all: bool = flag("--all", "Every completed task not yet saved."),
     jobs: str | None = number("-j, --jobs NUMBER", "How many at a time.", SAVING),
     opens: bool = options.OPEN,
 ) -> None:
-    """Save results."""
+    """Save the clips of completed tasks."""
     from airvid.commands import download
 
     run(ctx, download.run)
@@ -302,13 +291,13 @@ def help_(
         found = getattr(about.command, "commands", {}).get(word)
         if found is None:
             known = ", ".join(topics.SUMMARIES)
-            raise UsageError(f"no help on {' '.join(words)!r}: there is {known}, and each command", hint="airvid help")
+            raise UsageError(f"no help on {' '.join(words)!r}; topics: {known}, and each command", hint="airvid help")
         about = typer.Context(found, info_name=word, parent=about)
     typer.echo(about.get_help())
 
 
 @functools.cache
 def program() -> Any:
-    """The commands as Typer lays them out, once a process."""
-    typer.completion.get_completion_inspect_parameters()  # has Typer know its shells, as add_completion does
+    """The command line as Typer builds it, once a process."""
+    typer.completion.get_completion_inspect_parameters()  # registers Typer's shells, as add_completion does
     return typer.main.get_command(app)

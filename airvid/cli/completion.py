@@ -124,7 +124,7 @@ def _lengths(model: Model) -> range:
 @_offered
 def tasks(ctx: typer.Context, incomplete: str) -> Iterable[Offer]:
     """The newest tasks of the journal that the command can use (all where it can use none); `last` first."""
-    from airvid.journal.schema import newest_tasks
+    from airvid.journal.reader import newest_tasks
 
     session = _session(ctx)
     rows = newest_tasks(session.journal.path, session.service, incomplete, _MOST)
@@ -173,28 +173,29 @@ def topics_(ctx: typer.Context, _: str) -> Iterable[Offer]:
 # ---------------------------------------------------------------------- scripts for shells
 
 
-def install(ctx: typer.Context, param: typer.CallbackParam, value: str | None) -> None:
-    """Install a shell's script as Typer does, start-up file included. Raises: UsageError; FileError."""
-    if value is not None and not ctx.resilient_parsing:
-        _run_typer(typers.install_callback, ctx, param, value)
+def _run_typer(act: Callable[..., Any]) -> Callable[..., None]:
+    """A callback that runs Typer's own one, for the named shell or the one that Typer detects.
+
+    It ends the program. Raises: UsageError for an unknown shell; FileError where a start-up file cannot be written.
+    """
+
+    def callback(ctx: typer.Context, param: typer.CallbackParam, value: str | None) -> None:
+        if value is None or ctx.resilient_parsing:
+            return
+        try:
+            if value in (*SHELLS, "pwsh", ""):
+                act(ctx, param, value or True)
+        except typer.Exit:
+            pass  # Typer has not detected the shell
+        except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+            raise FileError(f"the completion cannot be installed: {error}") from None
+        raise UsageError(
+            f"no completion for {value or 'this shell'}: there is {', '.join(SHELLS)}",
+            hint="airvid --install-completion bash",
+        )
+
+    return callback
 
 
-def show(ctx: typer.Context, param: typer.CallbackParam, value: str | None) -> None:
-    """Print a shell's script. Raises: UsageError."""
-    if value is not None and not ctx.resilient_parsing:
-        _run_typer(typers.show_callback, ctx, param, value)
-
-
-def _run_typer(act: Callable[..., Any], ctx: typer.Context, param: typer.CallbackParam, shell: str) -> None:
-    """Call Typer's own option, for the named shell or the one that it detects. It ends the program."""
-    try:
-        if shell in (*SHELLS, "pwsh", ""):
-            act(ctx, param, shell or True)
-    except typer.Exit:
-        pass  # Typer has not detected the shell
-    except (OSError, RuntimeError, subprocess.SubprocessError) as error:
-        raise FileError(f"the completion cannot be installed: {error}") from None
-    raise UsageError(
-        f"no completion for {shell or 'this shell'}: there is {', '.join(SHELLS)}",
-        hint="airvid --install-completion bash",
-    )
+install = _run_typer(typers.install_callback)  # start-up files included
+show = _run_typer(typers.show_callback)

@@ -16,7 +16,7 @@ app = group(
 
 @command(app, "list", examples=["airvid config list", "airvid config list --json"], exit_codes=[0, 2, 11])
 def list_(ctx: typer.Context) -> None:
-    """All that is set, and where it comes from."""
+    """The settings that are set, and where they come from."""
     from airvid.commands import config
 
     run(ctx, config.list_all)

@@ -17,6 +17,12 @@ IDS = argument(
     autocompletion=completion.tasks,
 )
 KEY = argument("KEY", "The setting: an option's long name.", default=..., autocompletion=completion.settings)
+MODEL = option(
+    "-m, --model MODEL",
+    "The model; without one, the cheapest healthy one that fits.",
+    REQUEST,
+    autocompletion=completion.models,
+)
 MODE = option("--mode MODE", "text, image or reference.", REQUEST, autocompletion=completion.modes)
 DURATION = number("-d, --duration SECONDS", "The clip's length.", REQUEST, autocompletion=completion.durations)
 ASPECT_RATIO = option("-a, --aspect-ratio W:H", "16:9, 9:16, 1:1, …", REQUEST, autocompletion=completion.aspect_ratios)
@@ -51,7 +57,7 @@ INSTALL_COMPLETION = option(
 )
 SHOW_COMPLETION = option(
     "--show-completion [SHELL]",
-    "Print the script for that instead.",
+    "Print the completion script instead.",
     callback=completion.show,
     autocompletion=completion.shells,
 )

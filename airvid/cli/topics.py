@@ -189,8 +189,8 @@ Other commands
   delete            task_id, deleted (true, also for a task that was gone)
   auth login        key (masked), path (of the file that holds it)
   auth logout       removed, path
-  auth status       source (a variable, a file, or sandbox), key (masked; null in
-                    the sandbox), base_url (not in the sandbox)
+  auth status       source (a variable, a file, or sandbox), key (masked), and
+                    base_url; in the sandbox key is null, base_url missing
   config list, get  name, value, source (a variable, or the config file)
   config set        name, value
   config unset      name, removed

@@ -230,8 +230,8 @@ def find_model(models: Sequence[Model], name: str) -> Model:
     by_lower = {model.id.lower(): model.id for model in models}
     near = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.5)
     near += [lower for lower in by_lower if name.lower() in lower and lower not in near]
-    told = f"; did you mean {', '.join(by_lower[lower] for lower in near[:3])}?" if near else ""
-    raise UsageError(f"there is no video model {name!r}{told}", hint="airvid models")
+    question = f"; did you mean {', '.join(by_lower[lower] for lower in near[:3])}?" if near else ""
+    raise UsageError(f"there is no video model {name!r}{question}", hint="airvid models")
 
 
 def choose_model(models: Sequence[Model], request: Request) -> Model:
@@ -258,17 +258,17 @@ def _surely_allows(model: Model, request: Request) -> bool:
 
 
 def _offers(models: Sequence[Model], request: Request) -> str:
-    told = []
+    offers = []
     for same in zip(*(request.values(model.caps) for model in models), strict=True):
         key, asked, _ = same[0]
         values = sorted({each for _, _, allowed in same for each in allowed})
         if asked is not None and values:
-            told.append(f"{key.replace('_', ' ')} {asked} (there is {', '.join(values)})")
+            offers.append(f"{key.replace('_', ' ')} {asked} (there is {', '.join(values)})")
     lows = [model.caps.min_seconds for model in models if model.caps.min_seconds is not None]
     highs = [model.caps.max_seconds for model in models if model.caps.max_seconds is not None]
     if request.duration is not None and lows and highs:
-        told.append(f"duration {request.duration} (there is {min(lows):g} to {max(highs):g})")
-    return ": " + "; ".join(told) if told else ""
+        offers.append(f"duration {request.duration} (there is {min(lows):g} to {max(highs):g})")
+    return ": " + "; ".join(offers) if offers else ""
 
 
 def body(request: Request, model: Model | None) -> dict[str, Any]:

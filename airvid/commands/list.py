@@ -12,6 +12,7 @@ from airvid.commands import common
 from airvid.config import checked, seconds, whole
 from airvid.errors import UsageError
 from airvid.session import Session
+from airvid.ui import views
 from airvid.ui.task_view import TaskView
 
 # States that only the journal knows.
@@ -53,10 +54,7 @@ async def run(
     if ids:
         session.out.ids(view.task_id for view in found if view.task_id)
         return
-    if local:
-        session.out.entries(found)
-    else:
-        session.out.tasks(found, as_array=True)
+    session.out.show(views.ENTRIES if local else views.TASKS, found, as_array=True)
     if not found:
         session.out.note("no tasks" + (" like that" if status or since or search else ""))
 

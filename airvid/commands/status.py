@@ -9,6 +9,7 @@ from airvid.api.models import COMPLETED, EXPIRED, FAILED, FRESH_SECONDS, Task
 from airvid.commands import common, finish
 from airvid.errors import AirvidError, NotFoundError, UsageError, WaitTimeoutError, settle
 from airvid.session import Session
+from airvid.ui import views
 from airvid.ui.task_view import TaskView
 
 
@@ -25,7 +26,8 @@ async def run(session: Session, *, ids: Sequence[str], exit_status: bool) -> Non
     for task in tasks.values():
         session.journal.note_task(session.service, task)
     entries = session.journal.by_task(session.service, tasks)
-    session.out.tasks([TaskView(tasks[each], entries.get(each)) for each in found if each in tasks], as_array=False)
+    seen = [TaskView(tasks[each], entries.get(each)) for each in found if each in tasks]
+    session.out.show(views.TASKS, seen, as_array=False, in_full=len(seen) == 1)
     if exit_status:
         outcomes = [*(each for each in outcomes if each), *(_error_of(session, task) for task in tasks.values())]
     settle(outcomes)

@@ -173,7 +173,7 @@ def reread(database: Database, entry_id: int | None) -> Entry:
     """The entry as it stands. (`RETURNING`, as `iif`, is too new for systems in long support.)"""
     row = database.execute("SELECT * FROM clip WHERE id = ?", (entry_id,)).fetchone()
     if row is None:
-        raise sqlite3.DatabaseError("somebody has removed what was just written")
+        raise sqlite3.DatabaseError("another program has removed what was just written")
     try:
         return read_entry(row)
     except ValueError as error:

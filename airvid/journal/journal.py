@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from airvid import clock
 from airvid.api.models import Task
 from airvid.errors import FileError, Interrupted
-from airvid.journal import schema
+from airvid.journal.budgets import hold_budget
 from airvid.journal.entries import (
     Entry,
     is_number,
@@ -101,7 +101,7 @@ class Journal(Reader):
     def _hold(self, database: Database, budgets: dict[str, float], estimate_cents: float | None, count: int) -> None:
         self._reap(database)
         for period, dollars in budgets.items():
-            schema.hold_budget(database, period, dollars, estimate_cents, count, clock.now())
+            hold_budget(database, period, dollars, estimate_cents, count, clock.now())
 
     def mark_sent(self, entry: Entry, server_time: float, present: Iterable[str] | None) -> Entry:
         """The POST is about to be sent. `server_time`: now, by its clock; `present`: its tasks, None if unknown."""

@@ -37,10 +37,11 @@ class Processes:
         return self._name
 
     def mark_awake(self) -> None:
-        """Set the time of this process's file, if it is registered. Raises: OSError."""
+        """Set the time of this process's file. Where that fails, others take this process for one that is asleep."""
         if self._file is not None:
             now = clock.now()
-            os.utime(self._folder / self._name, (now, now))
+            with suppress(OSError):
+                os.utime(self._folder / self._name, (now, now))
 
     def close(self) -> None:
         """Remove this process's file."""

@@ -150,3 +150,24 @@ class Reader:
         if message not in self._warned:
             self._warned.add(message)
             self._warn_user(message)
+
+
+def newest_tasks(path: Path, service: str, prefix: str, limit: int) -> list[tuple[str, str, str]]:
+    """Ids that begin with `prefix`, states and prompts of a service's newest tasks, for completion. No file is made.
+
+    Raises: sqlite3.Error.
+    """
+    # Where no other process has the file open, reading it the usual way would make others beside it.
+    how = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "mode=ro&immutable=1"
+    database = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", timeout=0.2, uri=True)
+    try:
+        # The `+` has the table read from its end, and not an index whole.
+        rows = database.execute(
+            "SELECT task_id, coalesce(status, 'queued'), coalesce(substr(prompt, 1, 300), '') FROM clip"
+            " WHERE +base_url = ? AND +task_id >= ? AND +task_id < ? AND coalesce(status, '') != 'deleted'"
+            " ORDER BY id DESC LIMIT ?",
+            (service, prefix, f"{prefix}\U0010ffff", limit),
+        )
+        return rows.fetchall()
+    finally:
+        database.close()

@@ -67,33 +67,13 @@ _VIDEO = [
 ]
 
 _OTHERS = {
-    "text": {
-        "openai": "gpt-5 gpt-5-mini o4-mini",
-        "anthropic": "claude-opus-4.5 claude-sonnet-4.5 claude-haiku-4.5",
-        "google": "gemini-3-pro gemini-3-flash",
-        "deepseek": "deepseek-v3.2 deepseek-r1",
-        "alibaba": "qwen3-max qwen3-coder",
-        "meta": "llama-4-maverick llama-4-scout",
-        "mistral": "mistral-large-3 codestral-2",
-    },
-    "image": {
-        "black-forest-labs": "flux-2-pro flux-2-dev flux-schnell",
-        "google": "imagen-4 nano-banana",
-        "stability": "sdxl sd-3.5-large",
-        "alibaba": "qwen-image",
-    },
-    "audio": {"openai": "whisper-1 tts-1", "suno": "suno-v5", "elevenlabs": "eleven-v3"},
+    "text": "gpt-5 gpt-5-mini o4-mini claude-opus-4.5 claude-sonnet-4.5 claude-haiku-4.5 gemini-3-pro gemini-3-flash "
+    "deepseek-v3.2 deepseek-r1 qwen3-max qwen3-coder llama-4-maverick llama-4-scout mistral-large-3 codestral-2",
+    "image": "flux-2-pro flux-2-dev flux-schnell sd-3.5-large imagen-4 nano-banana sdxl qwen-image",
+    "audio": "whisper-1 tts-1 suno-v5 eleven-v3",
 }
 
-MODELS = [
-    *_VIDEO,
-    *(
-        _listed(name, owner, media)
-        for media, owners in _OTHERS.items()
-        for owner, names in owners.items()
-        for name in names.split()
-    ),
-]
+MODELS = [*_VIDEO, *(_listed(name, "sandbox", media) for media, names in _OTHERS.items() for name in names.split())]
 
 
 def makes_video(model: Json) -> bool:

@@ -150,7 +150,7 @@ class State:
         )
 
     def task(self, task_id: str, now: float, owner: str | None = None) -> Task | None:
-        """The task; with an owner only what that key may see."""
+        """The task; with an owner only if it is the owner's."""
         found = self._tasks(now, "id = ? AND (? IS NULL OR owner = ? AND listed)", task_id, owner, owner)
         return found[0] if found else None
 

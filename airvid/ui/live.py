@@ -30,7 +30,7 @@ SHORTEST_FRAME, LONGEST_FRAME = 0.25, 1.0
 _WIDEST = {"label": 24, "about": 28, "state": 14, "bar": 0, "percent": 4, "passed": 6, "rest": 24, "cost": 12}
 _STYLES = {"label": "bold", "about": "dim", "rest": "dim"}
 _RIGHT = ("percent", "passed", "cost")
-# The columns to leave out, in this order, while there is no room for a bar.
+# The columns to leave out, in this order, until a bar fits.
 _OPTIONAL = ("about", "cost", "rest", "passed", "percent", "state")
 _LEAST_BAR, _LEAST_ABOUT = 8, 10
 
@@ -66,9 +66,9 @@ class Live(Progress):
     def changed(self, row: Row, is_news: bool) -> None:
         self._is_stale = True
 
-    def ended(self, row: Row, word: str, is_good: bool) -> None:
-        super().ended(row, word, is_good)
-        self._output.last_word(row.label, word, is_good)
+    def ended(self, row: Row, message: str, is_good: bool) -> None:
+        super().ended(row, message, is_good)
+        self._output.last_word(row.label, message, is_good)
 
     def dropped(self, row: Row) -> None:
         super().dropped(row)
@@ -122,7 +122,7 @@ class Live(Progress):
         rest = f"{size(done)} of {size(total)}" if saving else ""
         percent = self._percent()
         state = f"{self.finished} of {self.count}"
-        return {"label": "all", "state": state, "rest": rest, "percent": _percent(percent)}, percent
+        return {"label": "all", "state": state, "rest": rest, "percent": _percent_text(percent)}, percent
 
     def _percent(self) -> float | None:
         """Percent of everything that is done; None where it is unknown."""
@@ -140,7 +140,7 @@ def _line(row: Row) -> Line:
         "about": row.about,
         "state": row.state,
         "bar": row.trouble_is,
-        "percent": _percent(row.percent),
+        "percent": _percent_text(row.percent),
         "passed": length(row.passed),
         "rest": _rest(row),
         "cost": "" if row.cents is None else money(row.cents),
@@ -148,7 +148,7 @@ def _line(row: Row) -> Line:
     return texts, row.percent
 
 
-def _percent(percent: float | None) -> str:
+def _percent_text(percent: float | None) -> str:
     return "" if percent is None else f"{percent:.0f}%"
 
 
@@ -172,7 +172,7 @@ def _table(lines: Sequence[Line], width: int, cut: Literal["ellipsis", "crop"]) 
 
 
 def _widths(lines: Sequence[Line], width: int) -> dict[str, int]:
-    """The columns that there is room for, with their cells, and one cell between two of them."""
+    """The columns that fit, with their widths. One cell is between two columns."""
     longest = {name: max((cell_len(texts.get(name, "")) for texts, _ in lines), default=0) for name in _WIDEST}
     widths = {name: min(longest[name], most) for name, most in _WIDEST.items()}
     least_bar = max(_LEAST_BAR, min(longest["bar"], width // 2))

@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from airvid import system
-from airvid.api.models import COMPLETED, Model
+from airvid.api.models import COMPLETED
 from airvid.errors import AirvidError, FileError, Interrupted, SeveralErrors
 from airvid.ui import terminal
 from airvid.ui.task_view import TaskView
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from airvid.ui.progress import Progress
-    from airvid.ui.tables import Painter
     from airvid.ui.views import Table
 
 # The provider's keys look so. A key that was typed in the wrong place is masked too.
@@ -35,7 +34,7 @@ SIGPIPE = 13  # Windows has no such name
 
 
 class _LastingStream:
-    """Standard error for messages: a failure to write stops no work, and drops what comes after it."""
+    """Standard error for messages: a failure to write is ignored, and later messages are lost."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -200,6 +199,11 @@ class Output:
         elif line is not None:
             self.line(*line)
 
+    def keys(self, record: dict[str, Any]) -> None:
+        """A line for each key of an object."""
+        for key, value in record.items():
+            self.line(key, value if isinstance(value, str) else dumps(value))
+
     def raw(self, chunk: bytes) -> None:
         """Bytes of a clip."""
         with self._checking(), system.interruptible():
@@ -230,50 +234,61 @@ class Output:
             system.forget(self.stdout)
             raise FileError(f"standard output cannot be written: {error.strerror}") from None
 
-    @contextmanager
-    def _painter(self) -> Iterator[Painter]:
-        from airvid.ui.tables import Painter
+    def show(self, table: Table, rows: Sequence[Any], *, as_array: bool, in_full: bool = False) -> None:
+        """Rows as JSON (one array, or an object a line), as lines of fields, or on a terminal as a table.
 
-        with self._checking():
-            yield Painter(self.stdout, hide=self._masked, with_color=self.color)
-            self.stdout.flush()
-
-    def _table(self, table: Table, rows: Sequence[object]) -> None:
-        if not self.is_terminal:
+        `in_full`: on a terminal each row as a card.
+        """
+        if self.as_json:
+            records = [table.record(row) for row in rows]
+            for record in [records] if as_array else records:
+                self.emit(record)
+        elif not self.is_terminal:
             for row in rows:
                 self.line(*table.fields(row))
         elif rows:
-            with self._painter() as painter:
+            self._draw(table, rows, in_full=in_full)
+
+    def _draw(self, table: Table, rows: Sequence[Any], *, in_full: bool) -> None:
+        from airvid.ui.tables import Painter
+
+        with self._checking():
+            painter = Painter(self.stdout, hide=self._masked, with_color=self.color)
+            if in_full and table.card:
+                for row in rows:
+                    painter.card(table.card(row))
+            else:
                 painter.table(table.columns, rows)
+            self.stdout.flush()
 
     # ------------------------------------------------------------------ results of commands
 
-    def submitted(self, seen: TaskView) -> None:
+    def submitted(self, view: TaskView) -> None:
         """A new task: its id."""
-        self.record(seen.record(), [seen.task_id])
+        self.record(view.record(), [view.task_id])
 
-    def finished(self, seen: TaskView, *, wants_file: bool) -> None:
+    def finished(self, view: TaskView, *, wants_file: bool) -> None:
         """A completed clip: its file if one was asked for, else its URL."""
-        where = seen.output if wants_file else seen.task and seen.task.result_url
+        where = view.output if wants_file else view.task and view.task.result_url
         if self.as_json:
-            self.emit(seen.record())
-        elif where and seen.status == COMPLETED:
+            self.emit(view.record())
+        elif where and view.status == COMPLETED:
             # A path that is not valid Unicode: a program needs its bytes.
             text = where.encode(errors="ignore").decode()
             if wants_file and text != where and text == plain(text) and not self.is_terminal:
                 self._write(os.fsencode(where))
             else:
-                self.line(where, path=seen.output)
+                self.line(where, path=view.output)
 
-    def ended(self, seen: TaskView, *, wants_file: bool) -> None:
+    def ended(self, view: TaskView, *, wants_file: bool) -> None:
         """A watched task at its end: id, state, file or URL."""
         if not self.as_json:
-            self.line(seen.task_id, seen.status, seen.output if wants_file else seen.task and seen.task.result_url)
+            self.line(view.task_id, view.status, view.output if wants_file else view.task and view.task.result_url)
 
-    def changed(self, seen: TaskView) -> None:
+    def changed(self, view: TaskView) -> None:
         """A watched task at each change; only as JSON."""
         if self.as_json:
-            self.emit(seen.record())
+            self.emit(view.record())
 
     def plan(self, body: dict[str, Any], count: int, cents: float | None) -> None:
         """The body that --dry-run would send for each of `count` clips, and the estimate for all."""
@@ -289,29 +304,6 @@ class Output:
         self.emit(body)
         self.line("estimate", "unknown" if cents is None else money(cents) if self.is_terminal else usd(cents))
 
-    def tasks(self, sightings: Sequence[TaskView], *, as_array: bool) -> None:
-        """Tasks, a line each; a single one on a terminal as a card. As JSON one array, or an object a line."""
-        from airvid.ui import views
-
-        if self.as_json:
-            records = [seen.record() for seen in sightings]
-            for record in [records] if as_array else records:
-                self.emit(record)
-        elif self.is_terminal and not as_array and len(sightings) == 1:
-            with self._painter() as painter:
-                painter.card(views.task_card(sightings[0]))
-        else:
-            self._table(views.TASKS, sightings)
-
-    def entries(self, sightings: Sequence[TaskView]) -> None:
-        """Entries of the journal, a line each. As JSON one array."""
-        from airvid.ui import views
-
-        if self.as_json:
-            self.emit([seen.record() for seen in sightings])
-        else:
-            self._table(views.ENTRIES, sightings)
-
     def ids(self, ids: Iterable[str]) -> None:
         """Task ids, one a line; as JSON one array."""
         if self.as_json:
@@ -319,36 +311,6 @@ class Output:
         else:
             for task_id in ids:
                 self.line(task_id)
-
-    def models(self, models: Sequence[Model], seconds: float | None) -> None:
-        """What each model can do, and what a clip of `seconds` costs (None: its shortest clip)."""
-        from airvid.ui import views
-
-        if self.as_json:
-            self.emit([views.model_record(model, seconds) for model in models])
-        else:
-            self._table(views.models(seconds), models)
-
-    def model(self, model: Model, seconds: float | None) -> None:
-        """One model in full: a card, or a line for each key."""
-        from airvid.ui import views
-
-        if self.is_terminal:
-            with self._painter() as painter:
-                painter.card(views.model_card(model, seconds))
-            return
-        for key, value in views.model_record(model, seconds).items():
-            self.line(key, value if isinstance(value, str) else dumps(value))
-
-    def settings(self, rows: Sequence[tuple[str, object, str]]) -> None:
-        """Settings: name, value, and where the value comes from."""
-        from airvid.ui import views
-
-        if self.as_json:
-            for name, value, source in rows:
-                self.emit({"name": name, "value": value, "source": source})
-        else:
-            self._table(views.SETTINGS, rows)
 
 
 def _short(value: object) -> object:

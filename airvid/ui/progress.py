@@ -66,9 +66,9 @@ class Row:
         self.percent = min(100.0, done * 100 / total) if total else None
         self._owner.changed(self, is_news=False)
 
-    def end(self, word: str, *, is_good: bool = True) -> None:
+    def end(self, message: str, *, is_good: bool = True) -> None:
         """End the row with a last line."""
-        self._owner.ended(self, word, is_good)
+        self._owner.ended(self, message, is_good)
 
     def drop(self) -> None:
         """End the row without a line."""
@@ -113,7 +113,7 @@ class Progress:
     def changed(self, row: Row, is_news: bool) -> None:
         """`is_news`: its state is a new one."""
 
-    def ended(self, row: Row, word: str, is_good: bool) -> None:
+    def ended(self, row: Row, message: str, is_good: bool) -> None:
         self.finished += 1
         self.dropped(row)
 
@@ -148,9 +148,9 @@ class Log(Progress):
         elif clock.elapsed() - self._written_at >= LOG_EVERY:
             self._write(self._summary())
 
-    def ended(self, row: Row, word: str, is_good: bool) -> None:
-        super().ended(row, word, is_good)
-        self._write(f"{row.label}: {word}")
+    def ended(self, row: Row, message: str, is_good: bool) -> None:
+        super().ended(row, message, is_good)
+        self._write(f"{row.label}: {message}")
 
     def _summary(self) -> str:
         if len(self.rows) == 1:

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from airvid import clock
 from airvid.api.models import COMPLETED, EXPIRED, FAILED, QUEUED, TERMINAL, Model, Task
 from airvid.ui.task_view import TaskView
 from airvid.ui.terminal import file_link, web_link
 from airvid.ui.text import age, dumps, length, moment, money, short_id, size, unix, usd
+
+if TYPE_CHECKING:
+    from airvid.config import Setting
 
 _STATUS_STYLE = {COMPLETED: "green", FAILED: "red", EXPIRED: "yellow", QUEUED: "dim", "unknown": "red"}
 
@@ -27,7 +30,7 @@ class Cell(NamedTuple):
 
 
 class Column(NamedTuple):
-    """A column of a table. Where there is no room, the columns with the least `worth` are left out first.
+    """A column of a table. Where not all columns fit, those with the least `worth` are left out.
 
     `align` is an edge, or the decimal point; `shrinks` says how a cell gets narrower: not at all, cut, or wrapped.
     """
@@ -39,126 +42,76 @@ class Column(NamedTuple):
     shrinks: Literal["", "cut", "wrap"] = ""
 
 
-class Table(NamedTuple):
-    """The columns for a reader, and the fields of a line for a program."""
-
-    columns: Sequence[Column]
-    fields: Callable[[Any], Sequence[object]]
-
-
 class Card(NamedTuple):
-    """One thing in full: a title, and a line for each fact. Facts without text are left out."""
+    """One row in full: a title, and a line for each fact. Facts without text are left out."""
 
     title: Cell
     facts: list[tuple[str, Cell]]
 
 
+class Table(NamedTuple):
+    """Rows of one kind: the columns and the card for a reader, the fields of a line and the JSON for a program."""
+
+    columns: Sequence[Column]
+    fields: Callable[[Any], Sequence[object]]
+    record: Callable[[Any], dict[str, Any]]
+    card: Callable[[Any], Card] | None = None
+
+
 # ---------------------------------------------------------------------- tasks
 
 
-def _task_fields(seen: TaskView) -> list[str | None]:
-    """Id, status, percent, creation, USD, model, prompt, file."""
-    percent = "" if seen.task is None or seen.task.progress is None else f"{seen.task.progress:.0f}"
-    cost = usd(seen.cost_cents)
-    return [_id(seen), seen.status, percent, unix(seen.created), cost, seen.model, seen.prompt, seen.file]
-
-
-def _entry_fields(seen: TaskView) -> list[str | None]:
-    """Id, status, creation, estimated USD, settled USD, model, prompt, file."""
-    entry = seen.entry
-    costs = (usd(entry.estimate_cents), usd(entry.cost_cents)) if entry else ("", "")
-    return [_id(seen), seen.status, unix(seen.created), *costs, seen.model, seen.prompt, seen.file]
-
-
-def _age(seen: TaskView) -> str:
-    return "" if seen.created is None else age(clock.now() - seen.created)
-
-
-_TASK_COLUMNS = (
-    Column("ID", lambda seen: Cell(short_id(_id(seen)), url=web_link(seen.task and seen.task.result_url)), 9),
-    Column("STATUS", lambda seen: _status(seen), 8),
-    Column("AGE", lambda seen: Cell(_age(seen), "dim"), 6, "right"),
-    Column("COST", lambda seen: Cell(_cost(seen)), 3, "point"),
-    Column("MODEL", lambda seen: Cell(seen.model), 2),
-    Column("PROMPT", lambda seen: Cell(seen.prompt), 7, shrinks="cut"),
-    Column("FILE", lambda seen: Cell(os.path.basename(seen.file or ""), url=file_link(seen.file)), 4, shrinks="cut"),
-)
-TASKS = Table(_TASK_COLUMNS, _task_fields)
-ENTRIES = Table(_TASK_COLUMNS, _entry_fields)
-
-
-def task_card(seen: TaskView) -> Card:
-    task, entry = seen.task, seen.entry
-    url = task.result_url if task else None
-    made = "" if seen.created is None else f"{length(clock.now() - seen.created)} ago"
-    took = "" if not entry or entry.took is None else f", took {length(entry.took)}"
-    saved = "" if not entry or entry.bytes is None else f" ({size(entry.bytes)})"
-    file = seen.file and seen.file.removeprefix(os.path.join(os.getcwd(), ""))
-    facts = [
-        ("status", _status(seen)),
-        ("prompt", Cell(seen.prompt)),
-        ("model", Cell(", ".join(_request(seen)))),
-        ("cost", Cell(_cost_in_words(seen))),
-        ("made", Cell(made and made + took)),
-        ("expires", Cell(_expiry(task))),
-        ("error", Cell((task and task.error) or (entry and entry.error), "red")),
-        ("file", Cell(file and file + saved, url=file_link(seen.file))),
-        ("url", Cell(url, url=web_link(url))),
-    ]
-    return Card(Cell(_id(seen), "bold"), facts)
-
-
-def _id(seen: TaskView) -> str:
+def _id(view: TaskView) -> str:
     """The task's id, or the entry's where no task is known."""
-    return seen.task_id or f"(intent {seen.entry.id if seen.entry else ''})"
+    return view.task_id or f"(intent {view.entry.id if view.entry else ''})"
 
 
-def _status(seen: TaskView) -> Cell:
-    task = seen.task
+def _status(view: TaskView) -> Cell:
+    task = view.task
     percent = f" {task.progress:.0f}%" if task and task.progress and not task.is_terminal else ""
-    return Cell(seen.status + percent, _STATUS_STYLE.get(seen.status, ""))
+    return Cell(view.status + percent, _STATUS_STYLE.get(view.status, ""))
 
 
-def _cost(seen: TaskView) -> str:
+def _cost(view: TaskView) -> str:
     """`$0.18`, an estimate as `~$0.18`."""
-    if seen.cost_cents is None or seen.is_free:
+    if view.cost_cents is None or view.is_free:
         return ""
-    return ("" if _is_settled(seen) else "~") + money(seen.cost_cents)
+    return ("" if _is_settled(view) else "~") + money(view.cost_cents)
 
 
-def _is_settled(seen: TaskView) -> bool:
-    known = seen.task or seen.entry
-    return seen.status in TERMINAL and known is not None and known.cost_cents is not None
+def _is_settled(view: TaskView) -> bool:
+    known = view.task or view.entry
+    return view.status in TERMINAL and known is not None and known.cost_cents is not None
 
 
-def _cost_in_words(seen: TaskView) -> str:
-    if seen.is_free:
+def _cost_in_words(view: TaskView) -> str:
+    if view.is_free:
         return "not charged"
-    if seen.cost_cents is None:
+    if view.cost_cents is None:
         return "unknown"
-    return money(seen.cost_cents) + ("" if _is_settled(seen) else ", estimated")
+    return money(view.cost_cents) + ("" if _is_settled(view) else ", estimated")
 
 
-def _request(seen: TaskView) -> Iterator[str]:
-    asked = seen.entry.request if seen.entry else {}
-    told = seen.task.raw if seen.task else {}
-    if seen.model:
-        yield seen.model
-    if seconds := clip_seconds(seen):
+def _request(view: TaskView) -> Iterator[str]:
+    asked = view.entry.request if view.entry else {}
+    raw = view.task.raw if view.task else {}
+    if view.model:
+        yield view.model
+    if seconds := clip_seconds(view):
         yield f"{seconds:g} s"
     for key in ("aspect_ratio", "quality", "mode"):
-        value = told.get(key) or asked.get(key)
+        value = raw.get(key) or asked.get(key)
         if isinstance(value, str) and value:
             yield value
     if asked.get("seed") is not None:
         yield f"seed {asked['seed']}"
 
 
-def clip_seconds(seen: TaskView) -> float | None:
-    """How long a clip is, as the server says, else as it was asked for."""
-    if seen.task and seen.task.duration_seconds is not None:
-        return seen.task.duration_seconds
-    asked = seen.entry.request.get("duration_seconds") if seen.entry else None
+def clip_seconds(view: TaskView) -> float | None:
+    """The length of a clip: the server's, else the requested one."""
+    if view.task and view.task.duration_seconds is not None:
+        return view.task.duration_seconds
+    asked = view.entry.request.get("duration_seconds") if view.entry else None
     return float(asked) if isinstance(asked, int | float) else None
 
 
@@ -169,58 +122,59 @@ def _expiry(task: Task | None) -> str:
     return (f"in {length(left)}, " if left > 0 else "") + f"on {moment(task.expires_at)}"
 
 
-# ---------------------------------------------------------------------- models
+def _age(view: TaskView) -> str:
+    return "" if view.created is None else age(clock.now() - view.created)
 
 
-def models(seconds: float | None) -> Table:
-    """`seconds`: of the clip whose price is shown; None: of each model's shortest clip."""
-    return Table(
-        (
-            Column("MODEL", lambda model: Cell(model.id), 9),
-            Column("STATUS", _health, 7),
-            Column("FROM" if seconds is None else f"$/{seconds:g} S", lambda model: _price(model, seconds), 8, "point"),
-            Column("$/S", lambda model: Cell(_per_second(model), "dim"), 2, "point"),
-            Column("SEC", lambda model: Cell(_span(model, "–")), 6, "right"),
-            Column("MODES", lambda model: Cell(" ".join(model.caps.modes)), 5, shrinks="wrap"),
-            Column("RATIOS", lambda model: Cell(" ".join(model.caps.aspect_ratios)), 4, shrinks="wrap"),
-            Column("QUALITIES", lambda model: Cell(" ".join(model.caps.qualities)), 3, shrinks="wrap"),
-        ),
-        lambda model: _model_fields(model, seconds),
-    )
+def _task_fields(view: TaskView) -> list[str | None]:
+    """Id, status, percent, creation, USD, model, prompt, file."""
+    percent = "" if view.task is None or view.task.progress is None else f"{view.task.progress:.0f}"
+    cost = usd(view.cost_cents)
+    return [_id(view), view.status, percent, unix(view.created), cost, view.model, view.prompt, view.file]
 
 
-def _model_fields(model: Model, seconds: float | None) -> list[str | None]:
-    """Id, modes, seconds, aspect ratios, qualities, USD a second, USD a clip, health."""
-    caps = model.caps
-    names = [",".join(caps.modes), _span(model, "-"), ",".join(caps.aspect_ratios), ",".join(caps.qualities)]
-    return [model.id, *names, usd(caps.cents_per_second), usd(model.cents(seconds)), model.status]
+def _entry_fields(view: TaskView) -> list[str | None]:
+    """Id, status, creation, estimated USD, settled USD, model, prompt, file."""
+    entry = view.entry
+    costs = (usd(entry.estimate_cents), usd(entry.cost_cents)) if entry else ("", "")
+    return [_id(view), view.status, unix(view.created), *costs, view.model, view.prompt, view.file]
 
 
-def model_card(model: Model, seconds: float | None) -> Card:
-    """Also every other key that the server sent."""
-    caps, span = model.caps, _span(model, "–")
+def _task_card(view: TaskView) -> Card:
+    task, entry = view.task, view.entry
+    url = task.result_url if task else None
+    made = "" if view.created is None else f"{length(clock.now() - view.created)} ago"
+    took = "" if not entry or entry.took is None else f", took {length(entry.took)}"
+    saved = "" if not entry or entry.bytes is None else f" ({size(entry.bytes)})"
+    file = view.file and view.file.removeprefix(os.path.join(os.getcwd(), ""))
     facts = [
-        ("status", Cell(model.status or "unknown", _health(model).style)),
-        ("modes", Cell(", ".join(caps.modes))),
-        ("duration", Cell(span and f"{span} s")),
-        ("aspect ratios", Cell(", ".join(caps.aspect_ratios))),
-        ("qualities", Cell(", ".join(caps.qualities))),
-        ("price", Cell(_prices(model, seconds))),
+        ("status", _status(view)),
+        ("prompt", Cell(view.prompt)),
+        ("model", Cell(", ".join(_request(view)))),
+        ("cost", Cell(_cost_in_words(view))),
+        ("made", Cell(made and made + took)),
+        ("expires", Cell(_expiry(task))),
+        ("error", Cell((task and task.error) or (entry and entry.error), "red")),
+        ("file", Cell(file and file + saved, url=file_link(view.file))),
+        ("url", Cell(url, url=web_link(url))),
     ]
-    for key, value in model.raw.items():
-        if key not in ("id", "status", "video_caps") and value not in (None, [], {}, ""):
-            facts.append((key, Cell(value if isinstance(value, str) else dumps(value), "dim")))
-    return Card(Cell(model.id, "bold"), facts)
+    return Card(Cell(_id(view), "bold"), facts)
 
 
-def model_record(model: Model, seconds: float | None) -> dict[str, Any]:
-    """The API's object with all its keys, and the key `airvid` with what a clip costs."""
-    cents = model.cents(seconds)
-    clip = {
-        "seconds": seconds if seconds is not None else model.caps.min_seconds,
-        "cost_usd": None if cents is None else round(cents / 100, 8),
-    }
-    return model.raw | {"airvid": {"clip": clip, "healthy": model.is_healthy}}
+_TASK_COLUMNS = (
+    Column("ID", lambda view: Cell(short_id(_id(view)), url=web_link(view.task and view.task.result_url)), 9),
+    Column("STATUS", _status, 8),
+    Column("AGE", lambda view: Cell(_age(view), "dim"), 6, "right"),
+    Column("COST", lambda view: Cell(_cost(view)), 3, "point"),
+    Column("MODEL", lambda view: Cell(view.model), 2),
+    Column("PROMPT", lambda view: Cell(view.prompt), 7, shrinks="cut"),
+    Column("FILE", lambda view: Cell(os.path.basename(view.file or ""), url=file_link(view.file)), 4, shrinks="cut"),
+)
+TASKS = Table(_TASK_COLUMNS, _task_fields, TaskView.record, _task_card)
+ENTRIES = TASKS._replace(fields=_entry_fields)
+
+
+# ---------------------------------------------------------------------- models
 
 
 def _health(model: Model) -> Cell:
@@ -257,18 +211,73 @@ def _prices(model: Model, seconds: float | None) -> str:
     return f"{money(caps.cents_per_second)} a second" + (f": {clips}" if clips else "")
 
 
+def _model_fields(model: Model, seconds: float | None) -> list[str | None]:
+    """Id, modes, seconds, aspect ratios, qualities, USD a second, USD a clip, health."""
+    caps = model.caps
+    names = [",".join(caps.modes), _span(model, "-"), ",".join(caps.aspect_ratios), ",".join(caps.qualities)]
+    return [model.id, *names, usd(caps.cents_per_second), usd(model.cents(seconds)), model.status]
+
+
+def _model_card(model: Model, seconds: float | None) -> Card:
+    """Also every other key that the server sent."""
+    caps, span = model.caps, _span(model, "–")
+    facts = [
+        ("status", Cell(model.status or "unknown", _health(model).style)),
+        ("modes", Cell(", ".join(caps.modes))),
+        ("duration", Cell(span and f"{span} s")),
+        ("aspect ratios", Cell(", ".join(caps.aspect_ratios))),
+        ("qualities", Cell(", ".join(caps.qualities))),
+        ("price", Cell(_prices(model, seconds))),
+    ]
+    for key, value in model.raw.items():
+        if key not in ("id", "status", "video_caps") and value not in (None, [], {}, ""):
+            facts.append((key, Cell(value if isinstance(value, str) else dumps(value), "dim")))
+    return Card(Cell(model.id, "bold"), facts)
+
+
+def _model_record(model: Model, seconds: float | None) -> dict[str, Any]:
+    """The API's object with all its keys, and the key `airvid` with what a clip costs."""
+    cents = model.cents(seconds)
+    clip = {
+        "seconds": seconds if seconds is not None else model.caps.min_seconds,
+        "cost_usd": None if cents is None else round(cents / 100, 8),
+    }
+    return model.raw | {"airvid": {"clip": clip, "healthy": model.is_healthy}}
+
+
+def models(seconds: float | None) -> Table:
+    """`seconds`: of the clip whose price is shown; None: of each model's shortest clip."""
+    return Table(
+        (
+            Column("MODEL", lambda model: Cell(model.id), 9),
+            Column("STATUS", _health, 7),
+            Column("FROM" if seconds is None else f"$/{seconds:g} S", lambda model: _price(model, seconds), 8, "point"),
+            Column("$/S", lambda model: Cell(_per_second(model), "dim"), 2, "point"),
+            Column("SEC", lambda model: Cell(_span(model, "–")), 6, "right"),
+            Column("MODES", lambda model: Cell(" ".join(model.caps.modes)), 5, shrinks="wrap"),
+            Column("RATIOS", lambda model: Cell(" ".join(model.caps.aspect_ratios)), 4, shrinks="wrap"),
+            Column("QUALITIES", lambda model: Cell(" ".join(model.caps.qualities)), 3, shrinks="wrap"),
+        ),
+        lambda model: _model_fields(model, seconds),
+        lambda model: _model_record(model, seconds),
+        lambda model: _model_card(model, seconds),
+    )
+
+
 # ---------------------------------------------------------------------- settings
 
 
-def setting_text(value: object) -> str:
+def _value(setting: Setting) -> str:
+    value = setting.value
     return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 SETTINGS = Table(
     (
-        Column("SETTING", lambda row: Cell(row[0]), 9),
-        Column("VALUE", lambda row: Cell(setting_text(row[1])), 8, shrinks="wrap"),
-        Column("FROM", lambda row: Cell(row[2]), 5, shrinks="wrap"),
+        Column("SETTING", lambda setting: Cell(setting.name), 9),
+        Column("VALUE", lambda setting: Cell(_value(setting)), 8, shrinks="wrap"),
+        Column("FROM", lambda setting: Cell(setting.source), 5, shrinks="wrap"),
     ),
-    lambda row: [row[0], setting_text(row[1]), row[2]],
+    lambda setting: [setting.name, _value(setting), setting.source],
+    lambda setting: setting._asdict(),
 )

@@ -14,12 +14,12 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.table import Table
 
-from . import download, install, journal, polling, start, tab, wait, watch
+from . import download, polling, start, tab, wait, watch
 from .rows import Row, Theme, measure
 
 THEMES: Sequence[Theme] = (
     start.THEME, start.TLS, tab.THEME, wait.THEME, polling.THEME, watch.THEME,
-    download.THEME, download.DISK, download.CAPPED, download.MEMORY, journal.THEME, install.THEME,
+    download.LINE, download.CAPPED, download.MEMORY,
 )  # fmt: skip
 
 

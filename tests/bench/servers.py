@@ -30,14 +30,10 @@ http {{
     client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi;
     scgi_temp_path scgi;
     server {{
-        listen 127.0.0.1:{plain};
-        listen 127.0.0.1:{tls} ssl;
-        ssl_certificate {certificate};
-        ssl_certificate_key {certificate};
+        listen 127.0.0.1:{port};
         root www;
         location /capped/ {{ alias www/; limit_rate 2m; }}
-        location /gigabit/ {{ alias www/; limit_rate 119m; }}
-        location /whole/ {{ alias www/; max_ranges 0; }}
+        location /gigabit/ {{ alias www/; limit_rate 125m; }}
     }}
 }}
 """
@@ -48,15 +44,6 @@ class Certificate(NamedTuple):
 
     roots: str
     own: str
-
-
-class Nginx(NamedTuple):
-    """A storage host: `/` as it comes, `/whole/` without ranges; each connection to `/capped/` gets 2 MB/s, to
-    `/gigabit/` 125 MB/s.
-    """
-
-    http: str
-    https: str
 
 
 def certificate(folder: Path) -> Certificate:
@@ -129,18 +116,21 @@ def _ended(pipe: Connection) -> None:
 
 
 @contextmanager
-def nginx(folder: Path, tls: Certificate) -> Iterator[Nginx]:
-    """nginx with the files in `folder/www`. Raises: Skipped."""
-    program, plain, secure = tool("nginx"), _free_port(), _free_port()
+def nginx(folder: Path) -> Iterator[str]:
+    """nginx with the files in `folder/www`; its URL. Below /capped/ a connection gets 2 MB/s, below /gigabit/ 125 MB/s.
+
+    Raises: Skipped.
+    """
+    program, port = tool("nginx"), _free_port()
     conf = folder / "nginx.conf"
-    conf.write_text(_NGINX_CONF.format(user=getpass.getuser(), plain=plain, tls=secure, certificate=tls.own))
+    conf.write_text(_NGINX_CONF.format(user=getpass.getuser(), port=port))
     with subprocess.Popen([program, "-p", str(folder), "-c", str(conf)], stderr=subprocess.DEVNULL) as process:
         try:
-            while not _answers(plain):
+            while not _answers(port):
                 if process.poll() is not None:
                     raise RuntimeError((folder / "error.log").read_text())
                 time.sleep(0.01)
-            yield Nginx(f"http://127.0.0.1:{plain}", f"https://localhost:{secure}")
+            yield f"http://127.0.0.1:{port}"
         finally:
             process.terminate()
 

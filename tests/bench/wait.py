@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
+import os
 import time
 from collections.abc import Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 from small_files import tiny_mp4
 
-from airvid.api.client import Api
-from airvid.api.http import Attempt, HttpClient
-from airvid.clips import download
 from airvid.sandbox.emulator import Pace
 
 from . import process, servers
@@ -20,13 +18,14 @@ from .rows import Line, Sides, Theme, plus
 
 SIZE = 5_000_000
 # Time enough for the program to start, and to open the stream long before the end.
-PACE = Pace(queued=0.3, processing=0.7)
+PACE = Pace(queued=0.5, processing=1.5)
+KEY = {"Authorization": f"Bearer {process.KEY}"}
 BODY = {"model": "wan-2.6", "prompt": "a fox"}
 OURS, ALONE = "airvid create -o", "the transfer alone"
 
 LINES = (
     Line(
-        "5 MB clip: completion to file", OURS, ALONE, plus(50),
+        "5 MB clip: completion to file", OURS, ALONE, plus(60),
         "an event, a GET, the sync of the file and of its folder; a poll every 8 s is 4,000 ms late",
     ),
 )  # fmt: skip
@@ -34,16 +33,15 @@ LINES = (
 
 @contextmanager
 def sides() -> Iterator[Sides]:
-    """The whole program against an emulator in another process, and the same clip by the same code, nothing else."""
+    """The whole program against an emulator in another process, and the same clip by httpx, written and synced."""
     with (
         process.home() as (folder, env),
         servers.emulated(PACE, clip=tiny_mp4(b"x" * SIZE)) as server,
-        asyncio.Runner() as loop,
+        httpx.Client(trust_env=False) as client,
     ):
         env["AIRVID_BASE_URL"] = server.url
         target = folder / "fox.mp4"
-        wire = HttpClient(server.url, process.KEY, use_proxies=False)
-        url = loop.run(_result_url(wire))
+        url = _result_url(client, server.url)
 
         def create() -> float:
             target.unlink(missing_ok=True)
@@ -55,26 +53,26 @@ def sides() -> Iterator[Sides]:
         def alone() -> float:
             target.unlink(missing_ok=True)
             began = time.perf_counter()
-            loop.run(_fetch(wire, url, target))
+            _fetch(client, url, target)
             return (time.perf_counter() - began) * 1000
 
         yield {OURS: create, ALONE: alone}
-        loop.run(wire.aclose())
 
 
-async def _result_url(wire: HttpClient) -> str:
-    api = Api(wire)
-    task = await api.create(BODY, Attempt())
-    while not task.result_url:
-        await asyncio.sleep(0.1)
-        task = await api.task(task.task_id)
-    return task.result_url
+def _result_url(client: httpx.Client, api: str) -> str:
+    task = client.post(f"{api}/video/generations", json=BODY, headers=KEY).raise_for_status().json()
+    while not task.get("result_url"):
+        time.sleep(0.1)
+        task = client.get(f"{api}/video/tasks/{task['task_id']}", headers=KEY).raise_for_status().json()
+    return str(task["result_url"])
 
 
-async def _fetch(wire: HttpClient, url: str, target: Path) -> None:
-    async with aclosing(download.save(wire, url, target, clip="clip", force=True)) as steps:
-        async for _ in steps:
-            pass
+def _fetch(client: httpx.Client, url: str, target: Path) -> None:
+    with target.open("wb") as file, client.stream("GET", url) as answer:
+        for chunk in answer.raise_for_status().iter_bytes():
+            file.write(chunk)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 THEME = Theme("wait", 20, LINES, sides)

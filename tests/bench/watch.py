@@ -31,7 +31,7 @@ LINES = (
         "100 tasks: processor",
         "processor",
         None,
-        at_most(10),
+        at_most(3),
         "a line for each task that fits on the screen",
         "% of a core",
     ),

@@ -16,7 +16,7 @@ from creates import CREATE
 from event_streams import DONE, SSE, Stream, event
 from faulty_server import ALWAYS, FaultyServer, Rule
 from program import World, fields, json_answer
-from real_components import User, make_tasks
+from program_process import User, make_tasks
 
 from airvid.sandbox.emulator import Emulator, Fault, Pace, Request, Response
 

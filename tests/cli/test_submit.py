@@ -295,6 +295,17 @@ def test_a_refusal_is_final(world: World, tmp_path: Path, status: int, code: int
     assert rows(tmp_path) == [("refused", None)]
 
 
+@pytest.mark.parametrize(
+    "error",
+    [{"error": "No balance", "task_id": None}, {"error": "No", "task_id": ""}, {"error": {"param": "task_id"}}],
+    ids=repr,
+)
+def test_a_refusal_without_an_id_is_none_of_a_task(world: World, tmp_path: Path, error: dict[str, Any]) -> None:
+    world.emulator.faults.append(Fault(POST, json_answer(402, error), before=True))
+    assert world.airvid(*CREATE).code == 7
+    assert rows(tmp_path) == [("refused", None)]
+
+
 LIMITS = [
     json_answer(429, {"error": {"message": "Rate limit", "code": "429"}}, {"Retry-After": "20"}),
     json_answer(429, {"error": "limit", "retry_after": 20}),

@@ -1,4 +1,4 @@
-"""A user who has made clips and looked at models, some of them named by an attacker."""
+"""Data for completion: a model cache and journals, with some names that an attacker chose."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ DOWN = json_answer(503, {"error": "down"})
 
 
 def rows(tmp_path: Path) -> list[tuple[str, str | None]]:
-    """Fate and task id of each entry of the journal, by looking into the file itself."""
+    """Fate and task id of each entry of the journal, read from the file itself."""
     database = sqlite3.connect(tmp_path / "data" / "airvid" / "journal.db")
     try:
         return database.execute("SELECT fate, task_id FROM clip ORDER BY id").fetchall()
@@ -53,7 +53,7 @@ def other_machine(world: World, **asked: Any) -> str:
 
 
 class Lists:
-    """The server's task list as the test words it: `nth` is 0 for the one before the POST, then 1, 2, ..."""
+    """The server's task list as `word` gives it: `nth` is 0 for the list before the POST, then 1, 2, ..."""
 
     def __init__(self, world: World, word: Callable[[int, list[dict[str, Any]]], Response | list[Any] | None]) -> None:
         self.nth = -1

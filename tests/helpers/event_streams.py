@@ -26,7 +26,7 @@ DONE = b"event: done\ndata: [DONE]\n\n"
 
 
 class Stream:
-    """A task of the emulator whose event stream is written by the test: chunks at seconds after its birth."""
+    """A task of the emulator whose event stream is written by the test: chunks at seconds after its creation."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -35,13 +35,13 @@ class Stream:
         world.emulator.requests.clear()
 
     def says(self, *chunks: tuple[float, bytes], is_alive: bool = True, **more: Any) -> None:
-        """With a sign of life in the middle, so that nobody takes it for dead."""
+        """Send these chunks; with `is_alive` also a keep-alive, so that the stream does not count as silent."""
         timed = sorted([(self.born + due, chunk) for due, chunk in chunks] + [(self.born + 45, ALIVE)] * is_alive)
         answer = Response(200, SSE, chunks=timed, **more)
         self.world.answer = lambda request: answer if request.route.endswith("/stream") else None
 
     def watch(self) -> tuple[str, str]:
-        """Its last word and what was said, after a watch that has to end well, soon after the task did."""
+        """Standard output and error of a watch, which has to end well and soon after the task."""
         result = self.world.airvid("watch", self.task)
         assert (result.code, fields(result.out)[:2]) == (0, [self.task, "completed"]), result.err
         assert self.world.clock.now() - self.born < 65 + 70

@@ -1,4 +1,4 @@
-"""The table of faults: what goes wrong, in which call, and how it has to end (contract §3, 5.6, 6.1, §8).
+"""The table of faults: what goes wrong, in which call, and how it has to end.
 
 Each cell is one run of
 
@@ -46,7 +46,7 @@ class Cell:
     is_cold: bool = False
 
 
-# ---------------------------------------------------------------------- faults that can befall any answer
+# ---------------------------------------------------------------------- faults of any answer
 
 
 def said(text: bytes, kind: str = "application/json") -> Response:
@@ -68,7 +68,7 @@ BODIES = {
 }
 COLUMNS: dict[str, dict[str, Any]] = {
     "create, made": {"on": POST},  # the server takes it, and its answer is what goes wrong
-    "create, not made": {"on": POST, "before": True},  # the server has never heard of it
+    "create, not made": {"on": POST, "before": True},  # the server does not get it
     "stream": {"on": STREAM},
     "reading": {"on": READ},
     "cold, for ever": {"on": f"(stream )?{TASK}", "times": ALWAYS},
@@ -163,22 +163,22 @@ def statuses(*columns: str) -> list[Cell]:
 
 # ---------------------------------------------------------------------- the faults of one phase alone
 
-DOORS = [
-    # No connection is sure not to have sent anything; one that closes is not.
-    Cell("refused twice · create", (Rule(LIST, door=PortState("api", "refused", seconds=0.9)),)),
-    Cell("refused · create", (Rule(LIST, door=PortState("api", "refused")),), 9, posts=0, tasks=0),
-    Cell("closed at once · create", (Rule(LIST, door=PortState("api", "closed", 1)),), 9, posts=0, tasks=0),
-    Cell("silent · create", (Rule(LIST, door=PortState("api", "silent", 1)),), 9, posts=0, tasks=0, env=QUICKLY),
-    Cell("refused twice · follow", (Rule(POST, door=PortState("api", "refused", seconds=0.9)),)),
-    Cell("refused · follow", (Rule(POST, door=PortState("api", "refused")),), 10),
-    Cell("closed at once · follow", (Rule(POST, door=PortState("api", "closed", 2)),)),
-    Cell("closed at once, for ever · follow", (Rule(POST, door=PortState("api", "closed")),), 10),
-    Cell("silent · follow", (Rule(POST, door=PortState("api", "silent", 2)),), env=QUICKLY),
-    Cell("refused twice · fetch", (Rule(READ, door=PortState("storage", "refused", seconds=0.9)),)),
-    Cell("refused · fetch", (Rule(READ, door=PortState("storage", "refused")),), 10),
-    Cell("closed at once · fetch", (Rule(READ, door=PortState("storage", "closed", 2)),)),
-    Cell("closed at once, for ever · fetch", (Rule(READ, door=PortState("storage", "closed")),), 10),
-    Cell("silent · fetch", (Rule(READ, door=PortState("storage", "silent", 2)),), env=QUICKLY),
+PORTS = [
+    # Without a connection nothing was sent; with one that is closed at once, that is not sure.
+    Cell("refused twice · create", (Rule(LIST, port_state=PortState("api", "refused", seconds=0.9)),)),
+    Cell("refused · create", (Rule(LIST, port_state=PortState("api", "refused")),), 9, posts=0, tasks=0),
+    Cell("closed at once · create", (Rule(LIST, port_state=PortState("api", "closed", 1)),), 9, posts=0, tasks=0),
+    Cell("silent · create", (Rule(LIST, port_state=PortState("api", "silent", 1)),), 9, posts=0, tasks=0, env=QUICKLY),
+    Cell("refused twice · follow", (Rule(POST, port_state=PortState("api", "refused", seconds=0.9)),)),
+    Cell("refused · follow", (Rule(POST, port_state=PortState("api", "refused")),), 10),
+    Cell("closed at once · follow", (Rule(POST, port_state=PortState("api", "closed", 2)),)),
+    Cell("closed at once, for ever · follow", (Rule(POST, port_state=PortState("api", "closed")),), 10),
+    Cell("silent · follow", (Rule(POST, port_state=PortState("api", "silent", 2)),), env=QUICKLY),
+    Cell("refused twice · fetch", (Rule(READ, port_state=PortState("storage", "refused", seconds=0.9)),)),
+    Cell("refused · fetch", (Rule(READ, port_state=PortState("storage", "refused")),), 10),
+    Cell("closed at once · fetch", (Rule(READ, port_state=PortState("storage", "closed", 2)),)),
+    Cell("closed at once, for ever · fetch", (Rule(READ, port_state=PortState("storage", "closed")),), 10),
+    Cell("silent · fetch", (Rule(READ, port_state=PortState("storage", "silent", 2)),), env=QUICKLY),
 ]
 
 
@@ -263,7 +263,7 @@ STREAMS: dict[str, tuple[bytes | float, ...]] = {
 
 
 def task(name: str, code: int = 0, times: int = ALWAYS, **keys: Any) -> Cell:
-    """The task's own record is what is odd; the stream tells no more than that it ended."""
+    """The task's record is odd; the stream tells no more than that it ended."""
     return Cell(name, (Rule(STREAM, script=(0.4, END, DONE), times=ALWAYS), Rule(READ, edit=keys, times=times)), code)
 
 
@@ -358,7 +358,7 @@ SEEN = [
     for *_, status in STATUSES
 ]
 TABLES: dict[str, list[Cell]] = {
-    "doors": DOORS,
+    "ports": PORTS,
     "creates": [*answers("create, made", "create, not made"), *CREATES],
     "creates by status": statuses("create, made", "create, not made"),
     "follows": [*answers("stream", "reading"), *TASKS],

@@ -1,4 +1,4 @@
-"""A rough server: the emulator on two real ports, its answers spoilt on the way out, or its doors shut.
+"""A faulty server: the emulator on two real ports, which changes answers or closes its ports by rules.
 
 The sandbox's own server ends whole connections badly. This one also breaks off in the middle of a head, drips, lies
 about lengths, changes single keys of a true answer, and refuses connections for a while.
@@ -30,12 +30,12 @@ Step = bytes | float
 
 
 class PortState(NamedTuple):
-    """What becomes of the next who come to a port, or for so many seconds; whoever is inside is put out."""
+    """How a port treats its next `connections`, or all for `seconds`. Connections that are open are closed."""
 
     port: Literal["api", "storage"]
     how: Literal["refused", "closed", "silent"]
-    visitors: int = ALWAYS
-    seconds: float = math.inf  # for "refused", of whom nobody hears
+    connections: int = ALWAYS
+    seconds: float = math.inf  # only for "refused", which the server does not notice
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Rule:
     """What happens to the calls that `on`, a regular expression, matches (`sandbox.messages.Request.call`)."""
 
     on: str
-    before: bool = False  # the emulator never hears of it
+    before: bool = False  # the emulator does not get the request
     say: Response | None = None  # instead of the emulator's answer
     status: int | None = None
     headers: Mapping[str, str | None] = field(default_factory=dict)  # put over the answer's; None takes one away
@@ -57,13 +57,13 @@ class Rule:
     drip: float = 0.0  # seconds between any two of 20 pieces
     cut: Literal["", "start", "head", "body"] = ""
     end: Literal["", "closed", "reset", "silent"] = ""
-    door: PortState | None = None
+    port_state: PortState | None = None  # from this call on
     times: int = 1
     skip: int = 0
 
 
 class FaultyServer:
-    """Serves an emulator by these rules, the first that fits and is not used up. `requests` is what came."""
+    """Serves an emulator. The first rule that matches a call and is not used up applies. `requests`: all so far."""
 
     def __init__(self, emulator: Emulator, rules: tuple[Rule, ...]) -> None:
         self.emulator = emulator
@@ -84,8 +84,8 @@ class FaultyServer:
         for port in self._ports.values():
             port.close()
 
-    def play(self, request: Request) -> tuple[Iterator[Step], str]:
-        """All that is sent in answer, and how the connection ends."""
+    def answer(self, request: Request) -> tuple[Iterator[Step], str]:
+        """What is sent in answer, and how the connection ends."""
         with self._lock:
             self.requests.append(request)
             rule = self._next_rule(request.call)
@@ -95,8 +95,8 @@ class FaultyServer:
             answer = rule.say or refusal(503, "The service is unavailable.", "unavailable")
         else:
             answer = self.emulator.handle(request, time.time())
-        if rule.door:
-            self._ports[rule.door.port].turn(rule.door)
+        if rule.port_state:
+            self._ports[rule.port_state.port].set_state(rule.port_state)
         return _steps(self._spoilt(answer, rule), rule), rule.end
 
     def _next_rule(self, call: str) -> Rule:
@@ -185,33 +185,33 @@ def _dripping(whole: bytes, pause: float) -> Iterator[Step]:
 
 
 class _Port:
-    """One port: a door that can be shut, and a thread for each who comes in."""
+    """One port, which can be closed, and a thread for each connection."""
 
-    def __init__(self, rough: FaultyServer, *, storage: bool) -> None:
-        self.rough, self.storage = rough, storage
+    def __init__(self, faulty: FaultyServer, *, storage: bool) -> None:
+        self.faulty, self.storage = faulty, storage
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self._address = self._listener.getsockname()
         self.url = "http://{}:{}".format(*self._address)
-        self._inside: set[socket.socket] = set()
-        self._unheard: set[socket.socket] = set()
+        self._open: set[socket.socket] = set()
+        self._silent: set[socket.socket] = set()
         self._lock = threading.Lock()
-        self._door: PortState | None = None
+        self._state: PortState | None = None
         self._open_at = -math.inf
-        self._thread = threading.Thread(target=self._welcome, daemon=True)
+        self._thread = threading.Thread(target=self._accept, daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
-    def turn(self, door: PortState) -> None:
-        """From now on whoever comes meets this."""
-        self._door = door
+    def set_state(self, state: PortState) -> None:
+        """From now on, connections are treated like this."""
+        self._state = state
         with self._lock:
-            for connection in self._inside:
+            for connection in self._open:
                 with suppress(OSError):
                     # What is being answered on it still goes out; the next request needs another connection.
                     connection.shutdown(socket.SHUT_RD)
-        if door.how == "refused":
-            self._door, self._open_at = None, time.monotonic() + door.seconds
+        if state.how == "refused":
+            self._state, self._open_at = None, time.monotonic() + state.seconds
             self._shut()
 
     def close(self) -> None:
@@ -219,10 +219,10 @@ class _Port:
         self._thread.join()
         self._listener.close()
         with self._lock:
-            for connection in self._inside:
+            for connection in self._open:
                 with suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
-                if connection in self._unheard:
+                if connection in self._silent:
                     connection.close()
 
     def _shut(self) -> None:
@@ -230,38 +230,38 @@ class _Port:
             self._listener.shutdown(socket.SHUT_RDWR)  # close() alone would not wake accept()
         self._listener.close()
 
-    def _welcome(self) -> None:
-        while not self.rough.closing.is_set():
+    def _accept(self) -> None:
+        while not self.faulty.closing.is_set():
             try:
                 connection = self._listener.accept()[0]
             except OSError:
                 self._reopen()
                 continue
-            how = self._door.how if self._door and self._door.visitors else ""
-            if self._door and how:
-                self._door = self._door._replace(visitors=self._door.visitors - 1)
+            how = self._state.how if self._state and self._state.connections else ""
+            if self._state and how:
+                self._state = self._state._replace(connections=self._state.connections - 1)
             if how == "closed":
                 connection.close()
                 continue
             with self._lock:
-                self._inside.add(connection)
+                self._open.add(connection)
             if how == "silent":
-                self._unheard.add(connection)
+                self._silent.add(connection)
             else:
                 threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _reopen(self) -> None:
-        if self.rough.closing.wait(min(threading.TIMEOUT_MAX, self._open_at - time.monotonic())):
+        if self.faulty.closing.wait(min(threading.TIMEOUT_MAX, self._open_at - time.monotonic())):
             return
         self._listener = socket.create_server(self._address, backlog=64)
 
     def _serve(self, connection: socket.socket) -> None:
         try:
-            with suppress(OSError):  # clients vanish
+            with suppress(OSError):  # the client closed the connection
                 _Conversation(connection, self._address, self)  # type: ignore[arg-type]
         finally:
             with self._lock:
-                self._inside.discard(connection)
+                self._open.discard(connection)
             connection.close()
 
 
@@ -273,20 +273,20 @@ class _Conversation(BaseHTTPRequestHandler):
     server: _Port  # type: ignore[assignment]
 
     def log_message(self, format: str, *values: object) -> None:
-        """Say nothing: the record is kept elsewhere."""
+        """Write no log."""
 
     def _answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        rough = self.server.rough
-        steps, end = rough.play(Request(self.command, self.path, headers, body, self.server.storage))
+        faulty = self.server.faulty
+        steps, end = faulty.answer(Request(self.command, self.path, headers, body, self.server.storage))
         for step in steps:
             if isinstance(step, bytes):
                 self.wfile.write(step)
-            elif rough.closing.wait(step):
+            elif faulty.closing.wait(step):
                 return
         if end == "silent":
-            rough.closing.wait()
+            faulty.closing.wait()
         if end == "reset":
             linger = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)

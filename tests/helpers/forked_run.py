@@ -1,6 +1,6 @@
-"""Runs of the program as processes of their own, forked from one that has its modules loaded.
+"""The program as a process that is forked from one that has its modules loaded.
 
-A hundred starts of Python are most of a minute; here start-up is not what is under test, but all that comes after it.
+A hundred starts of Python take most of a minute. These tests are about what comes after the start.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _LOADED = ["forked_run", "pytest", "airvid.commands.create", "airvid.commands.wa
 
 
 class ForkedRun:
-    """A run in `folder`, its two streams in files beside the folder; `sentinel` is ready when it has ended."""
+    """A run in `folder`. Its output goes to `out` and `err` beside the folder; `sentinel` is ready at its end."""
 
     def __init__(self, arguments: Sequence[str], folder: Path, env: Mapping[str, str]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -28,7 +28,7 @@ class ForkedRun:
             [whole["PYTHONPATH"], os.path.dirname(__file__)]
         )
         _FORKS.set_forkserver_preload(_LOADED)
-        self._process = _FORKS.Process(target=_play, args=(list(arguments), folder, whole))
+        self._process = _FORKS.Process(target=_run, args=(list(arguments), folder, whole))
         self._process.start()
         self.sentinel = self._process.sentinel
 
@@ -45,7 +45,7 @@ class ForkedRun:
         self._process.join(seconds)
 
     def end(self) -> tuple[int | None, str]:
-        """Exit code (None: it had to be killed) and what it said on standard error."""
+        """Exit code (None: it had to be killed) and standard error."""
         self._process.join(0)
         code = self._process.exitcode
         if code is None:
@@ -54,7 +54,7 @@ class ForkedRun:
         return code, self._err.read_text("utf-8", "replace")
 
 
-def _play(arguments: list[str], folder: Path, env: dict[str, str]) -> None:
+def _run(arguments: list[str], folder: Path, env: dict[str, str]) -> None:
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(env)

@@ -49,7 +49,7 @@ def model(text: str) -> dict[str, Any]:
 
 
 def serve(world: World, text: str) -> None:
-    """A server whose every word is hostile."""
+    """Let the server answer with the text in every field."""
 
     def answer(request: Request) -> Response:
         if request.path.startswith("/v1/models"):

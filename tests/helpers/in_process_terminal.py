@@ -1,4 +1,4 @@
-"""A terminal in process: the program against the emulator on the virtual clock, and what its screen shows."""
+"""The program on a terminal, in this process: it runs on the virtual clock, and pyte emulates the screen."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from program import World
 from airvid import clock
 from airvid.cli.main import main
 
-# The emulator of the screen loses the rest of a line after these signs, which have no width.
+# pyte loses the rest of a line after these characters, which have no width.
 NO_WIDTH = re.compile("[\u200c-\u200f\ufe0f]")
 
 
@@ -41,7 +41,7 @@ class Tty(io.TextIOWrapper):
 
 @dataclass
 class TerminalRun:
-    """What a run on a terminal left: the exit code, and all that was written, piece by piece."""
+    """The exit code of a run on a terminal, and all that it wrote, piece by piece."""
 
     code: int = 0
     pieces: list[str] = field(default_factory=list)
@@ -56,11 +56,11 @@ class TerminalRun:
         return next(self._screens([self.raw]))
 
     def at(self, pattern: str) -> str:
-        """The first screen on which this was to be read."""
+        """The first screen that has this pattern."""
         return next(shown for shown in self._screens(self.pieces) if re.search(pattern, shown))
 
     def _screens(self, pieces: Iterable[str]) -> Iterator[str]:
-        # Wide enough for lines that a terminal would fold: they are left whole.
+        # So wide that no line is folded.
         screen = pyte.Screen(300, 100)
         stream = pyte.Stream(screen)
         for piece in pieces:
@@ -72,10 +72,10 @@ def run_on_terminal(
     world: World, *arguments: str, columns: int = 80, rows: int = 24, typed: str = "", encoding: str = "utf-8"
 ) -> TerminalRun:
     """Run the program on a terminal: standard input, output and error."""
-    played = TerminalRun()
+    run = TerminalRun()
 
     def take(chunk: bytes) -> None:
-        played.pieces.append(chunk.decode(encoding, "surrogateescape"))
+        run.pieces.append(chunk.decode(encoding, "surrogateescape"))
 
     with world.env.context() as env:
         env.setenv("TERM", "xterm-256color")
@@ -87,5 +87,5 @@ def run_on_terminal(
         env.setattr(sys, "stdin", Tty(io.BytesIO(typed.encode()), encoding="utf-8"))
         with clock.use(world.clock), respx.mock(assert_all_called=False, using="httpx") as router:
             router.route().mock(side_effect=world.serve)
-            played.code = main(arguments)
-    return played
+            run.code = main(arguments)
+    return run

@@ -1,6 +1,6 @@
-"""Real shells with completion loaded, and a person who presses TAB in them.
+"""Real shells with completion loaded, in which TAB is pressed.
 
-`airvid` is a stand-in on PATH: it hands what a TAB asks on to the real one, else writes down what it was called with.
+`airvid` on PATH is a script: it calls the real program for a TAB, and else writes its arguments to a file.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pyte
 
 FOLDER = Path(__file__).parents[2] / "completions"
 _PROMPT = "ready> "
-_STAND_IN = """#!/bin/sh
+_SCRIPT = """#!/bin/sh
 if [ -n "$_AIRVID_COMPLETE" ]; then
     exec "$PYTHON" -m airvid
 fi
@@ -26,28 +26,28 @@ printf '%s\\0' "$@" > "$RAN"
 
 
 class ShellUser:
-    """A user's folder, environment and files, with the stand-in on PATH."""
+    """A user's folder, environment and files, with that script on PATH."""
 
     def __init__(self, home: Path, environment: dict[str, str]) -> None:
         self.home = home
         self.ran = home / "ran"
-        stand_in = home / "bin" / "airvid"
-        stand_in.parent.mkdir(parents=True)
-        stand_in.write_text(_STAND_IN)
-        stand_in.chmod(0o755)
+        script = home / "bin" / "airvid"
+        script.parent.mkdir(parents=True)
+        script.write_text(_SCRIPT)
+        script.chmod(0o755)
         self.env = {
             **environment,
-            "PATH": f"{stand_in.parent}{os.pathsep}{environment['PATH']}",
+            "PATH": f"{script.parent}{os.pathsep}{environment['PATH']}",
             "RAN": str(self.ran),
             "PYTHON": sys.executable,
         }
 
 
 class Interactive:
-    """A shell at a terminal, which has a key that puts all candidates into the line."""
+    """A shell on a terminal with a key that inserts all candidates into the line."""
 
     name = ""
-    # The folder's script that it loads.
+    # The file in `completions/` that it loads.
     script = ""
     options: Sequence[str] = ()
     insert_all = ""

@@ -1,4 +1,4 @@
-"""A journal for the tests, with the clock it is kept by."""
+"""A journal for tests, and its clock."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from airvid.journal.journal import Journal
 
 
 class JournalFixture:
-    """A journal, the clock it is kept by, and the warnings it gave."""
+    """A journal, its clock, and the warnings that it gave."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -24,7 +24,7 @@ class JournalFixture:
         self.journal = self.another()
 
     def another(self) -> Journal:
-        """The same journal as another process has it open."""
+        """The same journal, opened once more, as by another process."""
         journal = Journal(self.path, self.warnings.append)
         self._journals.append(journal)
         return journal

@@ -35,7 +35,7 @@ PACE = Pace(queued=5, processing=60)
 
 @dataclass(frozen=True)
 class Result:
-    """What a run of the program left."""
+    """Exit code and output of a run."""
 
     code: int
     out: str
@@ -75,14 +75,14 @@ def run_program(
 
 
 class World:
-    """A user at a machine with one API out there. `airvid(...)` runs the program; `emulator` is the other side."""
+    """A user's machine and one API. `airvid(...)` runs the program; `emulator` is the API."""
 
     def __init__(self, folder: Path, capture: pytest.CaptureFixture[bytes], keep: pytest.MonkeyPatch) -> None:
         self.folder = folder
         self.clock = VirtualClock()
         self.emulator = Emulator(storage=STORAGE, pace=PACE, render=render_tiny)
         self.answer: Callable[[Request], Response | None] = lambda _: None
-        # Called before a request leaves: what it raises keeps the request from leaving.
+        # Called before a request is sent. If it raises, the request is not sent.
         self.connect: Callable[[Request], None] = lambda _: None
         self.capture = capture
         self.env = keep
@@ -98,7 +98,7 @@ class World:
         return list(self.airvid(*arguments).json)
 
     def start_anew(self) -> None:
-        """Another server and another journal, for a test that is played many times."""
+        """Another server and another journal, for a test that runs many times."""
         shutil.rmtree(self.folder.parent / "data", ignore_errors=True)
         self.emulator.close()
         self.emulator = Emulator(storage=STORAGE, pace=PACE, render=render_tiny)
@@ -143,7 +143,7 @@ class World:
 
 
 class _Stream(httpx.AsyncByteStream):
-    """A body that comes when it is due, and ends as the emulator says."""
+    """A body that comes in time and ends as the emulator says."""
 
     def __init__(self, response: Response, clock: VirtualClock, patience: float, request: httpx.Request) -> None:
         self._response = response
@@ -169,19 +169,19 @@ class _Stream(httpx.AsyncByteStream):
 
 
 async def connects(request: httpx.Request) -> None:
-    """What httpx's trace extension tells of a request when its connection is being made."""
+    """Call httpx's trace extension as for a connection that is being made."""
     if trace := request.extensions.get("trace"):
         await trace("connection.connect_tcp.started", {})
 
 
 async def leaves(request: httpx.Request) -> None:
-    """What it tells when the request goes out."""
+    """Call it as for a request that is being sent."""
     if trace := request.extensions.get("trace"):
         await trace("http11.send_request_headers.started", {"request": httpcore.Request(request.method, "http://x")})
 
 
 def json_answer(status: int, body: object, headers: dict[str, str] | None = None) -> Response:
-    """A literal JSON answer, for what no well-behaved server says."""
+    """A JSON answer that the emulator would not give."""
     return Response(status, {"Content-Type": "application/json", **(headers or {})}, json.dumps(body).encode())
 
 

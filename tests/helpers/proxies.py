@@ -1,4 +1,4 @@
-"""Ports of the tests' own on the way to a server: TLS, IPv6, and proxies. Each is a thread with an event loop."""
+"""Relays and proxies between the program and a server: TLS, IPv6, CONNECT. Each is a thread with an event loop."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Relay:
         self.port = 0
         self.connections = 0
         self._ready = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="door", daemon=True)
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="relay", daemon=True)
 
     @property
     def url(self) -> str:
@@ -47,18 +47,18 @@ class Relay:
 
     async def _serve(self) -> None:
         self._loop, self._closing = asyncio.get_running_loop(), asyncio.Event()
-        server = await asyncio.start_server(self._welcome, self._host, 0, ssl=self._tls)
+        server = await asyncio.start_server(self._accept, self._host, 0, ssl=self._tls)
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         await self._closing.wait()
         server.close()
 
-    async def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         try:
             await self._hand_on(reader, writer)
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # either side may vanish, and so may the door
+            pass  # either side may close the connection, and so may the relay
         finally:
             writer.close()
 
@@ -85,9 +85,9 @@ class Relay:
 def answering(
     answer: Callable[[socket.socket, threading.Event], None], tls: ssl.SSLContext | None = None
 ) -> Iterator[str]:
-    """A server that has read a request of each connection when `answer` gets it, one after the other; its address.
+    """A server that reads a request of each connection and hands the connection to `answer`; its URL.
 
-    The event is set at the end: who waits for it waits in vain before. A client that has had enough is no error.
+    The event is set at the end of the block. A client that closes the connection is no error.
     """
     with closing(socket.create_server(("127.0.0.1", 0))) as listening:
 
@@ -116,7 +116,7 @@ def answering(
 
 @asynccontextmanager
 async def wired(url: str, **timeouts: float) -> AsyncIterator[HttpClient]:
-    """The wire to an API there, for twenty seconds."""
+    """A client of an API there, for twenty seconds."""
     wire = HttpClient(f"{url}/v1", KEY, timeouts=Timeouts(**timeouts), use_proxies=False)
     try:
         async with asyncio.timeout(20):
@@ -157,7 +157,7 @@ class Proxy(Relay):
         super().__init__(tls=tls, name=name)
         self.seen: list[tuple[str, dict[str, str]]] = []
         self._refusals, self._on, self._drops = list(refusals), on, drops
-        self._welcome_word = f"Basic {base64.b64encode(user.encode()).decode()}" if user else None
+        self._authorization = f"Basic {base64.b64encode(user.encode()).decode()}" if user else None
 
     @property
     def asked(self) -> list[str]:
@@ -169,7 +169,7 @@ class Proxy(Relay):
         self.seen.append((line, headers))
         is_marked = line.startswith(self._on)
         status = self._refusals.pop(0) if is_marked and self._refusals else 0
-        if self._welcome_word and headers.get("proxy-authorization") != self._welcome_word:
+        if self._authorization and headers.get("proxy-authorization") != self._authorization:
             status = 407
         if status:
             writer.write(b"HTTP/1.1 %d Refused\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % status)
@@ -188,7 +188,7 @@ class Proxy(Relay):
             head += await reader.readexactly(int(headers.get("content-length", "0")))
             far_reader, far_writer = await asyncio.open_connection(*urlsplit(address).netloc.rsplit(":", 1))
             far_writer.write(head)
-            await far_reader.read(1)  # it has been taken, and nobody shall hear of it
+            await far_reader.read(1)  # the server has it; the answer is dropped
             far_writer.close()
             return
         await self._pipe(urlsplit(address).netloc, reader, writer, head)

@@ -1,4 +1,4 @@
-"""Clips to be looked at, made with PyAV."""
+"""Clips that can be decoded, made with PyAV."""
 
 from __future__ import annotations
 

@@ -233,9 +233,10 @@ class RandomApi:
         made = self.make(body) if is_made else None
         if made:
             self.paid.setdefault(seed, []).append(made)
-            if status in REFUSALS and not carries_task:
-                self.lied.add(made)
         content = self._create_body(rng, made, status) if carries_task else odd.noise(rng, status)
+        says_none = not carries_task or any(none in content for none in (b'"task_id": null', b'"task_id": ""'))
+        if made and status in REFUSALS and says_none:
+            self.lied.add(made)
         headers = [*self._headers(), *odd.more_headers(rng)]
         if kind == "3xx" or rng.random() < 0.05:
             headers.append(("Location", odd.location(rng, self.urls["api"], self.urls["stranger"])))

@@ -27,7 +27,7 @@ THEMES = {
 DIM = "brightblack"
 
 
-class Scene(Terminal):
+class Screenshot(Terminal):
     """A run of the program as it is to be drawn. The emulator knows no dim text: grey stands for it."""
 
     def shown(self, chunk: bytes) -> bytes:
@@ -69,19 +69,19 @@ def draw(lines: list[list[tuple[int, str, str, bool]]], theme: str) -> str:
     )
 
 
-class Studio:
-    """A person's empty home with a sandbox in it, where scenes are played."""
+class Sandbox:
+    """A user's empty home with a sandbox in it."""
 
     def __init__(self, home: Path, media: Path, theme: str) -> None:
         self._home, self._media, self._theme = home, media, theme
         self._media.mkdir(parents=True, exist_ok=True)
 
-    def play(self, *words: str) -> Scene:
+    def play(self, *words: str) -> Screenshot:
         env = environment(self._home, AIRVID_SANDBOX="1")
-        return Scene(words, cwd=self._home, env=env, columns=COLUMNS, rows=40)
+        return Screenshot(words, cwd=self._home, env=env, columns=COLUMNS, rows=40)
 
-    def take(self, name: str, *words: str, at: Callable[[Terminal], bool] | None = None) -> Scene:
-        """Play a scene to its end, or to a moment, and draw it then."""
+    def take(self, name: str, *words: str, at: Callable[[Terminal], bool] | None = None) -> Screenshot:
+        """Run the program to its end, or to a moment, and draw the screen."""
         scene = self.play(*words)
         if at:
             scene.until(at)
@@ -93,9 +93,9 @@ class Studio:
 
 
 def main(media: Path = MEDIA, theme: str = "dark") -> None:
-    """Play and draw the six main screens."""
+    """Draw the six main screens."""
     with tempfile.TemporaryDirectory() as folder:
-        studio = Studio(Path(folder), media, theme)
+        studio = Sandbox(Path(folder), media, theme)
         for seconds in ("2", "3", "4"):  # after these it is known how long a clip takes
             studio.play("-q", "create", "warming up", "-m", "wan-2.6", "-d", seconds, "--wait").end()
         studio.take("models", "models", "--duration", "8")

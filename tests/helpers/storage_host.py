@@ -1,4 +1,4 @@
-"""A storage host for the tests of transfers: its answers in order, a virtual clock, and what it was asked."""
+"""A storage host for tests of downloads: its answers in order, a virtual clock, and the requests that it got."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Answer = httpx.Response | Exception | Callable[[httpx.Request], httpx.Response]
 
 
 class Broken(httpx.AsyncByteStream):
-    """A body that comes in pieces, and breaks after them where it is told to."""
+    """A body in pieces, after which the connection breaks (with `breaks`)."""
 
     def __init__(self, *pieces: bytes, breaks: bool = True) -> None:
         self._pieces, self._breaks = pieces, breaks
@@ -52,7 +52,7 @@ class Whole(httpx.AsyncByteStream):
 
 
 class StorageHost:
-    """A storage host with its answers in order (the last one for ever), a clock, and what it was asked."""
+    """A storage host with its answers in order (the last one for ever), a clock, and the requests that it got."""
 
     def __init__(self, folder: Path) -> None:
         self.target = folder / "clips" / "fox.mp4"

@@ -1,4 +1,4 @@
-"""A real terminal for the program: a pseudo-terminal whose screen can be read as a person would see it."""
+"""The program on a pseudo-terminal whose screen can be read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ AIRVID = [sys.executable, "-m", "airvid"]
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
-    """A user's environment with nothing of this machine's settings."""
+    """A user's environment without this machine's settings."""
     kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "VIRTUAL_ENV") if name in os.environ}
     places = {f"XDG_{kind}_HOME": str(home / kind.lower()) for kind in ("CONFIG", "DATA", "CACHE")}
     # The working copy is what runs, wherever the test is.
@@ -47,7 +47,7 @@ class Terminal:
         )
 
     def shown(self, chunk: bytes) -> bytes:
-        """What the screen's emulator can take: signs without width make it lose the rest of a line."""
+        """The chunk without characters of no width, after which pyte loses the rest of a line."""
         return re.sub(rb"\xe2\x80[\x8c-\x8f]|\xef\xb8\x8f", b"", chunk)
 
     @property
@@ -74,14 +74,14 @@ class Terminal:
         except pexpect.TIMEOUT:
             return True
         except pexpect.EOF:
-            chunk = self._last_words()
+            chunk = self._rest()
         if not chunk:
             return False
         self.raw += chunk
         self.stream.feed(self.shown(chunk))
         return True
 
-    def _last_words(self) -> bytes:
+    def _rest(self) -> bytes:
         """What pexpect leaves unread where a program writes and ends between two of its looks."""
         try:
             return os.read(self.process.child_fd, 65536)
@@ -89,7 +89,7 @@ class Terminal:
             return b""
 
     def end(self) -> int:
-        """Read to the end, and tell the exit code."""
+        """Read to the end; the exit code."""
         while self.read():
             pass
         self.process.close()

@@ -1,4 +1,4 @@
-"""A clock and an event loop whose time jumps to whatever is waited for next."""
+"""A clock and an event loop whose time jumps to the next moment that something waits for."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from airvid import clock
 NOON = 1_790_000_000.0
 
 
-# Longer than anything is followed: a display that ticks would otherwise hide that nothing comes any more.
+# Seconds; no run takes longer. Without a limit a display that ticks would hide that the program waits for nothing.
 LONGEST_RUN = 40 * 86_400
 
 
 class VirtualClock(clock.Clock):
-    """Time that jumps to whatever is waited for next: a ten-minute render takes milliseconds."""
+    """Time that jumps to the next moment that something waits for: a ten-minute render takes milliseconds."""
 
     def __init__(self, start: float = NOON) -> None:
         self._start = start

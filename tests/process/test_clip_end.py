@@ -14,8 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from program_process import LinkedEmulator, User, make_tasks, posts
 from proxies import answering
-from real_components import LinkedEmulator, User, make_tasks, posts
 from small_files import tiny_mp4
 
 from airvid.media import mp4

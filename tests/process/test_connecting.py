@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from real_components import User, free_port, until
+from program_process import User, free_port, until
 
 QUICK = {"AIRVID_CONNECT_TIMEOUT": "0.5", "AIRVID_READ_TIMEOUT": "0.5"}
 # What a resolver does that has no network: it takes its time.

@@ -47,7 +47,7 @@ STEPS = [
     "Journal.mark_sent",
     "HttpClient.post",
     "Journal.mark_known",
-    "Clips._begin",
+    "name_row",
     "follow",
     "Part.publish",
     "Journal.note_saved",

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from program import World
-from real_components import CLIP, User, calls, make_tasks, posts, until
+from program_process import CLIP, User, calls, make_tasks, posts, until
 from terminal import AIRVID
 
 from airvid.journal.schema import _LAYOUTS

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from in_process_terminal import run_on_terminal
 from program import World
+from program_process import CLIP, LinkedEmulator, User, make_tasks, posts, size
 from proxies import answering
-from real_components import CLIP, LinkedEmulator, User, make_tasks, posts, size
 from small_files import tiny_mp4
 
 from airvid.clips import download

@@ -20,8 +20,8 @@ import httpx
 import pytest
 from faulty_server import FaultyServer, Rule
 from program import KEY, World, json_answer
+from program_process import User, until
 from proxies import Proxy
-from real_components import User, until
 from small_files import render_tiny, tiny_mp4
 
 from airvid.sandbox.emulator import Emulator, Fault, Pace, Request, Response

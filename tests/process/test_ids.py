@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from real_components import User, make_tasks, posts
+from program_process import User, make_tasks, posts
 from small_files import render_tiny
 from terminal import AIRVID
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from real_components import User
+from program_process import User
 
 
 @pytest.fixture

@@ -9,13 +9,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from shell_scripts import Run
+from shell_scripts import Run, env, server, sh
 from small_files import tiny_mp4
 from terminal import AIRVID
 
 from airvid import system
 from airvid.sandbox.emulator import Emulator, Fault, Pace
 from airvid.sandbox.server import Server
+
+__all__ = ["env", "server", "sh"]  # fixtures
 
 
 def posts(server: Server) -> int:

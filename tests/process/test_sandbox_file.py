@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from real_components import User
+from program_process import User
 
 pytest.importorskip("av", reason="PyAV (the extra media) is not installed")
 CREATE = ("--sandbox", "create", "a fox", "-m", "wan-2.6", "-d", "8")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from program import KEY
-from real_components import User, free_port, until
+from program_process import User, free_port, until
 from small_files import render_tiny
 
 from airvid.sandbox.emulator import Emulator, Fault, Pace, Response

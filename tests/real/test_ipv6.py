@@ -8,8 +8,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from program_process import CLIP, LinkedEmulator, User, make_tasks, posts
 from proxies import Relay
-from real_components import CLIP, LinkedEmulator, User, make_tasks, posts
 
 from airvid.sandbox.server import Server
 
@@ -128,8 +128,8 @@ def test_a_host_of_both_families_with_one_that_never_answers(server: Server, use
 def test_where_no_address_answers_the_time_of_connecting_is_kept(server: Server, user: User) -> None:
     teach(user, dual_test=BOTH)
     [task] = make_tasks(server)
-    with Relay(server.api_url) as door:
-        port = door.port
+    with Relay(server.api_url) as relay:
+        port = relay.port
     with black_hole(port, socket.AF_INET), black_hole(port, socket.AF_INET6):
         base_url = f"http://dual.test:{port}"
         _, said = user.first_words("status", task, AIRVID_BASE_URL=base_url, AIRVID_CONNECT_TIMEOUT="0.5s")

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from program import KEY
+from program_process import CLIP, LinkedEmulator, User, free_port, make_tasks, posts
 from proxies import Proxy, Relay, certificate, pem
-from real_components import CLIP, LinkedEmulator, User, free_port, make_tasks, posts
 
 from airvid.sandbox.server import Server
 

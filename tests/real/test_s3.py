@@ -1,7 +1,7 @@
-"""Clips from S3: moto's server keeps them, boto3 signs the links, and a strict door before it checks what S3 checks.
+"""Clips from S3: moto's server keeps them, boto3 signs the links, and a strict relay before it checks what S3 checks.
 
 moto itself looks at neither signature nor expiry, lets an `Authorization` header beside a signed query pass, and
-ignores `If-Range`. The door does the former three as S3 documents them; the last is left as it is: such stores exist.
+ignores `If-Range`. The relay does the former three as S3 documents them; the last is left as it is: such stores exist.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from urllib.parse import parse_qsl, quote, urlsplit
 import httpx
 import pytest
 from program import KEY
+from program_process import CLIP, OTHER, LinkedEmulator, User, calls, free_port, make_tasks, until
 from proxies import Relay, read_head
-from real_components import CLIP, OTHER, LinkedEmulator, User, calls, free_port, make_tasks, until
 
 from airvid.sandbox.server import Server
 
@@ -58,7 +58,7 @@ def _answers(url: str) -> bool:
 
 
 class S3(Relay):
-    """The door of a bucket. `ahead` sets its clock, in seconds; after `stalls` bytes its next answer stops short."""
+    """A relay before a bucket. `ahead` sets its clock, in seconds; after `stalls` bytes its next answer stops short."""
 
     def __init__(self, moto: str) -> None:
         super().__init__(moto)
@@ -156,9 +156,9 @@ def _version_4(path: str, query: str, headers: dict[str, str], given: dict[str, 
 
 @pytest.fixture
 def s3(moto: str) -> Iterator[S3]:
-    with S3(moto) as door:
-        door.put(CLIP)
-        yield door
+    with S3(moto) as relay:
+        relay.put(CLIP)
+        yield relay
 
 
 @pytest.fixture

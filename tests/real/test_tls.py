@@ -11,19 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from nginx import Nginx, needs_nginx
+from program_process import CLIP, LinkedEmulator, User, free_port, make_tasks, moved, posts, result_url
 from proxies import Relay, certificate, pem
-from real_components import (
-    CLIP,
-    LinkedEmulator,
-    Nginx,
-    User,
-    free_port,
-    make_tasks,
-    moved,
-    needs_nginx,
-    posts,
-    result_url,
-)
 
 from airvid.sandbox.emulator import Fault
 from airvid.sandbox.server import Server
@@ -43,8 +33,8 @@ def server() -> Iterator[Server]:
 @pytest.fixture
 def api(server: Server) -> Iterator[Relay]:
     """The API over TLS, its authority private."""
-    with Relay(server.api_url, tls=certificate(ROOT.issue_cert("localhost")), name="localhost") as door:
-        yield door
+    with Relay(server.api_url, tls=certificate(ROOT.issue_cert("localhost")), name="localhost") as relay:
+        yield relay
 
 
 @pytest.fixture
@@ -214,8 +204,8 @@ WRONG = {
 
 @pytest.mark.parametrize("kind", WRONG)
 def test_a_certificate_that_is_wrong_is_told_at_once(server: Server, user: User, roots: str, kind: str) -> None:
-    with Relay(server.api_url, tls=_wrong(kind), name="localhost") as door:
-        code, said = user.first_words(*CREATE, AIRVID_BASE_URL=door.url, SSL_CERT_FILE=roots)
+    with Relay(server.api_url, tls=_wrong(kind), name="localhost") as relay:
+        code, said = user.first_words(*CREATE, AIRVID_BASE_URL=relay.url, SSL_CERT_FILE=roots)
     assert (code, user.left, posts(server)) == (9, set(), 0), said
     assert WRONG[kind].lower() in said.lower().replace("self signed", "self-signed")
 
@@ -224,8 +214,8 @@ def test_a_certificate_that_is_wrong_is_told_at_once(server: Server, user: User,
 def test_no_root_certificate_is_asked_for_where_it_would_not_help(
     server: Server, user: User, roots: str, kind: str
 ) -> None:
-    with Relay(server.api_url, tls=_wrong(kind), name="localhost") as door:
-        _, said = user.first_words("models", AIRVID_BASE_URL=door.url, SSL_CERT_FILE=roots)
+    with Relay(server.api_url, tls=_wrong(kind), name="localhost") as relay:
+        _, said = user.first_words("models", AIRVID_BASE_URL=relay.url, SSL_CERT_FILE=roots)
     assert "hint: " in said
     assert "SSL_CERT_FILE" not in said
 

@@ -6,14 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import World, json_answer
-from test_lookup import Lists, without
-from test_submit import CREATE, LISTING, POST, listed, rows
+from creates import CREATE, DOWN, LISTING, POST, Lists, listed, rows, without
+from program import World, json_answer
 
 from airvid.sandbox.emulator import Fault, Request, Response
 
 REFUSED = json_answer(429, {"error": "rate limit"})
-DOWN = Response(503)
 
 
 @pytest.mark.parametrize("hours", [-3, 3])
@@ -67,3 +65,15 @@ def test_an_id_that_another_create_of_this_machine_got_is_not_taken_for_a_new_ta
     assert (second.code, second.out, len(world.posts)) == (9, "", 2), second.err
     assert [fate for fate, _ in rows(tmp_path)] == ["known", "unknown"]
     assert listed(world)[1] in second.err or json.dumps(listed(world)[0]) in second.err
+
+
+def test_a_wait_goes_on_where_the_file_of_this_process_was_removed(world: World, tmp_path: Path) -> None:
+    def answer(_: Request) -> Response | None:
+        for each in (tmp_path / "data" / "airvid" / "running").glob("*"):
+            each.unlink()
+        return None
+
+    world.answer = answer
+    world.emulator.faults.append(Fault(POST, REFUSED, before=True))
+    result = world.airvid(*CREATE, "--wait")
+    assert (result.code, len(world.posts), rows(tmp_path)) == (0, 2, [("known", listed(world)[0])]), result.err
