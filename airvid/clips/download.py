@@ -106,7 +106,7 @@ async def _fill(http: HttpClient, url: str, part: Part) -> AsyncGenerator[Receiv
             ended, tasks = await asyncio.wait(tasks, timeout=REPORT_EVERY, return_when=asyncio.FIRST_COMPLETED)
             failure = _failure(ended) or failure
             yield Received(part.done, part.total)
-            if speed.seconds_left(part) > LONGEST_REST and part.is_divisible and not failure:
+            if speed.seconds_left(part) > LONGEST_REST and part.is_divisible:
                 tasks |= _start(http, url, part, part.divide())
             if part.done - synced >= SYNC_EVERY and syncing not in tasks:
                 syncing, synced = asyncio.ensure_future(_sync(part)), part.done
@@ -142,8 +142,7 @@ async def _fetch(http: HttpClient, url: str, part: Part, segment: Segment) -> No
             if segment.left == 0:
                 return
             async for chunk in body.chunks:
-                if chunk:
-                    deadline.restart(retry.PATIENCE)
+                deadline.restart(retry.PATIENCE)
                 part.write(segment, chunk)
                 if segment.left == 0:
                     return

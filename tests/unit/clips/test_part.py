@@ -132,6 +132,16 @@ def test_a_file_is_divided_once_also_by_the_next_run(tmp_path: Path) -> None:
         assert (rest.at, part.is_divisible) == (last.at, False)
 
 
+def test_a_kill_between_the_first_bytes_of_a_segment_and_the_note_of_them_is_no_harm(tmp_path: Path) -> None:
+    with open_part(tmp_path / "fox.mp4", "clip") as part:
+        place = divided(part)[-1].at
+        with part.path.open("r+b") as file:
+            file.seek(place)
+            file.write(CLIP[place:])
+    with open_part(tmp_path / "fox.mp4", "clip") as part:
+        assert part.done == 5000
+
+
 @pytest.mark.parametrize("is_divided", [False, True])
 def test_a_part_that_somebody_cuts_short_is_given_up_and_vouched_for_no_more(part: Part, is_divided: bool) -> None:
     """Writing on beyond the end would give the hole the length that is expected."""
