@@ -1,4 +1,4 @@
-"""The one seam for time: what the hour is, and waiting."""
+"""Time: what it is, and waiting. Tests replace it here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Clock:
-    """Where the time comes from, the system here, and the event loop that waits by it (None: asyncio's own)."""
+    """The system's time, and what makes the event loop that waits by it (None: asyncio's own)."""
 
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None
 
@@ -32,7 +32,7 @@ def now() -> float:
 
 
 def elapsed() -> float:
-    """Seconds on a clock that never goes back; only differences mean something."""
+    """Seconds on a monotonic clock; only differences mean something."""
     return _clock.elapsed()
 
 
@@ -44,7 +44,7 @@ async def sleep(seconds: float) -> None:
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """What makes the event loop that goes by the clock."""
+    """What makes the event loop that waits by the clock."""
     return _clock.loop_factory
 
 

@@ -1,4 +1,4 @@
-"""Where settings and the key come from: option, environment, config file, default, in this order (contract 1.3)."""
+"""Settings and the key: from an option, the environment, the config file, or a default, in this order."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from airvid import files, places
+from airvid.api.models import MODES
 from airvid.errors import AuthError, FileError, UsageError
 from airvid.places import SANDBOX_KEY
-from airvid.tasks import MODES
 
-# Variables that hold the key. No other program gets them.
+# Variables that hold the key. Programs that airvid starts do not get them.
 KEY_VARIABLES = ("AIRVID_API_KEY", "AIRFORCE_API_KEY")
 _BASE_URL_VARIABLES = ("AIRVID_BASE_URL", "AIRFORCE_BASE_URL")
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
-# Beyond these a number is a slip of the finger, and no arithmetic has to bear it.
+# Bounds of numbers: larger ones are typing errors.
 _MOST_DAYS = 3650
 _MOST_DOLLARS = 1_000_000
 _MOST_CLIPS = 1000
@@ -62,7 +62,7 @@ def _path(value: object) -> str:
 
 
 def whole(least: int, most: int) -> Callable[[object], int]:
-    """What reads a whole number between two bounds, and raises ValueError for others."""
+    """A check for whole numbers between two bounds, which raises ValueError for others."""
 
     def parse(value: object) -> int:
         if not re.fullmatch(r"\s*[+-]?\d{1,20}\s*", str(value)) or not least <= int(str(value)) <= most:
@@ -98,7 +98,7 @@ def _mode(value: object) -> str:
 
 
 def normal_base_url(value: object) -> str:
-    """The API's base as `scheme://host[:port]/…/v1`, however it was written. Raises: ValueError."""
+    """The API's base as `scheme://host[:port]/…/v1`, with or without its `/v1` or a slash. Raises: ValueError."""
     given = str(value).strip().rstrip("/")
     try:
         parts = urlsplit(given)
@@ -124,14 +124,15 @@ class Common:
 
 
 class Definition(NamedTuple):
-    """A setting: how a value is checked, and its key in the body of a create, where it is sent as it was given."""
+    """A setting: how a value is checked, and its key in the body of a create, where it is sent unchanged."""
 
     check: Callable[[object], Any]
     sent_as: str | None = None
 
 
-# Every setting by its name, which is the long name of its option too. A line here brings the environment variable, the
+# Every setting by its name, which is also the long name of its option. A line here makes the environment variable, the
 # key in the config file and the check; with `sent_as` also the key in the body, which --set may not set then.
+# The option is a parameter of that name in cli/app.py (`aspect_ratio` for `aspect-ratio`); `create` needs nothing else.
 SETTINGS: dict[str, Definition] = {
     "base-url": Definition(normal_base_url),
     "model": Definition(_text),
@@ -158,7 +159,7 @@ SETTINGS: dict[str, Definition] = {
 
 
 class Setting(NamedTuple):
-    """One setting as it stands: its value, and where that comes from."""
+    """One setting's value, and where it comes from."""
 
     name: str
     value: Any
@@ -166,7 +167,7 @@ class Setting(NamedTuple):
 
 
 class Settings:
-    """Environment and config file, read when first asked for."""
+    """The environment and the config file, which is read when first needed."""
 
     def __init__(self, environment: Mapping[str, str] | None = None, path: Path | None = None) -> None:
         self._environment = os.environ if environment is None else environment
@@ -194,7 +195,7 @@ class Settings:
 
     @functools.cached_property
     def file(self) -> dict[str, Any]:
-        """What the config file says, tables flattened to `a.b`, `_` read as `-`. Raises: FileError."""
+        """The config file's values, tables flattened to `a.b`, `_` read as `-`. Raises: FileError."""
         return _flat(self._parse())
 
     def _parse(self) -> dict[str, Any]:
@@ -210,28 +211,28 @@ class Settings:
             return tomllib.loads(content.decode("utf-8-sig"))
         except UnicodeDecodeError as error:
             why = f"no UTF-8 text {_place(content[: error.start])}"
-        except ValueError as error:  # TOMLDecodeError, and what Python says of a number with thousands of digits
+        except ValueError as error:  # TOMLDecodeError, and Python's own for a number with thousands of digits
             why = str(error).replace("(at end of document)", _place(content.rstrip()))
         except RecursionError:
             why = "tables within tables without end"
         raise FileError(
             f"the config file {self.path} is broken: {why}",
-            hint="mend that line, or move the file away; airvid config path shows where it is",
+            hint="correct that line, or move the file away; airvid config path shows where it is",
         )
 
     def check(self) -> None:
-        """See that the file is sound, also where the environment goes before it. Raises: FileError, UsageError."""
+        """Check all of the file, also what the environment overrides. Raises: FileError, UsageError."""
         for name, value in self.file.items():
             if name in SETTINGS:
                 checked(name, value, f"{self.path}: {name}")
 
     @property
     def unknown(self) -> list[str]:
-        """Keys in the config file that mean nothing to this version."""
+        """Keys in the config file that this version does not know."""
         return sorted(set(self.file) - SETTINGS.keys() - {"api-key"})
 
     def key(self) -> Setting | None:
-        """The API key and where it comes from. Raises: AuthError for one that no header can carry."""
+        """The API key and where it comes from. Raises: AuthError for one with characters that no key has."""
         if source := self.other_key_source():
             return Setting("api-key", sound_key(self._environment[source], source), source)
         stored = self.file.get("api-key")
@@ -240,11 +241,11 @@ class Settings:
         return None
 
     def other_key_source(self) -> str | None:
-        """The variable whose key goes before the stored one, if there is one."""
+        """The variable whose key overrides the stored one, if one is set."""
         return self._first_set(KEY_VARIABLES)
 
     def has_sandbox_key(self) -> bool:
-        """Whether the environment is as `airvid sandbox` says to export it."""
+        """Whether the environment holds what `airvid sandbox` prints to export."""
         source = self.other_key_source()
         return source is not None and self._environment[source].strip() == SANDBOX_KEY
 
@@ -259,7 +260,7 @@ class Settings:
         try:
             return system.others_can_read(self.path) and "api-key" in self.file
         except (OSError, FileError):
-            return False  # whoever needs it will say so
+            return False  # the error comes where the file is needed
 
     def unset(self, name: str) -> bool:
         """Remove one setting; False where it was not there. Raises: FileError."""
@@ -269,12 +270,12 @@ class Settings:
         return True
 
     def set(self, name: str, value: object) -> None:
-        """Store one setting (or `api-key`), or remove it (None); all else in the file stays. Raises: FileError."""
+        """Store one setting (or `api-key`), or remove it (None). The rest of the file stays. Raises: FileError."""
         import tomlkit
 
         from airvid import system
 
-        self._parse()  # says where a broken file is so
+        self._parse()  # raises for a broken file
         document = tomlkit.parse(self.path.read_bytes().decode("utf-8-sig") if self.path.exists() else "")
         is_quoted = any(key.replace("_", "-") == name for key in document)  # "budget.day" = 20, at the top
         *tables, last = [name] if is_quoted else name.split(".")
@@ -293,14 +294,14 @@ class Settings:
         try:
             system.write_private(self.path, tomlkit.dumps(document).encode())
         except UnicodeEncodeError:
-            raise UsageError(f"{name} cannot be kept: the config file takes UTF-8 text alone") from None
+            raise UsageError(f"{name} cannot be stored: the config file takes only UTF-8 text") from None
         except OSError as error:
             raise FileError(f"the config file {self.path} cannot be written: {error.strerror}") from None
-        self.__dict__.pop("file", None)  # it is read anew
+        self.__dict__.pop("file", None)  # it is read again
 
 
 def _place(before: bytes) -> str:
-    """Where in a file we are after these bytes, in tomllib's own words."""
+    """The place in a file after these bytes, in tomllib's own words."""
     return f"(at line {before.count(10) + 1}, column {len(before) - before.rfind(10)})"
 
 
@@ -321,9 +322,9 @@ def setting_name(given: str) -> str:
 
 
 def checked(name: str, value: object, source: str | None = None, parse: Callable[[object], Any] | None = None) -> Any:
-    """The value as the setting `name` takes it. Raises: UsageError that says what is allowed."""
+    """The value, checked for the setting `name`. Raises: UsageError that says what is allowed."""
     if isinstance(value, int) and value.bit_length() > 64:
-        value = hex(value)  # a file's number may have more digits than Python writes out
+        value = hex(value)  # Python does not write numbers with thousands of digits
     try:
         return (parse or SETTINGS[name].check)(value)
     except ValueError as error:
@@ -336,7 +337,7 @@ def variable(name: str) -> str:
 
 
 def sound_key(key: str, source: str) -> str:
-    """The key, stripped. Raises: AuthError, which does not show it, for other than plain characters."""
+    """The key, stripped. Raises: AuthError, which does not show it, for blanks and characters that are not ASCII."""
     key = key.strip()
     if not re.fullmatch(r"[\x21-\x7e]+", key):
         raise AuthError(f"the API key in {source} holds spaces or characters that no key has", hint="airvid auth login")

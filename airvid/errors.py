@@ -1,4 +1,4 @@
-"""What can go wrong, as one tree; topics.py tells when. Each class owns its code name and exit code (contract §3).
+"""The errors, as one tree; cli/topics.py says when each happens. Each class has its code name and exit code.
 
 AirvidError 1
 ├ UsageError 2, AuthError 3, NotFoundError 4, TaskFailedError 5, ExpiredError 6, PaymentError 7, LimitedError 8
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 
 
 class AirvidError(Exception):
-    """A failure with a sentence for the user, and where something can be done, the very command."""
+    """A failure: a sentence for the user, and as `hint` the command that helps, where there is one."""
 
     code = "failure"
     exit_code = 1
@@ -34,7 +34,7 @@ class AirvidError(Exception):
         self.task_id = task_id
 
     def record(self) -> dict[str, object]:
-        """The object that `--json` prints (contract 3.1)."""
+        """The object that `--json` prints."""
         names = ("code", "message", "hint", "exit_code", "request_id", "task_id")
         record = {name: getattr(self, name) for name in names}
         return {name: value for name, value in record.items() if value or not name.endswith("_id")}
@@ -71,8 +71,8 @@ class PaymentError(AirvidError):
 
 
 class LimitedError(AirvidError):
-    """Refused by a limit. `retry_after` is the server's own hint in seconds, where it gave one; `is_guess`: only its
-    words speak of a limit, its status does not.
+    """Refused by a limit. `retry_after` is the server's own hint in seconds, or None; `concurrency`: the limit
+    is on tasks that run at once; `is_guess`: only the words say that it is a limit, the HTTP status does not.
     """
 
     code = "limited"
@@ -96,7 +96,7 @@ class LimitedError(AirvidError):
 
 
 class UnavailableError(AirvidError):
-    """The server or the way to it failed. `sent` is False only where it surely never saw the request; `is_final`:
+    """The server or the network failed. `sent` is False only where the server surely never got the request; `is_final`:
     asking again will not change that.
     """
 
@@ -144,7 +144,7 @@ class FileError(AirvidError):
 
 
 class BugError(AirvidError):
-    """What nobody foresaw, as it is told; `__cause__` is the exception itself."""
+    """An exception that is a bug in airvid; `__cause__` is the exception itself."""
 
     @classmethod
     def of(cls, cause: Exception) -> BugError:
@@ -157,7 +157,7 @@ class BugError(AirvidError):
 
 
 class SeveralErrors(AirvidError):
-    """Several failures at once. The caller says which exit code stands for all of them."""
+    """Several failures at once; the caller gives the exit code for all of them."""
 
     def __init__(self, errors: Sequence[AirvidError], exit_code: int) -> None:
         super().__init__("; ".join(error.message for error in errors))
@@ -177,7 +177,7 @@ class Interrupted(BaseException):
 
 
 def as_unavailable(error: Exception) -> UnavailableError:
-    """The failure that any exception of a request is to those who wait: it may pass."""
+    """The UnavailableError that any exception of a request stands for where waiting may help."""
     if isinstance(error, UnavailableError):
         return error
     failure = UnavailableError(f"the request failed: {type(error).__name__}: {error}")
@@ -185,8 +185,17 @@ def as_unavailable(error: Exception) -> UnavailableError:
     return failure
 
 
+def as_failure(error: Exception) -> AirvidError:
+    """The error for the user that an exception of one clip's work stands for: an OSError is a failure of a file."""
+    if isinstance(error, AirvidError):
+        return error
+    if isinstance(error, OSError) and not isinstance(error, TimeoutError | ConnectionError):
+        return FileError(f"{error.filename or 'a file'}: {error.strerror or error}")
+    return BugError.of(error)
+
+
 def complain(complaints: Sequence[AirvidError]) -> None:
-    """Raise all complaints about a request as one, if there are any; the first of 2, 11, 7 decides (contract §3)."""
+    """Raise all complaints about a request as one, if there are any; the first of 2, 11, 7 is the exit code."""
     if len(complaints) == 1:
         raise complaints[0]
     if complaints:
@@ -195,7 +204,7 @@ def complain(complaints: Sequence[AirvidError]) -> None:
 
 
 def settle(outcomes: Iterable[AirvidError | None]) -> None:
-    """Raise what several tasks came to: the common exit code where they agree, else 1 (contract 1.2a)."""
+    """Raise the errors of several tasks as one, with the exit code that all of them share, else 1."""
     outcomes = list(outcomes)
     errors = [error for error in outcomes if error]
     if len(outcomes) == 1 and errors:

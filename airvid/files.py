@@ -1,4 +1,4 @@
-"""Opening files that others may have planted: no link is followed, nothing waits, and only this user's are taken."""
+"""Opening files safely where other users can write: no link is followed, and only this user's regular files count."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import shutil
 import stat
 import sys
 import tempfile
+from io import FileIO
 from pathlib import Path
-from typing import IO
 
-# To open what may turn out to be no regular file.
+# Opening a FIFO or a device with these neither waits nor takes over a terminal.
 _CAREFUL = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
 _KINDS = (
     (stat.S_ISLNK, "a link"),
@@ -21,16 +21,16 @@ _KINDS = (
     (stat.S_ISBLK, "a device"),
     (stat.S_ISCHR, "a device"),
 )
-# Bytes of a disk that a clip leaves free; a twentieth of a small one.
+# Bytes that a clip leaves free on a disk; on a small one a twentieth of it.
 _RESERVE = 256 << 20
 
 
 class NotOursError(OSError):
-    """What stands at a path is no regular file, or another user's; `strerror` says which."""
+    """A path leads to no regular file, or to another user's; `strerror` says which."""
 
 
-def open_regular(path: Path, mode: int = 0o666) -> IO[bytes]:
-    """A regular file of this user's, to read and write, unbuffered. It is made where there is none.
+def open_regular(path: Path, mode: int = 0o666) -> FileIO:
+    """Open a regular file of this user to read and write, unbuffered. It is made where there is none.
 
     No link is followed, and nothing but a file is opened: a FIFO would wait, and a device may act.
     Raises: NotOursError, OSError.
@@ -47,8 +47,8 @@ def open_regular(path: Path, mode: int = 0o666) -> IO[bytes]:
             pass  # another process was quicker
 
 
-def open_existing(path: Path) -> IO[bytes]:
-    """As `open_regular`, but of a file that is there. Raises: NotOursError, FileNotFoundError, OSError."""
+def open_existing(path: Path) -> FileIO:
+    """As `open_regular`, for a file that exists. Raises: NotOursError, FileNotFoundError, OSError."""
     _check_regular(os.lstat(path))
     file = os.fdopen(os.open(path, os.O_RDWR | _CAREFUL | getattr(os, "O_NOFOLLOW", 0)), "r+b", buffering=0)
     try:
@@ -63,7 +63,7 @@ def open_existing(path: Path) -> IO[bytes]:
 
 
 def read_trusted(path: Path) -> bytes:
-    """The content of a regular file of this user's or root's. Links are followed: settings are often kept elsewhere.
+    """The content of a regular file of this user or root. Links are followed: many users link their settings.
 
     Raises: NotOursError, FileNotFoundError, OSError.
     """
@@ -87,7 +87,7 @@ def _is_mine(found: os.stat_result) -> bool:
 
 
 def _are_all_mine(found: os.stat_result, folder: Path) -> bool:
-    """Whether the file system gives new files this owner, too: some show one owner for everything."""
+    """Whether new files have this owner, too: some file systems show one owner for everything."""
     try:
         with tempfile.TemporaryFile(dir=folder) as new:
             return os.fstat(new.fileno()).st_uid == found.st_uid
@@ -96,7 +96,7 @@ def _are_all_mine(found: os.stat_result, folder: Path) -> bool:
 
 
 def room(folder: Path) -> int:
-    """Bytes that may still be written there: what is free, less a reserve for everything else. Raises: OSError."""
+    """Bytes that may still be written in a folder: the free ones less a reserve. Raises: OSError."""
     usage = shutil.disk_usage(folder)
     if not usage.total:
         return sys.maxsize  # the file system does not say

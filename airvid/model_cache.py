@@ -1,7 +1,4 @@
-"""The models as a service last listed them, in a file of the cache folder.
-
-For completion alone, never for what costs money or must be true.
-"""
+"""The models that a service last listed, in a file of the cache folder: for completion only."""
 
 from __future__ import annotations
 
@@ -11,16 +8,16 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from airvid import system
+from airvid.api.models import Caps, Model
 from airvid.config import folder
 from airvid.errors import FileError
-from airvid.tasks import Caps, Model
 
-# No honest list is longer.
+# Bounds of what is kept: a hostile list may be longer.
 _MOST_MODELS, _LONGEST_NAME = 2000, 200
 
 
 def keep(service: str, models: Iterable[Model]) -> None:
-    """Write down what was just listed, where that can be written."""
+    """Keep what was just listed, where the file can be written."""
     rows = [[model.id, model.caps] for model in models if len(model.id) <= _LONGEST_NAME][:_MOST_MODELS]
     content = json.dumps({"service": service, "models": rows}).encode()
     try:
@@ -32,7 +29,10 @@ def keep(service: str, models: Iterable[Model]) -> None:
 
 
 def kept(service: str) -> list[Model]:
-    """The models of a service, if it was ever asked. Raises: OSError, FileError; ValueError, TypeError for garbage."""
+    """The models that a service last listed.
+
+    Raises: OSError, FileError; ValueError, TypeError, KeyError for a damaged file.
+    """
     record = json.loads(_path(service).read_bytes())
     if record["service"] != service:
         return []
@@ -40,5 +40,5 @@ def kept(service: str) -> list[Model]:
 
 
 def _path(service: str) -> Path:
-    """The file of a service; two whose names come to the same one overwrite each other's, and read only their own."""
+    """The file of a service. Two services whose names give the same file overwrite it, and read only their own."""
     return folder("cache") / f"models-{re.sub('[^A-Za-z0-9]', '-', service)[:100]}.json"

@@ -1,15 +1,15 @@
-"""What every story is handed: settings, output, journal and API, opened when first needed."""
+"""What every command gets: settings, output, journal and API, opened when first needed."""
 
 from __future__ import annotations
 
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from airvid.api.models import Model
 from airvid.config import Common, Setting, Settings, folder, normal_base_url
-from airvid.errors import AirvidError, AuthError, FileError, UsageError
+from airvid.errors import AirvidError, AuthError, UsageError
 from airvid.journal.journal import Journal
 from airvid.places import DEFAULT_BASE_URL, SANDBOX, SANDBOX_KEY
-from airvid.tasks import Model
 from airvid.ui.output import Output
 
 if TYPE_CHECKING:
@@ -31,13 +31,13 @@ class Session:
         if common.base_url is not None and (common.sandbox or self.settings.is_sandbox()):
             raise UsageError("the sandbox and --base-url contradict each other", hint="unset AIRVID_SANDBOX")
         self.is_sandbox = common.sandbox or self.settings.is_sandbox()
-        # What `airvid sandbox` serves to a script is no money either, and belongs into no real journal.
+        # A script that uses `airvid sandbox` by its key spends no money either: it has the sandbox's journal, too.
         is_play = self.is_sandbox or self.settings.has_sandbox_key()
         self.data = folder("data") / SANDBOX if is_play else folder("data")
         try:
             stored = self.settings.key()
         except AirvidError:
-            stored = None  # whoever needs the key will say what is wrong with it
+            stored = None  # `api` raises it where the key is needed
         out.secret = stored.value if stored else ""
         if self.settings.has_loose_mode():
             out.warn(f"others can read {self.settings.path}, which holds the API key: chmod 600 it")
@@ -58,30 +58,32 @@ class Session:
         return self.settings.find("base-url") or Setting("base-url", DEFAULT_BASE_URL, "default")
 
     def api(self, *, need_key: bool = True, key: str | None = None) -> Api:
-        """The API, ready to talk. `key` goes before the stored one. Raises: AuthError, UsageError, FileError."""
+        """The API. `key` is used instead of the stored one. Raises: AuthError, UsageError, FileError."""
         if self._api is None:
             from airvid.api.client import Api
-            from airvid.api.http import Timeouts, Wire
+            from airvid.api.http import HttpClient, Timeouts
 
             self.settings.check()
             trace = self.out.trace if self._common.debug else None
             given = {phase: self.settings.get(f"{phase}-timeout") for phase in ("connect", "read", "create")}
             timeouts = Timeouts(**{phase: seconds for phase, seconds in given.items() if seconds is not None})
             if self.is_sandbox:
-                self._server = _start_sandbox(self)
-                wire = Wire(self._server.api_url, SANDBOX_KEY, timeouts=timeouts, trace=trace, use_proxies=False)
+                from airvid.local_sandbox import make_server
+
+                self._server = make_server(self.data).start()
+                http = HttpClient(self._server.api_url, SANDBOX_KEY, timeouts=timeouts, trace=trace, use_proxies=False)
             else:
                 if not key and (stored := self.settings.key()):
                     key = stored.value
                 if not key and need_key:
                     raise AuthError("no API key", hint="airvid auth login, or set AIRVID_API_KEY; --sandbox needs none")
                 self.out.secret = key or ""
-                wire = Wire(self.base_url.value, key, timeouts=timeouts, trace=trace, note=self.out.note)
-            self._api = Api(wire)
+                http = HttpClient(self.base_url.value, key, timeouts=timeouts, trace=trace, note=self.out.note)
+            self._api = Api(http)
         return self._api
 
     async def models(self, *, need_key: bool = True) -> list[Model]:
-        """The video models, noted for completion. Raises: as `Api.models` and `api`."""
+        """The video models, kept for completion. Raises: as `Api.models` and `api`."""
         from airvid import model_cache
 
         models = await self.api(need_key=need_key).models()
@@ -105,49 +107,23 @@ class Session:
         return Shared(self.api())
 
     def progress(self, count: int | None = None) -> Progress:
-        """How what is under way is shown, `count` things in all."""
+        """The display of progress for `count` clips."""
         from airvid.ui import progress
 
         return progress.choose(self.out, count)
 
     def cause_of(self, error: AirvidError) -> AirvidError:
-        """The error itself, or what is wrong with the sandbox that answered."""
+        """The error itself, or the sandbox's own where the sandbox is broken."""
         trouble = self._server.emulator.trouble if self._server else None
-        return broken_sandbox(trouble) if trouble else error
+        if not trouble:
+            return error
+        from airvid.local_sandbox import broken_sandbox
+
+        return broken_sandbox(trouble)
 
     async def aclose(self) -> None:
         if self._api is not None:
-            await self._api.wire.aclose()
+            await self._api.http.aclose()
         if self._server is not None:
             self._server.close()
         self.journal.close()
-
-
-def check_renderer() -> None:
-    """See that the sandbox can render its clips. Raises: UsageError."""
-    from importlib.util import find_spec
-
-    if find_spec("av") is None:
-        raise UsageError("the sandbox needs PyAV to render its clips", hint="pip install 'airvid[media]'")
-
-
-def _start_sandbox(session: Session) -> Server:
-    from airvid import system
-    from airvid.sandbox.emulator import Emulator
-    from airvid.sandbox.server import Server
-    from airvid.sandbox.state import StateError
-
-    check_renderer()
-    try:
-        system.make_private_folder(session.data)
-        server = Server(Emulator(path=session.data / "server.db"))
-        server.start()
-    except StateError as error:
-        raise broken_sandbox(str(error)) from None
-    except OSError as error:
-        raise FileError(f"the sandbox cannot be started: {error}") from None
-    return server
-
-
-def broken_sandbox(why: str) -> FileError:
-    return FileError(f"the sandbox is broken: {why}", hint="airvid sandbox reset")

@@ -1,6 +1,6 @@
-"""What differs between operating systems, in one place: signals, locks, modes, syncing, pipes, trust, opening a file.
+"""What differs between operating systems: signals, locks, modes, syncing, certificates, opening a file.
 
-POSIX is what is meant; Windows gets the nearest portable thing.
+Written for POSIX; Windows gets the nearest portable equivalent.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TextIO
 
-from airvid import clock, files
+from airvid import clock
 from airvid.errors import AirvidError, Interrupted
 
-# A hang-up or a Ctrl-C often comes twice, from the terminal and from a parent: within so many seconds it is one.
+# Two signals within so many seconds count as one: both the terminal and a parent process may send a Ctrl-C.
 DOUBLED = 0.3
-# What a process that ends at once still does for a terminal.
+# Called before a second Ctrl-C ends the process at once, to restore the terminal.
 before_abort: Callable[[], None] | None = None
 if TYPE_CHECKING:
     import asyncio
@@ -31,16 +31,16 @@ if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
 IS_WINDOWS = sys.platform == "win32"
-# How a lock that another holds is told.
+# The errors of a lock that another process holds.
 _LOCKED = (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
-# Files of certificates that users have named for other tools, in the order in which they are looked for.
+# Variables that name files of certificates, in this order; the last two are those of other tools.
 ROOTS_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-# Ctrl-C, a polite kill, and a closed terminal. Windows knows the first two.
+# Ctrl-C, `kill`, and a closed terminal, which Windows does not have.
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 def _threads() -> ThreadPoolExecutor:
-    """Threads that the end of the program does not wait for: the look-up of a name cannot be interrupted."""
+    """Threads for which the end of the program does not wait: the look-up of a name cannot be interrupted."""
     from concurrent.futures import ThreadPoolExecutor
 
     class Threads(ThreadPoolExecutor):
@@ -50,11 +50,11 @@ def _threads() -> ThreadPoolExecutor:
     return Threads()
 
 
-def run(story: Coroutine[Any, Any, None]) -> None:
-    """Run a story on the program's one event loop until it ends.
+def run(command: Coroutine[Any, Any, None]) -> None:
+    """Run a command on the program's one event loop until it ends.
 
-    A first signal cancels it, so that it can close what it holds; a second Ctrl-C ends the process at once.
-    Raises: what the story raises; Interrupted after a signal.
+    A first signal cancels it, so that it can clean up; a second Ctrl-C ends the process at once.
+    Raises: what the command raises; Interrupted after a signal.
     """
     import asyncio
 
@@ -73,14 +73,14 @@ def run(story: Coroutine[Any, Any, None]) -> None:
     try:
         loop = runner.get_loop()
         loop.set_default_executor(_threads())
-        task = loop.create_task(story)
+        task = loop.create_task(command)
         with _signals_to(lambda number, _: loop.call_soon_threadsafe(interrupt, number), loop):
             try:
                 loop.run_until_complete(task)
             except asyncio.CancelledError:
                 raise Interrupted(received[0][0] if received else signal.SIGINT) from None
     finally:
-        with suppress(RuntimeError):  # it waits for its threads by one more, which may not be had
+        with suppress(RuntimeError):  # it starts a thread to wait for its threads, which may fail
             runner.close()
 
 
@@ -88,13 +88,13 @@ def run(story: Coroutine[Any, Any, None]) -> None:
 def _signals_to(
     handle: Callable[[int, object], object], loop: asyncio.AbstractEventLoop | None = None
 ) -> Iterator[None]:
-    """Have the signals call `handle`, also where `loop` waits. An ignored one (`nohup`) stays ignored."""
+    """Have signals call `handle`, also while `loop` waits. Ignored ones (`nohup`) stay ignored."""
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:
             signal.signal(number, handle)
             if loop and not IS_WINDOWS:
-                # A plain one is called between two steps of the program, which a loop that is about to wait takes late.
+                # A plain handler runs between two steps of the program: too late where the loop is about to wait.
                 loop.add_signal_handler(number, handle, number, None)
     try:
         yield
@@ -106,7 +106,7 @@ def _signals_to(
 
 
 def on_stop(step_aside: Callable[[], None]) -> Callable[[], object]:
-    """Call `step_aside` before Ctrl-Z stops the program; the result undoes it. On Windows nothing is called."""
+    """Call `step_aside` before Ctrl-Z stops the program, until the result is called. On Windows it is never called."""
     if IS_WINDOWS or signal.getsignal(signal.SIGTSTP) != signal.SIG_DFL:
         return lambda: None
     import asyncio
@@ -127,16 +127,16 @@ def on_stop(step_aside: Callable[[], None]) -> Callable[[], object]:
 
 
 def is_in_background(stream: TextIO) -> bool:
-    """Whether a terminal belongs to another job of its shell at present."""
+    """Whether another job of its shell has the terminal at present."""
     try:
         return not IS_WINDOWS and os.tcgetpgrp(stream.fileno()) != os.getpgrp()
     except (OSError, ValueError):
-        return False  # no terminal, or not the one that this process is controlled by
+        return False  # no terminal, or not this process's own
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """While a person or a pipe is read or written, which blocks the event loop, signals raise Interrupted at once."""
+    """Have signals raise Interrupted at once, while reading or writing a terminal or pipe blocks the event loop."""
 
     def interrupt(number: int, _: object) -> None:
         raise Interrupted(number)
@@ -147,7 +147,7 @@ def interruptible() -> Iterator[None]:
 
 @contextmanager
 def noted_signals() -> Iterator[list[int]]:
-    """Note the signals that come while something blocks the event loop, which takes them when the block has ended."""
+    """Note the signals that come while the event loop is blocked, and raise them again afterwards."""
     received: list[int] = []
     try:
         with _signals_to(lambda number, _: received.append(number)):
@@ -164,7 +164,7 @@ def read_stdin() -> bytes:
 
 
 def forget(stream: TextIO) -> None:
-    """Let what is still to be written to a stream that has failed go nowhere."""
+    """Discard what is still to be written to a stream that has failed."""
     try:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
@@ -174,7 +174,7 @@ def forget(stream: TextIO) -> None:
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Replace `path` in one step by a file that only its owner can read, from its first byte on.
+    """Replace `path` in one step by a file that only its owner can read, from the first byte on.
 
     A link is followed, not replaced. Raises: OSError.
     """
@@ -194,7 +194,7 @@ def write_private(path: Path, content: bytes) -> None:
 
 
 def make_private_folder(path: Path) -> None:
-    """For the user alone, with its parents. Raises: OSError."""
+    """Make a folder and its parents, for this user only. Raises: OSError."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
@@ -203,13 +203,13 @@ def others_can_read(path: Path) -> bool:
 
 
 def sync(file: IO[bytes]) -> None:
-    """Have its bytes on the disk itself. Raises: OSError."""
+    """Write a file's bytes to the disk itself. Raises: OSError."""
     file.flush()
     os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:
-    """Have a rename on the disk itself, where the system can."""
+    """Write a rename to the disk itself, where the system can."""
     if IS_WINDOWS:
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -222,11 +222,11 @@ def sync_folder(folder: Path) -> None:
 
 
 class NoLocksError(OSError):
-    """The file system knows no locks, or gives none now."""
+    """The file system has no locks, or none are left."""
 
 
 def try_lock(file: IO[bytes]) -> bool:
-    """Take the lock on an open file without waiting; it goes with the file or the process. False: another has it.
+    """Lock an open file without waiting; False where another process holds the lock. Closing the file releases it.
 
     Raises: NoLocksError.
     """
@@ -248,7 +248,7 @@ def try_lock(file: IO[bytes]) -> bool:
 
 
 def check_thread() -> None:
-    """See that the system starts a thread. Raises: AirvidError."""
+    """Check that the system starts a thread. Raises: AirvidError."""
     try:
         thread = threading.Thread(target=int)
         thread.start()
@@ -257,65 +257,10 @@ def check_thread() -> None:
         raise AirvidError(f"the system starts no more threads: {error}", hint="ulimit -u shows the limit") from None
 
 
-class SignOfLife:
-    """A file that a process holds locked as long as it lives. Raises: OSError.
-
-    A process id would do as little in a container, where every run has the same, as after it was given again.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        make_private_folder(folder)
-        self.name = os.urandom(16).hex()
-        self._path = folder / self.name
-        self._file = self._path.open("xb")
-        with suppress(NoLocksError):
-            try_lock(self._file)
-
-    def beat(self, now: float) -> None:
-        """Show others the time, Unix seconds."""
-        os.utime(self._path, (now, now))
-
-    def end(self) -> None:
-        self._file.close()
-        self._path.unlink(missing_ok=True)
-
-
-def last_beat(folder: Path, name: str) -> float | None:
-    """When its process last showed that it is awake, Unix seconds."""
-    try:
-        return (folder / name).stat().st_mtime
-    except OSError:
-        return None
-
-
-def is_alive(folder: Path, name: str) -> bool:
-    """Whether its process still runs; the sign of a dead one is removed."""
-    path = folder / name
-    try:
-        with files.open_existing(path) as file:
-            if not try_lock(file):
-                return True
-        path.unlink(missing_ok=True)
-    except NoLocksError:
-        return True  # nobody can tell, and a living one must not be taken for dead
-    except OSError:
-        pass
-    return False
-
-
-def bury(folder: Path) -> None:
-    """Remove the signs of dead processes."""
-    try:
-        names = os.listdir(folder)
-    except OSError:
-        return
-    for name in names:
-        is_alive(folder, name)
-
-
 def trust_store() -> ssl.SSLContext:
-    """The system's certificates, and beside them those that the user names: in SSL_CERT_FILE, else in
-    REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE (a file each), and in SSL_CERT_DIR.
+    """Trust in the system's certificates and in the user's own.
+
+    Those are in the file that SSL_CERT_FILE names (else REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE), and in SSL_CERT_DIR.
 
     Raises: OSError, of which ssl.SSLError is one, where a file that is named holds none.
     """
@@ -326,7 +271,7 @@ def trust_store() -> ssl.SSLContext:
     context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if named := next(filter(None, map(os.environ.get, ROOTS_VARIABLES)), None):
         context.load_verify_locations(cafile=named)
-        # SSL_CERT_FILE takes the place of OpenSSL's own file, which is to be trusted as well.
+        # SSL_CERT_FILE replaces OpenSSL's own file, which is trusted as well.
         usual = ssl.get_default_verify_paths()
         if os.path.exists(usual.openssl_cafile):
             context.load_verify_locations(cafile=usual.openssl_cafile)
@@ -338,12 +283,12 @@ def trust_store() -> ssl.SSLContext:
 
 
 def open_file(path: Path, *, without: Collection[str]) -> bool:
-    """Show a file in the desktop's own program, which gets no environment variable named in `without`.
+    """Open a file in the desktop's program for it, without the environment variables named in `without`.
 
     False where there is no desktop.
     """
     if sys.platform == "win32":
-        # The program inherits the environment as it is at this moment.
+        # The program inherits the present environment.
         hidden = {name: os.environ.pop(name) for name in without if name in os.environ}
         try:
             os.startfile(path)
@@ -371,7 +316,7 @@ def open_file(path: Path, *, without: Collection[str]) -> bool:
 
 @functools.cache
 def boot_id() -> str | None:
-    """What tells one start of the machine from the next; None where the system does not say."""
+    """An id that changes when the machine starts; None where the system has none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
     except OSError:

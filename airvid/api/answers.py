@@ -1,4 +1,4 @@
-"""What the server said: a whole answer, the sentence in an error of any shape, and the error that it stands for."""
+"""A whole answer of the server, the sentence in an error of any shape, and our error for it."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import Any, NamedTuple
 
 from airvid import clock
 from airvid.api import redact, retry
+from airvid.api.models import error_text
 from airvid.errors import AirvidError, AuthError, LimitedError, NotFoundError, PaymentError, UnavailableError
-from airvid.tasks import error_text
 
 _CONCURRENCY = (
     r"concurren|too many (?:\w+ )?(?:tasks|jobs|generations|videos)"
     r"|(?:active|running) (?:tasks|jobs|generations|videos)"
 )
-# Levels of lists and objects in an answer, and what stands for one that is deeper.
+# Levels of lists and objects in an answer, and the text that replaces deeper ones.
 DEEPEST, TOO_DEEP = 100, "[nested too deep]"
 
 
 class Answer(NamedTuple):
-    """A whole answer: `data` is its JSON, or None where it is none; `age`: seconds that a cache kept it."""
+    """A whole answer. `data`: its JSON, None where it is no JSON. `age`: seconds that a cache kept it."""
 
     status: int
     headers: Mapping[str, str]
@@ -45,7 +45,7 @@ class Answer(NamedTuple):
 
 
 def parse_json(value: str) -> Any:
-    """None where it is no JSON. Infinities and NaN become null, and what is nested too deep a word that says so."""
+    """The value, None where it is no JSON. Infinities and NaN become None, and what is nested too deep TOO_DEEP."""
     try:
         found = json.loads(value.removeprefix("\ufeff"), parse_constant=lambda _: None, parse_float=_finite)
     except (ValueError, RecursionError):
@@ -54,7 +54,7 @@ def parse_json(value: str) -> Any:
 
 
 def _pruned(value: Any, depth: int) -> Any:
-    """Without what is too deep to be written again: an answer that was read must never fail when it is told."""
+    """The value without its deeper levels, which could be read but not written again."""
     if isinstance(value, dict):
         return {key: _pruned(each, depth - 1) for key, each in value.items()} if depth else TOO_DEEP
     if isinstance(value, list):
@@ -68,7 +68,7 @@ def _finite(value: str) -> float | None:
 
 
 def error_message(status: int, body: str, data: Any) -> str:
-    """One sentence from JSON of four kinds, plain text, an HTML page, or nothing."""
+    """One sentence from an error's body: JSON of four kinds, plain text, an HTML page, or nothing."""
     if isinstance(data, dict):
         inner = data.get("error")
         message = error_text(data.get("message")) or error_text(inner) or error_text(data.get("detail"))
@@ -78,7 +78,7 @@ def error_message(status: int, body: str, data: Any) -> str:
         if message:
             return message[:1000]
     if re.match(r"\s*<(!doctype|html|\?xml)", body, re.IGNORECASE):
-        # No part of it may look at a hostile page twice.
+        # Bounded, so that a hostile page takes no more than linear time.
         found = re.search(r"<title[^>]{0,100}>([^<]{1,1000})", body[:10_000], re.IGNORECASE)
         title = found[1].strip()[:200] if found else ""
         return f"an HTML page{f', “{title}”' if title else ''} (HTTP {status})"
@@ -86,7 +86,7 @@ def error_message(status: int, body: str, data: Any) -> str:
 
 
 def refusal(answer: Answer) -> AirvidError:
-    """What an answer outside 2xx stands for (the API's description, section 4)."""
+    """The error for an answer outside 2xx."""
     status, message, request_id = answer.status, answer.message, answer.request_id
     hint_after = retry.server_hint(answer.headers, answer.data, message, clock.now())
     speaks_of_tasks = bool(re.search(_CONCURRENCY, message, re.IGNORECASE))

@@ -1,4 +1,4 @@
-"""The contract with the server: one method an endpoint, JSON in, nouns out. It knows paths, not retries."""
+"""The hosted API: one method an endpoint, which makes tasks and models of its answers."""
 
 from __future__ import annotations
 
@@ -11,20 +11,22 @@ from urllib.parse import quote
 
 from airvid import clock
 from airvid.api.answers import Answer, refusal
-from airvid.api.http import Attempt, Wire
+from airvid.api.http import Attempt, HttpClient
+from airvid.api.models import Model, Task, error_text, is_task_id
 from airvid.api.retry import PATIENCE
 from airvid.errors import UnavailableError, UsageError
-from airvid.tasks import Model, Task, error_text, is_task_id
 
-# Events of a stream that may come at once, and a second in the long run: more would keep a processor busy for nothing.
+# Events of a stream that may come at once, and per second in the long run: more would keep a processor busy.
 MOST_EVENTS, EVENTS_A_SECOND = 500, 10.0
+# A task's id in a refusal, whatever its type, also where the text ends within it; no null, and no empty one.
+_MAY_NAME_TASK = re.compile(r'"task_id"\s*(?::(?!\s*(?:null|""))|$)')
 
 
 class Listing(NamedTuple):
     """The account's tasks, newest first (at most the server's page).
 
-    `server_time` is when the server made it (Unix seconds by its clock, None where it did not tell), `age` for how many
-    seconds a cache has kept it since.
+    `server_time` is when the server made it (Unix seconds by its clock, None where it did not tell), `age` the seconds
+    that a cache has kept it since.
     """
 
     tasks: list[Task]
@@ -35,56 +37,56 @@ class Listing(NamedTuple):
 class Api:
     """The hosted API. Every method raises the errors of `answers.refusal` and UnavailableError."""
 
-    def __init__(self, wire: Wire) -> None:
-        self.wire = wire
+    def __init__(self, http: HttpClient) -> None:
+        self.http = http
 
     def is_past(self, moment: float | None) -> bool:
-        """Whether `created` or `expires_at`, which go by the server's clock, is over."""
-        return moment is not None and self.wire.server_now() >= moment
+        """Whether `created` or `expires_at`, which go by the server's clock, lies in the past."""
+        return moment is not None and self.http.server_now() >= moment
 
     async def models(self, patience: float = PATIENCE) -> list[Model]:
         """The video models, in the server's order."""
-        return await self.wire.get("/models", _models, patience=patience)
+        return await self.http.get("/models", _models, patience=patience)
 
     async def create(self, body: dict[str, Any], attempt: Attempt) -> Task:
         """Submit one clip, sent once; `attempt` tells whether it has left.
 
         Raises: UnavailableError, with `sent` where it is unknown what became of it; the server's refusal.
         """
-        answer = await self.wire.post("/video/generations", body, attempt)
+        answer = await self.http.post("/video/generations", body, attempt)
         task, told = Task.parse(answer.data), _told_id(answer)
-        # An id of another kind than the API's own says as little as none.
+        # An id of another kind than the API's own tells as little as none.
         if answer.status // 100 in (2, 3) and task is not None and told == task.task_id:
             return task
-        if answer.status // 100 not in (2, 3) and '"task_id"' not in answer.text:
+        if answer.status // 100 not in (2, 3) and not _MAY_NAME_TASK.search(answer.text):
             raise refusal(answer)
         raise _ambiguous(answer, told, task)
 
     async def task(self, task_id: str, patience: float = PATIENCE) -> Task:
         """One reading of a task."""
-        return await self.wire.get(_path(task_id), lambda answer: _task(answer, task_id), patience=patience)
+        return await self.http.get(_path(task_id), lambda answer: _task(answer, task_id), patience=patience)
 
     async def tasks(self, patience: float = PATIENCE) -> Listing:
         """The account's recent tasks, one entry an id."""
-        return await self.wire.get("/video/tasks", _listing, patience=patience)
+        return await self.http.get("/video/tasks", _listing, patience=patience)
 
     async def delete(self, task_id: str, patience: float = PATIENCE) -> None:
         """Remove a history entry; one that is gone is no error."""
-        await self.wire.get(_path(task_id), lambda _: True, patience=patience, method="DELETE")
+        await self.http.get(_path(task_id), lambda _: True, patience=patience, method="DELETE")
 
     async def stream(self, task_id: str) -> AsyncGenerator[dict[str, Any], None]:
-        """The payloads of a task's event stream, often partial; its end says nothing of the state.
+        """The payloads of a task's event stream, often partial. Its end does not tell the task's state.
 
-        Raises: UnavailableError also for a stream that tells far more than a task has to.
+        Raises: UnavailableError also for a stream with far more events than a task has.
         """
         allowed, counted_at = float(MOST_EVENTS), clock.elapsed()
-        async with aclosing(self.wire.events(_path(task_id) + "/stream")) as events:
+        async with aclosing(self.http.events(_path(task_id) + "/stream")) as events:
             async for name, payload in events:
                 now = clock.elapsed()
                 allowed = min(MOST_EVENTS, allowed + EVENTS_A_SECOND * (now - counted_at)) - 1
                 counted_at = now
                 if allowed < 0:
-                    raise UnavailableError("the stream tells far more than a task has to")
+                    raise UnavailableError("the stream has far more events than a task has")
                 if isinstance(payload, dict) and isinstance(payload.get("data"), dict) and "status" not in payload:
                     name, payload = str(payload.get("event") or name), payload["data"]
                 if not isinstance(payload, dict):
@@ -95,7 +97,7 @@ class Api:
 
 
 def _ambiguous(answer: Answer, told: object, task: Task | None) -> UnavailableError:
-    """A create's answer that does not say whether a task was made. What stands in the id's place is kept in full."""
+    """A create's answer that does not tell whether a task was made. What it gives as an id is kept in full."""
     if told is None:
         why = f"the server answered a create without a task id: {answer.message}"
     elif task and told == task.task_id:
@@ -106,7 +108,7 @@ def _ambiguous(answer: Answer, told: object, task: Task | None) -> UnavailableEr
 
 
 def _told_id(answer: Answer) -> object:
-    """Whatever stands in the place of a task's id, anywhere in an answer or a refusal; None where nothing does."""
+    """What an answer or a refusal gives as a task's id, anywhere in it; None where it gives nothing."""
     found = answer.data.get("task_id") if isinstance(answer.data, dict) else None
     if found in (None, "") and (elsewhere := re.search(r'"task_id"\s*:\s*"([^"]+)"', answer.text)):
         return elsewhere[1]
@@ -137,7 +139,7 @@ def _listing(answer: Answer) -> Listing | None:
 
 
 def _task(answer: Answer, task_id: str) -> Task | None:
-    """None for what has neither id nor status: an error in a 200."""
+    """None for an answer with neither id nor status: an error in a 200."""
     data = answer.data
     if isinstance(data, dict) and isinstance(data.get("data"), dict) and "status" not in data:
         data = data["data"]

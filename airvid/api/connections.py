@@ -1,4 +1,4 @@
-"""The ways to a server: httpx clients for each proxy, the certificates that are trusted, and why a request failed."""
+"""Connections to servers: httpx clients by proxy, the trusted certificates, and why a request failed."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from airvid.system import ROOTS_VARIABLES, trust_store
 
 LOCATION = "airvid_location"
 """The response extension that holds the Location header."""
-# Every connection serves one request: bytes left over behind an answer can never be taken for the next answer.
+# Each connection serves one request: bytes behind an answer can never be read as the next answer.
 _LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=0)
 _PROXY_HINT = "HTTPS_PROXY=http://host:port, or NO_PROXY for this server"
 _CERTIFICATE_HINTS = {
-    "hostname": "see that the address is the server's own: airvid config get base-url",
-    "expired|not yet valid": "see that this machine's clock is right; else only the server can mend it",
+    "hostname": "check the server's address: airvid config get base-url",
+    "expired|not yet valid": "check this machine's clock; if it is right, only the server's owner can mend it",
 }
-_ROOTS_HINT = "behind a company's proxy, name its root certificates: SSL_CERT_FILE=/path/to/roots.pem"
+_ROOTS_HINT = "behind a company's proxy, set its root certificates: SSL_CERT_FILE=/path/to/roots.pem"
 
 
 class Clients:
@@ -80,11 +80,11 @@ class Clients:
         except OSError as error:
             variable = next((each for each in ROOTS_VARIABLES if os.environ.get(each)), ROOTS_VARIABLES[0])
             raise UnavailableError(
-                f"{variable} names {os.environ.get(variable, '')}, of which no certificates can be read:"
+                f"no certificates can be read from {os.environ.get(variable, '')}, which {variable} names:"
                 f" {error.strerror or error}",
                 sent=False,
                 is_final=True,
-                hint=f"name a file of PEM certificates, or unset {variable}",
+                hint=f"set {variable} to a file of PEM certificates, or unset it",
             ) from None
 
 
@@ -98,14 +98,14 @@ def _networks(no_proxy: str) -> Iterator[ipaddress.IPv4Network | ipaddress.IPv6N
 
 
 class _NoCookies(http.cookiejar.CookieJar):
-    """The API uses no cookies: none is kept, and a Set-Cookie header is not even parsed."""
+    """No cookie is kept, and no Set-Cookie header is parsed: the API uses none."""
 
     def extract_cookies(self, response: Any, request: Any) -> None:
         pass
 
 
 async def _hide_location(response: httpx.Response) -> None:
-    """Keep the Location header from httpx, which resolves it though no redirect is followed, and fails on odd ones."""
+    """Hide the Location header from httpx, which resolves it though it follows no redirect, and fails on odd ones."""
     if "location" in response.headers:
         response.extensions[LOCATION] = response.headers.pop("location")
 
@@ -125,9 +125,9 @@ def _make_client(proxy: str | None, tls: ssl.SSLContext) -> httpx.AsyncClient:
             event_hooks={"response": [_hide_location]},
         )
     except ImportError:
-        message, hint = "a SOCKS proxy is set, which needs one package more", "pip install 'httpx[socks]'"
+        message, hint = "a SOCKS proxy is set, which needs another package", "pip install 'httpx[socks]'"
     except (ValueError, httpx.InvalidURL):
-        message, hint = f"the proxy that is set has no usable address: {_shown(proxy)}", _PROXY_HINT
+        message, hint = f"the address of the proxy cannot be used: {_shown(proxy)}", _PROXY_HINT
     raise UnavailableError(message, sent=False, is_final=True, hint=hint)
 
 
@@ -143,21 +143,21 @@ def unavailable(error: Exception, url: httpx.URL, proxy: str | None, *, sent: bo
         what, is_final = f"{where} does not speak TLS", True
         hint = f"if it is meant to be unencrypted: --base-url http://{where}"
     elif isinstance(error, httpx.ProxyError):
-        what, hint = f"the proxy {_shown(proxy)} refused the way to {where}: {error}", _PROXY_HINT
+        what, hint = f"the proxy {_shown(proxy)} refused a connection to {where}: {error}", _PROXY_HINT
         is_final = bool(re.match(r"4\d\d", str(error)))
     elif isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout | httpx.ConnectError):
         whom = f"the proxy {_shown(proxy)}" if proxy else where
         why = _reason(error) if isinstance(error, httpx.ConnectError) else "not within the time allowed"
         what, hint = f"no connection to {whom}: {why}", _PROXY_HINT if proxy else None
     elif isinstance(error, httpx.TimeoutException | TimeoutError):
-        what = f"{where} fell silent"
+        what = f"{where} did not answer in time"
     else:
         what = f"the connection to {where} broke: {_reason(error)}"
     return UnavailableError(what, sent=sent, is_final=is_final, hint=hint)
 
 
 def _reason(error: BaseException) -> str:
-    """The system's own words for what is behind an error of httpx, which may repeat addresses or say nothing."""
+    """The system's words for the cause of an error of httpx, whose own may repeat addresses or be empty."""
     for cause in _causes(error):
         if isinstance(cause, socket.gaierror) and cause.strerror:
             return cause.strerror
@@ -167,7 +167,7 @@ def _reason(error: BaseException) -> str:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    seen = set[int]()  # errors that are raised anew can be each other's context
+    seen = set[int]()  # errors that are raised again can be each other's context
     while error is not None and id(error) not in seen:
         seen.add(id(error))
         yield error

@@ -1,18 +1,20 @@
-"""A time limit for requests that a stopped program does not miss."""
+"""A time limit for requests that does not count the time in which the program was stopped."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any, Self
 
-# Seconds between two looks of a deadline.
+# Seconds between two checks of a deadline.
 _TICK = 1.0
+# Less than this many seconds is over at once: a clock may not tell them apart.
+_LEAST = 0.001
 
 
 class Deadline:
-    """A time limit that counts only the time in which the program runs: `async with`, raises TimeoutError.
+    """A time limit for an `async with`, which counts only the time in which the program runs. Raises: TimeoutError.
 
-    After a stop (Ctrl-Z) or a sleep of the machine, what has arrived meanwhile is read before the limit can end it.
+    After a stop (Ctrl-Z) or a sleep of the machine, there is time to read what has arrived meanwhile.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -48,7 +50,7 @@ class Deadline:
             self._left = max(self._left - _TICK, _TICK)
         else:
             self._left -= passed
-        if self._left > 0:
+        if self._left > _LEAST:
             self._schedule()
         else:
             self._limit.reschedule(self._loop.time())

@@ -1,4 +1,4 @@
-"""The wire: one place that speaks HTTP, turns httpx's errors into ours, and holds the key.
+"""HTTP requests to the API and to the hosts of its clips, with httpx's errors as ours.
 
 The key goes to the API's own origin only.
 """
@@ -17,22 +17,22 @@ import httpx
 
 from airvid import __version__, clock
 from airvid.api import redact, retry
+from airvid.api.address import origin, redirected
 from airvid.api.answers import Answer, parse_json, refusal
 from airvid.api.connections import LOCATION, Clients, unavailable
 from airvid.api.deadline import Deadline
+from airvid.api.events import read_events
+from airvid.api.models import number
 from airvid.errors import AirvidError, LimitedError, UnavailableError
-from airvid.tasks import number
 from airvid.ui.text import without_secret
 
 T = TypeVar("T")
 USER_AGENT = f"airvid/{__version__} (httpx {httpx.__version__})"
 MAX_REDIRECTS = 10
-# A server that answers beside the point is asked again for so many seconds: it seldom gets better.
+# Seconds for which a request is repeated whose answers cannot be understood: that rarely gets better.
 NONSENSE_PATIENCE = 10.0
-# More than any listing; an answer that goes on beyond this is no answer.
+# Bytes of an answer; the longest listing is shorter.
 MAX_ANSWER_BYTES = 64 << 20
-# Bytes of a stream without one event in them; no task has that much to say.
-LONGEST_EVENT = 4 << 20
 # Bytes of a request's body that are sent at once.
 PIECE = 1 << 16
 # Characters of a body in a line of `--debug`.
@@ -50,7 +50,7 @@ class Timeouts(NamedTuple):
 class Body(NamedTuple):
     """An answer whose bytes are still to come; `url` is where the redirects ended.
 
-    `headers` name an encoding only where httpx decodes it: other names describe bytes that come as they are.
+    `headers` hold a Content-Encoding only where httpx decodes it.
     """
 
     status: int
@@ -60,10 +60,10 @@ class Body(NamedTuple):
 
 
 class Attempt:
-    """One request under way: whether it may have left this machine, told by httpx's trace extension."""
+    """Whether one request may have left this machine, by httpx's trace extension."""
 
     def __init__(self) -> None:
-        # None before the first event, which counts as left: only what is surely unsent may be sent again.
+        # None before the first event. That counts as left: only what is surely unsent may be sent again.
         self._has_left: bool | None = None
 
     @property
@@ -71,15 +71,18 @@ class Attempt:
         return self._has_left is not False
 
     async def trace(self, event: str, info: Mapping[str, Any]) -> None:
-        """Take an event. A CONNECT goes to the proxy alone and is not the request."""
+        """Take an event of httpx. A CONNECT goes to the proxy alone and is not the request."""
         if event == "http11.send_request_headers.started" and info["request"].method != b"CONNECT":
             self._has_left = True
         elif self._has_left is None:
             self._has_left = False
 
 
-class Wire:
-    """One API. `trace` takes each line of `--debug`, cleaned of secrets, `note` what is waited for."""
+class HttpClient:
+    """Requests to one API and to the hosts of its clips.
+
+    `trace` takes each line of `--debug`, without secrets; `note` takes sentences on what is waited for.
+    """
 
     def __init__(
         self,
@@ -101,16 +104,16 @@ class Wire:
         # The latest `Date` of the API, Unix seconds, less `clock.elapsed` at that moment.
         self._latest_date = -math.inf
         self._clients = Clients(use_proxies)
-        # Seconds that an answer may take in all, however slowly it comes, or its head where the body may go on.
+        # Seconds that a whole answer may take, however slowly it comes; of streams and clips, its head.
         self._longest = 2 * (self.timeouts.connect + self.timeouts.read)
 
     async def aclose(self) -> None:
         await self._clients.aclose()
 
     async def get(self, path: str, parse: Callable[[Answer], T | None], *, patience: float, method: str = "GET") -> T:
-        """`parse` of the first good answer; an answer that it refuses (None) counts as a server failure.
+        """`parse` of the first good answer; one of which it makes None counts as a failure of the server.
 
-        Raises: the last failure when the next attempt would come after `patience` seconds.
+        `patience`: seconds for which a failing request is repeated. Raises: the last failure after them.
         """
         began, attempt = clock.elapsed(), 0
         while True:
@@ -161,33 +164,25 @@ class Wire:
     async def events(self, path: str) -> AsyncGenerator[tuple[str, Any], None]:
         """Server-sent events, as name and the JSON of their data (None where it is none), until the stream ends.
 
-        Raises: UnavailableError where it cannot be had, breaks, or is silent for the reading time (keep-alives count as
-        life); the server's refusal for any other status.
+        Raises: UnavailableError where it cannot be had, breaks, or no byte comes for the reading time; the server's
+        refusal for any other status.
         """
-        import httpx_sse
-
         headers = {"Accept": "text/event-stream", "Cache-Control": "no-store", "Accept-Encoding": "identity"}
         request = self._build("GET", self.base_url + path, headers)
         async with self._send(request) as response:
             if response.status_code // 100 != 2:
                 raise refusal(await self._read(response))
             _check_encoding(response, "identity")
-            response.encoding = "utf-8"  # whatever its header says
-            response.stream = bounded = _BoundedStream(response)
-            try:
-                with self._failures_of(request):
-                    async with aclosing(httpx_sse.EventSource(response).aiter_sse()) as events:
-                        async for event in events:
-                            bounded.restart()
-                            yield event.event, self._parsed(self._scrub(event.data))
-            except httpx_sse.SSEError:
-                raise UnavailableError("the server does not stream this task's progress") from None
+            with self._failures_of(request):
+                async with aclosing(read_events(response)) as events:
+                    async for event in events:
+                        yield event.event, self._parsed(self._scrub(event.data))
 
     @asynccontextmanager
     async def fetch(self, url: str, headers: Mapping[str, str]) -> AsyncIterator[Body]:
-        """The bytes at `url`, redirects followed; any status is the caller's to judge.
+        """The bytes at `url`, after redirects, whatever the status.
 
-        Raises: UnavailableError, also for redirects without end, to another scheme, or from https down to http.
+        Raises: UnavailableError, also for redirects without end, to another scheme, or from https to http.
         """
         for _ in range(MAX_REDIRECTS):
             request = self._build("GET", url, {"Accept-Encoding": "identity", **headers})
@@ -195,7 +190,7 @@ class Wire:
                 if response.status_code not in (301, 302, 303, 307, 308):
                     yield self._body(request, response)
                     return
-                url = _redirected(url, response.extensions.get(LOCATION, ""))
+                url = redirected(url, response.extensions.get(LOCATION, ""))
         raise UnavailableError(f"more than {MAX_REDIRECTS} redirects on the way to the result", is_final=True)
 
     def _body(self, request: httpx.Request, response: httpx.Response) -> Body:
@@ -244,7 +239,7 @@ class Wire:
             if not 0 < (request.url.port or 80) < 65536:
                 raise httpx.InvalidURL("no such port")
         except (httpx.InvalidURL, ValueError):
-            raise UnavailableError(f"not a usable address: {_without_query(url)}", sent=False, is_final=True) from None
+            raise UnavailableError(f"not a usable address: {redact.address(url)}", sent=False, is_final=True) from None
         self._show(f"> {method} {request.url}", request.headers, None)
         return request
 
@@ -271,8 +266,8 @@ class Wire:
     def _failures_of(self, request: httpx.Request, attempt: Attempt | None = None) -> Iterator[None]:
         """Turn any exception of a request into an UnavailableError.
 
-        Libraries below httpx raise errors of their own (idna, ssl, threads that cannot be started), and one request's
-        failure must never end the others.
+        Libraries below httpx raise errors of their own (idna, ssl, threads that cannot be started), and the failure of
+        one request must never end the others.
         """
         try:
             yield
@@ -284,7 +279,7 @@ class Wire:
             raise unavailable(error, request.url, self._clients.proxy_for(request.url), sent=sent) from error
 
     async def _read(self, response: httpx.Response) -> Answer:
-        """The whole answer, without our own key, should the server repeat it."""
+        """The whole answer; where the server repeats our key, it is left out."""
         _check_encoding(response, "identity", "gzip")
         content = bytearray()
         with self._failures_of(response.request):
@@ -298,13 +293,13 @@ class Wire:
         return Answer(response.status_code, headers, answer_text, self._parsed(answer_text), self._age(headers))
 
     def _age(self, headers: Mapping[str, str]) -> float:
-        """For how many seconds a cache has kept an answer, by its `Age`, or its `Date` beside those of others."""
+        """Seconds that a cache has kept an answer, by its `Age`, or by its `Date` and those of other answers."""
         date = retry.http_date(headers.get("date", ""))
         by_date = 0.0 if date is None else self._latest_date + clock.elapsed() - date
         return max(0.0, by_date, number(headers.get("age")) or 0.0)
 
     def _parsed(self, value: str) -> Any:
-        """The JSON in an answer, also without a key that hid behind escapes."""
+        """The JSON in an answer, without our key where it was written with escapes."""
         data = parse_json(value)
         if "\\u" in value and (whole := json.dumps(data, ensure_ascii=False)) != self._scrub(whole):
             return parse_json(self._scrub(whole))
@@ -314,7 +309,7 @@ class Wire:
         return origin(url) == origin(self.base_url)
 
     def server_now(self) -> float:
-        """Unix seconds by the API's clock, as far as it has told."""
+        """Unix seconds by the API's clock, as far as that is known."""
         return clock.now() + self._clock_offset
 
     def _scrub(self, value: str) -> str:
@@ -323,46 +318,16 @@ class Wire:
     def _show(self, head: str, headers: Mapping[str, str], body: bytes | None) -> None:
         if self._trace is None:
             return
-        lines = [_redacted(head), *(f"{head[0]} {name}: {_header(name, value)}" for name, value in headers.items())]
+        lines = [redact.text(head)]
+        lines += [f"{head[0]} {name}: {redact.header(name, value)}" for name, value in headers.items()]
         if body:
             lines.append(f"{head[0]} {redact.body(body.decode('utf-8', 'replace'), LONGEST_SHOWN)}")
         for line in lines:
             self._trace(self._scrub(line))
 
 
-def origin(url: str | httpx.URL) -> tuple[str, bytes, int | None]:
-    """Scheme, host and port: what the key belongs to."""
-    parsed = httpx.URL(url)
-    # Not `host`, which decodes international names and fails on those that are none.
-    return parsed.scheme, parsed.raw_host, parsed.port or {"http": 80, "https": 443}.get(parsed.scheme)
-
-
-class _BoundedStream(httpx.AsyncByteStream):
-    """The bytes of an event stream, which break off where an event does not end: it would fill the memory."""
-
-    def __init__(self, response: httpx.Response) -> None:
-        self._stream = response.stream
-        self._length = 0
-
-    def restart(self) -> None:
-        """An event has ended."""
-        self._length = 0
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        assert isinstance(self._stream, httpx.AsyncByteStream)
-        async for chunk in self._stream:
-            self._length += len(chunk)
-            if self._length > LONGEST_EVENT:
-                raise UnavailableError("an event of the stream does not end")
-            yield chunk
-
-    async def aclose(self) -> None:
-        assert isinstance(self._stream, httpx.AsyncByteStream)
-        await self._stream.aclose()
-
-
 def _check_encoding(response: httpx.Response, *allowed: str) -> None:
-    """Raises: UnavailableError for an encoding that was not asked for: a few bytes of it can fill the memory."""
+    """Raises: UnavailableError for an encoding that was not asked for: a few bytes of it could fill the memory."""
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding and encoding not in allowed:
         raise UnavailableError(f"the answer is encoded as {encoding[:50]!r}, which was not asked for")
@@ -371,27 +336,3 @@ def _check_encoding(response: httpx.Response, *allowed: str) -> None:
 def _all_headers(response: httpx.Response) -> dict[str, str]:
     location = response.extensions.get(LOCATION)
     return {**response.headers, **({} if location is None else {"location": location})}
-
-
-def _redirected(url: str, location: str) -> str:
-    try:
-        target = str(httpx.URL(url).join(location)) if location else ""
-    except (httpx.InvalidURL, ValueError):
-        target = ""
-    if not target.lower().startswith(("http://", "https://")):
-        raise UnavailableError("the result redirects to something that is not a web address", is_final=True)
-    if url.lower().startswith("https:") and target.lower().startswith("http:"):
-        raise UnavailableError("the result redirects from https down to http, which is refused", is_final=True)
-    return target
-
-
-def _without_query(url: str) -> str:
-    return redact.address(url)
-
-
-def _header(name: str, value: str) -> str:
-    return redact.header(name, value)
-
-
-def _redacted(value: str) -> str:
-    return redact.text(value)

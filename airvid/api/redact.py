@@ -84,7 +84,7 @@ def text(value: str, longest: int = _MOST) -> str:
     """At most `longest` characters of any text, line by line; a line or an event's data may be JSON."""
     whole = value[:_MOST]
     if len(value) > _MOST:
-        whole = whole.rpartition(" ")[0] or REDACTED  # of a word that is cut nobody can say what it was
+        whole = whole.rpartition(" ")[0] or REDACTED  # a word that is cut may be part of a secret
     lines: list[str] = []
     left = longest
     for line in whole.split("\n"):

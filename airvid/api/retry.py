@@ -1,4 +1,4 @@
-"""May this be repeated, and how long is there to wait, until the next try or the next look at a task? Pure."""
+"""Retry decisions, and the pauses between two readings of a task (pure functions)."""
 
 from __future__ import annotations
 
@@ -7,49 +7,49 @@ import email.utils
 import re
 from collections.abc import Mapping, Sequence
 
-from airvid.tasks import number
+from airvid.api.models import number
 
-# Seconds without success, of a file without a byte, after which a command without a --timeout gives up (contract §3).
+# Seconds without an answer, and of a download without a byte, after which a command without --timeout gives up.
 PATIENCE = 60.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
-# A server that asks for more seconds than these is asked again after them.
+# The longest pause in seconds, though the server asks for a longer one.
 LONGEST_HINT = 600.0
-# A pause of so many seconds is told while it lasts.
+# Pauses of so many seconds or more are told to the user.
 TOLD_PAUSE = 5.0
-# In the order in which they are believed.
+# Seconds in an error's message; the first that is found counts.
 _WORDS = (r"guaranteed[^.]*?\bin (\d+(?:\.\d+)?) ?s", r"(?:try again|retry|wait)[^.]*?(\d+(?:\.\d+)?) ?s")
 
 
 def is_transient(status: int) -> bool:
-    """Whether an idempotent request that got this HTTP status may be repeated."""
-    return status in (408, 425, 429) or status >= 500  # time-outs, limits, and what a server or CDN calls its fault
+    """Whether an idempotent request with this HTTP status may be repeated."""
+    return status in (408, 425, 429) or status >= 500  # time-outs, limits, and failures of a server or CDN
 
 
 def backoff(attempt: int, jitter: float) -> float:
-    """Seconds before attempt `attempt` + 1: doubling, capped, spread by `jitter` (0 to 1) over its upper half."""
+    """Seconds before attempt `attempt` + 1: doubled each time up to a limit; `jitter` (0 to 1) takes up to half off."""
     pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(attempt, 16))
     return float(pause * (0.5 + 0.5 * jitter))
 
 
 def next_pause(attempt: int, spent: float, patience: float, hint: float | None, jitter: float) -> float | None:
     """Seconds until the next attempt, or None when it would come after `patience` seconds in all."""
-    # A server's hint is a floor: coming back earlier only feeds the limit it speaks of.
+    # Never earlier than the server's hint: an earlier request would count against the same limit.
     pause = max(backoff(attempt, jitter), hint or 0.0)
     return pause if spent + pause <= patience else None
 
 
 class Patience:
-    """How long a failing server is asked again: for PATIENCE seconds without success.
+    """For how long a failing request is repeated: PATIENCE seconds without success.
 
     A pause that the server itself asks for does not count, up to LONGEST_HINT seconds in all.
-    `now` is seconds on one clock that only grows.
+    `now`: seconds on a monotonic clock.
     """
 
     def __init__(self, now: float) -> None:
         self.renew(now)
 
     def renew(self, now: float) -> None:
-        """There was success."""
+        """A request has succeeded."""
         self._since, self._attempt, self._asked_for = now, 0, 0.0
 
     def pause(self, now: float, hint: float | None, jitter: float) -> float | None:
@@ -64,10 +64,10 @@ class Patience:
 
 
 def server_hint(headers: Mapping[str, str], data: object, message: str, now: float) -> float | None:
-    """The server's own word on when to come back, in seconds from now, LONGEST_HINT at the most.
+    """The server's hint when to repeat a request, in seconds from now, LONGEST_HINT at the most.
 
-    In the order of the API's description: `Retry-After` (seconds or a date, against the server's own `Date`),
-    `retry_after`, the message's words.
+    The first of these: `Retry-After` (seconds, or a date compared with the server's own `Date`), `retry_after` in the
+    JSON, the message's words.
     """
     after = headers.get("retry-after", "")
     told: list[object] = [after]
@@ -89,27 +89,26 @@ def http_date(value: str) -> float | None:
         return None
 
 
-# ---------------------------------------------------------------------- until the next look at a task
+# ---------------------------------------------------------------------- between two readings of a task
 
-# Seconds between two polls where nothing foretells the end (contract 6.1): the pause grows by this share of the wait.
-# And how far a limit that refuses them can widen that.
+# Seconds between two polls of a task whose end cannot be predicted: the least and the most, the share of the time
+# waited so far by which the pause grows, and the most after a limit has refused polls.
 LEAST, LONGEST, SHARE, WIDEST = 5.0, 15.0, 0.03, 60.0
-# Seconds after the foreseen end at which it is looked for, and between two looks around it: where it is known within a
-# span, that many looks fill the span, and past it they grow rare again by this share of the delay.
+# Near the predicted end: seconds after it at which the task is read, the least seconds between two polls, the number of
+# polls within a predicted span, and the share of the delay by which the pause grows after it.
 MARGIN, NEAR, LOOKS, LATE = 0.3, 1.5, 22, 0.1
-# Per cent between the first reading and the last before their slope foretells anything, and how far those between may
-# lie off the line: progress that jumps tells nothing.
+# Per cent of progress from the first to the last reading before they predict an end, and how far the readings between
+# may lie off the line: progress that jumps predicts nothing.
 TELLING, STRAIGHT = 10.0, 5.0
-# Of fewer past runs nothing is concluded.
+# Fewer past runs predict nothing.
 LEAST_RUNS = 3
 
 
 class Pace:
-    """The pauses of one task: sparse while its end is far, so that there are polls to spare around it.
+    """The pauses between the polls of one task: long while its end is far, short near it.
 
-    A limit that refuses us widens them, and they narrow again.
-    Times are seconds on one clock that only grows; `usual_ends` are the moments at which the task would end if it took
-    as long as one or another of its model did.
+    They grow when a limit refuses a poll, and shrink again after a success. Times are seconds on a monotonic clock.
+    `usual_ends`: when the task would end if it took as long as each past one of its model.
     """
 
     def __init__(self, began: float, usual_ends: Sequence[float] = ()) -> None:
@@ -121,7 +120,7 @@ class Pace:
         self._told: list[tuple[float, float]] = []
 
     def learn(self, now: float, progress: float | None) -> None:
-        """Take in what a poll told."""
+        """A poll has succeeded."""
         self._widened = max(1.0, self._widened / 2)
         if not progress:
             return
@@ -130,11 +129,11 @@ class Pace:
         self._told.append((now, progress))
 
     def refused(self) -> None:
-        """A limit refused the poll."""
+        """A limit has refused a poll."""
         self._widened = min(WIDEST / LEAST, 2 * self._widened)
 
     def pause(self, now: float, jitter: float) -> float:
-        """Seconds until the next poll; `jitter` (0 to 1) spreads those who began together and foresee nothing."""
+        """Seconds until the next poll. `jitter` (0 to 1) spreads the polls of tasks that began together."""
         blind = min(LONGEST, LEAST + SHARE * (now - self._began)) * (1 + 0.2 * jitter)
         if self._widened > 1:
             return min(WIDEST, blind * self._widened)
@@ -143,12 +142,12 @@ class Pace:
             return min(LONGEST, blind)
         soonest, latest = foreseen
         near = max(NEAR, (latest - soonest) / LOOKS)
-        # Half of the way each time: the nearer the end, the better it is foreseen.
+        # Half of the way each time: near the end the prediction is better.
         ahead = (soonest + MARGIN - now) / 2
         return min(LONGEST, max(near, ahead) + LATE * max(0.0, now - latest))
 
     def _by_progress(self) -> tuple[float, float] | None:
-        """When the task ends if it goes on as evenly as before."""
+        """When the task ends if its progress goes on as evenly as before; None where it is uneven or too short."""
         if len(self._told) < 3:
             return None
         (began, low), (now, high) = self._told[0], self._told[-1]
@@ -162,14 +161,15 @@ class Pace:
 
 
 def seconds_left(past: Sequence[float], passed: float) -> float | None:
-    """Seconds that a task which has run for `passed` still needs, judged by the `past` runs that took longer; None for
-    want of such.
+    """Seconds that a task which has run for `passed` still needs: the median of the `past` runs that took longer.
+
+    None where there are too few.
     """
     if len(past) < LEAST_RUNS:
         return None
     longer = sorted(seconds for seconds in past if seconds > passed)
     middle = len(longer) // 2
-    # Their median; `statistics` would bring fractions and decimals along for it.
+    # `statistics.median` would import fractions and decimals at start-up.
     return (longer[middle] + longer[~middle]) / 2 - passed if longer else None
 
 

@@ -1,14 +1,18 @@
-"""The command line: every command with its options and help, and a body that calls its function in `commands/`."""
+"""The command line: every command with its options, its help, and a call of its function in `commands/`.
+
+`run` hands on all parameters of a command: a new option is a parameter here and, where it is no setting, a keyword
+argument there.
+"""
 
 from __future__ import annotations
 
 import functools
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 import typer.completion
 
-from airvid.cli import auth, completion, config, topics
+from airvid.cli import auth, completion, config, options, topics
 from airvid.cli.command import (
     MONEY,
     REQUEST,
@@ -18,28 +22,11 @@ from airvid.cli.command import (
     argument,
     command,
     epilog,
-    help_alone,
+    flag,
+    number,
     option,
     run,
-)
-from airvid.cli.options import (
-    AspectRatio,
-    Duration,
-    Force,
-    Ids,
-    InstallCompletion,
-    Mode,
-    Open,
-    Output,
-    Quality,
-    ShowCompletion,
-    Status,
-    Switch,
-    Text,
-    Texts,
-    Timeout,
-    Version,
-    number,
+    show_help,
 )
 from airvid.errors import UsageError
 
@@ -47,7 +34,7 @@ app = typer.Typer(
     name="airvid",
     cls=Program,
     rich_markup_mode=None,
-    add_completion=False,  # its options are below: Typer's own take no shell's name
+    add_completion=False,  # its options are in options.py: Typer's own take no name of a shell
     pretty_exceptions_enable=False,
     **SETTINGS,
 )
@@ -59,18 +46,17 @@ app = typer.Typer(
         [
             'airvid --sandbox create "fox in snow" -d 8 -o fox.mp4   # costs nothing',
             'airvid create "fox in snow" -d 8 --dry-run              # what it would cost',
-        ],
-        [],
+        ]
     ),
 )
 def _root(
     ctx: typer.Context,
-    _version: Version = False,
-    _install: InstallCompletion = None,
-    _show: ShowCompletion = None,
+    _version: bool = options.VERSION,
+    _install: str | None = options.INSTALL_COMPLETION,
+    _show: str | None = options.SHOW_COMPLETION,
 ) -> None:
     """Generate video from the terminal, and never pay for a clip twice."""
-    help_alone(ctx)
+    show_help(ctx)
 
 
 @command(
@@ -81,31 +67,20 @@ def _root(
 )
 def models(
     ctx: typer.Context,
-    names: Annotated[Texts, argument("MODEL...", "Show these in full.", autocompletion=completion.models)] = None,
-    mode: Mode = None,
-    aspect_ratio: AspectRatio = None,
-    quality: Quality = None,
-    duration: Duration = None,
-    max_price: Annotated[
-        Text,
-        option("--max-price USD", "The most that a clip may cost: of --duration, else of the model's minimum.", MONEY),
-    ] = None,
-    sort: Annotated[str, option("--sort price|name", "The order.", autocompletion=completion.sorts)] = "price",
+    names: list[str] | None = argument("MODEL...", "Show these in full.", autocompletion=completion.models),
+    mode: str | None = options.MODE,
+    aspect_ratio: str | None = options.ASPECT_RATIO,
+    quality: str | None = options.QUALITY,
+    duration: str | None = options.DURATION,
+    max_price: str | None = option(
+        "--max-price USD", "Only models whose clip costs at most this: of --duration, else the shortest.", MONEY
+    ),
+    sort: str = option("--sort price|name", "The order.", autocompletion=completion.sorts, default="price"),
 ) -> None:
     """The video models: what each can do, and what a clip costs."""
     from airvid.commands import models
 
-    run(
-        ctx,
-        models.run,
-        names=names or (),
-        mode=mode,
-        aspect_ratio=aspect_ratio,
-        quality=quality,
-        duration=duration,
-        max_price=max_price,
-        sort=sort,
-    )
+    run(ctx, models.run)
 
 
 @command(
@@ -119,79 +94,33 @@ def models(
 )
 def create(
     ctx: typer.Context,
-    prompt: Annotated[Text, argument("PROMPT", "What to show; - reads standard input.")] = None,
-    prompt_file: Annotated[Text, option("--prompt-file FILE", "Read the prompt from a file.", REQUEST)] = None,
-    model: Annotated[
-        Text,
-        option(
-            "-m, --model MODEL",
-            "The model; without one, the cheapest healthy one that fits.",
-            REQUEST,
-            autocompletion=completion.models,
-        ),
-    ] = None,
-    duration: Duration = None,
-    aspect_ratio: AspectRatio = None,
-    quality: Quality = None,
-    mode: Mode = None,
-    image: Annotated[Text, option("-i, --image PATH|URL", "The first frame.", REQUEST)] = None,
-    reference: Annotated[
-        Texts, option("-r, --reference PATH|URL", "A picture to take the style from; repeatable.", REQUEST)
-    ] = None,
-    seed: Annotated[Text, number("--seed NUMBER", "The same seed makes the same clip again.", REQUEST)] = None,
-    sound: Annotated[
-        Switch, option("--sound/--no-sound", "With or without sound.", REQUEST, show_default=False)
-    ] = None,
-    extra: Annotated[
-        Texts,
-        option("--set KEY=VALUE", "More for the model: JSON where it parses, else text; repeatable.", REQUEST),
-    ] = None,
-    count: Annotated[Text, number("-n, --count NUMBER", "How many variations to make.", REQUEST)] = None,
-    max_cost: Annotated[
-        Text, option("--max-cost USD", "Send nothing if the estimate is more than this.", MONEY)
-    ] = None,
-    dry_run: Annotated[bool, option("--dry-run", "Show the request and the estimate; send nothing.", MONEY)] = False,
-    no_validate: Annotated[bool, option("--no-validate", "Let the server judge what the model can do.", MONEY)] = False,
-    wait: Annotated[
-        Switch, option("-w, --wait/--no-wait", "Follow the task to its end.", SAVING, show_default=False)
-    ] = None,
-    output: Output = None,
-    timeout: Timeout = None,
-    force: Force = None,
-    open_: Open = None,
-    preview: Annotated[
-        bool, option("--preview", "Show its contact sheet in the terminal; implies -w.", SAVING)
-    ] = False,
+    prompt: str | None = argument("PROMPT", "What to show; - reads standard input."),
+    prompt_file: str | None = option("--prompt-file FILE", "Read the prompt from a file.", REQUEST),
+    model: str | None = options.MODEL,
+    duration: str | None = options.DURATION,
+    aspect_ratio: str | None = options.ASPECT_RATIO,
+    quality: str | None = options.QUALITY,
+    mode: str | None = options.MODE,
+    image: str | None = option("-i, --image PATH|URL", "The first frame.", REQUEST),
+    reference: list[str] | None = option("-r, --reference PATH|URL", "A picture for the style; repeatable.", REQUEST),
+    seed: str | None = number("--seed NUMBER", "The same seed makes the same clip again.", REQUEST),
+    sound: bool | None = flag("--sound/--no-sound", "With or without sound.", REQUEST, default=None),
+    extra: list[str] | None = option("--set KEY=VALUE", "More for the model: JSON or text; repeatable.", REQUEST),
+    count: str | None = number("-n, --count NUMBER", "How many variations to make.", REQUEST),
+    max_cost: str | None = option("--max-cost USD", "Send nothing if the estimate is more than this.", MONEY),
+    dry_run: bool = flag("--dry-run", "Show the request and the estimate; send nothing.", MONEY),
+    no_validate: bool = flag("--no-validate", "Do not check the request against the model's caps.", MONEY),
+    wait: bool | None = flag("-w, --wait/--no-wait", "Follow the task to its end.", SAVING, default=None),
+    output: str | None = options.OUTPUT,
+    timeout: str | None = options.TIMEOUT,
+    force: bool | None = options.FORCE_OR_SETTING,
+    open: bool | None = options.OPEN_OR_SETTING,
+    shows_preview: bool = flag("--preview", "Show its contact sheet in the terminal; implies -w.", SAVING),
 ) -> None:
     """Submit a clip; with --wait follow it, with -o save it."""
     from airvid.commands import create
 
-    run(
-        ctx,
-        create.run,
-        prompt=prompt,
-        prompt_file=prompt_file,
-        model=model,
-        duration=duration,
-        aspect_ratio=aspect_ratio,
-        quality=quality,
-        mode=mode,
-        image=image,
-        reference=reference or (),
-        seed=seed,
-        sound=sound,
-        extra=extra or (),
-        count=count,
-        max_cost=max_cost,
-        dry_run=dry_run,
-        no_validate=no_validate,
-        wait=wait,
-        output=output,
-        timeout=timeout,
-        force=force,
-        open=open_,
-        shows_preview=preview,
-    )
+    run(ctx, create.run)
 
 
 @command(
@@ -202,15 +131,15 @@ def create(
 )
 def status(
     ctx: typer.Context,
-    ids: Ids = None,
-    exit_status: Annotated[
-        bool, option("--exit-status", "Answer for the task: 0 completed, 5 failed, 6 expired, 10 still running.")
-    ] = False,
+    ids: list[str] | None = options.IDS,
+    exit_status: bool = flag(
+        "--exit-status", "Exit by the task's state: 0 completed, 5 failed, 6 expired, 10 running."
+    ),
 ) -> None:
-    """How tasks stand, each read once."""
+    """Show each task once, as it is now."""
     from airvid.commands import status
 
-    run(ctx, status.run, ids=ids or (), exit_status=exit_status)
+    run(ctx, status.run)
 
 
 @command(
@@ -221,26 +150,17 @@ def status(
 )
 def watch(
     ctx: typer.Context,
-    ids: Ids = None,
-    output: Output = None,
-    timeout: Timeout = None,
-    fail_fast: Annotated[bool, option("--fail-fast", "Stop following at the first failure.", SAVING)] = False,
-    force: Force = None,
-    open_: Open = None,
+    ids: list[str] | None = options.IDS,
+    output: str | None = options.OUTPUT,
+    timeout: str | None = options.TIMEOUT,
+    fail_fast: bool = flag("--fail-fast", "Stop following at the first failure.", SAVING),
+    force: bool = options.FORCE,
+    opens: bool = options.OPEN,
 ) -> None:
     """Follow tasks live until they end. Without an ID, all that are running."""
     from airvid.commands import watch
 
-    run(
-        ctx,
-        watch.run,
-        ids=ids or (),
-        output=output,
-        timeout=timeout,
-        fail_fast=fail_fast,
-        force=bool(force),
-        opens=bool(open_),
-    )
+    run(ctx, watch.run)
 
 
 @command(
@@ -251,33 +171,19 @@ def watch(
 )
 def list_(
     ctx: typer.Context,
-    status: Status = None,
-    model: Annotated[Text, option("-m, --model MODEL", "Only this model's.", autocompletion=completion.models)] = None,
-    since: Annotated[Text, option("--since WHEN", "30m, 2h, 3d, 2026-11-20 (local time).")] = None,
-    limit: Annotated[int, option("-L, --limit NUMBER", "How many at the most.")] = 30,
-    page: Annotated[int, option("--page NUMBER", "Which page of them; 1 is the newest.")] = 1,
-    ids: Annotated[bool, option("--ids", "Only the ids.")] = False,
-    local: Annotated[
-        bool,
-        option("--local", "This machine's journal: it outlives the API's 24 hours and knows prompts, files and cost."),
-    ] = False,
-    search: Annotated[Text, option("--search TEXT", "With --local: in the prompts.")] = None,
+    status: list[str] | None = options.STATUS,
+    model: str | None = option("-m, --model MODEL", "Only this model's.", autocompletion=completion.models),
+    since: str | None = option("--since WHEN", "30m, 2h, 3d, 2026-11-20 (local time)."),
+    limit: int = option("-L, --limit NUMBER", "How many tasks at most.", default=30),
+    page: int = option("--page NUMBER", "Which page; 1 is the newest.", default=1),
+    ids: bool = flag("--ids", "Only the ids."),
+    local: bool = flag("--local", "List this machine's journal: older tasks too, with files and costs."),
+    search: str | None = option("--search TEXT", "With --local: only prompts with this text."),
 ) -> None:
     """Recent tasks, newest first."""
     from airvid.commands import list as list_tasks
 
-    run(
-        ctx,
-        list_tasks.run,
-        status=status or (),
-        model=model,
-        since=since,
-        limit=limit,
-        page=page,
-        ids=ids,
-        local=local,
-        search=search,
-    )
+    run(ctx, list_tasks.run)
 
 
 @command(
@@ -288,16 +194,16 @@ def list_(
 )
 def delete(
     ctx: typer.Context,
-    ids: Ids = None,
-    all_: Annotated[bool, option("--all", "All that the API lists.")] = False,
-    status: Status = None,
-    older_than: Annotated[Text, option("--older-than TIME", "Only those older than this: 90, 10m, 2h, 3d.")] = None,
-    yes: Annotated[bool, option("-y, --yes", "Do not ask.")] = False,
+    ids: list[str] | None = options.IDS,
+    takes_all: bool = flag("--all", "Every task that the API lists."),
+    statuses: list[str] | None = options.STATUS,
+    older_than: str | None = option("--older-than TIME", "Only those older than this: 90, 10m, 2h, 3d."),
+    yes: bool = flag("-y, --yes", "Do not ask."),
 ) -> None:
     """Remove history entries. Stored media and running jobs are not touched."""
     from airvid.commands import delete
 
-    run(ctx, delete.run, ids=ids or (), takes_all=all_, statuses=status or (), older_than=older_than, yes=yes)
+    run(ctx, delete.run)
 
 
 @command(
@@ -308,28 +214,18 @@ def delete(
 )
 def download(
     ctx: typer.Context,
-    ids: Ids = None,
-    output: Output = None,
-    force: Force = None,
-    skip_existing: Annotated[bool, option("--skip-existing", "Pass over files that are there.", SAVING)] = False,
-    all_: Annotated[bool, option("--all", "Every completed task not yet saved.")] = False,
-    jobs: Annotated[Text, number("-j, --jobs NUMBER", "How many at a time.", SAVING)] = None,
-    open_: Open = None,
+    ids: list[str] | None = options.IDS,
+    output: str | None = options.OUTPUT,
+    force: bool = options.FORCE,
+    skip_existing: bool = flag("--skip-existing", "Skip files that exist.", SAVING),
+    takes_all: bool = flag("--all", "Every completed task not yet saved."),
+    jobs: str | None = number("-j, --jobs NUMBER", "How many at a time.", SAVING),
+    opens: bool = options.OPEN,
 ) -> None:
-    """Save results."""
+    """Save the clips of completed tasks."""
     from airvid.commands import download
 
-    run(
-        ctx,
-        download.run,
-        ids=ids or (),
-        output=output,
-        force=bool(force),
-        skip_existing=skip_existing,
-        takes_all=all_,
-        jobs=jobs,
-        opens=bool(open_),
-    )
+    run(ctx, download.run)
 
 
 @command(
@@ -340,18 +236,18 @@ def download(
 )
 def preview(
     ctx: typer.Context,
-    what: Annotated[
-        str,
-        argument(
-            "FILE|ID", "A clip's file, a task id, a unique prefix of one, or `last`.", autocompletion=completion.tasks
-        ),
-    ],
-    open_: Annotated[bool, option("--open", "In the desktop's player instead.")] = False,
+    what: str = argument(
+        "FILE|ID",
+        "A clip's file, a task id, a unique prefix of one, or `last`.",
+        autocompletion=completion.tasks,
+        default=...,
+    ),
+    opens: bool = flag("--open", "In the desktop's player instead."),
 ) -> None:
     """Show a clip's contact sheet in the terminal."""
     from airvid.commands import preview
 
-    run(ctx, preview.run, what=what, opens=open_)
+    run(ctx, preview.run)
 
 
 app.add_typer(auth.app)
@@ -366,8 +262,8 @@ app.add_typer(config.app)
 )
 def sandbox(
     ctx: typer.Context,
-    action: Annotated[Text, argument("ACTION", "reset: forget all its tasks and clips.")] = None,
-    port: Annotated[int, option("--port NUMBER", "The port; 0 takes a free one.", min=0, max=65535)] = 0,
+    action: str | None = argument("ACTION", "reset: forget all its tasks and clips."),
+    port: int = option("--port NUMBER", "The port; 0 takes a free one.", min=0, max=65535, default=0),
 ) -> None:
     """The API, emulated on this machine.
 
@@ -375,16 +271,15 @@ def sandbox(
     """
     from airvid.commands import sandbox
 
-    run(ctx, sandbox.run, action=action, port=port)
+    run(ctx, sandbox.run)
 
 
 @command(app, "help", examples=["airvid help exit-codes", "airvid help auth login"], exit_codes=[0, 2])
 def help_(
     ctx: typer.Context,
-    topic: Annotated[
-        Texts,
-        argument("TOPIC", "exit-codes, environment, templates, json, or a command.", autocompletion=completion.topics_),
-    ] = None,
+    topic: list[str] | None = argument(
+        "TOPIC", "exit-codes, environment, templates, json, or a command.", autocompletion=completion.topics_
+    ),
 ) -> None:
     """Exit codes, environment, templates, JSON."""
     words = topic or []
@@ -396,13 +291,13 @@ def help_(
         found = getattr(about.command, "commands", {}).get(word)
         if found is None:
             known = ", ".join(topics.SUMMARIES)
-            raise UsageError(f"no help on {' '.join(words)!r}: there is {known}, and each command", hint="airvid help")
+            raise UsageError(f"no help on {' '.join(words)!r}; topics: {known}, and each command", hint="airvid help")
         about = typer.Context(found, info_name=word, parent=about)
     typer.echo(about.get_help())
 
 
 @functools.cache
 def program() -> Any:
-    """The commands as Typer lays them out, once a process."""
-    typer.completion.get_completion_inspect_parameters()  # has Typer know its shells, as add_completion does
+    """The command line as Typer builds it, once a process."""
+    typer.completion.get_completion_inspect_parameters()  # registers Typer's shells, as add_completion does
     return typer.main.get_command(app)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
-from airvid.cli.command import command, group, option, run
+from airvid.cli.command import command, flag, group, run
 
 app = group("auth", "The API key: login, logout, status.", examples=["airvid auth login", "airvid auth status"])
 
@@ -19,12 +17,12 @@ app = group("auth", "The API key: login, logout, status.", examples=["airvid aut
 )
 def login(
     ctx: typer.Context,
-    no_verify: Annotated[bool, option("--no-verify", "Store the key without asking the API.")] = False,
+    no_verify: bool = flag("--no-verify", "Store the key without asking the API."),
 ) -> None:
     """Store the API key: typed unseen, or read from standard input."""
     from airvid.commands import auth
 
-    run(ctx, auth.login, no_verify=no_verify)
+    run(ctx, auth.login)
 
 
 @command(app, "logout", examples=["airvid auth logout", "airvid auth logout --json"], exit_codes=[0, 11])

@@ -1,4 +1,4 @@
-"""How airvid uses Typer: the options common to all commands, help in groups, and `run`, which runs a command."""
+"""How airvid uses Typer: how a command is declared, the options common to all, help in groups, and `run`."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ import os
 import textwrap
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
+from typing import TYPE_CHECKING, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from airvid.cli import topics
-from airvid.config import Common
-from airvid.errors import AirvidError
+from airvid.config import Common, checked
+from airvid.errors import AirvidError, UsageError
 
 if TYPE_CHECKING:
-    from airvid.session import Session
     from airvid.ui.output import Output
 
 # The groups of the help, beside "Arguments" and "Options".
@@ -32,20 +31,19 @@ _COMMON = {
     "base_url": (["--base-url"], "The API's base URL."),
     "no_color": (["--no-color"], "No colours. NO_COLOR does the same."),
 }
-Keywords = ParamSpec("Keywords")
 
 
 @dataclass
 class Invocation:
-    """One run of the program, as `ctx.obj`: the common options as far as they are read, and where it speaks."""
+    """One run of the program, as `ctx.obj`: the common options read so far, and the streams."""
 
     common: Common = field(default_factory=Common)
-    # The command that is being read, with its groups: `airvid auth login`.
+    # The command on the line, with its groups: `airvid auth login`.
     path: str = "airvid"
 
     @functools.cached_property
     def out(self) -> Output:
-        """The two streams, as the common options that are read by now want them."""
+        """The two streams, as the common options ask for them."""
         from airvid.ui.output import Output
 
         common = self.common
@@ -53,20 +51,18 @@ class Invocation:
         return Output(as_json=common.json, quiet=common.quiet, color=not is_plain)
 
 
-def run(
-    ctx: typer.Context,
-    command: Callable[Concatenate[Session, Keywords], Coroutine[Any, Any, None]],
-    *_: Keywords.args,
-    **options: Keywords.kwargs,
-) -> None:
-    """Run a command of `commands/` with its options, on the program's one event loop. Raises: what it raises."""
+def run(ctx: typer.Context, command: Callable[..., Coroutine[Any, Any, None]]) -> None:
+    """Run a command of `commands/` on the program's one event loop. Raises: what the command raises.
+
+    Each option is a keyword argument of the command, under the name of its parameter in the function that declares it.
+    """
     from airvid import system
     from airvid.session import Session
 
     async def whole() -> None:
         session = Session(ctx.obj.common, ctx.obj.out)
         try:
-            await command(session, **options)  # type: ignore[call-arg]  # there are no positional ones
+            await command(session, **ctx.params)
         except AirvidError as error:
             raise session.cause_of(error) from None
         finally:
@@ -78,14 +74,37 @@ def run(
 # ---------------------------------------------------------------------- declaring a command
 
 
-def argument(metavar: str, says: str, **more: Any) -> Any:
-    return typer.Argument(metavar=metavar, help=says, show_default=False, **more)
+def argument(metavar: str, text: str, *, default: Any = None, **more: Any) -> Any:
+    """`default` is `...` for one that must be given."""
+    return typer.Argument(default, metavar=metavar, help=text, show_default=False, **more)
 
 
-def option(shape: str, says: str, group: str | None = None, **more: Any) -> Any:
-    """An option as the help shows it: `-m, --model MODEL` takes a value, `--force` and `--sound/--no-sound` none."""
+def option(shape: str, text: str, group: str | None = None, *, default: Any = None, **more: Any) -> Any:
+    """An option as the help shows it: `-m, --model MODEL`."""
     flags, _, metavar = shape.replace(", ", ",").partition(" ")
-    return typer.Option(*flags.split(","), metavar=metavar or None, help=says, rich_help_panel=group, **more)
+    return typer.Option(default, *flags.split(","), metavar=metavar or None, help=text, rich_help_panel=group, **more)
+
+
+def flag(shape: str, text: str, group: str | None = None, *, default: bool | None = False, **more: Any) -> Any:
+    """An option without a value: `--force`, `--sound/--no-sound`."""
+    return option(shape, text, group, default=default, show_default=False, **more)
+
+
+def number(shape: str, text: str, group: str | None = None, **more: Any) -> Any:
+    """An option whose value the setting of the same name checks while the line is read."""
+    return option(shape, text, group, callback=_check, **more)
+
+
+def _check(ctx: typer.Context, param: typer.CallbackParam, value: str | None) -> str | None:
+    """The value unchanged. Raises: UsageError."""
+    name = str(param.name).replace("_", "-")
+    try:
+        if value is not None and not ctx.resilient_parsing:
+            checked(name, value, f"--{name}")
+    except UsageError as error:
+        error.hint = f"{ctx.command_path} --help"
+        raise
+    return value
 
 
 def command(
@@ -95,45 +114,47 @@ def command(
     return owner.command(name, cls=Command, epilog=epilog(examples, exit_codes), **SETTINGS)
 
 
-def group(name: str, says: str, *, examples: Sequence[str]) -> typer.Typer:
-    """Commands with a name in common; alone it shows its help."""
-    made = typer.Typer(name=name, help=says)
-    shown = epilog(examples, [])
-    made.callback(cls=Group, invoke_without_command=True, help=says, epilog=shown, **SETTINGS)(help_alone)
+def group(name: str, text: str, *, examples: Sequence[str]) -> typer.Typer:
+    """A group of commands; without a command it shows its help."""
+    made = typer.Typer(name=name, help=text)
+    made.callback(cls=Group, invoke_without_command=True, help=text, epilog=epilog(examples), **SETTINGS)(show_help)
     return made
 
 
-def help_alone(ctx: typer.Context) -> None:
+def show_help(ctx: typer.Context) -> None:
+    """Show the help of a group that is named without a command."""
     if ctx.invoked_subcommand is None:
         typer.echo(ctx.get_help())
 
 
-def epilog(examples: Sequence[str], exit_codes: Sequence[int]) -> str:
+def epilog(examples: Sequence[str], exit_codes: Sequence[int] = ()) -> str:
     """What stands below a command's options."""
     shown = "\n".join(["Examples:", *(f"  {each}" for each in examples)])
     if exit_codes:
-        told = ", ".join(f"{code} {topics.NAMES[code]}".replace(" ", "\xa0") for code in exit_codes)
-        shown += "\n\nExit codes:\n" + textwrap.indent(textwrap.fill(told, 74), "  ").replace("\xa0", " ")
+        codes = ", ".join(f"{code} {topics.NAMES[code]}".replace(" ", "\xa0") for code in exit_codes)
+        shown += "\n\nExit codes:\n" + textwrap.indent(textwrap.fill(codes, 74), "  ").replace("\xa0", " ")
     return shown
 
 
+# ---------------------------------------------------------------------- commands and groups
+
+
+def _keep(ctx: typer.Context, param: Any, value: Any) -> None:
+    if value not in (None, False):
+        setattr(ctx.obj.common, param.name, value)
+
+
 def _common_options() -> list[Any]:
-    """Every command has its own, so that they are read before and after its name; one that is given counts."""
-
-    def keep(ctx: typer.Context, param: Any, value: Any) -> None:
-        if value not in (None, False):
-            setattr(ctx.obj.common, param.name, value)
-
+    """Every command and group has its own: so they are read before and after the command's name."""
+    hidden: dict[str, Any] = {"callback": _keep, "expose_value": False, "rich_help_panel": COMMON}
     return [
         TyperOption(
             param_decls=[*flags, name],
-            help=says,
-            callback=keep,
-            expose_value=False,
-            rich_help_panel=COMMON,
+            help=text,
             **({"metavar": "URL"} if name == "base_url" else {"is_flag": True, "default": False}),
+            **hidden,
         )
-        for name, (flags, says) in _COMMON.items()
+        for name, (flags, text) in _COMMON.items()
     ]
 
 
@@ -146,10 +167,15 @@ class Command(TyperCommand):
         return super().parse_args(ctx, args)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        _write_options(self, ctx, formatter)
+        for name, records in help_groups(self, ctx).items():
+            with formatter.section(name):
+                formatter.write_dl(records)
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
-        _write_epilog(self, formatter)
+        """Unwrapped: a wrapped example can no longer be copied."""
+        if self.epilog:
+            formatter.write_paragraph()
+            formatter.write(self.epilog + "\n")
 
 
 class Group(TyperGroup):
@@ -162,10 +188,9 @@ class Group(TyperGroup):
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         self.format_commands(ctx, formatter)
-        _write_options(self, ctx, formatter)
+        Command.format_options(self, ctx, formatter)  # type: ignore[arg-type]
 
-    def format_epilog(self, ctx: Any, formatter: Any) -> None:
-        _write_epilog(self, formatter)
+    format_epilog = Command.format_epilog
 
 
 class Program(Group):
@@ -177,7 +202,7 @@ class Program(Group):
             formatter.write_dl(list(topics.SUMMARIES.items()))
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """As every group, but the name of a shell may be left out, which Typer's options cannot express."""
+        """As in every group, but the name of a shell may be left out, which Typer's options cannot express."""
         whole = list[str]()
         for word, following in zip(args, [*args[1:], "-"], strict=False):
             is_alone = word in ("--install-completion", "--show-completion") and following.startswith("-")
@@ -186,7 +211,7 @@ class Program(Group):
 
 
 def help_groups(command: Any, ctx: Any) -> dict[str, list[tuple[str, str]]]:
-    """What the help shows of a command's parameters: its arguments first, the common options last."""
+    """A command's parameters as its help shows them: arguments first, common options last."""
     found: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
     for param in command.get_params(ctx):
         if (record := param.get_help_record(ctx)) is None:
@@ -196,16 +221,3 @@ def help_groups(command: Any, ctx: Any) -> dict[str, list[tuple[str, str]]]:
         found.setdefault(group, []).append(record)
     found[COMMON] = found.pop(COMMON)
     return {name: records for name, records in found.items() if records}
-
-
-def _write_options(command: Any, ctx: Any, formatter: Any) -> None:
-    for name, records in help_groups(command, ctx).items():
-        with formatter.section(name):
-            formatter.write_dl(records)
-
-
-def _write_epilog(command: Any, formatter: Any) -> None:
-    """As it stands: a wrapped example can no longer be copied."""
-    if command.epilog:
-        formatter.write_paragraph()
-        formatter.write(command.epilog + "\n")

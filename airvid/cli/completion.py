@@ -1,40 +1,42 @@
-"""What TAB offers: models and what they can do, tasks with their prompts, settings; and the scripts for the shells.
+"""What TAB offers: models and their caps, tasks with their prompts, settings; and the scripts for the shells.
 
-Typer's scripts put a candidate into the command line as it stands, and zsh evaluates its description. Names and prompts
-are anybody's text: a name that a shell could read as more than a word is not offered, and a description is tamed. All
-comes from the cache and the journal: no network, no file made, no word on standard error, whatever is wrong.
+Typer's scripts put a candidate into the command line unquoted, and zsh evaluates its description. Names and prompts may
+be hostile: only names that are one plain word for a shell are offered, and descriptions lose all special characters.
+Everything comes from the cache and the journal: no network, no new file, no message.
 """
 
 from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
 from typer import completion as typers
 
+from airvid.api.models import COMPLETED, EXPIRED, FAILED, MODES, STATUSES, Model
 from airvid.cli import topics
 from airvid.config import SETTINGS, switch
 from airvid.errors import FileError, UsageError
-from airvid.tasks import COMPLETED, EXPIRED, FAILED, MODES, STATUSES, Model
 
 if TYPE_CHECKING:
     from airvid.session import Session
 
 SHELLS = ("bash", "zsh", "fish", "powershell")
+# A candidate and its description.
 Offer = tuple[str, str]
-# So many tasks, lengths, or values of a kind; and so many characters of a description.
+Completer = Callable[[typer.Context, str], list[Offer]]
+# Candidates of one kind, and characters of a description, at most.
 _MOST, _LONGEST = 50, 60
 _SAFE_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/@+-]{0,199}")
 _UNSAFE = re.compile(r"""["'`$\\\[\]{}()<>|&;*?~#!^=%:]""")
-# Commands that have no use for tasks in these states.
-_USELESS = {"watch": (COMPLETED, FAILED, EXPIRED), "download": (FAILED, EXPIRED), "preview": (FAILED, EXPIRED)}
+# The states of tasks that a command cannot use.
+_UNUSABLE = {"watch": (COMPLETED, FAILED, EXPIRED), "download": (FAILED, EXPIRED), "preview": (FAILED, EXPIRED)}
 
 
-def _offered(find: Callable[[typer.Context, str], Iterable[Offer]]) -> Callable[[typer.Context, str], list[Offer]]:
-    """For Typer: what `find` finds and a shell can take, with a description; nothing where that fails."""
+def _offered(find: Callable[[typer.Context, str], Iterable[Offer]]) -> Completer:
+    """A completer for Typer: the safe candidates of `find`, none where it fails."""
 
     def offer(ctx: typer.Context, incomplete: str) -> list[Offer]:
         try:
@@ -46,7 +48,7 @@ def _offered(find: Callable[[typer.Context, str], Iterable[Offer]]) -> Callable[
 
 
 def _tame(text: str) -> str:
-    """Text as one short line with nothing in it that a shell, a terminal or Rich would act on."""
+    """A short line without characters that a shell, a terminal or Rich interprets."""
     text = "".join(each if each.isprintable() else " " for each in _UNSAFE.sub(" ", text[:1000]))
     text = " ".join(text.split())
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
@@ -68,28 +70,23 @@ def durations(ctx: typer.Context, _: str) -> Iterable[Offer]:
     return [(str(each), f"{each * price / 100:.2f} USD" if price else "") for each in seconds]
 
 
-@_offered
-def modes(ctx: typer.Context, _: str) -> Iterable[Offer]:
-    return _capable(ctx, "modes") or [(each, "") for each in MODES]
+def _capability(cap: str, default: Sequence[str] = ()) -> Completer:
+    """The values of a cap of the chosen models."""
+
+    def find(ctx: typer.Context, _: str) -> Iterable[Offer]:
+        values = dict.fromkeys(each for model in _chosen(ctx) for each in getattr(model.caps, cap))
+        return [(each, "") for each in values or default]
+
+    return _offered(find)
 
 
-@_offered
-def aspect_ratios(ctx: typer.Context, _: str) -> Iterable[Offer]:
-    return _capable(ctx, "aspect_ratios")
-
-
-@_offered
-def qualities(ctx: typer.Context, _: str) -> Iterable[Offer]:
-    return _capable(ctx, "qualities")
-
-
-def _capable(ctx: typer.Context, cap: str) -> list[Offer]:
-    """The values of a cap that the chosen models have."""
-    return [(each, "") for each in dict.fromkeys(each for model in _chosen(ctx) for each in getattr(model.caps, cap))]
+modes = _capability("modes", MODES)
+aspect_ratios = _capability("aspect_ratios")
+qualities = _capability("qualities")
 
 
 def _chosen(ctx: typer.Context) -> list[Model]:
-    """The model on the line, or for `create` the one that is set; all where none of that name is known."""
+    """The model on the line, for `create` also the one that is set; all models where there is none."""
     found = _kept(ctx)
     name = ctx.params.get("model") or (_session(ctx).settings.get("model") if ctx.info_name == "create" else None)
     return [model for model in found if model.id == name] or found
@@ -105,7 +102,7 @@ def _kept(ctx: typer.Context) -> list[Model]:
 
 
 def _about(model: Model) -> str:
-    """`text, image · 4-10 s · 0.05 USD/s`, as far as it is known."""
+    """`text, image · 4-10 s · 0.05 USD/s`, without what is unknown."""
     lengths, cents = _lengths(model), model.caps.cents_per_second
     parts = [
         ", ".join(model.caps.modes),
@@ -116,7 +113,7 @@ def _about(model: Model) -> str:
 
 
 def _lengths(model: Model) -> range:
-    """The whole seconds that a model can make."""
+    """The lengths in whole seconds that a model allows."""
     least, most = model.caps.min_seconds, model.caps.max_seconds
     return range(0) if least is None or most is None else range(-int(-least // 1), int(most) + 1)
 
@@ -126,28 +123,28 @@ def _lengths(model: Model) -> range:
 
 @_offered
 def tasks(ctx: typer.Context, incomplete: str) -> Iterable[Offer]:
-    """The newest tasks of the journal that the command can use, or all where there are none of use; `last` first."""
-    from airvid.journal.schema import newest_tasks
+    """The newest tasks of the journal that the command can use (all where it can use none); `last` first."""
+    from airvid.journal.reader import newest_tasks
 
     session = _session(ctx)
     rows = newest_tasks(session.journal.path, session.service, incomplete, _MOST)
-    rows = [row for row in rows if row[1] not in _USELESS.get(str(ctx.info_name), ())] or rows
+    rows = [row for row in rows if row[1] not in _UNUSABLE.get(str(ctx.info_name), ())] or rows
     last = [("last", "the newest")] if rows or "last".startswith(incomplete) else []
     return last + [(task_id, f"{state}, {prompt}".strip(", ")) for task_id, state, prompt in rows]
 
 
 def _session(ctx: typer.Context) -> Session:
-    """What the options on the line, the environment and the config file name."""
+    """A session for the options on the line, without messages."""
     from airvid.session import Session
 
     ctx.obj.common.quiet = True
     return Session(ctx.obj.common, ctx.obj.out)
 
 
-# ---------------------------------------------------------------------- what is always the same
+# ---------------------------------------------------------------------- fixed words
 
 
-def _words(words: Iterable[str]) -> Callable[[typer.Context, str], list[Offer]]:
+def _words(words: Iterable[str]) -> Completer:
     return _offered(lambda _ctx, _incomplete: [(each, "") for each in words])
 
 
@@ -159,14 +156,12 @@ shells = _words(SHELLS)
 
 @_offered
 def values(ctx: typer.Context, _: str) -> Iterable[Offer]:
-    """What the setting on the line takes."""
+    """The values of the setting on the line."""
     key = ctx.params.get("key")
     if key == "model":
         return models(ctx, "")
-    if key == "mode":
-        return [(each, "") for each in MODES]
     is_switch = key in SETTINGS and SETTINGS[key].check is switch
-    return [("true", ""), ("false", "")] if is_switch else []
+    return [(each, "") for each in (MODES if key == "mode" else ("true", "false") if is_switch else ())]
 
 
 @_offered
@@ -175,31 +170,32 @@ def topics_(ctx: typer.Context, _: str) -> Iterable[Offer]:
     return [*topics.SUMMARIES.items(), *((name, each.get_short_help_str()) for name, each in commands.items())]
 
 
-# ---------------------------------------------------------------------- the scripts, which are Typer's
+# ---------------------------------------------------------------------- scripts for shells
 
 
-def install(ctx: typer.Context, param: typer.CallbackParam, value: str | None) -> None:
-    """Install a shell's script as Typer does, start-up file included. Raises: UsageError; FileError."""
-    if value is not None and not ctx.resilient_parsing:
-        _have_typer(typers.install_callback, ctx, param, value)
+def _run_typer(act: Callable[..., Any]) -> Callable[..., None]:
+    """A callback that runs Typer's own one, for the named shell or the one that Typer detects.
+
+    It ends the program. Raises: UsageError for an unknown shell; FileError where a start-up file cannot be written.
+    """
+
+    def callback(ctx: typer.Context, param: typer.CallbackParam, value: str | None) -> None:
+        if value is None or ctx.resilient_parsing:
+            return
+        try:
+            if value in (*SHELLS, "pwsh", ""):
+                act(ctx, param, value or True)
+        except typer.Exit:
+            pass  # Typer has not detected the shell
+        except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+            raise FileError(f"the completion cannot be installed: {error}") from None
+        raise UsageError(
+            f"no completion for {value or 'this shell'}: there is {', '.join(SHELLS)}",
+            hint="airvid --install-completion bash",
+        )
+
+    return callback
 
 
-def show(ctx: typer.Context, param: typer.CallbackParam, value: str | None) -> None:
-    """Print a shell's script. Raises: UsageError."""
-    if value is not None and not ctx.resilient_parsing:
-        _have_typer(typers.show_callback, ctx, param, value)
-
-
-def _have_typer(act: Callable[..., Any], ctx: typer.Context, param: typer.CallbackParam, shell: str) -> None:
-    """Let Typer do it, for the shell that is named or else the one that it detects. It ends the program."""
-    try:
-        if shell in (*SHELLS, "pwsh", ""):
-            act(ctx, param, shell or True)
-    except typer.Exit:
-        pass  # it did not find out which shell this is
-    except (OSError, RuntimeError, subprocess.SubprocessError) as error:
-        raise FileError(f"the completion cannot be installed: {error}") from None
-    raise UsageError(
-        f"no completion for {shell or 'this shell'}: there is {', '.join(SHELLS)}",
-        hint="airvid --install-completion bash",
-    )
+install = _run_typer(typers.install_callback)  # start-up files included
+show = _run_typer(typers.show_callback)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
-from airvid.cli import completion
+from airvid.cli import completion, options
 from airvid.cli.command import argument, command, group, run
-from airvid.cli.options import Key
 
 app = group(
     "config",
@@ -19,18 +16,18 @@ app = group(
 
 @command(app, "list", examples=["airvid config list", "airvid config list --json"], exit_codes=[0, 2, 11])
 def list_(ctx: typer.Context) -> None:
-    """All that is set, and where it comes from."""
+    """The settings that are set, and where they come from."""
     from airvid.commands import config
 
     run(ctx, config.list_all)
 
 
 @command(app, "get", examples=["airvid config get model", "airvid config get model --json"], exit_codes=[0, 2, 4, 11])
-def get(ctx: typer.Context, key: Key) -> None:
+def get(ctx: typer.Context, key: str = options.KEY) -> None:
     """One setting's value."""
     from airvid.commands import config
 
-    run(ctx, config.get, key=key)
+    run(ctx, config.get)
 
 
 @command(
@@ -44,21 +41,21 @@ def get(ctx: typer.Context, key: Key) -> None:
 )
 def set_(
     ctx: typer.Context,
-    key: Key,
-    value: Annotated[str, argument("VALUE", "Its value.", autocompletion=completion.values)],
+    key: str = options.KEY,
+    value: str = argument("VALUE", "Its value.", autocompletion=completion.values, default=...),
 ) -> None:
     """Set one setting."""
     from airvid.commands import config
 
-    run(ctx, config.set_one, key=key, value=value)
+    run(ctx, config.set_one)
 
 
 @command(app, "unset", examples=["airvid config unset model", "airvid config unset budget.day"], exit_codes=[0, 2, 11])
-def unset(ctx: typer.Context, key: Key) -> None:
+def unset(ctx: typer.Context, key: str = options.KEY) -> None:
     """Go back to the default."""
     from airvid.commands import config
 
-    run(ctx, config.unset, key=key)
+    run(ctx, config.unset)
 
 
 @command(app, "path", examples=["airvid config path", 'cat "$(airvid config path)"'], exit_codes=[0, 11])

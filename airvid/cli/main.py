@@ -1,4 +1,4 @@
-"""The entry point: errors become a sentence and an exit code, and nothing else prints them."""
+"""The entry point. Errors become a message and an exit code here, and nowhere else."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import typer
 from airvid.cli.command import Invocation
 from airvid.errors import AirvidError, BugError, FileError, SeveralErrors, UsageError
 
-CLOSED_PIPE = 141  # what a shell says of a program that SIGPIPE ended
-COMPLETE_VARIABLE = "_AIRVID_COMPLETE"  # Typer's name for it: a shell's script sets it on TAB
+CLOSED_PIPE = 141  # a shell's exit code of a program that SIGPIPE ended
+COMPLETE_VARIABLE = "_AIRVID_COMPLETE"  # Typer's variable: the script of a shell sets it on TAB
 
 
 def entry() -> NoReturn:
@@ -28,8 +28,8 @@ def entry() -> NoReturn:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run a command line; its exit code."""
-    # A stream that was closed before the start (`>&-`, `<&-`) reads as empty, and what is written to it is lost.
+    """Run a command line. Returns its exit code."""
+    # A stream that was closed before the start (`>&-`, `<&-`) is empty to read, and loses what is written.
     sys.stdin = sys.stdin or open(os.devnull)  # noqa: SIM115
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
@@ -42,12 +42,12 @@ def main(arguments: Sequence[str]) -> int:
         return code
     except BaseException as error:
         if os.environ.get(COMPLETE_VARIABLE):
-            return _completed(error)
-        return _told(_innermost(error), arguments, invocation)
+            return _end_completion(error)
+        return _exit_code(_innermost(error), arguments, invocation)
 
 
 def _read_and_run(arguments: Sequence[str], invocation: Invocation) -> int:
-    """Have Typer read the command line and call the command. Raises: what that raises; UsageError."""
+    """Let Typer read the command line and call the command. Raises: UsageError; errors of the command."""
     from airvid.cli.app import program
 
     try:
@@ -59,23 +59,23 @@ def _read_and_run(arguments: Sequence[str], invocation: Invocation) -> int:
     return code if isinstance(code, int) else 0
 
 
-def _completed(error: BaseException) -> int:
-    """The end of a TAB: Typer exits once the candidates are written, and what goes wrong is not told."""
+def _end_completion(error: BaseException) -> int:
+    """The exit code of a TAB: Typer exits after the candidates, and errors are not shown."""
     if isinstance(error, OSError):
         _forget_output()
     return 0 if isinstance(error, SystemExit) and not error.code else 1
 
 
-def _told(error: BaseException, arguments: Sequence[str], invocation: Invocation) -> int:
-    """Print what went wrong; the exit code."""
+def _exit_code(error: BaseException, arguments: Sequence[str], invocation: Invocation) -> int:
+    """Print an error. Returns its exit code."""
     if isinstance(error, SystemExit) and not error.code:
-        return 0  # Typer's way out of --show-completion
+        return 0  # the end of --show-completion
     if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
-        # The help, or the last flush: standard output is on a disk that is full.
+        # The help, or the last flush, on a full disk.
         error = FileError(f"standard output cannot be written: {error.strerror}")
         _forget_output()
     code = 130 if isinstance(error, KeyboardInterrupt) else int(getattr(error, "exit_code", 1))
-    # Typer's own answer to a closed pipe is SystemExit; that of a command is Interrupted.
+    # At a closed pipe Typer raises SystemExit, a command Interrupted.
     if isinstance(error, BrokenPipeError | SystemExit) or code == CLOSED_PIPE:
         _forget_output()
         return CLOSED_PIPE
@@ -89,7 +89,7 @@ def _forget_output() -> None:
 
 
 def _innermost(error: BaseException) -> BaseException:
-    """What a group of errors was about: an interruption if there is one, else the first."""
+    """The interruption in a group of errors, else its first error."""
     if not isinstance(error, BaseExceptionGroup):
         return error
     leaves = [_innermost(each) for each in error.exceptions]
@@ -97,20 +97,20 @@ def _innermost(error: BaseException) -> BaseException:
 
 
 def _report(error: Exception, arguments: Sequence[str], invocation: Invocation) -> int:
-    """Print an error, also one that Typer found before it had read all options."""
+    """Print an error; Typer may have found it before it had read all options."""
     invocation.common.json |= "--json" in arguments
     invocation.common.no_color |= "--no-color" in arguments
     out = invocation.out
     out.as_json = invocation.common.json
-    told = error if isinstance(error, AirvidError) else BugError.of(error)
+    shown = error if isinstance(error, AirvidError) else BugError.of(error)
     if "--debug" in arguments:
-        _show_bugs(told)
-    out.error(told)
-    return told.exit_code
+        _show_bugs(shown)
+    out.error(shown)
+    return shown.exit_code
 
 
 def _show_bugs(error: AirvidError) -> None:
-    """Print the tracebacks of exceptions that were not foreseen."""
+    """Print the tracebacks of unforeseen exceptions."""
     import traceback
 
     for each in error.errors if isinstance(error, SeveralErrors) else [error]:

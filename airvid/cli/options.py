@@ -1,71 +1,42 @@
 """The arguments and options that several commands take.
 
-What is a setting too is text here: `config.SETTINGS` says what it may be, wherever it comes from.
+An option that is a setting too takes text here: `config.SETTINGS` says what the text may be, wherever it comes from.
 """
 
 from __future__ import annotations
-
-import functools
-from typing import Annotated
 
 import typer
 
 from airvid import __version__
 from airvid.cli import completion
-from airvid.cli.command import REQUEST, SAVING, argument, option
-from airvid.config import checked
-from airvid.errors import UsageError
+from airvid.cli.command import REQUEST, SAVING, argument, flag, number, option
 
-Text = str | None
-Texts = list[str] | None
-Switch = bool | None
-
-
-def _check(ctx: typer.Context, param: typer.CallbackParam, value: str | None) -> str | None:
-    """See that a value is what its setting takes, before anything is asked. Raises: UsageError."""
-    try:
-        if value is not None and not ctx.resilient_parsing:
-            checked(str(param.name).replace("_", "-"), value, f"--{param.name}")
-    except UsageError as error:
-        error.hint = f"{ctx.command_path} --help"
-        raise
-    return value
-
-
-# An option that takes a number, which its setting checks.
-number = functools.partial(option, callback=_check)
-
-Ids = Annotated[
-    Texts,
-    argument(
-        "ID...",
-        "Task ids, unique prefixes of 4 characters or more, `last`, or - to read them from stdin.",
-        autocompletion=completion.tasks,
-    ),
-]
-Output = Annotated[
-    Text,
-    option("-o, --output PATH", "A file, a directory, - for stdout, or a template (airvid help templates).", SAVING),
-]
-Force = Annotated[Switch, option("--force", "Overwrite existing files.", SAVING)]
-Open = Annotated[Switch, option("--open", "Open the saved clip in the desktop's player.", SAVING)]
-Timeout = Annotated[
-    Text, option("--timeout TIME", "Stop waiting after so long (90, 10m, 1h); the task itself goes on.", SAVING)
-]
-Mode = Annotated[Text, option("--mode MODE", "text, image or reference.", REQUEST, autocompletion=completion.modes)]
-Duration = Annotated[
-    Text, number("-d, --duration SECONDS", "The clip's length.", REQUEST, autocompletion=completion.durations)
-]
-AspectRatio = Annotated[
-    Text, option("-a, --aspect-ratio W:H", "16:9, 9:16, 1:1, …", REQUEST, autocompletion=completion.aspect_ratios)
-]
-Quality = Annotated[
-    Text, option("--quality QUALITY", "480p, 720p, 1080p, …", REQUEST, autocompletion=completion.qualities)
-]
-Status = Annotated[
-    Texts, option("--status STATUS", "Only those of this status; repeatable.", autocompletion=completion.statuses)
-]
-Key = Annotated[str, argument("KEY", "The setting: an option's long name.", autocompletion=completion.settings)]
+IDS = argument(
+    "ID...",
+    "Task ids, unique prefixes of 4 characters or more, `last`, or - to read them from stdin.",
+    autocompletion=completion.tasks,
+)
+KEY = argument("KEY", "The setting: an option's long name.", default=..., autocompletion=completion.settings)
+MODEL = option(
+    "-m, --model MODEL",
+    "The model; without one, the cheapest healthy one that fits.",
+    REQUEST,
+    autocompletion=completion.models,
+)
+MODE = option("--mode MODE", "text, image or reference.", REQUEST, autocompletion=completion.modes)
+DURATION = number("-d, --duration SECONDS", "The clip's length.", REQUEST, autocompletion=completion.durations)
+ASPECT_RATIO = option("-a, --aspect-ratio W:H", "16:9, 9:16, 1:1, …", REQUEST, autocompletion=completion.aspect_ratios)
+QUALITY = option("--quality QUALITY", "480p, 720p, 1080p, …", REQUEST, autocompletion=completion.qualities)
+STATUS = option("--status STATUS", "Only those of this status; repeatable.", autocompletion=completion.statuses)
+OUTPUT = option(
+    "-o, --output PATH", "A file, a directory, - for stdout, or a template (airvid help templates).", SAVING
+)
+TIMEOUT = option("--timeout TIME", "Stop waiting after so long (90, 10m, 1h); the task itself goes on.", SAVING)
+FORCE = flag("--force", "Overwrite existing files.", SAVING)
+OPEN = flag("--open", "Open the saved clip in the desktop's player.", SAVING)
+# The same for `create`, where a setting applies if the option is not given.
+FORCE_OR_SETTING = flag("--force", "Overwrite existing files.", SAVING, default=None)
+OPEN_OR_SETTING = flag("--open", "Open the saved clip in the desktop's player.", SAVING, default=None)
 
 
 # ---------------------------------------------------------------------- those of `airvid` alone
@@ -77,22 +48,16 @@ def _show_version(ctx: typer.Context, value: bool) -> None:
         raise typer.Exit
 
 
-Version = Annotated[bool, option("--version", "Show the version and exit.", callback=_show_version, is_eager=True)]
-InstallCompletion = Annotated[
-    Text,
-    option(
-        "--install-completion [SHELL]",
-        "Make TAB complete in bash, zsh, fish or powershell.",
-        callback=completion.install,
-        autocompletion=completion.shells,
-    ),
-]
-ShowCompletion = Annotated[
-    Text,
-    option(
-        "--show-completion [SHELL]",
-        "Print the script for that instead.",
-        callback=completion.show,
-        autocompletion=completion.shells,
-    ),
-]
+VERSION = flag("--version", "Show the version and exit.", callback=_show_version, is_eager=True)
+INSTALL_COMPLETION = option(
+    "--install-completion [SHELL]",
+    "Make TAB complete in bash, zsh, fish or powershell.",
+    callback=completion.install,
+    autocompletion=completion.shells,
+)
+SHOW_COMPLETION = option(
+    "--show-completion [SHELL]",
+    "Print the completion script instead.",
+    callback=completion.show,
+    autocompletion=completion.shells,
+)

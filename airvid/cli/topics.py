@@ -1,70 +1,52 @@
-"""The manual beyond the commands, `airvid help TOPIC`."""
+"""The topics of `airvid help TOPIC`, and the exit codes."""
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Sequence
 
 from airvid.config import SETTINGS, variable
 
-# Exit code, name in JSON, what it means in a word, when.
+# Exit code, name in JSON, when.
 EXIT_CODES = (
-    (0, "", "done", "done"),
-    (1, "failure", "failure", "anything unforeseen; several tasks ended in different ways"),
-    (2, "usage", "usage", "bad options, or a request that the model's caps do not allow; nothing was sent"),
-    (3, "auth", "key", "no key, or one that is refused"),
-    (4, "not_found", "not found", "no such task, or a model named to `models`"),
-    (5, "task_failed", "task failed", "the task failed; it is not charged"),
-    (6, "expired", "expired", "the task or its result is gone"),
-    (7, "payment", "payment", "no balance, or `--max-cost` or a budget would be passed (nothing was sent)"),
-    (8, "limited", "limited", "refused by a rate or concurrency limit"),
-    (
-        9,
-        "unavailable",
-        "unavailable",
-        "network or server failure after the retries; also a create whose fate is unknown",
-    ),
-    (
-        10,
-        "timeout",
-        "timeout",
-        "`--timeout` ran out, or a task that is not finished was to be downloaded; the task itself goes on",
-    ),
-    (
-        11,
-        "file",
-        "file",
-        "a local file: exists, not writable, disk full, not an image, a broken config file, the result is no video",
-    ),
-    (129, "", "hung up", "the terminal was closed"),
-    (130, "", "interrupted", "Ctrl-C; a task that was submitted goes on"),
-    (141, "", "closed pipe", "the reader of standard output went away"),
-    (143, "", "terminated", "a polite kill; a task that was submitted goes on"),
+    (0, "", "done"),
+    (1, "failure", "an unforeseen error; or several tasks ended in different ways"),
+    (2, "usage", "bad options, or a request that the model's caps do not allow; nothing was sent"),
+    (3, "auth", "no key, or the API refuses it"),
+    (4, "not_found", "no such task, or no such model for `models`"),
+    (5, "task_failed", "the task failed; it is not charged"),
+    (6, "expired", "the task or its result is gone"),
+    (7, "payment", "no balance; or the clip would pass `--max-cost` or a budget, and nothing was sent"),
+    (8, "limited", "refused by a rate or concurrency limit"),
+    (9, "unavailable", "network or server failure after the retries; or it is unknown whether a task was made"),
+    (10, "timeout", "`--timeout` ran out, or a download of a task that is not finished; the task itself goes on"),
+    (11, "file", "a local file: it exists, cannot be written, is no image, is broken; or the disk is full"),
+    (129, "", "hung up: the terminal was closed"),
+    (130, "", "interrupted by Ctrl-C; a submitted task goes on"),
+    (141, "", "closed pipe: the reader of standard output has ended"),
+    (143, "", "terminated by a signal; a submitted task goes on"),
 )
-NAMES = {code: word for code, _, word, _ in EXIT_CODES}
+# One or two words for each, for the help of a command.
+NAMES = {code: name.replace("_", " ") or re.split(" by|:", when)[0] for code, name, when in EXIT_CODES}
 
 
 def _exit_codes() -> str:
     lines = []
-    for code, name, _, when in EXIT_CODES:
-        line = f"  {code:<5}{name:<13}"
-        for word in when.split(" "):
-            if len(line) + len(word) > 79:
-                lines.append(line.rstrip())
-                line = " " * 20
-            line += word + " "
-        lines.append(line.rstrip())
+    for code, name, when in EXIT_CODES:
+        begin = f"  {code:<5}{name:<13}"
+        lines.append(textwrap.fill(when, 79, initial_indent=begin, subsequent_indent=" " * len(begin)))
     return "\n".join(lines)
 
 
 def _option_variables() -> str:
-    """The variables of the settings that are options; the others are told of one by one."""
-    told_apart = ("base-url", "connect-timeout", "read-timeout", "create-timeout", "budget.day", "budget.month")
-    return "\n".join(f"  {variable(name):<22}--{name}" for name in SETTINGS if name not in told_apart)
+    """The variables of the settings that are options; the topic names the others one by one."""
+    apart = ("base-url", "connect-timeout", "read-timeout", "create-timeout", "budget.day", "budget.month")
+    return "\n".join(f"  {variable(name):<22}--{name}" for name in SETTINGS if name not in apart)
 
 
 _TASK_KEYS = """\
-A task is the API's own object, with every key that the API sent, whether this
-version of airvid knows it or not. The usual ones:
+A task is the API's own object with every key that the API sent. The usual ones:
 
   task_id           string
   status            string        as the API spells it
@@ -77,15 +59,13 @@ version of airvid knows it or not. The usual ones:
   error             string or object
   duration_seconds  number
 
-Any of them may be null or missing, but task_id is always there (null for a
-create of unknown fate). One key is added, airvid, an object with all of these
-keys; they are null where this machine does not know:
+Any of them may be null or missing, except task_id (null where it is unknown
+whether a task was made). One key is added: airvid, an object with all of these
+keys. A key that this machine does not know is null.
 
-  status            string        queued, processing, completed, failed or
-                                  expired; or the API's own new word; with
-                                  list --local also intended, waiting, sent,
-                                  unknown or refused: what became of the POST;
-                                  and deleted, whose history entry is removed
+  status            string        queued, processing, completed, failed,
+                                  expired, or another word of the API; with
+                                  list --local also a word of fate, or deleted
   prompt            string
   request           object        the body that was sent
   output            string        the file it was saved to
@@ -93,9 +73,9 @@ keys; they are null where this machine does not know:
   estimate_cents    number        duration x the listed price
   intended_at       number        Unix seconds, before the POST
   saved_at          number        Unix seconds
-  fate              string        known, intended, waiting, sent, unknown or
-                                  refused
-  candidates        array         ids that a create of unknown fate may have"""
+  fate              string        of the POST: known (there is a task),
+                                  intended, waiting, sent, unknown or refused
+  candidates        array         ids of tasks that the POST may have made"""
 
 TOPICS: dict[str, str] = {
     "exit-codes": f"""\
@@ -103,31 +83,30 @@ Exit codes
 
 {_exit_codes()}
 
-With several tasks or IDs the exit code is the common one where they agree,
-else 1. Where a request has several faults, the first of 2, 11 and 7 decides.
+Several tasks with the same exit code give that code, others 1. A request with
+several faults gives the first of 2, 11 and 7.
 
-An error is a line on standard error, "error: what happened", and where
-something can be done a second one, "hint: the very command". With --json it
-is an object; see airvid help json.
+An error is a line on standard error, "error: what happened". A second line,
+"hint: a command", says what helps. With --json it is an object: airvid help
+json.
 """,
     "environment": f"""\
 Environment
 
-An option on the command line goes before the environment, the environment
-before the config file, the config file before the default. An empty variable
-counts as unset.
+The first of these decides: option, environment, config file, default. An empty
+variable counts as unset.
 
   AIRVID_API_KEY, AIRFORCE_API_KEY
                         the API key; the first that is set
   AIRVID_BASE_URL, AIRFORCE_BASE_URL
                         the API's base URL; the first that is set
-  AIRVID_SANDBOX        1: everything happens in the sandbox, as with --sandbox
+  AIRVID_SANDBOX        1: every command uses the sandbox, as with --sandbox
 
-Defaults of the options of the same name; AIRVID_SOUND, AIRVID_WAIT,
-AIRVID_FORCE and AIRVID_OPEN are true or false:
+Defaults of options (AIRVID_SOUND, AIRVID_WAIT, AIRVID_FORCE and AIRVID_OPEN
+are true or false):
 {_option_variables()}
 
-  AIRVID_BUDGET_DAY     US dollars a day; what would pass them is not sent
+  AIRVID_BUDGET_DAY     US dollars a day; a create beyond it is not sent
   AIRVID_BUDGET_MONTH   US dollars a month
   AIRVID_CONNECT_TIMEOUT
                         time to connect (10s)
@@ -136,8 +115,7 @@ AIRVID_FORCE and AIRVID_OPEN are true or false:
 
 Also honoured:
   NO_COLOR              no colours
-  FORCE_COLOR           messages in colour where standard error is no terminal;
-                        results in a pipe stay plain
+  FORCE_COLOR           messages in colour also without a terminal
   TERM=dumb             no colours, and lines instead of bars
   COLUMNS, LINES        the size of the terminal, for tables, bars and this help
   HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY
@@ -146,17 +124,16 @@ Also honoured:
                         certificates to trust beside the system's own
   XDG_CONFIG_HOME       holds airvid/config.toml
   XDG_DATA_HOME         holds airvid/journal.db and airvid/sandbox/
-  XDG_CACHE_HOME        holds what can be had again
+  XDG_CACHE_HOME        holds the list of models for completion
   DISPLAY, WAYLAND_DISPLAY
                         where --open finds a desktop
-  TMPDIR                where a clip waits that goes to standard output
+  TMPDIR                folder for a clip on its way to standard output
 """,
     "templates": """\
 Templates for -o
 
 -o takes a file, a directory, - (standard output), or a template: a path with
-fields in braces. Nothing in a value can leave the folder that the template
-names.
+fields in braces. A value never leaves the folder that the template names.
 
   {id}          the task's id
   {short_id}    eight characters of it
@@ -168,9 +145,9 @@ names.
   {seed}        the seed; an error where there is none
 
 {{ and }} stand for braces. A directory (one that exists, or with / at its end)
-means DIRECTORY/{date}-{slug}-{short_id}.mp4. Several clips to one plain name
+means DIRECTORY/{date}-{slug}-{short_id}.mp4. Several clips with one plain name
 are numbered: fox.mp4 becomes fox-1.mp4, fox-2.mp4. An existing file is an
-error (exit code 11) unless --force.
+error (exit code 11); --force overwrites it.
 
 Examples:
   airvid create "fox in snow" -n 4 -o 'takes/{slug}-{n}.mp4'
@@ -179,18 +156,17 @@ Examples:
     "json": f"""\
 JSON
 
-With --json results are JSON on standard output, and errors JSON on standard
-error. models and list print one array; every other command prints one object
-a line, compact in a pipe, indented on a terminal. Keys may be added in later
-versions, none is renamed or removed.
+With --json, results are JSON on standard output and errors are JSON on standard
+error. models and list print one array; other commands print one object a line,
+indented on a terminal. A later version may add keys; it renames and removes
+none.
 
 Tasks: create, status, watch, download, list
 
 {_TASK_KEYS}
 
-create prints a task as it is made, or with --wait as it ends; watch prints it
-at every change, download when it is saved. list --ids prints an array of
-strings.
+create prints a new task, with --wait an ended one; watch prints every change;
+download prints saved ones. list --ids prints an array of strings.
 
 create --dry-run
   request           object        the body that would be sent
@@ -206,61 +182,40 @@ models
                     number, null  what such a clip is estimated to cost
   airvid.healthy    boolean
 
-preview
-  file              string, null  null where it was fetched for this alone
-  frames            integer, null
-  seconds           number, null
-  width, height     integer       pixels
-  codec             string
-  size              integer       bytes
+Other commands
 
-delete
-  task_id           string
-  deleted           boolean       true, also where it was gone already
+  preview           file (null for a clip that is not kept), frames, seconds,
+                    width and height (pixels), codec, size (bytes)
+  delete            task_id, deleted (true, also for a task that was gone)
+  auth login        key (masked), path (of the file that holds it)
+  auth logout       removed, path
+  auth status       source (a variable, a file, or sandbox), key (masked), and
+                    base_url; in the sandbox key is null, base_url missing
+  config list, get  name, value, source (a variable, or the config file)
+  config set        name, value
+  config unset      name, removed
+  config path       path
+  sandbox           base_url, api_key
+  sandbox reset     path, reset
 
-auth login
-  key               string        masked
-  path              string        the file that it is in
-auth logout
-  removed           boolean
-  path              string
-auth status
-  source            string        a variable, a file, or sandbox
-  key               string, null  masked
-  base_url          string        not with the sandbox
+deleted, removed and reset are booleans; seconds is a number; frames, width,
+height and size are integers; value is a string, number or boolean; the others
+are strings. frames and seconds may be null.
 
-config list, config get
-  name              string
-  value             string, number or boolean
-  source            string        a variable, or the config file
-config set
-  name              string
-  value             string, number or boolean
-config unset
-  name              string
-  removed           boolean
-config path
-  path              string
-
-sandbox
-  base_url          string
-  api_key           string
-
-Errors, an object a line on standard error; notes and progress stay text there,
-and -q leaves the errors alone
+Errors: an object a line on standard error; notes and progress there stay text
   error.code        string        a name from airvid help exit-codes
   error.message     string
   error.hint        string, null  the command that helps
   error.exit_code   integer
   error.request_id  string        where the server gave one
   error.task_id     string        where it is about one task
-  error.candidates  array         ids that a create of unknown fate may have
+  error.candidates  array         ids of tasks that the POST may have made
 """,
 }
 SUMMARIES = {
-    "exit-codes": "What the program's exit code tells.",
-    "environment": "The variables that it listens to.",
-    "templates": "File names made of {fields}.",
+    "exit-codes": "What each exit code means.",
+    "environment": "The variables that airvid reads.",
+    "templates": "File names with {fields}.",
     "json": "Every key of --json, and its type.",
 }
 

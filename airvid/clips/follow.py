@@ -1,4 +1,4 @@
-"""From a task id to its end: the stream first, polling where it cannot be had; nothing but the task ends it.
+"""Following a task to its end: by its stream, and by polling where there is none.
 
 A failed reading is never a failed task.
 """
@@ -14,37 +14,37 @@ from typing import Any, NamedTuple
 from airvid import clock
 from airvid.api import retry
 from airvid.api.client import Api
+from airvid.api.models import COMPLETED, EXPIRED, FRESH_SECONDS, Task
 from airvid.api.retry import LEAST, Pace
 from airvid.errors import AirvidError, LimitedError, NotFoundError, UnavailableError, UsageError, as_unavailable
-from airvid.tasks import COMPLETED, EXPIRED, FRESH_SECONDS, Task
 from airvid.ui.text import length
 
-# Seconds that the list alone is believed of a task, and how many more for each that is followed.
+# Seconds after which a task is read by itself and not only in the list, and how many more for each that is followed.
 READ_AGAIN, READ_AGAIN_EACH = 60.0, 3.0
-# Seconds that one reading of the list serves all tasks, and between the polls of a whole run.
+# Seconds for which one reading of the list serves all tasks, and between two polls of a run, whatever their tasks.
 LIST_SERVES, TURN = 4.0, 1.0
-# A server that asks for more seconds than these between two readings would let a clip expire unseen.
+# Seconds between two readings, though the server asks for more: a clip could expire meanwhile.
 LONGEST_HINT = 120.0
-# Seconds of nothing new, and of a stream with whatever news but its end, after which one GET learns the truth.
+# Seconds of a stream without news, and of any stream, after which the task is read by GET.
 NEWS_SILENCE, LONGEST_STREAM = 60.0, 120.0
-# Seconds between two changes that are told of a task that runs: a stream can flip between two states at full speed.
+# Seconds between two changes that are yielded of a running task: a stream can flip between two states at full speed.
 TELL_EVERY = 1.0
-# Seconds between two looks at a stream, and what the two clocks differ by between them where the machine slept: its
-# connections died meanwhile, and do not say so.
+# Seconds between two looks at a stream, and by which wall clock and monotonic clock differ between them where the
+# machine slept: its connections died meanwhile, without an error.
 TICK, ASLEEP = 1.0, 5.0
-# So many streams are open at once; tasks beyond them are polled, by the one list.
+# Streams that are open at once. Tasks beyond them are polled by the list.
 MOST_STREAMS = 8
-# After so many streams in a row without news, polling takes over for so many seconds.
+# After so many streams in a row without news, the task is polled for STREAM_AGAIN seconds.
 FRUITLESS_STREAMS = 2
 STREAM_AGAIN = 120.0
-# Seconds that a 404 is not believed of a task that was there before.
+# Seconds for which a 404 is no end of a task that was there before.
 GONE_SECONDS = 60.0
 # `completed` may come before the URL does.
 URL_SECONDS = 30.0
 
 
 class Trouble(NamedTuple):
-    """What keeps the task from being seen just now; it is waited out."""
+    """Why the task cannot be read at present. It is waited out."""
 
     what: str
     retry_after: float | None = None
@@ -52,12 +52,12 @@ class Trouble(NamedTuple):
 
 
 class Shared:
-    """What all followed tasks of a run share: places for streams, turns to poll, one reading of the list."""
+    """What all followed tasks of a run share: a limit of streams, the pace of polls, one reading of the list."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
         self._free_streams = self._first_streams = MOST_STREAMS
-        self._deaf_streams = 0
+        self._silent_streams = 0
         self._streams_at = float("-inf")
         self._line = asyncio.Lock()
         self._turn_at = float("-inf")
@@ -68,43 +68,47 @@ class Shared:
         self.followed = 0
 
     def take_stream(self) -> bool:
-        """Whether a stream may be opened; `give_stream` belongs to every True."""
+        """Whether a stream may be opened. After True, `give_stream` has to be called when it has ended."""
         if not self._free_streams or clock.elapsed() < self._streams_at:
             return False
-        # The run's first ones, which open together, do not make the polls of the others wait. Where there are more
-        # tasks than places, later ones have to: streams that keep on ending would take every turn.
+        # The first streams of a run open together and delay no poll. Where more tasks are followed than streams can be
+        # open, a later one has to wait for its turn: streams that end at once would take every turn.
         if self._first_streams:
             self._first_streams -= 1
         elif self.followed > MOST_STREAMS and clock.elapsed() < self._turn_at:
             return False
         else:
-            self.spend()
+            self.count_request()
         self._free_streams -= 1
         return True
 
-    def give_stream(self, *, was_heard: bool) -> None:
-        """A stream has ended. Where several in a row were silent, none is opened for a while."""
+    def give_stream(self, *, had_news: bool) -> None:
+        """A stream has ended. After several silent ones in a row, none is opened for STREAM_AGAIN seconds."""
         self._free_streams += 1
-        self._deaf_streams = 0 if was_heard else self._deaf_streams + 1
-        if self._deaf_streams >= FRUITLESS_STREAMS:
+        self._silent_streams = 0 if had_news else self._silent_streams + 1
+        if self._silent_streams >= FRUITLESS_STREAMS:
             self._streams_at = clock.elapsed() + STREAM_AGAIN
 
-    async def turn(self) -> None:
+    async def wait_for_turn(self) -> None:
+        """Wait until TURN seconds after the last poll of the run."""
         async with self._line:
             while (left := self._turn_at - clock.elapsed()) > 0:
                 await clock.sleep(left)
-            self.spend()
+            self.count_request()
 
-    def spend(self) -> None:
-        """Count a request that cannot wait for its turn: polls make up for it."""
+    def count_request(self) -> None:
+        """Count a request that did not wait for its turn: the next poll waits the longer."""
         self._turn_at = max(self._turn_at, clock.elapsed()) + TURN
 
-    async def glance(self, task_id: str) -> Task | None:
-        """The task as the list tells it, some seconds old at the most, if it does. Raises: AirvidError."""
+    async def from_list(self, task_id: str) -> Task | None:
+        """The task as the list has it, LIST_SERVES seconds old at the most; None where it is not in it.
+
+        Raises: AirvidError.
+        """
         async with self._list_lock:
             if clock.elapsed() - self._listed_at > LIST_SERVES:
                 self._listed, self._list_failure, self._listed_at = {}, None, clock.elapsed()
-                await self.turn()
+                await self.wait_for_turn()
                 try:
                     self._listed = {task.task_id: task for task in (await self._api.tasks(patience=0)).tasks}
                 except AirvidError as error:
@@ -129,7 +133,7 @@ class _Reader:
         self._completed_at: float | None = None
 
     async def read(self) -> Task | Trouble:
-        """One GET. Raises: AirvidError where waiting on would be in vain."""
+        """One GET. Raises: AirvidError where waiting cannot help."""
         self._read_at = clock.elapsed()
         try:
             news = await self.api.task(self.task.task_id, patience=0)
@@ -147,38 +151,41 @@ class _Reader:
         return self.task
 
     async def poll(self, shared: Shared) -> Task | Trouble:
-        """As `read`, at its turn; among many, by the list where the task still runs. It may lag behind for good."""
+        """As `read`, at its turn. One of many tasks is looked for in the list, and read where it has ended there.
+
+        A list can be out of date for good, so each task is also read by itself now and then.
+        """
         if shared.followed == 1 or clock.elapsed() - self._read_at > READ_AGAIN + READ_AGAIN_EACH * shared.followed:
-            await shared.turn()
+            await shared.wait_for_turn()
             return await self.read()
         try:
-            listed = await shared.glance(self.task.task_id)
+            listed = await shared.from_list(self.task.task_id)
         except (UnavailableError, LimitedError) as error:
             return _trouble(error)
         except AirvidError:
             listed = None
         if listed is None or listed.is_terminal:
-            await shared.turn()
+            await shared.wait_for_turn()
             return await self.read()
         self.was_seen, self.task = True, self.task.updated(listed.raw)
         return self.task
 
     def _missing(self, error: NotFoundError) -> Task | Trouble:
-        """A 404: expired and gone, too fresh to be known, removed, or never there."""
+        """A 404: the task has expired, is not known yet, was removed, or never existed."""
         now = clock.elapsed()
         if self.api.is_past(self.task.expires_at):
             self.task = self.task.updated({"status": EXPIRED})
             return self.task
         if self._missing_since is None:
             self._missing_since = now
-        patience = GONE_SECONDS if self.was_seen else FRESH_SECONDS if self._is_fresh else 0.0
-        if now - self._missing_since < patience:
+        allowed = GONE_SECONDS if self.was_seen else FRESH_SECONDS if self._is_fresh else 0.0
+        if now - self._missing_since < allowed:
             return Trouble("the server does not know the task yet")
         raise error
 
     @property
     def is_done(self) -> bool:
-        """Terminal, and where completed, with its URL, or without it for long enough."""
+        """Whether it has ended, and a completed one has its URL or has had none for URL_SECONDS."""
         if not self.task.is_terminal:
             return False
         if self.task.status != COMPLETED or self.task.result_url:
@@ -205,17 +212,17 @@ async def follow(
     was_seen: bool = False,
     usual_ends: Sequence[float] = (),
 ) -> AsyncGenerator[Task | Trouble, None]:
-    """Yield the task as it is seen until it ends, the last one by GET, and what stands in the way.
+    """Yield the task after each reading until it ends, the last one by GET, and what prevents a reading.
 
-    `is_fresh`: it was just made, so that a 404 may be early; `was_seen`: this very run has had word of it;
+    `is_fresh`: it was just made, so that a 404 may come too early; `was_seen`: the server has told this run of it;
     `usual_ends`: as for `Pace`, by `clock.elapsed`.
     Raises: NotFoundError where the task is gone for good; the server's refusal where it was never seen.
     """
     reader, pace = _Reader(api, task, is_fresh, was_seen), Pace(clock.elapsed(), usual_ends)
     shared.followed += 1
     try:
-        async with aclosing(_followed(reader, shared, pace)) as sightings:
-            async for seen in sightings:
+        async with aclosing(_followed(reader, shared, pace)) as readings:
+            async for seen in readings:
                 yield seen
     finally:
         shared.followed -= 1
@@ -227,16 +234,16 @@ async def _followed(reader: _Reader, shared: Shared, pace: Pace) -> AsyncGenerat
         before, began, hint = reader.task, clock.elapsed(), 0.0
         streams = clock.elapsed() >= stream_at and shared.take_stream()
         if streams:
-            async with aclosing(_streamed(reader, shared)) as sightings:
-                async for seen in sightings:
+            async with aclosing(_streamed(reader, shared)) as readings:
+                async for seen in readings:
                     hint = max(hint, _hint(seen))
                     yield seen
             fruitless = 0 if reader.task.facts != before.facts else fruitless + 1
-            # A stream that ends at once is no better than polling, and must not ask more often.
+            # A stream that ends at once is no better than polling, and must not cause more requests.
             hint = max(hint, LEAST - (clock.elapsed() - began))
             if fruitless >= FRUITLESS_STREAMS:
                 stream_at = clock.elapsed() + STREAM_AGAIN
-            shared.spend()
+            shared.count_request()
         seen = await (reader.read() if streams else reader.poll(shared))
         yield seen
         if isinstance(seen, Task) and reader.is_done:
@@ -261,31 +268,33 @@ def _hint(seen: Task | Trouble) -> float:
 
 
 async def _streamed(reader: _Reader, shared: Shared) -> AsyncGenerator[Task | Trouble, None]:
-    """What the stream tells, a change a second at most, until it ends or breaks, or the task seems to have ended."""
-    was_heard, told, told_at = False, reader.task, float("-inf")
+    """The changes in the stream, one a second at most, until it ends or breaks, or the task has ended by it."""
+    had_news, told, told_at = False, reader.task, float("-inf")
     try:
-        async with aclosing(_wakeful(reader.api.stream(reader.task.task_id))) as payloads:
+        async with aclosing(_until_get_is_due(reader.api.stream(reader.task.task_id))) as payloads:
             async for payload in payloads:
                 if payload is not None:
-                    was_heard = reader.was_seen = True
+                    had_news = reader.was_seen = True
                     reader.task = reader.task.updated(payload)
                     if reader.task.is_terminal:
-                        return  # the whole record is for the GET to tell
+                        return  # the GET tells the whole record
                 if reader.task.facts != told.facts and clock.elapsed() - told_at >= TELL_EVERY:
                     told, told_at = reader.task, clock.elapsed()
                     yield told
     except (UnavailableError, LimitedError) as error:
         yield _trouble(error)
     except AirvidError:
-        return  # a refusal means what the GET says it means
+        return  # the GET tells what a refusal means
     except Exception as error:
         yield _trouble(as_unavailable(error))
     finally:
-        shared.give_stream(was_heard=was_heard)
+        shared.give_stream(had_news=had_news)
 
 
-async def _wakeful(payloads: AsyncGenerator[dict[str, Any], None]) -> AsyncGenerator[dict[str, Any] | None, None]:
-    """The payloads, and None after a TICK without one, until it is time for a GET, or the machine slept."""
+async def _until_get_is_due(
+    payloads: AsyncGenerator[dict[str, Any], None],
+) -> AsyncGenerator[dict[str, Any] | None, None]:
+    """The payloads, and None after a TICK without one, until a GET is due or the machine slept."""
     last, news_at, began = None, clock.elapsed(), clock.elapsed()
     async with aclosing(payloads):
         coming = asyncio.ensure_future(anext(payloads, None))

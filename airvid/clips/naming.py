@@ -1,4 +1,4 @@
-"""From `-o` to a path: files, folders, `-` and templates (contract 5.8). Pure but for looking at what exists."""
+"""From `-o` to a path: files, folders, `-` and templates."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
+from airvid.api.models import Task
 from airvid.errors import FileError, UsageError
-from airvid.tasks import Entry, Task
+from airvid.journal.entries import Entry
 
 FIELDS = ("id", "short_id", "model", "slug", "date", "time", "n", "seed")
 DEFAULT_NAME = "{date}-{slug}-{short_id}.mp4"
 _FROM_THE_SERVER = {"id", "short_id"}
-# What stands behind a clip's name while it is under way.
+# The longest suffix of the files beside a clip while it is downloaded.
 _LONGEST_SUFFIX = ".part.json"
 
 
 class Naming:
-    """Where clips go. `template` is a path with {fields}; None stands for standard output."""
+    """Where clips go. `template`: a path with {fields}, None for standard output."""
 
     def __init__(self, template: str | None, count: int = 1) -> None:
         self.template = template
@@ -47,21 +48,21 @@ class Naming:
 
     @property
     def is_known(self) -> bool:
-        """Whether the path can be told before the task has an id."""
+        """Whether the path is known before the task has an id."""
         return self.template is not None and not _fields(self.template) & _FROM_THE_SERVER
 
     def uses(self, field: str) -> bool:
         return self.template is not None and field in _fields(self.template)
 
     def path(self, values: Mapping[str, str]) -> Path:
-        """The path for one clip; no value can leave the folder that the template names."""
+        """The path for one clip. No value can lead out of the template's folder. Raises: UsageError."""
         assert self.template is not None
         values = dict(values) | {"n": values.get("n", "1").zfill(len(str(self.count)))}
         parts = string.Formatter().parse(self.template)
         try:
             return Path("".join(text + (_harmless(values[field]) if field else "") for text, field, _, _ in parts))
         except KeyError as error:
-            raise UsageError(f"-o uses {{{error.args[0]}}}, which this clip has not") from None
+            raise UsageError(f"-o uses {{{error.args[0]}}}, which this clip does not have") from None
 
     @property
     def folder(self) -> Path:
@@ -74,7 +75,7 @@ class Naming:
 def values(
     *, prompt: str | None, model: str | None, at: float, n: int = 1, seed: object = None, task_id: str = ""
 ) -> dict[str, str]:
-    """The fields of one clip. `at`: Unix seconds, told in local time."""
+    """The fields of one clip. `at`: Unix seconds, written in local time."""
     try:
         moment = datetime.fromtimestamp(at)
     except (ValueError, OverflowError, OSError):
@@ -92,12 +93,12 @@ def values(
 
 
 def _short(task_id: str) -> str:
-    """Eight characters that tell tasks apart: a UUID begins with chance, a counted id ends with its number."""
+    """Eight characters that differ between tasks: a UUID begins with random ones, a counted id ends with its number."""
     return task_id[:8] if len(task_id) == 36 and task_id[8] == "-" else task_id[-8:]
 
 
 def of_task(task: Task, entry: Entry | None, at: float, n: int) -> dict[str, str]:
-    """As `values`; `at` where the server does not tell when it was made."""
+    """As `values`. `at`: Unix seconds, used where the server does not tell when the task was made."""
     asked = entry.request if entry else {}
     return values(
         prompt=(entry and entry.prompt) or task.prompt,
@@ -116,7 +117,7 @@ def slug(prompt: str) -> str:
 
 
 def check(path: Path, *, force: bool) -> None:
-    """See that a clip can be put at `path`. Nothing is made. Raises: FileError."""
+    """Check that a clip can be saved at `path`, without making anything. Raises: FileError."""
     if len(os.fsencode(path.name)) + len(_LONGEST_SUFFIX) > 255:
         raise FileError(f"the file name {path.name[:40]}… is too long")
     try:
@@ -134,7 +135,7 @@ def check(path: Path, *, force: bool) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """See that `folder` can be written, or made. Raises: FileError."""
+    """Check that `folder` can be written, or made. Raises: FileError."""
     try:
         for place in (folder, *folder.parents):
             if place.is_dir():
@@ -156,7 +157,9 @@ def _fields(template: str) -> set[str]:
             if field is not None
         ]
     except ValueError as error:
-        raise UsageError(f"-o {template!r} is no sound template: {error}", hint="write {{ and }} for braces") from None
+        raise UsageError(
+            f"-o {template!r} is not a valid template: {error}", hint="write {{ and }} for braces"
+        ) from None
     for field, spec, conversion in parts:
         if field not in FIELDS or spec or conversion:
             raise UsageError(
@@ -167,7 +170,7 @@ def _fields(template: str) -> set[str]:
 
 
 def _harmless(value: str) -> str:
-    """One plain piece of a file name, whoever sent it."""
+    """A part of a file name without separators, control characters or a dot at its beginning."""
     # A file name holds 255 bytes on nearly every system.
     return _cut(_kept(value[:1000], "._"), 100).lstrip(".") or "-"
 

@@ -1,12 +1,16 @@
-"""The two files of a part: whose they are, and who has them now. What is not airvid's own is left alone."""
+"""The two files of a part: whose they are, who has them open, and how a part gets its final name.
+
+What is not airvid's own is left alone.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from io import FileIO
 from pathlib import Path
-from typing import IO
 
 from airvid import files, system
 from airvid.errors import FileError
@@ -30,7 +34,7 @@ def check_part(path: Path) -> None:
         raise _in_the_way(part, error) from None
 
 
-def open_locked(part: Path) -> IO[bytes] | None:
+def open_locked(part: Path) -> FileIO | None:
     """The part, opened and locked; None where another process has it. Raises: FileError, NoLocksError."""
     _check_ours(part, 0)
     while True:
@@ -39,7 +43,7 @@ def open_locked(part: Path) -> IO[bytes] | None:
             if not system.try_lock(file):
                 file.close()
                 return None
-            # Whoever had the lock may have renamed or removed the file: then this is no part any more.
+            # The process that had the lock may have renamed or removed the file: then this is no part any more.
             is_here, found = is_at(part, file), os.fstat(file.fileno())
             if is_here:
                 _check_ours(part, found.st_size)
@@ -56,12 +60,52 @@ def open_locked(part: Path) -> IO[bytes] | None:
             part.unlink(missing_ok=True)  # it has its final name already, and is not touched
 
 
-def open_file(part: Path) -> IO[bytes]:
+def open_file(part: Path) -> FileIO:
     """Raises: FileError."""
     try:
         return files.open_regular(part)
     except OSError as error:
         raise _in_the_way(part, error) from None
+
+
+def publish(file: FileIO, part: Path, final: Path, *, force: bool) -> None:
+    """Sync an open part, and give it its final name in one step. Without `force` a file under that name is left alone.
+
+    Raises: FileError where the name is taken, or the part is not at its place any more; OSError.
+    """
+    system.sync(file)
+    if not is_at(part, file):
+        beside(part, ".json").unlink(missing_ok=True)
+        raise FileError(f"{part} was removed or replaced meanwhile")
+    if system.IS_WINDOWS:
+        file.close()  # an open file cannot be renamed there
+    try:
+        if force:
+            os.replace(part, final)
+        else:
+            _rename_new(part, final)
+    except FileExistsError:
+        raise FileError(
+            f"{final} has appeared meanwhile; the clip is whole in {part}",
+            hint="--force overwrites it; or give another -o",
+        ) from None
+    system.sync_folder(final.parent)
+    beside(part, ".json").unlink(missing_ok=True)
+
+
+def _rename_new(part: Path, final: Path) -> None:
+    """Rename without overwriting. Raises: FileExistsError."""
+    try:
+        os.link(part, final)
+    except FileExistsError:
+        raise
+    except OSError:
+        # A file system without hard links: look, then rename.
+        if os.path.lexists(final):
+            raise FileExistsError from None
+        os.replace(part, final)
+    else:
+        part.unlink(missing_ok=True)  # another process that finds it may have been quicker
 
 
 def _check_ours(part: Path, size: int) -> None:
@@ -93,7 +137,7 @@ def in_use(path: Path) -> FileError:
     return FileError(f"another airvid is saving to {path} at this moment")
 
 
-def is_at(path: Path, file: IO[bytes]) -> bool:
+def is_at(path: Path, file: FileIO) -> bool:
     try:
         return os.path.samestat(os.fstat(file.fileno()), os.lstat(path))
     except FileNotFoundError:
@@ -106,6 +150,16 @@ def read_sidecar(path: Path) -> bytes:
         return file.read(_LONGEST_SIDECAR)
 
 
+def write_sidecar(path: Path, kept: object) -> None:
+    """Write `kept` as JSON. Raises: OSError."""
+    with files.open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        # In place and in one write, which a kill cannot halve; blanks cover what was longer.
+        file.write(json.dumps(kept).encode().ljust(size))
+        if not size:
+            system.sync(file)  # without it the part is not known as airvid's after a power cut
+
+
 def beside(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
 
@@ -113,3 +167,12 @@ def beside(path: Path, suffix: str) -> Path:
 def file_error(path: Path, error: OSError) -> FileError:
     """The disk's refusal."""
     return FileError(f"{path} cannot be written: {error.strerror or error}")
+
+
+@contextmanager
+def file_errors(path: Path) -> Iterator[None]:
+    """Turn any OSError into a FileError about `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise file_error(path, error) from None

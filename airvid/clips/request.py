@@ -1,6 +1,6 @@
-"""From options to a request body: what the caps allow, what it costs, which model fits. Pure but for reading pictures.
+"""From options to the body of a POST: the request, what is wrong with it, and which model fits.
 
-A complaint is an error that is collected rather than raised, so that all of them are told at once (contract 5.4).
+A complaint is an error that is collected and not raised, so that the user sees all of them at once.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from airvid.api.models import MODES, Caps, Model
 from airvid.config import SETTINGS
 from airvid.errors import AirvidError, FileError, UsageError
-from airvid.tasks import MODES, Caps, Model
 
 # Keys of the body that have an option of their own: set there, they are checked and priced.
 _OWN_OPTIONS = {
@@ -36,7 +36,7 @@ _IMAGE = rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|GIF8[79]a|BM|II\*\0|MM\0\*|RIFF.{4}WE
 
 @contextmanager
 def collected(complaints: list[AirvidError]) -> Iterator[None]:
-    """Take what is raised within for a complaint."""
+    """Add an error that is raised within to the complaints."""
     try:
         yield
     except AirvidError as error:
@@ -44,8 +44,8 @@ def collected(complaints: list[AirvidError]) -> Iterator[None]:
 
 
 @dataclass
-class Wish:
-    """What the user asked for; None where nothing was said."""
+class Request:
+    """What the user asks for; None where no option and no setting says."""
 
     prompt: str | None = None
     model: str | None = None
@@ -55,13 +55,13 @@ class Wish:
     quality: str | None = None
     image: str | None = None
     reference: Sequence[str] = ()
-    # Keys of the body with their values: what has an option of its own and is sent as given, and what --set says.
+    # Keys of the body with their values: those whose option is sent as it is given, and those of --set.
     plain: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
 
     @property
     def effective_mode(self) -> str:
-        """What follows from the options (contract 5.2)."""
+        """The mode that the options mean where --mode is not given."""
         return self.mode or ("image" if self.image is not None else "reference" if self.reference else "text")
 
     @property
@@ -73,7 +73,7 @@ class Wish:
         return self.plain.get("seed", self.extra.get("seed"))
 
     def values(self, caps: Caps) -> list[tuple[str, str | None, tuple[str, ...]]]:
-        """What was asked where caps name their values: its key in the body, the value, and those allowed."""
+        """For each key of the body whose values the caps name: the key, the value, and the allowed values."""
         return [
             ("mode", self.effective_mode, caps.modes),
             ("aspect_ratio", self.aspect_ratio, caps.aspect_ratios),
@@ -111,7 +111,7 @@ def parse_extra(pairs: Iterable[str], plain: Iterable[str] = ()) -> tuple[dict[s
 def _value(key: str, given: str) -> Any:
     """JSON where it parses, else the text itself; NaN and infinities, which are no JSON, stay text.
 
-    Raises: UsageError for null, and for what is so long or deep that writing it down after the POST could fail.
+    Raises: UsageError for null, and for a value so long or deep that the journal could not keep it.
     """
     if len(given) > LONGEST_EXTRA:
         raise UsageError(f"--set {key} takes at most {LONGEST_EXTRA:,} characters")
@@ -137,43 +137,43 @@ def _is_deeper(value: Any, depth: int) -> bool:
     return not depth or any(_is_deeper(each, depth - 1) for each in inner)
 
 
-def complaints_of(wish: Wish) -> list[AirvidError]:
-    """What is wrong with a wish whatever the model."""
+def complaints_of(request: Request) -> list[AirvidError]:
+    """What is wrong with a request for any model."""
     complaints: list[AirvidError] = []
     said = {
-        "the prompt": wish.prompt,
-        "--model": wish.model,
-        "--aspect-ratio": wish.aspect_ratio,
-        "--quality": wish.quality,
-        "--set": json.dumps(wish.extra, ensure_ascii=False),
-        "--image or --reference": "".join(image for image in wish.images if is_url(image)),
+        "the prompt": request.prompt,
+        "--model": request.model,
+        "--aspect-ratio": request.aspect_ratio,
+        "--quality": request.quality,
+        "--set": json.dumps(request.extra, ensure_ascii=False),
+        "--image or --reference": "".join(image for image in request.images if is_url(image)),
     }
     for what, value in said.items():
         if any("\ud800" <= each <= "\udfff" for each in value or ""):
             complaints.append(UsageError(f"{what} is not valid UTF-8 text"))
-    if wish.duration is not None and wish.duration < 1:
-        complaints.append(UsageError(f"--duration {wish.duration}: at least 1 second"))
+    if request.duration is not None and request.duration < 1:
+        complaints.append(UsageError(f"--duration {request.duration}: at least 1 second"))
     with collected(complaints):
-        _check_mode(wish)
-    for image in wish.images:
+        _check_mode(request)
+    for image in request.images:
         with collected(complaints):
             check_image(image)
     return complaints
 
 
-def _check_mode(wish: Wish) -> None:
-    mode = wish.mode
-    if wish.image is not None and wish.reference:
+def _check_mode(request: Request) -> None:
+    mode = request.mode
+    if request.image is not None and request.reference:
         raise UsageError(
             "--image and --reference contradict each other: a clip begins with a picture, or takes its style from some"
         )
     if mode not in (None, *MODES):
         raise UsageError(f"--mode {mode!r} is not one of {', '.join(MODES)}")
-    if mode == "image" and wish.image is None:
+    if mode == "image" and request.image is None:
         raise UsageError("--mode image needs --image")
-    if mode == "reference" and not wish.reference:
+    if mode == "reference" and not request.reference:
         raise UsageError("--mode reference needs --reference")
-    if mode == "text" and wish.images:
+    if mode == "text" and request.images:
         raise UsageError("--mode text contradicts --image and --reference")
 
 
@@ -197,26 +197,26 @@ def check_image(image: str) -> None:
         raise FileError(f"{image} is not an image (PNG, JPEG, WebP, GIF, BMP, TIFF, HEIC or AVIF)")
 
 
-def model_complaints(wish: Wish, model: Model) -> list[AirvidError]:
+def model_complaints(request: Request, model: Model) -> list[AirvidError]:
     """What the model's caps do not allow. A cap that is missing allows everything."""
     found: list[AirvidError] = []
-    for key, value, allowed in wish.values(model.caps):
+    for key, value, allowed in request.values(model.caps):
         if value is not None and allowed and spelling(value, allowed) is None:
             option = key.replace("_", "-")
             found.append(UsageError(f"--{option} {value} is not for {model.id}: it takes {', '.join(allowed)}"))
-    if wish.duration is not None:
+    if request.duration is not None:
         low, high = model.caps.min_seconds, model.caps.max_seconds
-        if (low is not None and wish.duration < low) or (high is not None and wish.duration > high):
+        if (low is not None and request.duration < low) or (high is not None and request.duration > high):
             span = " to ".join(f"{each:g}" for each in (low, high) if each is not None)
             bound = "" if low is not None and high is not None else "at least " if high is None else "at most "
             found.append(
-                UsageError(f"--duration {wish.duration} is not for {model.id}: it takes {bound}{span} seconds")
+                UsageError(f"--duration {request.duration} is not for {model.id}: it takes {bound}{span} seconds")
             )
     return found
 
 
 def spelling(value: str, allowed: Sequence[str]) -> str | None:
-    """The server's own spelling of a value in whatever case; None where it is not allowed."""
+    """The server's own spelling of a value, upper and lower case ignored; None where it is not allowed."""
     return next((each for each in allowed if each.lower() == value.lower()), None)
 
 
@@ -230,65 +230,65 @@ def find_model(models: Sequence[Model], name: str) -> Model:
     by_lower = {model.id.lower(): model.id for model in models}
     near = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.5)
     near += [lower for lower in by_lower if name.lower() in lower and lower not in near]
-    told = f"; did you mean {', '.join(by_lower[lower] for lower in near[:3])}?" if near else ""
-    raise UsageError(f"there is no video model {name!r}{told}", hint="airvid models")
+    question = f"; did you mean {', '.join(by_lower[lower] for lower in near[:3])}?" if near else ""
+    raise UsageError(f"there is no video model {name!r}{question}", hint="airvid models")
 
 
-def choose_model(models: Sequence[Model], wish: Wish) -> Model:
-    """The cheapest healthy model whose caps allow the wish; unknown prices last, ties by id (contract 5.3).
+def choose_model(models: Sequence[Model], request: Request) -> Model:
+    """The cheapest healthy model whose caps allow the request; unknown prices last, ties by id.
 
-    Raises: UsageError that says what the models at hand do allow.
+    Raises: UsageError that says what the healthy models allow.
     """
     healthy = [model for model in models if model.is_healthy]
     if not healthy:
         raise UsageError("no video model is up at the moment", hint="airvid models")
-    prices = [(model.cents(wish.duration), model) for model in healthy if _surely_allows(model, wish)]
+    prices = [(model.cents(request.duration), model) for model in healthy if _surely_allows(model, request)]
     if not prices:
-        raise UsageError(f"no healthy model allows all of this{_offers(healthy, wish)}", hint="airvid models")
+        raise UsageError(f"no healthy model allows all of this{_offers(healthy, request)}", hint="airvid models")
     return min(prices, key=lambda each: (each[0] is None, each[0] or 0.0, each[1].id))[1]
 
 
-def _surely_allows(model: Model, wish: Wish) -> bool:
-    """Whether the caps say yes. On our own account no model is chosen that is silent about what was asked."""
+def _surely_allows(model: Model, request: Request) -> bool:
+    """Whether the caps name what is asked. A model whose caps do not say is never chosen without --model."""
     silent = any(
         value is not None and not allowed and (key, value) != ("mode", "text")
-        for key, value, allowed in wish.values(model.caps)
-    ) or (wish.duration is not None and model.caps.max_seconds is None)
-    return not silent and not model_complaints(wish, model)
+        for key, value, allowed in request.values(model.caps)
+    ) or (request.duration is not None and model.caps.max_seconds is None)
+    return not silent and not model_complaints(request, model)
 
 
-def _offers(models: Sequence[Model], wish: Wish) -> str:
-    told = []
-    for same in zip(*(wish.values(model.caps) for model in models), strict=True):
+def _offers(models: Sequence[Model], request: Request) -> str:
+    offers = []
+    for same in zip(*(request.values(model.caps) for model in models), strict=True):
         key, asked, _ = same[0]
         values = sorted({each for _, _, allowed in same for each in allowed})
         if asked is not None and values:
-            told.append(f"{key.replace('_', ' ')} {asked} (there is {', '.join(values)})")
+            offers.append(f"{key.replace('_', ' ')} {asked} (there is {', '.join(values)})")
     lows = [model.caps.min_seconds for model in models if model.caps.min_seconds is not None]
     highs = [model.caps.max_seconds for model in models if model.caps.max_seconds is not None]
-    if wish.duration is not None and lows and highs:
-        told.append(f"duration {wish.duration} (there is {min(lows):g} to {max(highs):g})")
-    return ": " + "; ".join(told) if told else ""
+    if request.duration is not None and lows and highs:
+        offers.append(f"duration {request.duration} (there is {min(lows):g} to {max(highs):g})")
+    return ": " + "; ".join(offers) if offers else ""
 
 
-def body(wish: Wish, model: Model | None) -> dict[str, Any]:
-    """The body of the POST: what was asked in the server's spelling, nothing that was not, never null.
+def body(request: Request, model: Model | None) -> dict[str, Any]:
+    """The body of the POST: what is asked, in the server's spelling; no other key, and never null.
 
-    `model` None: the caps are not to be asked (`--no-validate`). Raises: FileError for a picture that cannot be read.
+    `model` None: the caps are not looked at (`--no-validate`). Raises: FileError for a picture that cannot be read.
     """
     asked: dict[str, Any] = {
-        "model": model.id if model else wish.model,
-        "prompt": wish.prompt,
-        "mode": wish.effective_mode,
-        "duration_seconds": wish.duration,
-        "aspect_ratio": wish.aspect_ratio,
-        "quality": wish.quality,
-        "input_images": [_picture(image) for image in wish.images] or None,
-        **wish.plain,
-        **wish.extra,
+        "model": model.id if model else request.model,
+        "prompt": request.prompt,
+        "mode": request.effective_mode,
+        "duration_seconds": request.duration,
+        "aspect_ratio": request.aspect_ratio,
+        "quality": request.quality,
+        "input_images": [_picture(image) for image in request.images] or None,
+        **request.plain,
+        **request.extra,
     }
     if model:
-        for key, value, allowed in wish.values(model.caps):
+        for key, value, allowed in request.values(model.caps):
             asked[key] = value and (spelling(value, allowed) or value)
     return {key: value for key, value in asked.items() if value is not None}
 

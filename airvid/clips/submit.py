@@ -1,39 +1,35 @@
-"""One clip's POST, so that it is never paid twice and never lost (contract 5.6, 5.7).
+"""One clip's POST, so that it is never paid twice and never lost.
 
 The journal holds each step before it is taken: intended → sent → known, or refused, or unknown. The POST is repeated
-only where the server surely did not take it; where nobody can say, the server's own list decides, and no guess.
+only where the server surely did not take it. Where that is unknown, the server's own list decides.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
 from typing import Any
 
 from airvid import clock
 from airvid.api import retry
 from airvid.api.client import Api, Listing
 from airvid.api.http import Attempt
-from airvid.errors import AirvidError, FileError, LimitedError, UnavailableError, UnknownFateError
-from airvid.journal.journal import SENT_WINDOW, Journal
-from airvid.tasks import Entry, Task
+from airvid.api.models import Task
+from airvid.clips.lookup import Found, TaskLookup
+from airvid.errors import AirvidError, LimitedError, UnavailableError, UnknownFateError
+from airvid.journal.entries import Entry
+from airvid.journal.journal import Journal
+from airvid.ui.submit_report import SubmitReport
 
-# Seconds a signal gives the answer that is already on its way.
+# Seconds that a signal gives the answer which is already on its way.
 GRACE = 5.0
-# When the list is read after a POST of unknown fate, in seconds after it: the server gets time to show a task.
-LOOKUPS = (0.5, 2.0, 4.0, 7.0, 11.0, 15.0)
-LOOKUP_LIMIT = 10.0
-# Seconds between two looks at the line before us (in the journal), and at the slots (in the server's list); and after
-# how many the POST is tried again although the list shows no room.
-LINE_PAUSE, SLOT_PAUSE, ROOM_PATIENCE = 1.0, 5.0, 60.0
-# After so many refusals that only sound like a limit, with nothing running, one is taken for what it is.
+# Seconds between two looks at the creates that wait before this one (in the journal), and at the running tasks (in the
+# server's list).
+QUEUE_PAUSE, SLOT_PAUSE = 1.0, 5.0
+# After so many seconds the POST is tried again although the list shows as many running tasks as before.
+LONGEST_SLOT_WAIT = 60.0
+# After so many refusals that only sound like a limit, with nothing running, one is a refusal for good.
 GUESSES = 3
-# Seconds by which an answer of the list has to be older than now to count as a cache's.
-CACHED = 5.0
-# Seconds that the server keeps a task, and a create that may have made one is spoken of.
-KEPT_SECONDS = 86_400.0
-UNKNOWN_FATE_HINT = "airvid list, before you create it again; airvid list --local --status unknown keeps it in view"
 
 
 class Submitter:
@@ -43,85 +39,54 @@ class Submitter:
         self,
         api: Api,
         journal: Journal,
+        report: SubmitReport,
         *,
         wait_for_slot: bool,
-        note: Callable[[str], None],
-        warn: Callable[[str], None],
-        waits: Callable[[], None] = lambda: None,
     ) -> None:
-        """`note` and `warn` take sentences; `waits` is called when a clip begins to wait for a slot or a limit."""
-        self._waits = waits
+        """`wait_for_slot`: a refusal by a limit is waited out and not raised."""
         self._api = api
         self._journal = journal
+        self._report = report
         self._wait_for_slot = wait_for_slot
-        self._note = note
-        self._warn = warn
-        self._present: set[str] | None = None
-        self._clock_offset: float | None = None
-        # What stood in the way of the last POST that was not taken.
+        self._lookup = TaskLookup(api, journal, report)
+        # Why the last POST was not taken.
         self.trouble: AirvidError | None = None
 
     def learn(self, listing: Listing) -> None:
-        """Remember which tasks there were before, and how far the server's clock is from ours.
+        """Remember which tasks there were before."""
+        self._lookup.learn(listing)
 
-        A cache's listing says neither: tasks that were made since would pass for new ones.
-        """
-        if listing.age > CACHED:
-            return
-        self._present = {task.task_id for task in listing.tasks}
-        if listing.server_time is not None:
-            self._clock_offset = listing.server_time - clock.now()
-
-    async def submit(self, entry: Entry, body: dict[str, Any]) -> tuple[Task, Entry]:
+    async def submit(self, entry: Entry, body: dict[str, Any]) -> Found:
         """The task that `entry` became, in the journal before it is returned.
 
         Raises: UnknownFateError; the server's refusal; UnavailableError where no connection was made.
         """
         if self._wait_for_slot:
-            await self._stand_in_line(entry)
+            await self._wait_in_line(entry)
         began, attempt = clock.elapsed(), 0
         while True:
-            entry = self._journal.mark_sent(entry, clock.now() + (self._clock_offset or 0.0), self._present)
+            entry = self._journal.mark_sent(entry, self._lookup.begin_post(), self._lookup.present)
             try:
                 task = await self._post(entry, body)
-                return task, self._remember(entry, task)
+                return task, self._lookup.record(entry, task)
             except LimitedError as error:
-                self.trouble = error
-                if not self._wait_for_slot:
-                    self._journal.mark_refused(entry, error.message)
-                    error.hint = "--wait waits for its turn"
-                    raise
-                answered_at = clock.now() + (self._clock_offset or 0.0)
-                self._journal.mark_unsent(entry, in_line=True)
-                listing = await self._list()
-                if listing and (found := self._made(listing, entry, body, answered_at)[0]):
+                if found := await self._wait_for_limit(entry, body, error, attempt):
                     return found
-                await self._await_room(entry, error, attempt, listing)
-                if found := await self._made_all_the_same(entry, body, answered_at):
-                    return found
-                if attempt and not error.concurrency:
-                    # Where the limit is so low that the look in the list used it up, the POST has to wait once more.
-                    await self._pause(error.retry_after or SLOT_PAUSE)
-                await self._stand_in_line(entry)
                 began = clock.elapsed()
             except UnknownFateError:
                 raise
             except UnavailableError as error:
                 self.trouble = error
                 if error.sent:
-                    return await self._look_up(entry, body, error)
-                self._journal.mark_unsent(entry, in_line=False)
-                pause = retry.next_pause(attempt, clock.elapsed() - began, retry.PATIENCE, None, random.random())
-                if pause is None or error.is_final:
-                    self._journal.mark_refused(entry, error.message)
-                    raise
-                await clock.sleep(pause)
+                    return await self._lookup.after_ambiguous(entry, body, error)
+                await self._wait_for_connection(entry, error, attempt, clock.elapsed() - began)
             except AirvidError as error:
                 self._journal.mark_refused(entry, error.message)
                 raise
             except Exception as bug:
-                # Whatever it was, the POST had left.
-                return await self._look_up(entry, body, UnavailableError(f"{type(bug).__name__}: {bug}"))
+                # The POST may have left, whatever failed then.
+                failure = UnavailableError(f"{type(bug).__name__}: {bug}")
+                return await self._lookup.after_ambiguous(entry, body, failure)
             attempt += 1
 
     async def _post(self, entry: Entry, body: dict[str, Any]) -> Task:
@@ -139,7 +104,7 @@ class Submitter:
                 self._journal.mark_unsent(entry, in_line=False)
                 raise
             if not post.done():
-                self._note(f"waiting up to {GRACE:.0f} s for the answer of a create that is on its way")
+                self._report.note(f"waiting up to {GRACE:.0f} s for the answer of a create that is on its way")
             end = clock.elapsed() + GRACE
             while not post.done() and clock.elapsed() < end:
                 try:
@@ -150,258 +115,102 @@ class Submitter:
             raise
 
     def _keep_answer(self, entry: Entry, post: asyncio.Future[Task]) -> None:
+        """Write down what an interrupted POST came to."""
         if not post.done() or post.cancelled():
             post.cancel()
             self._journal.mark_unknown(entry, "interrupted before the server answered", ())
         elif (error := post.exception()) is None:
             try:
-                self._remember(entry, post.result())
-                self._note(f"the task was made: {post.result().task_id}")
+                self._lookup.record(entry, post.result())
+                self._report.note(f"the task was made: {post.result().task_id}")
             except UnknownFateError as unknown:
-                self._note(unknown.message)
+                self._report.note(unknown.message)
         elif isinstance(error, AirvidError) and not (isinstance(error, UnavailableError) and error.sent):
             self._journal.mark_refused(entry, error.message)
         else:
             self._journal.mark_unknown(entry, str(error), ())
 
-    def _remember(self, entry: Entry, task: Task) -> Entry:
-        """Write down the answer's task. Raises: UnknownFateError for one that was there before."""
-        if self._present is not None:
-            if task.task_id in self._present:
-                why = f"the server answered the create with task {task.task_id}, which was there before"
-                self._journal.mark_unknown(entry, why, [task.task_id])
-                raise UnknownFateError(why, candidates=[task.task_id], hint=UNKNOWN_FATE_HINT)
-            self._present.add(task.task_id)
-        try:
-            return self._journal.mark_known(entry, task)
-        except FileError as error:
-            # Paid for: it must be told and followed all the same.
-            self._warn(f"task {task.task_id} was made, but {error.message}; keep its id")
-            return entry._replace(fate="known", task_id=task.task_id, status=task.status)
+    async def _wait_for_connection(self, entry: Entry, error: UnavailableError, attempt: int, spent: float) -> None:
+        """Wait before the next attempt at a connection. Raises: the failure itself after a minute of them."""
+        self._journal.mark_unsent(entry, in_line=False)
+        pause = retry.next_pause(attempt, spent, retry.PATIENCE, None, random.random())
+        if pause is None or error.is_final:
+            self._journal.mark_refused(entry, error.message)
+            raise error
+        await clock.sleep(pause)
 
-    async def _stand_in_line(self, entry: Entry) -> None:
-        """Wait until no create of this user, in whatever process, has waited for a slot for longer."""
+    # ------------------------------------------------------------------ limits
+
+    async def _wait_for_limit(
+        self, entry: Entry, body: dict[str, Any], error: LimitedError, attempt: int
+    ) -> Found | None:
+        """Wait until the limit that refused a POST may have room again.
+
+        The task that the refused POST made all the same, None where the POST can be sent again.
+        Raises: the refusal itself, where nothing waits for a slot or where it is none by a limit; UnknownFateError.
+        """
+        self.trouble = error
+        if not self._wait_for_slot:
+            self._journal.mark_refused(entry, error.message)
+            error.hint = "--wait waits for its turn"
+            raise error
+        refused_at = clock.now()
+        self._journal.mark_unsent(entry, in_line=True)
+        listing = await self._lookup.list_now()
+        if listing and (found := self._lookup.in_listing(listing, entry, body, refused_at)[0]):
+            return found
+        await self._wait_for_slot_or_hint(entry, error, attempt, listing)
+        if found := await self._lookup.after_refusal(entry, body, refused_at):
+            return found
+        if attempt and not error.concurrency:
+            # Where the limit is so low that the look in the list used it up, the POST has to wait once more.
+            await self._pause(error.retry_after or SLOT_PAUSE)
+        await self._wait_in_line(entry)
+        return None
+
+    async def _wait_in_line(self, entry: Entry) -> None:
+        """Wait until no create of this user, in any process, has waited for a slot for longer."""
         told = False
         while ahead := self._journal.ahead(entry):
             if not told:
                 self._journal.mark_unsent(entry, in_line=True)
-                self._note(f"waiting for a free slot, with {ahead} more in line before this")
-                self._waits()
+                self._report.note(f"waiting for a free slot, with {ahead} more in line before this")
+                self._report.waiting()
                 told = True
-            await self._pause(LINE_PAUSE)
+            await self._pause(QUEUE_PAUSE)
 
-    async def _await_room(self, entry: Entry, error: LimitedError, attempt: int, listing: Listing | None) -> None:
-        """Wait until the limit that refused us may have room again.
+    async def _wait_for_slot_or_hint(
+        self, entry: Entry, error: LimitedError, attempt: int, listing: Listing | None
+    ) -> None:
+        """Wait as long as the server asks for, and for one task less in its list than when it refused.
 
-        The server's hint is a floor. Of a concurrency limit, whose number nobody tells, the task list shows when one
-        task less is running than when it refused; only the first in line asks for it.
+        How many tasks may run at once is unknown. Only the first create in line reads the list.
         Raises: the refusal itself, where it only sounds like a limit and nothing is running.
         """
-        busiest = _busy(listing) if error.concurrency else None
-        if error.is_guess and not busiest and attempt >= GUESSES:
+        most_running = _count_running(listing) if error.concurrency else None
+        if error.is_guess and not most_running and attempt >= GUESSES:
             self._journal.mark_refused(entry, error.message)
             raise AirvidError(error.message, request_id=error.request_id)
-        self._note(f"waiting for {'a free slot' if error.concurrency else 'the rate limit'}: {error.message}")
-        self._waits()
+        self._report.note(f"waiting for {'a free slot' if error.concurrency else 'the rate limit'}: {error.message}")
+        self._report.waiting()
         began = clock.elapsed()
-        longer = min(ROOM_PATIENCE, SLOT_PAUSE * 2.0 ** min(attempt, 8))
-        await self._pause(max(error.retry_after or 0.0, SLOT_PAUSE if busiest else longer))
-        while busiest and clock.elapsed() - began < ROOM_PATIENCE:
+        blind = min(LONGEST_SLOT_WAIT, SLOT_PAUSE * 2.0 ** min(attempt, 8))
+        await self._pause(max(error.retry_after or 0.0, SLOT_PAUSE if most_running else blind))
+        while most_running and clock.elapsed() - began < LONGEST_SLOT_WAIT:
             if self._journal.ahead(entry):
-                await self._pause(LINE_PAUSE)
+                await self._pause(QUEUE_PAUSE)
                 continue
-            busy = _busy(await self._list())
-            if busy is not None and busy < busiest:
+            running = _count_running(await self._lookup.list_now())
+            if running is not None and running < most_running:
                 return
-            busiest = max(busiest, busy or 0)
+            most_running = max(most_running, running or 0)
             await self._pause(SLOT_PAUSE * (1 + 0.2 * random.random()))
 
     async def _pause(self, seconds: float) -> None:
         await clock.sleep(seconds)
-        self._journal.beat()
-
-    async def _list(self) -> Listing | None:
-        """The server's list, if it can be had now."""
-        try:
-            return await self._api.tasks(patience=0)
-        except AirvidError:
-            return None
-
-    async def _made_all_the_same(
-        self, entry: Entry, body: dict[str, Any], answered_at: float
-    ) -> tuple[Task, Entry] | None:
-        """The task that a refused POST made all the same; None once a fresh list shows none that fits.
-
-        `answered_at`: when it was refused, Unix seconds by the server's clock.
-        """
-        began = clock.elapsed()
-        while True:
-            try:
-                listing = await self._api.tasks(patience=0)
-            except (UnavailableError, LimitedError) as error:
-                await self._pause(max(error.retry_after or 0.0, SLOT_PAUSE))
-                continue
-            if listing.age > clock.elapsed() - began + CACHED:
-                await self._pause(SLOT_PAUSE)
-                continue
-            found, candidates = self._made(listing, entry, body, answered_at)
-            if found or not candidates:
-                return found
-            if clock.elapsed() - began > ROOM_PATIENCE:
-                raise self._unknown(entry, "the create was refused, but a task may have been made", candidates)
-            await self._pause(LINE_PAUSE)  # it may be another create's, which writes down its id in a moment
-
-    def _made(
-        self, listing: Listing, entry: Entry, body: dict[str, Any], answered_at: float
-    ) -> tuple[tuple[Task, Entry] | None, list[Task]]:
-        """The task that a POST refused at `answered_at` surely made, if any, and all that it can have made."""
-        fitting = matches(listing, self._journal, entry, body, self._present)
-        candidates = [each for each in fitting if each.created is None or each.created <= answered_at + SENT_WINDOW[0]]
-        is_sure = len(candidates) == 1 and candidates[0].prompt is not None
-        if is_sure and (known := self._adopted(entry, candidates[0])):
-            self._note(f"found: the create made task {candidates[0].task_id} although it was refused")
-            return (self._take(candidates[0]), known), candidates
-        return None, candidates
-
-    async def _look_up(self, entry: Entry, body: dict[str, Any], error: UnavailableError) -> tuple[Task, Entry]:
-        """Find out in the server's list. Raises: UnknownFateError."""
-        self._journal.mark_unknown(entry, error.message, ())
-        self._note(f"{error.message}; looking in the task list for what became of the create")
-        failed_at = clock.elapsed()
-        candidates: list[Task] | None = None
-        for moment in LOOKUPS:
-            await clock.sleep(failed_at + moment - clock.elapsed())
-            if found := self._settled_elsewhere(entry):
-                return found
-            if (listing := await self._fresh_list(clock.elapsed() - failed_at)) is None:
-                continue
-            entry = self._by_its_clock(entry, listing)
-            candidates = matches(listing, self._journal, entry, body, self._present)
-            named = [task for task in candidates if task.task_id == error.task_id]
-            sure = named or (candidates if len(candidates) == 1 else [])
-            # A task that does not tell its prompt may be somebody else's that was quicker to show.
-            is_sure = sure and (named or sure[0].prompt is not None or moment == LOOKUPS[-1])
-            if is_sure and (known := self._adopted(entry, sure[0])):
-                self._note(f"found: the create made task {sure[0].task_id}")
-                return self._take(sure[0]), known
-        if found := self._settled_elsewhere(entry):
-            return found
-        raise self._unknown(entry, error.message, candidates, error.request_id)
-
-    def _take(self, task: Task) -> Task:
-        """From now on the task was there before."""
-        if self._present is not None:
-            self._present.add(task.task_id)
-        return task
-
-    def _unknown(
-        self, entry: Entry, why: str, candidates: Sequence[Task] | None, request_id: str | None = None
-    ) -> UnknownFateError:
-        """Write down that the fate of a POST is unknown. `candidates` None: the list could not be read."""
-        ids = [task.task_id for task in candidates or ()]
-        self._journal.mark_unknown(entry, why, ids)
-        likely = "the task list could not be read" if candidates is None else _likely(ids)
-        return UnknownFateError(
-            f"{why}; whether a task was made is unknown{': ' if ids else ', '}{likely}",
-            candidates=ids,
-            request_id=request_id,
-            hint=UNKNOWN_FATE_HINT,
-        )
-
-    async def _fresh_list(self, since: float) -> Listing | None:
-        """The list, unless it cannot be read, or a cache made it more than `since` seconds ago."""
-        try:
-            async with asyncio.timeout(LOOKUP_LIMIT):
-                listing = await self._api.tasks(patience=0)
-        except (AirvidError, TimeoutError):
-            return None
-        return listing if listing.age <= since + CACHED else None
-
-    def _by_its_clock(self, entry: Entry, listing: Listing) -> Entry:
-        """The entry with the time of its POST by the clock of a listing that is surely fresh.
-
-        Where that clock is ahead of what an earlier listing told, a cache had answered then: which tasks there were
-        before is unknown.
-        """
-        if listing.server_time is None:
-            return entry
-        offset = listing.server_time - clock.now()
-        if self._clock_offset is not None and offset - self._clock_offset <= CACHED:
-            return entry
-        if self._clock_offset is not None:
-            self._present = None
-        before, self._clock_offset = self._clock_offset or 0.0, offset
-        return entry._replace(sent_at=(entry.sent_at or entry.intended_at) + offset - before)
-
-    def _settled_elsewhere(self, entry: Entry) -> tuple[Task, Entry] | None:
-        """What another airvid found out about this very create meanwhile."""
-        now = self._journal.entry(entry.id)
-        if now is None or now.task_id is None:
-            return None
-        raw = {"task_id": now.task_id, "status": now.status, "model": now.model, "created": now.created}
-        task = Task.parse(raw | {"expires_at": now.expires_at}, now.task_id)
-        return (task, now) if task else None
-
-    def _adopted(self, entry: Entry, task: Task) -> Entry | None:
-        try:
-            return self._journal.adopt(entry, task)
-        except FileError as error:
-            self._warn(error.message)  # what cannot be claimed for good is not claimed at all
-            return None
+        self._journal.mark_awake()
 
 
-def settle_unknown(
-    journal: Journal,
-    unsettled: Sequence[tuple[Entry, set[str] | None]],
-    listing: Listing,
-    note: Callable[[str], None],
-    warn: Callable[[str], None],
-) -> None:
-    """Give creates of unknown fate, of this or an earlier run, the one task in the list that each can have made."""
-    for entry, present in unsettled:
-        candidates = matches(listing, journal, entry, entry.request, present)
-        try:
-            if len(candidates) == 1 and journal.adopt(entry, candidates[0]):
-                note(f"found: an earlier create whose fate was unknown made task {candidates[0].task_id}")
-                continue
-        except FileError as error:
-            warn(error.message)
-            return
-        ids = [task.task_id for task in candidates]
-        if entry.fate == "sent" or (ids and ids != list(entry.candidates)):
-            journal.mark_unknown(entry, entry.error or "the program ended before the server answered", ids)
-        if clock.now() - (entry.sent_at or entry.intended_at) < KEPT_SECONDS:
-            warn(
-                f"whether an earlier create made a task is unknown: {_likely(ids)};"
-                " airvid list --local --status unknown"
-            )
-
-
-def _busy(listing: Listing | None) -> int | None:
-    """How many tasks run, if the server says."""
+def _count_running(listing: Listing | None) -> int | None:
+    """How many tasks run; None where the list could not be read."""
     return None if listing is None else sum(not task.is_terminal for task in listing.tasks)
-
-
-def _likely(ids: Sequence[str]) -> str:
-    return f"it could be {' or '.join(ids)}" if ids else "the task list shows none that fits"
-
-
-def matches(
-    listing: Listing, journal: Journal, entry: Entry, request: dict[str, Any], present: set[str] | None
-) -> list[Task]:
-    """The listed tasks that this entry's POST can have made: alike in all that both tell, made in its time, not there
-    before it, and nobody else's. Where nobody knows what was there before (`present` None), only one that tells its
-    prompt and its time can be ours.
-    """
-    sent_at = entry.sent_at if entry.sent_at is not None else entry.intended_at
-    own = journal.known_ids(task.task_id for task in listing.tasks)
-
-    def can_be_ours(task: Task) -> bool:
-        if task.task_id in own or not task.could_be(request):
-            return False
-        if present is None and (task.prompt is None or task.created is None):
-            return False
-        in_time = task.created is None or sent_at - SENT_WINDOW[0] <= task.created <= sent_at + SENT_WINDOW[1]
-        return in_time and task.task_id not in (present or ())
-
-    return [task for task in listing.tasks if can_be_ours(task)]

@@ -1,1 +1,1 @@
-"""The stories: one file and one async run() a command, to be read from top to bottom."""
+"""The commands: a file each, with one async `run` that reads from top to bottom."""

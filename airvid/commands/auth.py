@@ -1,4 +1,4 @@
-"""airvid auth: the API key, from hidden input to a file that only its owner can read (contract §10)."""
+"""airvid auth: the API key, from hidden input to a file that only its owner can read."""
 
 from __future__ import annotations
 

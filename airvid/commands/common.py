@@ -1,4 +1,4 @@
-"""What several stories share: which tasks the user means (contract 1.2), and what tasks came to."""
+"""What several commands share: which tasks the user means, work on several tasks at once, notes for the journal."""
 
 from __future__ import annotations
 
@@ -8,21 +8,10 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING
 
 from airvid import system
+from airvid.api.models import is_task_id
 from airvid.api.retry import PATIENCE
-from airvid.errors import (
-    AirvidError,
-    BugError,
-    ExpiredError,
-    FileError,
-    LimitedError,
-    NotFoundError,
-    TaskFailedError,
-    UnavailableError,
-    UsageError,
-)
+from airvid.errors import AirvidError, LimitedError, NotFoundError, UnavailableError, UsageError, as_failure
 from airvid.session import Session
-from airvid.tasks import COMPLETED, EXPIRED, FAILED, Task, is_task_id
-from airvid.ui.text import moment
 
 if TYPE_CHECKING:
     from airvid.api.client import Listing
@@ -44,9 +33,9 @@ def given(arguments: Iterable[str]) -> list[str]:
 async def resolve(
     session: Session, names: Iterable[str], *, patience: float = PATIENCE
 ) -> tuple[list[str], list[AirvidError]]:
-    """Task ids in the order named, each once, and the errors of those that name none.
+    """The task ids that are named, in that order, each once, and the errors for names of no task.
 
-    `patience`: seconds with a server that does not answer. Raises: UnavailableError, LimitedError.
+    `patience`: seconds for which a server that does not answer is asked again. Raises: UnavailableError, LimitedError.
     """
     ids: list[str] = []
     errors: list[AirvidError] = []
@@ -56,7 +45,7 @@ async def resolve(
         except (UnavailableError, LimitedError):
             raise
         except Exception as raised:
-            error = as_told(raised)
+            error = as_failure(raised)
             error.task_id = error.task_id or name
             errors.append(error)
     return list(dict.fromkeys(ids)), errors
@@ -76,13 +65,13 @@ async def _resolve(session: Session, name: str, patience: float) -> str:
     found = sorted(known | {each for each in listed if each.startswith(name)})
     if len(found) > 1:
         raise UsageError(f"{name!r} begins several task ids: {', '.join(found[:5])}", hint="airvid list --ids")
-    return found[0] if found else name  # older than the list reaches, perhaps: the server shall say
+    return found[0] if found else name  # perhaps older than the list reaches: the server knows
 
 
 async def _last(session: Session, patience: float) -> str:
-    """The newest task of this machine's journal, never of the server's list: that may be another machine's.
+    """The newest task in the journal. The server's list is not used: its newest task may be another machine's.
 
-    Raises: FileError without a journal that can be read; NotFoundError where it has none.
+    Raises: FileError where the journal cannot be read; NotFoundError where it has no task.
     """
     entry = session.journal.last(session.service)
     if entry is None:
@@ -98,7 +87,7 @@ async def _last(session: Session, patience: float) -> str:
 async def side_by_side(
     ids: Iterable[str], work: Callable[[str], Awaitable[None]], limit: int = 8
 ) -> list[AirvidError | None]:
-    """Do `work` for each id, at most `limit` at once; what each came to. One's failure never stops the others."""
+    """Do `work` for each id, `limit` at once; the error of each, or None. A failure does not stop the others."""
     places = asyncio.Semaphore(limit)
 
     async def one(task_id: str) -> AirvidError | None:
@@ -106,7 +95,7 @@ async def side_by_side(
             async with places:
                 await work(task_id)
         except Exception as raised:
-            error = as_told(raised)
+            error = as_failure(raised)
             error.task_id = error.task_id or task_id
             return error
         return None
@@ -116,36 +105,10 @@ async def side_by_side(
     return [task.result() for task in running]
 
 
-def verdict(session: Session, task: Task) -> AirvidError | None:
-    """The error that a task which ended stands for; None for a clip that can be had."""
-    why = f": {task.error.rstrip('. ')}" if task.error else ""
-    if task.status == FAILED:
-        return TaskFailedError(f"the task failed{why}; it is not charged", task_id=task.task_id)
-    if task.status == EXPIRED:
-        when = f" on {moment(task.expires_at)}" if task.expires_at is not None else ""
-        return ExpiredError(f"the task expired{when}{why}", task_id=task.task_id)
-    if task.status == COMPLETED and not task.result_url:
-        return UnavailableError(
-            "the task is completed, but the server gives no URL for its clip",
-            task_id=task.task_id,
-            hint=session.command("download", task.task_id),
-        )
-    return None
-
-
-def as_told(error: Exception) -> AirvidError:
-    """What one clip's exception is told as: a full disk, say, is a failure of a file, and what nobody foresaw a bug."""
-    if isinstance(error, AirvidError):
-        return error
-    if isinstance(error, OSError) and not isinstance(error, TimeoutError | ConnectionError):
-        return FileError(f"{error.filename or 'a file'}: {error.strerror or error}")
-    return BugError.of(error)
-
-
 def take_note(session: Session, listing: Listing) -> None:
-    """How tasks stand, and what became of creates of unknown fate, for the journal."""
+    """Write into the journal how the listed tasks stand, and which of them an earlier create of unknown fate made."""
     session.journal.note_task(session.service, *listing.tasks)
     if unsettled := session.journal.unsettled(session.service):
-        from airvid.clips.submit import settle_unknown
+        from airvid.clips.lookup import settle_unknown
 
-        settle_unknown(session.journal, unsettled, listing, session.out.note, session.out.warn)
+        settle_unknown(session.journal, unsettled, listing, session.out)

@@ -1,15 +1,16 @@
-"""airvid config: the settings other than the key (contract §10)."""
+"""airvid config: the settings other than the key."""
 
 from __future__ import annotations
 
 from airvid.config import SETTINGS, checked, setting_name
 from airvid.errors import NotFoundError
 from airvid.session import Session
+from airvid.ui import views
 
 
 async def list_all(session: Session) -> None:
     found = [setting for name in SETTINGS if (setting := session.settings.find(name))]
-    session.out.settings([(each.name, each.value, each.source) for each in found])
+    session.out.show(views.SETTINGS, found, as_array=False)
     for name in session.settings.unknown:
         session.out.warn(f"{session.settings.path} sets {name}, which is no setting")
     if not found:

@@ -1,4 +1,4 @@
-"""airvid delete: remove history entries; media and running jobs are not touched (contract §7)."""
+"""airvid delete: remove history entries; media and running jobs are not touched."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import sys
 from collections.abc import Sequence
 
 from airvid import clock
+from airvid.api.models import PROCESSING, QUEUED, STATUSES, canonical_status
 from airvid.commands import common
 from airvid.config import checked
 from airvid.errors import AirvidError, NotFoundError, UsageError, settle
 from airvid.session import Session
-from airvid.tasks import PROCESSING, QUEUED, STATUSES, canonical_status
 from airvid.ui.text import short_id
 
 
@@ -43,7 +43,7 @@ async def run(
         try:
             await session.api().delete(task_id)
         except NotFoundError:
-            pass  # gone already is what was wanted
+            pass  # already gone
         session.journal.note_deleted(session.service, task_id)
         session.out.record({"task_id": task_id, "deleted": True}, [task_id])
 
@@ -54,7 +54,7 @@ async def run(
 
 
 def _warn_of_running(session: Session, found: list[str]) -> None:
-    """A task that is deleted while it runs is paid for, and its clip is lost."""
+    """Warn of tasks that still run: they are paid for, and their clips can no longer be fetched once deleted."""
     for task_id, entry in session.journal.by_task(session.service, found).items():
         if entry.state in (QUEUED, PROCESSING):
             prompt = f", {entry.prompt[:60]}," if entry.prompt else ""
@@ -62,7 +62,7 @@ def _warn_of_running(session: Session, found: list[str]) -> None:
 
 
 async def _selected(session: Session, given: Sequence[str], older_than: str | None) -> list[str]:
-    """The tasks that --all, --status and --older-than leave."""
+    """The ids of the tasks that --all, --status and --older-than select."""
     statuses = {canonical_status(each) for each in given}
     if unknown := statuses - set(STATUSES):
         raise UsageError(f"--status {', '.join(sorted(unknown))} is not one of {', '.join(STATUSES)}")

@@ -1,22 +1,35 @@
-"""airvid download: save results (contract §8)."""
+"""airvid download: save the clips of completed tasks."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from airvid import clock
+from airvid.api.models import COMPLETED, Task
 from airvid.clips import naming
 from airvid.clips.naming import DEFAULT_NAME, Naming
 from airvid.commands import common, finish, status
 from airvid.errors import AirvidError, FileError, UsageError, WaitTimeoutError, settle
 from airvid.session import Session
-from airvid.tasks import COMPLETED, Sighting, Task
 from airvid.ui.progress import Progress
+from airvid.ui.task_view import TaskView
 from airvid.ui.text import short_id
 
 SIDE_BY_SIDE = 4
-# How often a completed task without a URL is read again, and after how many seconds.
+# How often a completed task without a URL is read again, and the seconds between two readings.
 URL_READINGS, URL_PAUSE = 5, 2.0
+
+
+@dataclass(frozen=True)
+class _How:
+    """The options for every clip. `output` is what -o says, and `name` is made of it."""
+
+    name: Naming
+    output: str
+    force: bool
+    skip_existing: bool
+    opens: bool
 
 
 async def run(
@@ -41,9 +54,7 @@ async def run(
     finish.check_stdout(session, Naming.parse(output, 1), opens=opens)
     errors: list[AirvidError] = []
     if takes_all:
-        saved = session.journal.saved_ids(session.service)
-        listed = (await session.api().tasks()).tasks
-        found = [task.task_id for task in listed if task.status == COMPLETED and task.task_id not in saved]
+        found = await _unsaved(session)
         if not found:
             session.out.note("nothing to download")
             return
@@ -53,20 +64,19 @@ async def run(
     with session.progress(len(found)) as progress:
 
         async def one(task_id: str) -> None:
-            await _download(
-                session,
-                task_id,
-                found.index(task_id) + 1,
-                progress,
-                name=name,
-                output=output,
-                force=force,
-                skip_existing=skip_existing,
-                opens=opens,
-            )
+            n = found.index(task_id) + 1
+            how = _How(name, output, force=force, skip_existing=skip_existing, opens=opens)
+            await _download(session, task_id, n, progress, how)
 
         outcomes = await common.side_by_side(found, one, limit=at_once)
     settle([*errors, *outcomes])
+
+
+async def _unsaved(session: Session) -> list[str]:
+    """The completed tasks whose clips this machine has not saved."""
+    saved = session.journal.saved_ids(session.service)
+    listed = (await session.api().tasks()).tasks
+    return [task.task_id for task in listed if task.status == COMPLETED and task.task_id not in saved]
 
 
 async def _download(
@@ -74,49 +84,44 @@ async def _download(
     task_id: str,
     n: int,
     progress: Progress,
-    *,
-    name: Naming,
-    output: str,
-    force: bool,
-    skip_existing: bool,
-    opens: bool,
+    how: _How,
 ) -> None:
-    """Save the n-th task's clip. `output` is what -o says, of which `name` is made."""
+    """Save the n-th task's clip."""
     began = clock.elapsed()
-    task = await completed(session, task_id, "-o", output)
+    task = await completed(session, task_id, "-o", how.output)
     entry = session.journal.by_task(session.service, [task_id]).get(task_id)
     fields = naming.of_task(task, entry, clock.now(), n)
-    row = progress.row(short_id(task_id), about=Sighting(task, entry).prompt or "")
+    row = progress.row(short_id(task_id), about=TaskView(task, entry).prompt or "")
     try:
-        seen = await finish.save(session, task, row, name, entry=entry, fields=fields, force=force)
+        view = await finish.save(session, task, row, how.name, entry=entry, fields=fields, force=how.force)
     except Exception as error:
-        passes_over = isinstance(error, FileError) and skip_existing and name.template is not None
-        if not passes_over or not (path := name.path(fields)).is_file():
+        passes_over = isinstance(error, FileError) and how.skip_existing and how.name.template is not None
+        if not passes_over or not (path := how.name.path(fields)).is_file():
             row.drop()
             raise
         row.end(f"{path} is there already")
-        seen = Sighting(task, entry, str(path), path.stat().st_size)
+        view = TaskView(task, entry, str(path), path.stat().st_size)
     else:
-        row.end(finish.last_word(seen, clock.elapsed() - began))
-    if name.template is not None:
-        session.out.finished(seen, wants_file=True)
-    if opens and seen.output:
-        finish.open_clip(session, seen.output)
+        row.end(finish.last_word(view, clock.elapsed() - began))
+    if how.name.template is not None:
+        session.out.finished(view, wants_file=True)
+    if how.opens and view.output:
+        finish.open_clip(session, view.output)
 
 
 async def completed(session: Session, task_id: str, *how: str) -> Task:
-    """A task that has a clip. `how`: the options with which to watch one that has none yet.
+    """A completed task. `how`: the options for `watch` in the hint for a task that still runs.
 
-    Raises: what the task came to; WaitTimeoutError for one that goes on.
+    Raises: the error that the task ended with; WaitTimeoutError where it still runs.
     """
     task = await status.read(session, task_id)
-    for _ in range(URL_READINGS):  # the URL may come a moment after the word
+    for _ in range(URL_READINGS):  # the URL may come a moment after the status
         if task.status != COMPLETED or task.result_url:
             break
         await clock.sleep(URL_PAUSE)
         task = await status.read(session, task_id)
     session.journal.note_task(session.service, task)
-    if (error := common.verdict(session, task)) is not None:
+    if (error := finish.error_of(session, task)) is not None:
         raise error
     if task.status != COMPLETED:
         raise WaitTimeoutError(

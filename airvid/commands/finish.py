@@ -1,175 +1,134 @@
-"""The end that create, watch and download share: from a running task to its last word, and to its file."""
+"""What create, watch and download share: functions that follow, save and show one clip."""
 
 from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from airvid import clock, system
-from airvid.clips import download, naming
-from airvid.clips.follow import Trouble, follow
+from airvid.api.models import DELETED, MOST_RECORD, Task
+from airvid.clips import finish, naming
+from airvid.clips.follow import Trouble
 from airvid.clips.naming import Naming
-from airvid.clips.part import DeadLinkError, NotVideoError
-from airvid.commands.common import as_told, verdict
 from airvid.config import KEY_VARIABLES
-from airvid.errors import (
-    AirvidError,
-    ExpiredError,
-    FileError,
-    NotFoundError,
-    UnavailableError,
-    UsageError,
-    WaitTimeoutError,
-)
+from airvid.errors import AirvidError, FileError, UsageError, WaitTimeoutError, as_failure
+from airvid.journal.entries import Entry
 from airvid.session import Session
-from airvid.tasks import COMPLETED, DELETED, MOST_RECORD, Entry, Sighting, Task
 from airvid.ui.progress import Row
-from airvid.ui.text import length, moment, money, short_id, size
+from airvid.ui.task_view import TaskView
+from airvid.ui.text import length, money, short_id, size
 from airvid.ui.views import clip_seconds
 
-# Said once of a task whose record was cut.
+# A warning, once for each task whose record was cut.
 CUT = f"the record of this task has grown beyond {MOST_RECORD >> 10} kB; only its newest part is kept"
+# Seconds after a create during which the server may not know the task yet.
+FRESH = 60.0
 
 
-class Clips:
-    """The clips of one command, followed side by side: what is known of each, by its number from 1.
+@dataclass(eq=False)
+class Clip:
+    """One clip of a run: what is known of its task, and the errors it ended with.
 
-    A command says where its clips go (`_where`), and may say more of what they are called and what is told of them.
+    `number` counts from 1. `is_ours`: this run made the task. `was_read`: its end was read from the server.
     """
 
-    def __init__(
-        self,
-        session: Session,
-        name: Naming | None,
-        seen: Iterable[Sighting],
-        tell: Callable[..., None],
-        *,
-        force: bool,
-        opens: bool,
-    ) -> None:
-        """`tell` is `out.finished` or `out.ended`."""
-        self._session = session
-        self._name = name
-        self._tell = tell
-        self._force = force
-        self._opens = opens
-        self._seen = dict(enumerate(seen, 1))
-        # What they came to, in the order in which they ended.
-        self._outcomes: dict[int, AirvidError | None] = {}
-        self._unsaid: dict[int, AirvidError] = {}
+    number: int
+    view: TaskView
+    is_ours: bool = False
+    was_read: bool = False
+    error: AirvidError | None = None
+    unwritten: AirvidError | None = None
 
-    def _say(self, n: int, words: Callable[[], None]) -> None:
-        """Tell of a clip. Where that fails, it is this clip's error, no other's, and no reason not to save it."""
+    @property
+    def outcome(self) -> AirvidError | None:
+        """The error that decides the exit code; None for success."""
+        return self.error or self.unwritten
+
+    @contextmanager
+    def keeping_errors(self, *, hint: str | None = None) -> Iterator[None]:
+        """Keep an exception as this clip's error, so that it does not stop the other clips; `hint` for one without."""
         try:
-            words()
+            yield
         except Exception as raised:
-            failure = as_told(raised)
-            failure.task_id = self._seen[n].task_id
-            self._unsaid.setdefault(n, failure)
+            self.error = as_failure(raised)
+            self.error.task_id = self.error.task_id or self.view.task_id
+            self.error.hint = self.error.hint or hint
 
-    def _left(self) -> list[int]:
-        return [n for n in self._seen if n not in self._outcomes]
-
-    def _begin(self, n: int, row: Row, *, about: str = "") -> None:
-        """Tell a row which task it is for, `about` what, and how long this model's clips took before."""
-        seen = self._seen[n]
-        known_at = seen.entry and seen.entry.known_at
-        began = seen.created if known_at is None else known_at
-        past = self._session.journal.past_seconds(self._session.service, seen.model) if seen.model else []
-        passed = 0.0 if began is None else max(0.0, clock.now() - began)
-        row.named(short_id(seen.task_id), about=about, past=past, passed=passed)
-
-    async def _finish(self, n: int, row: Row, *, is_ours: bool, about: str = "") -> None:
-        """Follow one task to its end, save it, and say so; `is_ours`: this very run made it; `about`: as for `_begin`.
-
-        One clip's failure never stops the others: it raises no Exception.
-        """
-        seen, was_read, began = self._seen[n], is_ours, clock.elapsed()
+    def write(self, write: Callable[..., None], *values: Any, **more: Any) -> None:
+        """Write about the clip. Where that fails, it is this clip's error, but the clip is saved all the same."""
         try:
-            self._begin(n, row, about=about)
-            task = await self._follow(n, row, is_ours=is_ours)
-            seen, was_read = Sighting(task, seen.entry), True
-            error = verdict(self._session, task)
-            if error is None:
-                seen = await self._save(n, task, row)
+            write(*values, **more)
         except Exception as raised:
-            error = as_told(raised)
-            error.task_id = error.task_id or seen.task_id
-            if is_ours:
-                error.hint = error.hint or self._how_to_go_on(n)
-        if not was_read:
-            self._say(n, row.drop)  # what the journal knew is no news of the task
-        else:
-            self._say(n, lambda: row.end(last_word(seen, clock.elapsed() - began), is_good=error is None))
-            if self._name is None or self._name.template is not None:
-                self._say(n, lambda: self._tell(seen, wants_file=self._name is not None))
-        self._outcomes[n] = error or self._unsaid.get(n)
-        if self._opens and seen.output:
-            open_clip(self._session, seen.output)
+            if self.unwritten is None:
+                self.unwritten = as_failure(raised)
+                self.unwritten.task_id = self.view.task_id
 
-    async def _follow(self, n: int, row: Row, *, is_ours: bool) -> Task:
-        """The task as it ended, whatever its state. The journal learns each change of state, the row everything."""
-        session, entry, task = self._session, self._seen[n].entry, self._seen[n].task
-        assert task
-        is_fresh = is_ours or (entry and entry.status != DELETED and clock.now() - entry.intended_at < 60)
-        ends = [row.began + seconds for seconds in row.past]
-        async with aclosing(
-            follow(session.api(), task, session.shared, is_fresh=bool(is_fresh), was_seen=is_ours, usual_ends=ends)
-        ) as sightings:
-            was_running = was_cut = False
-            async for seen in sightings:
-                if isinstance(seen, Trouble):
-                    row.trouble(seen.what)
-                    was_running = False
-                    continue
-                if seen.was_cut and not was_cut:
-                    was_cut = True
-                    session.out.warn(f"{task.task_id}: {CUT}")
-                if seen.facts != task.facts:
-                    self._changed(n, Sighting(seen, entry))
-                if seen.status != task.status or seen.is_terminal:
-                    session.journal.note_task(session.service, seen, ended_now=was_running and seen.is_terminal)
-                task, was_running = seen, True
-                row.task(task)
-        return task
 
-    async def _save(self, n: int, task: Task, row: Row) -> Sighting:
-        entry = self._seen[n].entry
-        if self._name is None:
-            return Sighting(task, entry)
-        fields = self._fields(n, task)
-        seen = await save(self._session, task, row, self._name, entry=entry, fields=fields, force=self._force)
-        self._changed(n, seen)
-        return seen
+# ---------------------------------------------------------------------- follow
 
-    def _fields(self, n: int, task: Task) -> dict[str, str]:
-        return naming.of_task(task, self._seen[n].entry, clock.now(), n)
 
-    def _changed(self, n: int, seen: Sighting) -> None:
-        self._seen[n] = seen
+def name_row(session: Session, view: TaskView, row: Row, *, about: str = "") -> None:
+    """Give a row the task's id, what it is about, and how long clips of this model took before."""
+    known_at = view.entry and view.entry.known_at
+    began = view.created if known_at is None else known_at
+    past = session.journal.past_seconds(session.service, view.model) if view.model else []
+    passed = 0.0 if began is None else max(0.0, clock.now() - began)
+    row.named(short_id(view.task_id), about=about, past=past, passed=passed)
 
-    def _where(self, n: int) -> str | None:
-        raise NotImplementedError
 
-    def _how_to_go_on(self, *numbers: int) -> str:
-        """The one command that goes on from here, with the same file."""
-        where = self._where(numbers[0])
-        ids = [self._seen[n].task_id for n in numbers]
-        return self._session.command("watch", *ids, *(["-o", where] if where else []))
+async def follow(session: Session, clip: Clip, row: Row) -> AsyncGenerator[TaskView, None]:
+    """Follow a clip's task to its end, in `row` too. Yields what changed; `clip.view` has every reading.
 
-    def _timed_out(self, n: int) -> AirvidError:
-        seen = self._seen[n]
-        return WaitTimeoutError(
-            f"the time was up; the task goes on ({seen.status})", task_id=seen.task_id, hint=self._how_to_go_on(n)
+    Raises: as `clips.follow.follow`.
+    """
+    task, entry = clip.view.task, clip.view.entry
+    assert task
+    is_fresh = clip.is_ours or bool(entry and entry.status != DELETED and clock.now() - entry.intended_at < FRESH)
+    ends = [row.began + seconds for seconds in row.past]
+    was_cut = False
+    async with aclosing(
+        finish.track(
+            session.api(),
+            session.shared,
+            session.journal,
+            session.service,
+            task,
+            is_fresh=is_fresh,
+            was_seen=clip.is_ours,
+            usual_ends=ends,
         )
+    ) as readings:
+        async for reading in readings:
+            if isinstance(reading, Trouble):
+                row.trouble(reading.what)
+                continue
+            if reading.was_cut and not was_cut:
+                was_cut = True
+                session.out.warn(f"{task.task_id}: {CUT}")
+            is_news, task = reading.facts != task.facts, reading
+            clip.view = TaskView(task, entry)
+            if is_news:
+                yield clip.view
+            row.task(task)
+    clip.was_read = True
+
+
+def error_of(session: Session, task: Task) -> AirvidError | None:
+    """Why a task that ended has no clip; None where it has one, or where it still runs."""
+    return finish.error_of(task, retry=session.command("download", task.task_id))
+
+
+# ---------------------------------------------------------------------- save
 
 
 async def save(
     session: Session, task: Task, row: Row, name: Naming, *, entry: Entry | None, fields: dict[str, str], force: bool
-) -> Sighting:
+) -> TaskView:
     """Bring a completed task's clip to where `name` says. Raises: as `fetch`; FileError."""
     if name.template is not None:
         path = name.path(fields)
@@ -178,48 +137,21 @@ async def save(
         count = path.stat().st_size
         session.journal.note_saved(session.service, task.task_id, path, count)
         entry = session.journal.by_task(session.service, [task.task_id]).get(task.task_id, entry)
-        return Sighting(task, entry, str(path), count)
+        return TaskView(task, entry, str(path), count)
     with tempfile.TemporaryDirectory(prefix="airvid-") as folder:
         path = Path(folder, "clip.mp4")
         await fetch(session, task, path, row, force=force)
-        # Checked whole before its first byte goes out: a reader never gets half a clip with exit 0.
+        # The clip is checked before its first byte is written: a reader never gets half a clip with exit 0.
         with path.open("rb") as file:
             while chunk := file.read(1 << 20):
                 session.out.raw(chunk)
-    return Sighting(task, entry, "-")
+    return TaskView(task, entry, "-")
 
 
 async def fetch(session: Session, task: Task, path: Path, row: Row, *, force: bool) -> None:
-    """The clip, whole, at `path`; a link that is dead or leads to no video is read afresh once (contract 8.3).
-
-    Raises: ExpiredError for a dead link past its time, UnavailableError for one before it, FileError.
-    """
-    try:
-        await _receive(session, task, path, row, force=force)
-    except (DeadLinkError, NotVideoError):
-        try:
-            fresh = await session.api().task(task.task_id)
-        except NotFoundError:
-            fresh = task
-        if (ended := verdict(session, fresh)) is not None:
-            raise ended from None
-        if fresh.status != COMPLETED:
-            raise UnavailableError(f"the link is dead, and the task is {fresh.status} again") from None
-        try:
-            await _receive(session, fresh, path, row, force=force)
-        except DeadLinkError as error:
-            if fresh.expires_at is not None and session.api().is_past(fresh.expires_at):
-                raise ExpiredError(f"the clip expired on {moment(fresh.expires_at)}", task_id=task.task_id) from None
-            raise UnavailableError(
-                error.message, task_id=task.task_id, hint=session.command("download", task.task_id)
-            ) from None
-
-
-async def _receive(session: Session, task: Task, path: Path, row: Row, *, force: bool) -> None:
-    assert task.result_url
-    async with aclosing(
-        download.save(session.api().wire, task.result_url, path, clip=task.task_id, force=force)
-    ) as steps:
+    """Download a completed task's clip to `path`, shown in `row`. Raises: as `clips.finish.fetch`."""
+    retry = session.command("download", task.task_id)
+    async with aclosing(finish.fetch(session.api(), task, path, force=force, retry=retry)) as steps:
         async for received in steps:
             if received.trouble:
                 row.trouble(received.trouble)
@@ -227,18 +159,8 @@ async def _receive(session: Session, task: Task, path: Path, row: Row, *, force:
                 row.bytes(received.done, received.total)
 
 
-def last_word(seen: Sighting, seconds: float) -> str:
-    """The final line on a clip."""
-    if seen.bytes is None:
-        return f"{seen.status} after {length(seconds)}"
-    clip = clip_seconds(seen)
-    about = size(seen.bytes) if clip is None else f"{clip:g} s, {size(seen.bytes)}"
-    price = "" if seen.cost_cents is None else f" for {money(seen.cost_cents)}"
-    return f"saved {seen.output} ({about}) after {length(seconds)}{price}"
-
-
 def check_stdout(session: Session, name: Naming, *, opens: bool) -> None:
-    """See that standard output takes a clip's bytes, where they are to go there. Raises: UsageError, FileError."""
+    """See that standard output can take a clip, where it goes there. Raises: UsageError, FileError."""
     if name.template is not None:
         return
     if session.out.is_terminal:
@@ -249,6 +171,34 @@ def check_stdout(session: Session, name: Naming, *, opens: bool) -> None:
         raise UsageError("-o - and --json both want standard output")
     if opens:
         raise UsageError("-o - leaves no file that --open could show", hint="-o FILE")
+
+
+# ---------------------------------------------------------------------- show
+
+
+def last_word(view: TaskView, seconds: float) -> str:
+    """The last line about a clip that took `seconds`."""
+    if view.bytes is None:
+        return f"{view.status} after {length(seconds)}"
+    clip = clip_seconds(view)
+    about = size(view.bytes) if clip is None else f"{clip:g} s, {size(view.bytes)}"
+    price = "" if view.cost_cents is None else f" for {money(view.cost_cents)}"
+    return f"saved {view.output} ({about}) after {length(seconds)}{price}"
+
+
+def how_to_go_on(session: Session, clips: Sequence[Clip], output: str | None) -> str:
+    """The command that follows these clips' tasks; `output`: its -o."""
+    ids = [clip.view.task_id for clip in clips]
+    return session.command("watch", *ids, *(["-o", output] if output else []))
+
+
+def timed_out(session: Session, clip: Clip, output: str | None) -> WaitTimeoutError:
+    """The error for a task that goes on after --timeout; `output`: as for `how_to_go_on`."""
+    return WaitTimeoutError(
+        f"the time was up; the task goes on ({clip.view.status})",
+        task_id=clip.view.task_id,
+        hint=how_to_go_on(session, [clip], output),
+    )
 
 
 def open_clip(session: Session, path: str) -> None:

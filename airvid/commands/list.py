@@ -1,4 +1,4 @@
-"""airvid list: recent tasks, filtered and paged on our side; with --local the journal (contract §7)."""
+"""airvid list: recent tasks, filtered and paged by this program; with --local the journal."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from airvid import clock
+from airvid.api.models import DELETED, STATUSES, canonical_status
 from airvid.commands import common
 from airvid.config import checked, seconds, whole
 from airvid.errors import UsageError
 from airvid.session import Session
-from airvid.tasks import DELETED, STATUSES, Sighting, canonical_status
+from airvid.ui import views
+from airvid.ui.task_view import TaskView
 
-# What only the journal knows of a clip.
+# States that only the journal knows.
 OURS = ("intended", "waiting", "sent", "unknown", "refused", DELETED)
 # The highest number of a page, and of tasks on one.
 MOST = 1_000_000
@@ -46,28 +48,30 @@ async def run(
         entries = session.journal.entries(
             search=search, since=begin, states=states, model=model, limit=limit, offset=offset
         )
-        found = [Sighting(None, entry) for entry in entries]
+        found = [TaskView(None, entry) for entry in entries]
     else:
-        listing = await session.api().tasks()
-        common.take_note(session, listing)
-        tasks = [
-            task
-            for task in listing.tasks
-            if (not states or task.status in states)
-            and (model is None or task.model == model)
-            and (begin is None or (task.created is not None and task.created >= begin))
-        ][offset : offset + limit]
-        known = session.journal.by_task(session.service, (task.task_id for task in tasks))
-        found = [Sighting(task, known.get(task.task_id)) for task in tasks]
+        found = (await _listed(session, states, model, begin))[offset : offset + limit]
     if ids:
-        session.out.ids(seen.task_id for seen in found if seen.task_id)
+        session.out.ids(view.task_id for view in found if view.task_id)
         return
-    if local:
-        session.out.entries(found)
-    else:
-        session.out.tasks(found, as_array=True)
+    session.out.show(views.ENTRIES if local else views.TASKS, found, as_array=True)
     if not found:
         session.out.note("no tasks" + (" like that" if status or since or search else ""))
+
+
+async def _listed(session: Session, states: Sequence[str], model: str | None, begin: float | None) -> list[TaskView]:
+    """The server's tasks that fit, newest first, with what the journal knows of them."""
+    listing = await session.api().tasks()
+    common.take_note(session, listing)
+    tasks = [
+        task
+        for task in listing.tasks
+        if (not states or task.status in states)
+        and (model is None or task.model == model)
+        and (begin is None or (task.created is not None and task.created >= begin))
+    ]
+    known = session.journal.by_task(session.service, (task.task_id for task in tasks))
+    return [TaskView(task, known.get(task.task_id)) for task in tasks]
 
 
 def moment(given: str, now: float) -> float:

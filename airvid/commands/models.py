@@ -1,15 +1,16 @@
-"""airvid models: the video models, what each can do and what it costs (contract §4)."""
+"""airvid models: the video models, what each can do and what it costs."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 
+from airvid.api.models import MODES, Model
 from airvid.clips import request
 from airvid.config import checked
 from airvid.errors import NotFoundError, UsageError
 from airvid.session import Session
-from airvid.tasks import MODES, Model
+from airvid.ui import views
 
 
 async def run(
@@ -32,11 +33,11 @@ async def run(
     models = await session.models(need_key=False)
     if names:
         found = [_named(models, name) for name in names]
-        if session.out.as_json:
-            session.out.models(found, seconds)
+        if session.out.as_json or session.out.is_terminal:
+            session.out.show(views.models(seconds), found, as_array=True, in_full=True)
         else:
             for model in found:
-                session.out.model(model, seconds)
+                session.out.keys(views.models(seconds).record(model))
         return
     fitting = [
         model
@@ -46,7 +47,7 @@ async def run(
     fitting.sort(key=lambda model: model.id)
     if sort == "price":
         fitting.sort(key=lambda model: math.inf if (cents := model.cents(seconds)) is None else cents)
-    session.out.models(fitting, seconds)
+    session.out.show(views.models(seconds), fitting, as_array=True)
     if not fitting:
         session.out.note("no video model fits" if models else "the server lists no video models")
 

@@ -1,4 +1,4 @@
-"""airvid sandbox: the emulated API on a port, for curl and other programs (contract 11.2)."""
+"""airvid sandbox: the emulated API on a port, for curl and other programs."""
 
 from __future__ import annotations
 
@@ -6,14 +6,11 @@ import asyncio
 import shutil
 from pathlib import Path
 
-from airvid import system
 from airvid.config import folder
 from airvid.errors import FileError, UsageError
+from airvid.local_sandbox import make_server
 from airvid.places import SANDBOX, SANDBOX_KEY
-from airvid.sandbox.emulator import Emulator
-from airvid.sandbox.server import Server
-from airvid.sandbox.state import StateError
-from airvid.session import Session, broken_sandbox, check_renderer
+from airvid.session import Session
 
 # What is in the sandbox's folder: its tasks and clips, and the journal of what was asked of it.
 _OURS = ("server.db*", "journal*", "running")
@@ -28,15 +25,7 @@ async def run(session: Session, *, action: str | None, port: int) -> None:
         return
     if action is not None:
         raise UsageError(f"the sandbox knows no {action!r}: there is reset", hint="airvid sandbox --help")
-    check_renderer()
-    try:
-        system.make_private_folder(data)
-        server = Server(Emulator(path=data / "server.db"), port=port)
-    except StateError as error:
-        raise broken_sandbox(str(error)) from None
-    except OSError as error:
-        raise FileError(f"the sandbox cannot be started on port {port}: {error.strerror or error}") from None
-    with server:
+    with make_server(data, port) as server:
         url = server.api_url
         session.out.secret = ""  # its key is for everyone, though it is the one in use
         session.out.record(

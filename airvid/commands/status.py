@@ -1,14 +1,16 @@
-"""airvid status: one reading of each task (contract §6)."""
+"""airvid status: one reading of each task."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from airvid import clock
-from airvid.commands import common
+from airvid.api.models import COMPLETED, EXPIRED, FAILED, FRESH_SECONDS, Task
+from airvid.commands import common, finish
 from airvid.errors import AirvidError, NotFoundError, UsageError, WaitTimeoutError, settle
 from airvid.session import Session
-from airvid.tasks import COMPLETED, EXPIRED, FAILED, FRESH_SECONDS, Sighting, Task
+from airvid.ui import views
+from airvid.ui.task_view import TaskView
 
 
 async def run(session: Session, *, ids: Sequence[str], exit_status: bool) -> None:
@@ -24,14 +26,15 @@ async def run(session: Session, *, ids: Sequence[str], exit_status: bool) -> Non
     for task in tasks.values():
         session.journal.note_task(session.service, task)
     entries = session.journal.by_task(session.service, tasks)
-    session.out.tasks([Sighting(tasks[each], entries.get(each)) for each in found if each in tasks], as_array=False)
+    seen = [TaskView(tasks[each], entries.get(each)) for each in found if each in tasks]
+    session.out.show(views.TASKS, seen, as_array=False, in_full=len(seen) == 1)
     if exit_status:
-        outcomes = [*(each for each in outcomes if each), *(_verdict(session, task) for task in tasks.values())]
+        outcomes = [*(each for each in outcomes if each), *(_error_of(session, task) for task in tasks.values())]
     settle(outcomes)
 
 
 async def read(session: Session, task_id: str) -> Task:
-    """One reading; a task that this machine made moments ago may not be known to the server's other half yet."""
+    """One reading. A task that this machine made moments ago may not be known to every server of the API yet."""
     entry = session.journal.by_task(session.service, [task_id]).get(task_id)
     while True:
         try:
@@ -44,10 +47,10 @@ async def read(session: Session, task_id: str) -> Task:
             await clock.sleep(1.0)
 
 
-def _verdict(session: Session, task: Task) -> AirvidError | None:
-    """What --exit-status makes of a task."""
+def _error_of(session: Session, task: Task) -> AirvidError | None:
+    """The error of --exit-status for a task; None where it is completed."""
     if task.status in (FAILED, EXPIRED):
-        return common.verdict(session, task)
+        return finish.error_of(session, task)
     if task.status == COMPLETED:
         return None
     return WaitTimeoutError(

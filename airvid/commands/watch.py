@@ -1,19 +1,24 @@
-"""airvid watch: follow tasks live until they end, and with -o save each clip as it does (contract §6)."""
+"""airvid watch: follow tasks until they end, and with -o save each clip when its task is completed."""
 
 from __future__ import annotations
 
 import asyncio
 import math
 from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
 
+from airvid import clock
+from airvid.api.models import QUEUED, Task
+from airvid.clips import naming
 from airvid.clips.naming import Naming
 from airvid.commands import common, finish
-from airvid.commands.finish import Clips
+from airvid.commands.finish import Clip
 from airvid.config import checked
 from airvid.errors import AirvidError, WaitTimeoutError, settle
 from airvid.session import Session
-from airvid.tasks import QUEUED, Sighting, Task
-from airvid.ui.progress import Progress
+from airvid.ui.progress import Progress, Row
+from airvid.ui.task_view import TaskView
 
 
 async def run(
@@ -41,88 +46,107 @@ async def run(
                 session.out.note("nothing is running")
                 return
             name = None if output is None else Naming.parse(output, max(1, len(found)))
-            watch = _Watch(session, name, found, where=output, fail_fast=fail_fast, force=force, opens=opens)
+            watch = _Watch(session, _clips(session, found), output, name, fail_fast, force=force, opens=opens)
             with session.progress(len(found)) as progress:
-                await watch.follow_all(progress)
+                await _follow_all(watch, progress)
     except TimeoutError:
         if not watch:
-            raise WaitTimeoutError("the time was up before the server had told its tasks") from None
+            raise WaitTimeoutError("the time was up before the server had answered which tasks there are") from None
     except asyncio.CancelledError:
-        if watch:
-            watch.tell_how_to_go_on()
+        if watch and (left := watch.left()):
+            session.out.note(f"the tasks go on; to pick them up: {finish.how_to_go_on(session, left, output)}")
         raise
     settle([*errors, *watch.outcomes()])
 
 
 async def _running(session: Session) -> list[str]:
-    """All that run: what the server lists, and what the journal last knew to be under way."""
-    listing = await session.api().tasks(patience=math.inf)  # a wait gives up on no server
+    """All tasks that run: those that the server lists, and those that were running when the journal last knew."""
+    listing = await session.api().tasks(patience=math.inf)  # a wait does not give up
     common.take_note(session, listing)
     found = [str(entry.task_id) for entry in session.journal.running(session.service)]
     found += [task.task_id for task in listing.tasks if not task.is_terminal]
     return list(dict.fromkeys(found))
 
 
-class _Watch(Clips):
-    """Several tasks, followed side by side."""
+def _clips(session: Session, ids: Sequence[str]) -> list[Clip]:
+    """The tasks as the journal knows them, before their first reading."""
+    entries = session.journal.by_task(session.service, ids)
+    clips = []
+    for number, task_id in enumerate(ids, 1):
+        entry = entries.get(task_id)
+        raw = {"status": (entry and entry.status) or QUEUED, "expires_at": entry and entry.expires_at}
+        clips.append(Clip(number, TaskView(Task.parse(raw, task_id), entry)))
+    return clips
 
-    def __init__(
-        self,
-        session: Session,
-        name: Naming | None,
-        found: list[str],
-        *,
-        where: str | None,
-        fail_fast: bool,
-        force: bool,
-        opens: bool,
-    ) -> None:
-        """`where` is what -o says, of which `name` is made."""
-        entries = session.journal.by_task(session.service, found)
-        seen = []
-        for each in found:
-            entry = entries.get(each)
-            # As far as the task is known before its first reading.
-            raw = {"status": (entry and entry.status) or QUEUED, "expires_at": entry and entry.expires_at}
-            seen.append(Sighting(Task.parse(raw, each), entry))
-        super().__init__(session, name, seen, session.out.ended, force=force, opens=opens)
-        self._output = where
-        self._fail_fast = fail_fast
+
+@dataclass
+class _Watch:
+    """The clips of this run and its options; `ended` are those that ended, in that order."""
+
+    session: Session
+    clips: Sequence[Clip]
+    output: str | None
+    name: Naming | None
+    fail_fast: bool
+    force: bool
+    opens: bool
+    ended: list[Clip] = field(default_factory=list)
+
+    def left(self) -> list[Clip]:
+        return [clip for clip in self.clips if clip not in self.ended]
+
+    def is_to_stop(self) -> bool:
+        return self.fail_fast and any(clip.outcome for clip in self.ended)
 
     def outcomes(self) -> list[AirvidError | None]:
-        """What each task came to, once all that can be seen of them is."""
-        # Where it was stopped on purpose, the failure is the answer.
-        left = [] if self._is_to_stop() else self._left()
-        return [*self._outcomes.values(), *(self._timed_out(n) for n in left)]
+        """The errors of the clips. After --fail-fast has stopped the run, only of those that had ended."""
+        left = [] if self.is_to_stop() else self.left()
+        timed_out = [finish.timed_out(self.session, clip, self.output) for clip in left]
+        return [*(clip.outcome for clip in self.ended), *timed_out]
 
-    def _is_to_stop(self) -> bool:
-        return self._fail_fast and any(self._outcomes.values())
 
-    async def follow_all(self, progress: Progress) -> None:
-        running = {asyncio.ensure_future(self._one(n, progress)) for n in self._seen}
-        try:
-            while running and not self._is_to_stop():
-                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                # Every result is taken, or a second error would be told by the event loop, in its own words.
-                for error in [task.exception() for task in done]:
-                    if error:
-                        raise error
-        finally:
-            for task in running:
-                task.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
+async def _follow_all(watch: _Watch, progress: Progress) -> None:
+    running = {asyncio.ensure_future(_follow(watch, clip, progress)) for clip in watch.clips}
+    try:
+        while running and not watch.is_to_stop():
+            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            # The exception of every task is read, or the event loop would print a second one itself.
+            for error in [task.exception() for task in done]:
+                if error:
+                    raise error
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
-    async def _one(self, n: int, progress: Progress) -> None:
-        seen = self._seen[n]
-        await self._finish(n, progress.row(seen.task_id), is_ours=False, about=seen.prompt or "")
 
-    def _changed(self, n: int, seen: Sighting) -> None:
-        super()._changed(n, seen)
-        self._say(n, lambda: self._session.out.changed(seen))
+async def _follow(watch: _Watch, clip: Clip, progress: Progress) -> None:
+    """Follow one task to its end and save its clip. Its failure does not stop the others: no Exception is raised."""
+    session, out, began = watch.session, watch.session.out, clock.elapsed()
+    row = progress.row(clip.view.task_id)
+    with clip.keeping_errors():
+        finish.name_row(session, clip.view, row, about=clip.view.prompt or "")
+        async with aclosing(finish.follow(session, clip, row)) as changes:
+            async for view in changes:
+                clip.write(out.changed, view)
+        task = clip.view.task
+        assert task
+        clip.error = finish.error_of(session, task)
+        if clip.error is None and watch.name:
+            clip.view = await _save(watch, clip, task, row, watch.name)
+            clip.write(out.changed, clip.view)
+    if not clip.was_read:
+        clip.write(row.drop)  # all that is known is from the journal
+    else:
+        clip.write(row.end, finish.last_word(clip.view, clock.elapsed() - began), is_good=clip.error is None)
+        if watch.name is None or watch.name.template is not None:
+            clip.write(out.ended, clip.view, wants_file=watch.name is not None)
+    watch.ended.append(clip)
+    if watch.opens and clip.view.output:
+        finish.open_clip(session, clip.view.output)
 
-    def _where(self, n: int) -> str | None:
-        return self._output
 
-    def tell_how_to_go_on(self) -> None:
-        if left := self._left():
-            self._session.out.note(f"the tasks go on; to pick them up: {self._how_to_go_on(*left)}")
+async def _save(watch: _Watch, clip: Clip, task: Task, row: Row, name: Naming) -> TaskView:
+    entry = clip.view.entry
+    fields = naming.of_task(task, entry, clock.now(), clip.number)
+    return await finish.save(watch.session, task, row, name, entry=entry, fields=fields, force=watch.force)

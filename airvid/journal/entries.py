@@ -1,15 +1,15 @@
-"""Rows of the journal as entries. The file may be damaged: what a row holds is checked before it is believed."""
+"""Entries: the rows of the journal. The file may be damaged, so that each value is checked before it is used."""
 
 from __future__ import annotations
 
 import json
 import math
 import sqlite3
-from typing import Any
+from typing import Any, NamedTuple
 
 from airvid import clock
+from airvid.api.models import QUEUED, Task, is_task_id
 from airvid.journal.schema import Database
-from airvid.tasks import Entry, Task, is_task_id
 
 _TEXTS = ("task_id", "status", "model", "prompt", "target", "file", "error")
 _NUMBERS = (
@@ -23,6 +23,47 @@ _NUMBERS = (
     "known_at",
     "ended_at",
 )
+
+
+class Entry(NamedTuple):
+    """One clip that this machine asked for, as the journal has it.
+
+    `fate` is the column for what became of the POST: intended, waiting (for a slot), sent, known (the task's id is
+    here), refused, or unknown (a task may have been made). Cents may be fractional; times are Unix seconds.
+    """
+
+    id: int
+    base_url: str
+    fate: str
+    intended_at: float
+    sent_at: float | None = None
+    task_id: str | None = None
+    status: str | None = None
+    model: str | None = None
+    prompt: str | None = None
+    request: dict[str, Any] = {}  # noqa: RUF012 – shared, but never changed
+    target: str | None = None
+    estimate_cents: float | None = None
+    cost_cents: float | None = None
+    created: float | None = None
+    expires_at: float | None = None
+    file: str | None = None
+    bytes: int | None = None
+    saved_at: float | None = None
+    error: str | None = None
+    candidates: tuple[str, ...] = ()
+    known_at: float | None = None
+    ended_at: float | None = None
+
+    @property
+    def took(self) -> float | None:
+        """Seconds from the answer to the POST to the end of the task; None where this machine did not see it end."""
+        return None if self.known_at is None or self.ended_at is None else self.ended_at - self.known_at
+
+    @property
+    def state(self) -> str:
+        """The task's status once there is a task, else the fate of its POST."""
+        return (self.status or QUEUED) if self.fate == "known" else self.fate
 
 
 def read_entry(row: sqlite3.Row) -> Entry:
@@ -132,7 +173,7 @@ def reread(database: Database, entry_id: int | None) -> Entry:
     """The entry as it stands. (`RETURNING`, as `iif`, is too new for systems in long support.)"""
     row = database.execute("SELECT * FROM clip WHERE id = ?", (entry_id,)).fetchone()
     if row is None:
-        raise sqlite3.DatabaseError("somebody has removed what was just written")
+        raise sqlite3.DatabaseError("another program has removed what was just written")
     try:
         return read_entry(row)
     except ValueError as error:

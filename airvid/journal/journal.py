@@ -1,24 +1,25 @@
-"""SQLite in the user's data folder. The intent is in it before the POST, the id before it is told.
+"""The journal: a SQLite file in the user's data folder, with a row for each clip that was asked for.
 
-One row is one clip that was asked for. Several processes write at once; every write that money depends on is one
-transaction, synced to disk. Money in cents, times in Unix seconds by this machine's clock unless said otherwise.
+The intent is in it before the POST, and the task's id before it is printed. Several processes write at once; every
+write that money depends on is one transaction, synced to disk. Money is in cents, times are Unix seconds by this
+machine's clock unless another is named.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from airvid import clock, system
+from airvid import clock
+from airvid.api.models import Task
 from airvid.errors import FileError, Interrupted
-from airvid.journal import schema
+from airvid.journal.budgets import hold_budget
 from airvid.journal.entries import (
+    Entry,
     is_number,
-    only_id,
     read_entry,
     read_present,
     read_request,
@@ -27,31 +28,24 @@ from airvid.journal.entries import (
     take_task,
     without_images,
 )
+from airvid.journal.processes import Processes
+from airvid.journal.reader import Reader
 from airvid.journal.schema import Database
-from airvid.journal.store import Store
-from airvid.system import SignOfLife
-from airvid.tasks import Entry, Task
 
 T = TypeVar("T")
-# Seconds before and after the moment a POST left (by the server's clock) within which its task can have been made.
+# Seconds before and after a POST was sent (by the server's clock) within which its task can have been made.
 SENT_WINDOW = (2.0, 180.0)
-# Seconds that a POST and the look-up after it can take at the most, with the longest time-outs that can be set.
+# The most seconds that a POST and the look-up after it can take, with the longest time-outs that can be set.
 LONGEST_POST = 1300.0
-# Seconds without a beat after which a process in line is passed by.
-AWAKE = 15.0
-_IN_LIST = "IN (SELECT value FROM json_each(?))"
 
 
-class Journal:
-    """The journal of one data folder. Raises FileError where it cannot be written."""
+class Journal(Reader):
+    """The journal of one data folder, to read and to write. Raises FileError where it cannot be written."""
 
     def __init__(self, path: Path, warn: Callable[[str], None]) -> None:
-        self.path = path
-        self._tell = warn
-        self._told: set[str] = set()
-        self._store = Store(path, self._warn)
-        self._life: SignOfLife | None = None
-        # Ids that the server told and the journal could not take yet: they come before anything else.
+        super().__init__(path, warn)
+        self._processes = Processes(path.parent / "running")
+        # Answers of the server that could not be written yet: they are written before anything else.
         self._owed: list[tuple[Entry, Task]] = []
 
     def close(self) -> None:
@@ -61,9 +55,7 @@ class Journal:
             except FileError as error:
                 self._warn(error.message)
         self._store.close()
-        if self._life is not None:
-            self._life.end()
-            self._life = None
+        self._processes.close()
 
     # ------------------------------------------------------------------ a create, step by step
 
@@ -84,9 +76,9 @@ class Journal:
         remembered = json.dumps(without_images(request))
 
         def work(database: Database) -> list[Entry]:
-            life = self._sign_of_life()
+            process = self._processes.register()
             self._hold(database, budgets, estimate_cents, len(targets))
-            common = (base_url, clock.now(), life, request.get("model"), request.get("prompt"))
+            common = (base_url, clock.now(), process, request.get("model"), request.get("prompt"))
             made = [
                 database.execute(
                     "INSERT INTO clip (base_url, fate, intended_at, process, model, prompt, request, target,"
@@ -102,17 +94,17 @@ class Journal:
         return entries
 
     def check_budgets(self, budgets: dict[str, float], estimate_cents: float | None, count: int) -> None:
-        """See that `count` clips would fit; only `intend` holds their place. Raises: PaymentError, FileError."""
+        """See that `count` clips fit into the budgets; nothing is reserved. Raises: PaymentError, FileError."""
         if budgets:
             self._vital(lambda database: self._hold(database, budgets, estimate_cents, count))
 
     def _hold(self, database: Database, budgets: dict[str, float], estimate_cents: float | None, count: int) -> None:
         self._reap(database)
         for period, dollars in budgets.items():
-            schema.hold_budget(database, period, dollars, estimate_cents, count, clock.now())
+            hold_budget(database, period, dollars, estimate_cents, count, clock.now())
 
     def mark_sent(self, entry: Entry, server_time: float, present: Iterable[str] | None) -> Entry:
-        """The POST is about to leave. `server_time`: the server's now; `present`: the tasks it had, None if unknown."""
+        """The POST is about to be sent. `server_time`: now, by its clock; `present`: its tasks, None if unknown."""
         before = json.dumps(None if present is None else list(present))
 
         def work(database: Database) -> Entry:
@@ -124,30 +116,30 @@ class Journal:
         return self._vital(work)
 
     def mark_unsent(self, entry: Entry, *, in_line: bool) -> None:
-        """The POST was surely not taken, and will be repeated; `in_line`: when it is its turn for a slot."""
+        """The POST was surely not taken and will be repeated; `in_line`: it waits for a slot."""
         self._note(
             "UPDATE clip SET fate = ?, present = '[]' WHERE id = ?",
             ("waiting" if in_line else "intended", entry.id),
         )
 
     def mark_known(self, entry: Entry, task: Task) -> Entry:
-        """The POST made this task. The server's own answer goes before what another create inferred from its list.
+        """The POST made this task. An entry that only found it in the list has to give it back.
 
         Raises: FileError where it cannot be written now; it is tried again with every later write.
         """
         self._owed.append((entry, task))
         try:
-            self._vital(lambda _: None)  # what is owed is written first, and this is the last of it
+            self._vital(lambda _: None)  # writes all of `_owed`
         except Interrupted:
-            # The id is told before the signal is heeded, which the event loop has, too.
+            # The id is printed first; the event loop has the signal as well, and ends the program.
             raise FileError(f"the journal {self.path} cannot be written: another process holds it") from None
         return self.entry(entry.id) or entry
 
     def adopt(self, entry: Entry, task: Task) -> Entry | None:
-        """Take a task found in the server's list for this entry's, unless another entry has it or could have it."""
+        """Give this entry a task found in the list, unless another entry has it or could have made it."""
 
         def work(database: Database) -> Entry | None:
-            # One server may be spelled in two ways: an id is an id wherever it is said to be.
+            # One server may have two URLs: the id alone decides.
             taken = database.execute("SELECT 1 FROM clip WHERE task_id = ?", (task.task_id,)).fetchone()
             open_rows = database.execute(
                 "SELECT request FROM clip WHERE id <> ? AND fate <> 'known' AND fate IN ('sent', 'unknown')"
@@ -164,14 +156,14 @@ class Journal:
         self._note("UPDATE clip SET fate = 'refused', error = ? WHERE id = ?", (why, entry.id))
 
     def mark_unknown(self, entry: Entry, why: str, candidates: Iterable[str]) -> None:
-        """Nobody can say what became of the POST."""
+        """It is unknown whether the POST made a task; `candidates` are ids of tasks that it can have made."""
         self._note(
             "UPDATE clip SET fate = 'unknown', error = ?, candidates = ? WHERE id = ? AND fate <> 'known'",
             (why, json.dumps(list(candidates)), entry.id),
         )
 
     def withdraw(self, entries: Iterable[Entry]) -> None:
-        """Forget intents that never left. What was once sent stays, however surely the server did not take it."""
+        """Delete entries that were never sent. One that was sent before and waits to be sent again becomes refused."""
         ids = [(each.id,) for each in entries]
         left = "WHERE id = ? AND fate IN ('intended', 'waiting')"
 
@@ -181,15 +173,15 @@ class Journal:
 
         self._try(work)
 
-    # ------------------------------------------------------------------ what became of a task
+    # ------------------------------------------------------------------ a task, after its create
 
     def note_task(self, base_url: str, *tasks: Task, ended_now: bool = False) -> None:
-        """Keep the server's last word on tasks of ours; `ended_now`: they ran until this moment.
+        """Write down how tasks of this journal stand; `ended_now`: they ran until this moment.
 
-        What was seen completed was charged, and stays so when the server calls it expired a day later.
-        A journal that cannot be written never stops a paid clip.
+        A completed task was charged: it stays completed when the server calls it expired a day later.
+        Where the journal cannot be written, that is a warning.
         """
-        # One that could not be written down yet is ours, too; the next write makes up for it.
+        # Tasks whose ids could not be written yet belong to this journal as well.
         ours = {*self.by_task(base_url, (task.task_id for task in tasks)), *(task.task_id for _, task in self._owed)}
         self._note(
             "UPDATE clip SET status = :status, error = coalesce(:error, error),"
@@ -215,7 +207,7 @@ class Journal:
         )
 
     def note_deleted(self, base_url: str, task_id: str) -> None:
-        """The server has forgotten the task: it is not followed any more, unless it ended before."""
+        """The task was deleted on the server: it is not followed any more. A task that had ended keeps its status."""
         self._note(
             "UPDATE clip SET status = 'deleted' WHERE base_url = ? AND task_id = ?"
             " AND coalesce(status, '') NOT IN ('completed', 'failed', 'expired')",
@@ -223,7 +215,7 @@ class Journal:
         )
 
     def note_saved(self, base_url: str, task_id: str, file: Path, size: int) -> None:
-        """The clip is whole on this disk; one that this machine did not ask for gets a row of its own."""
+        """The clip is saved at `file`; one that this machine did not ask for gets a new row."""
         now = clock.now()
         self._note(
             "INSERT INTO clip (base_url, fate, intended_at, task_id, status, file, bytes, saved_at)"
@@ -232,150 +224,45 @@ class Journal:
             (base_url, now, task_id, os.path.abspath(file), size, now),
         )
 
-    # ------------------------------------------------------------------ questions
-
-    def known_ids(self, task_ids: Iterable[str]) -> set[str]:
-        """Those that belong to an entry, whatever its server was called."""
-        query = f"SELECT task_id FROM clip WHERE task_id {_IN_LIST}"
-        return {row["task_id"] for row in self._rows(query, json.dumps(list(task_ids)))}
+    # ------------------------------------------------------------------ other creates
 
     def unsettled(self, base_url: str) -> list[tuple[Entry, set[str] | None]]:
-        """Entries whose POST's fate is open and that no process is looking up, with the tasks there were before it."""
+        """Entries of unknown fate that no process looks up, with the ids of the tasks before the POST (or None)."""
         rows = self._rows("SELECT * FROM clip WHERE base_url = ? AND fate IN ('sent', 'unknown') ORDER BY id", base_url)
         found = []
         for row in rows:
-            # A POST and its look-up take minutes; a process that lives for longer is at something else by now.
+            # A process that runs for longer than a POST and its look-up can take does something else by now.
             sent_at = row["sent_at"] if is_number(row["sent_at"]) else 0.0
-            if clock.now() - sent_at > LONGEST_POST or not self._is_worked_on(row):
+            if clock.now() - sent_at > LONGEST_POST or not self._processes.is_running(row["process"]):
                 found += self._believed([row], lambda row: (read_entry(row), read_present(row)))
         self._store.has_handed_out_rows = bool(found) or self._store.has_handed_out_rows
         return found
 
     def ahead(self, entry: Entry) -> int:
-        """How many creates stand before this one in line for a slot of its API."""
+        """How many creates of this API wait for a slot and came before this one."""
         rows = self._rows(
             "SELECT process FROM clip WHERE base_url = ? AND fate = 'waiting' AND id < ?",
             entry.base_url,
             entry.id,
         )
-        return sum(self._is_worked_on(row) and self._is_awake(row["process"]) for row in rows)
+        processes = (row["process"] for row in rows)
+        return sum(self._processes.is_running(name) and self._processes.is_awake(name) for name in processes)
 
-    def entry(self, entry_id: int) -> Entry | None:
-        return next(iter(self._ask("SELECT * FROM clip WHERE id = ?", entry_id)), None)
+    # ------------------------------------------------------------------ other processes
 
-    def by_task(self, base_url: str, task_ids: Iterable[str]) -> dict[str, Entry]:
-        """The entries of these tasks, by task id."""
-        query = f"SELECT * FROM clip WHERE base_url = ? AND task_id {_IN_LIST}"
-        return {str(entry.task_id): entry for entry in self._ask(query, base_url, json.dumps(list(task_ids)))}
-
-    def with_prefix(self, base_url: str, prefix: str) -> list[str]:
-        """Ids that begin with `prefix`."""
-        rows = self._ask(
-            "SELECT * FROM clip WHERE base_url = ? AND substr(task_id, 1, ?) = ? LIMIT 20",
-            base_url,
-            len(prefix),
-            prefix,
-        )
-        return [entry.task_id for entry in rows if entry.task_id]
-
-    def last(self, base_url: str) -> Entry | None:
-        """The newest clip that was asked for and not refused; of a damaged row at least its task's id.
-
-        Raises: FileError where the journal cannot be read.
-        """
-        rows = self._surely(
-            "SELECT * FROM clip WHERE base_url = ? AND sent_at IS NOT NULL AND fate IN ('sent', 'unknown', 'known')"
-            " ORDER BY id DESC LIMIT 100",
-            base_url,
-        )
-        for row in rows:
-            if found := next(iter(self._believed([row], read_entry)), None) or only_id(row):
-                return found
-        return None
-
-    def running(self, base_url: str) -> list[Entry]:
-        """Tasks that had not ended when last heard of, oldest first."""
-        rows = self._ask(
-            "SELECT * FROM clip WHERE base_url = ? AND fate = 'known' AND coalesce(status, '') NOT IN"
-            " ('completed', 'failed', 'expired', 'deleted') ORDER BY intended_at, id",
-            base_url,
-        )
-        return [entry for entry in rows if entry.task_id]
-
-    def past_seconds(self, base_url: str, model: str) -> list[float]:
-        """How long this model's last clips took from the POST's answer to their end, as this machine saw it."""
-        rows = self._rows(
-            "SELECT ended_at - known_at AS seconds FROM clip WHERE base_url = ? AND model = ? AND ended_at IS NOT NULL"
-            " AND status = 'completed' AND NOT adopted AND ended_at > known_at ORDER BY id DESC LIMIT 20",
-            base_url,
-            model,
-        )
-        return [row["seconds"] for row in rows if is_number(row["seconds"])]
-
-    def saved_ids(self, base_url: str) -> set[str]:
-        rows = self._rows("SELECT task_id FROM clip WHERE base_url = ? AND saved_at IS NOT NULL", base_url)
-        return {row["task_id"] for row in rows}
-
-    def entries(
-        self,
-        *,
-        search: str | None = None,
-        since: float | None = None,
-        states: Iterable[str] = (),
-        model: str | None = None,
-        limit: int,
-        offset: int,
-    ) -> list[Entry]:
-        """Entries newest first, filtered; `states` as `Entry.state` says them, `search` in the prompts.
-
-        Raises: FileError where the journal cannot be read.
-        """
-        state = "CASE fate WHEN 'known' THEN coalesce(status, 'queued') ELSE fate END"
-        filters: dict[str, Any] = {
-            "instr(folded(CAST(prompt AS BLOB)), ?)": search and search.casefold(),
-            "intended_at >= ?": since,
-            "model = ?": model or None,
-            f"{state} {_IN_LIST}": json.dumps(list(states)) if states else None,
-        }
-        asked = {each: value for each, value in filters.items() if value is not None}
-        where = " AND ".join(["1", *asked])
-        query = f"SELECT * FROM clip WHERE {where} ORDER BY intended_at DESC, id DESC LIMIT ? OFFSET ?"
-        return self._believed(self._surely(query, *asked.values(), limit, offset), read_entry)
-
-    # ------------------------------------------------------------------ who is at work
-
-    @property
-    def _lives(self) -> Path:
-        return self.path.parent / "running"
-
-    def _sign_of_life(self) -> str:
-        """By which other processes see that this one still runs."""
-        if self._life is None:
-            self._life = SignOfLife(self._lives)
-            self._life.beat(clock.now())
-        return self._life.name
-
-    def beat(self) -> None:
-        """Show that this process is awake. One that was stopped, or sleeps for long, is passed by."""
-        if self._life is not None:
-            self._life.beat(clock.now())
-
-    def _is_awake(self, name: str) -> bool:
-        beat = system.last_beat(self._lives, name)
-        return beat is not None and abs(clock.now() - beat) < AWAKE
-
-    def _is_worked_on(self, row: sqlite3.Row) -> bool:
-        return row["process"] is not None and system.is_alive(self._lives, row["process"])
+    def mark_awake(self) -> None:
+        """Show other processes that this one is not stopped: they pass by one that is, or that sleeps for long."""
+        self._processes.mark_awake()
 
     def _reap(self, database: Database) -> None:
-        """What died before it sent anything holds no budget and no place in line any more."""
-        system.bury(self._lives)
+        """Give back the budget and the place in line of creates whose process ended before it sent anything."""
+        self._processes.remove_ended()
         rows = database.execute(
             "SELECT id, process FROM clip WHERE fate <> 'known' AND fate IN ('intended', 'waiting')"
         ).fetchall()
         database.executemany(
             "UPDATE clip SET fate = 'refused', error = 'never sent' WHERE id = ?",
-            [(row["id"],) for row in rows if not self._is_worked_on(row)],
+            [(row["id"],) for row in rows if not self._processes.is_running(row["process"])],
         )
 
     # ------------------------------------------------------------------ the database
@@ -398,11 +285,11 @@ class Journal:
         return result
 
     def _vital(self, work: Callable[[Database], T]) -> T:
-        """A write without which nothing is sent, or a paid id is lost."""
+        """A write that money depends on. Raises: FileError, Interrupted."""
         return self._write(work, is_vital=True)
 
     def _note(self, query: str, *rows: tuple[Any, ...] | dict[str, Any]) -> None:
-        """A write after which the work goes on: where it fails, that is warned about."""
+        """A write whose failure is a warning: the work goes on."""
         if rows:
             self._try(lambda database: database.executemany(query, rows))
 
@@ -411,39 +298,3 @@ class Journal:
             self._write(work)
         except FileError as error:
             self._warn(error.message)
-
-    def _ask(self, query: str, *values: object) -> list[Entry]:
-        return self._believed(self._rows(query, *values), read_entry)
-
-    def _rows(self, query: str, *values: object) -> list[sqlite3.Row]:
-        """The rows of a question without whose answer the work goes on."""
-        try:
-            return self._store.read(query, *values)
-        except FileError as error:
-            self._warn(error.message)
-        except Interrupted:
-            pass  # the event loop has the signal, too
-        return []
-
-    def _surely(self, query: str, *values: object) -> list[sqlite3.Row]:
-        """The rows of a question to which nothing is another answer than not knowing. Raises: FileError."""
-        rows = self._store.read(query, *values)
-        if self._store.loss:
-            raise FileError(self._store.loss, hint="airvid list shows what the server knows")
-        return rows
-
-    def _believed(self, rows: Iterable[sqlite3.Row], read: Callable[[sqlite3.Row], T]) -> list[T]:
-        """What the rows say. A damaged one is passed over, and said."""
-        found = []
-        for row in rows:
-            try:
-                found.append(read(row))
-            except ValueError:
-                self._warn(f"row {row['id']} of the journal {self.path} is damaged, and passed over")
-        return found
-
-    def _warn(self, message: str) -> None:
-        """Each sentence once: many writes fail for one reason."""
-        if message not in self._told:
-            self._told.add(message)
-            self._tell(message)

@@ -6,20 +6,19 @@ import os
 import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from airvid import clock, files, system
-from airvid.errors import FileError, PaymentError
+from airvid.errors import FileError
 
 
 def _local_day(row: str) -> str:
     return f"date({row}.intended_at, 'unixepoch', 'localtime')"
 
 
-def _cents(row: str) -> str:
-    """What a row counts for."""
+def counted_cents(row: str) -> str:
+    """SQL for the cents that a row counts for in the budgets."""
     return (
         f"CASE WHEN {row}.fate = 'refused' OR coalesce({row}.status, '') IN ('failed', 'expired') THEN 0"
         f" ELSE max(coalesce({row}.cost_cents, {row}.estimate_cents, 0), 0) END"
@@ -27,16 +26,17 @@ def _cents(row: str) -> str:
 
 
 def _spending_triggers(insert: str, day: str) -> str:
-    """What was spent or reserved on each local day: a budget costs the same to check, however long the journal grows.
+    """SQL that keeps what was spent or reserved on each local day, so that a budget is quick to check.
 
-    `insert` is the day of a new row, `day` that of a row that is there.
+    `insert` is the day of a new row, `day` that of an older row.
     """
+    old, new = counted_cents("old"), counted_cents("new")
     changes = {
-        "INSERT": f"INSERT INTO spending VALUES ({insert.format('new')}, {_cents('new')})"
+        "INSERT": f"INSERT INTO spending VALUES ({insert.format('new')}, {new})"
         " ON CONFLICT (day) DO UPDATE SET cents = cents + excluded.cents",
-        "DELETE": f"UPDATE spending SET cents = cents - {_cents('old')} WHERE day = {day.format('old')}",
+        "DELETE": f"UPDATE spending SET cents = cents - {old} WHERE day = {day.format('old')}",
         "UPDATE OF fate, status, cost_cents, estimate_cents": (
-            f"UPDATE spending SET cents = cents - {_cents('old')} + {_cents('new')} WHERE day = {day.format('old')}"
+            f"UPDATE spending SET cents = cents - {old} + {new} WHERE day = {day.format('old')}"
         ),
     }
     return "".join(
@@ -87,7 +87,7 @@ ALTER TABLE clip ADD COLUMN known_at REAL;
 ALTER TABLE clip ADD COLUMN ended_at REAL;
 CREATE INDEX clip_by_model ON clip (base_url, model, id) WHERE ended_at IS NOT NULL;
 """,
-    # The day that a row was counted on stays its day when the machine has travelled.
+    # A row keeps the day for which it was counted when the machine's time zone changes.
     f"""
 ALTER TABLE clip ADD COLUMN day TEXT;
 UPDATE clip SET day = {_local_day("clip")};
@@ -99,18 +99,18 @@ CREATE TRIGGER clip_day AFTER INSERT ON clip BEGIN UPDATE clip SET day = {_local
     + _spending_triggers(_local_day("{}"), "{}.day"),
 )
 VERSION = len(_LAYOUTS)
-# What the program reads and writes, whichever version laid it out.
+# The columns that the program reads and writes.
 _COLUMNS = (
     "id, base_url, fate, intended_at, process, sent_at, task_id, status, model, prompt, request, target,"
     " estimate_cents, cost_cents, created, expires_at, file, bytes, saved_at, error, candidates, present, adopted,"
     " known_at, ended_at"
 )
-# What this version's layout has beside its columns: without a trigger, say, a budget would not see what is spent.
+# What this version's layout has beside the columns: without a trigger, for example, budgets would miss what is spent.
 _PARTS = {"sqlite_autoindex_clip_1", "clip_day", "spending_insert", "spending_delete", "spending_update"}
 
 
 class Database(sqlite3.Connection):
-    """SQLite takes no halves of characters, which anybody's text may hold and no UTF-8 has: they are replaced."""
+    """A connection that replaces lone surrogates, which any text may have, but which SQLite does not take."""
 
     def execute(self, query: str, values: Any = (), /) -> sqlite3.Cursor:
         return super().execute(query, _storable(values))
@@ -176,7 +176,7 @@ def _version(database: Database) -> int:
 
 
 def check_version(database: Database, path: Path) -> None:
-    """Raises: FileError where a newer airvid has laid it out, which means more by its rows than this one knows."""
+    """Raises: FileError where a newer airvid has laid it out: its rows may mean more than this version knows."""
     if (found := _version(database)) > VERSION:
         raise FileError(
             f"the journal {path} was written by a newer airvid (layout {found}, not {VERSION})",
@@ -200,9 +200,9 @@ def _lay_out(database: Database) -> None:
 
 
 def _check_layout(database: Database) -> None:
-    """Raises: LayoutError, also for a table of somebody else's that is called like ours."""
+    """Raises: LayoutError, also for another program's table of the same name."""
     if _version(database) > VERSION:
-        return  # what a newer airvid has made of it is not for this one to judge
+        return  # a newer airvid's layout is not known here
     missing = _PARTS - {row["name"] for row in database.execute("SELECT name FROM sqlite_master")}
     if missing:
         raise LayoutError(f"it is not laid out as a journal: there is no {min(missing)}")
@@ -295,64 +295,3 @@ def _set_aside(path: Path) -> Path:
         if os.path.lexists(path.with_name(path.name + suffix)):
             os.replace(path.with_name(path.name + suffix), kept.with_name(kept.name + suffix))
     return kept
-
-
-# ---------------------------------------------------------------------- budgets
-
-
-def hold_budget(
-    database: Database, period: str, dollars: float, estimate: float | None, count: int, now: float
-) -> None:
-    """See that `count` clips of `estimate` cents fit into a budget. Raises: PaymentError."""
-    if estimate is None:
-        raise PaymentError(
-            f"this model's price is unknown, and budget.{period} is set: nothing was sent",
-            hint="name a model with a price; airvid models",
-        )
-    today = datetime.fromtimestamp(now)
-    _count_today(database, today.strftime("%Y-%m-%d"), now)
-    begin = today.replace(day=1) if period == "month" else today
-    spent = database.execute(
-        "SELECT coalesce(sum(cents), 0) FROM spending WHERE day >= ?", (begin.strftime("%Y-%m-%d"),)
-    ).fetchone()[0]
-    if spent + estimate * count > dollars * 100 + 1e-6:
-        raise PaymentError(
-            f"budget.{period} of ${dollars:g} would be passed: ${spent / 100:g} is spent or reserved on this machine,"
-            f" this is estimated at ${estimate * count / 100:g}; nothing was sent",
-            hint=f"airvid config set budget.{period} USD",
-        )
-
-
-def _count_today(database: Database, today: str, now: float) -> None:
-    """What was bought while the clock was ahead counts for the day on which that is noticed, not for all until then."""
-    ahead = database.execute(
-        f"SELECT id, day, {_cents('clip')} AS cents FROM clip WHERE intended_at > ? AND day > ?", (now, today)
-    ).fetchall()
-    for row in ahead:
-        database.execute("UPDATE spending SET cents = cents - ? WHERE day = ?", (row["cents"], row["day"]))
-        database.execute(
-            "INSERT INTO spending VALUES (?, ?) ON CONFLICT (day) DO UPDATE SET cents = cents + excluded.cents",
-            (today, row["cents"]),
-        )
-        database.execute("UPDATE clip SET day = ? WHERE id = ?", (today, row["id"]))
-
-
-def newest_tasks(path: Path, service: str, prefix: str, limit: int) -> list[tuple[str, str, str]]:
-    """Ids that begin with `prefix`, states and prompts of a service's newest tasks. Only reads, and makes no file.
-
-    Raises: sqlite3.Error.
-    """
-    # Where no other process has the file open, reading it the usual way would make others beside it.
-    how = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "mode=ro&immutable=1"
-    database = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", timeout=0.2, uri=True)
-    try:
-        # The `+` has the table read from its end, and not an index whole.
-        rows = database.execute(
-            "SELECT task_id, coalesce(status, 'queued'), coalesce(substr(prompt, 1, 300), '') FROM clip"
-            " WHERE +base_url = ? AND +task_id >= ? AND +task_id < ? AND coalesce(status, '') != 'deleted'"
-            " ORDER BY id DESC LIMIT ?",
-            (service, prefix, f"{prefix}\U0010ffff", limit),
-        )
-        return rows.fetchall()
-    finally:
-        database.close()

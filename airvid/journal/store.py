@@ -22,7 +22,7 @@ _PAUSES = (0.001, 0.05)
 
 
 class Store:
-    """One file, opened when first needed. A broken one is mended or set aside, and `warn` is told."""
+    """One file, opened when first needed. A broken one is mended or set aside, and `warn` gets a sentence."""
 
     def __init__(self, path: Path, warn: Callable[[str], None]) -> None:
         self.path = path

@@ -1,7 +1,7 @@
-"""A clip's frames, decoded with PyAV, scaled down.
+"""A clip's frames, decoded with PyAV and scaled down.
 
-The file may be anybody's: its name never reaches FFmpeg, only plain containers are read (a playlist would make FFmpeg
-fetch what it lists), and pixels, packets and frames are bounded.
+The file may be hostile: FFmpeg never sees its name, reads only plain containers (a playlist would make it fetch files),
+and has limits for pixels, packets and frames.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from airvid.media import mp4
 
 CONTAINERS = "mov,matroska,avi,gif"
 MOST_PIXELS = 4096 * 2304
-# Steps to one frame that is shown, at most: what a long group of pictures takes.
+# Packets to decode for one frame, at most: those of a long group of pictures.
 _LONGEST_RUN = 1200
-_FAR = 10.0  # seconds ahead: sought, not decoded towards
+_FAR = 10.0  # seconds: to a frame further ahead it seeks
 _NEVER = float("-inf")
 _MOST_PACKETS = 100_000
 _LIMITS = {"max_pixels": str(MOST_PIXELS)}
-# FFmpeg's own, and those of the file that it reads through us.
+# Errors of FFmpeg, and of the file object that it reads.
 _FAILURES = (av.FFmpegError, ValueError, OverflowError, OSError)
-_THREADS = 4  # each may hold frames of its own
+_THREADS = 4  # each thread holds frames in memory
 
 
 class Frame(NamedTuple):
-    """One frame as it is shown, `seconds` after the clip's beginning; three bytes a pixel (RGB), a string a row."""
+    """One frame, `seconds` after the clip's beginning. A row has three bytes a pixel (RGB)."""
 
     seconds: float
     rows: list[bytes]
 
 
 class Clip:
-    """An open clip. `name` is what errors call it. Raises: FileError."""
+    """An open clip. `name` is its name in errors. Raises: FileError."""
 
     def __init__(self, file: IO[bytes], name: str) -> None:
         self._name = name
@@ -53,13 +53,13 @@ class Clip:
                 container_options={"format_whitelist": CONTAINERS},
                 metadata_errors="replace",
             )
-        stream = self._container.streams.best("video")  # a cover picture is none while there is another
+        stream = self._container.streams.best("video")  # a cover picture only where there is nothing else
         if not isinstance(stream, VideoStream):
             raise FileError(f"{name} holds no video")
         self._video = stream
         codec = _read(stream, "codec_context")
         if codec is None:
-            raise FileError(f"{name} holds video of a codec that nothing here can decode")
+            raise FileError(f"{name} holds video of an unknown codec")
         self.width, self.height = _read(stream, "width"), _read(stream, "height")
         self.codec: str | None = _read(codec, "name")
         if not self.width or not self.height:
@@ -83,7 +83,7 @@ class Clip:
         self._container.close()
 
     def pick(self, count: int, width: int, height: int) -> Iterator[Frame | None]:
-        """At most `count` frames, evenly spaced from the first to the last, scaled; None while one is under way.
+        """At most `count` frames, evenly spaced from first to last, scaled; None for each step between two frames.
 
         Raises: FileError.
         """
@@ -111,7 +111,7 @@ class Clip:
             raise FileError(f"{self._name} holds no frame that can be decoded")
 
     def _decoded(self) -> Iterator[tuple[float, VideoFrame] | None]:
-        """Frames with their times, and None for each packet that gave none."""
+        """Frames with their times, and None for each packet without a frame."""
         at = 0.0
         for packet in self._container.demux(self._video):
             frames = packet.decode()
@@ -131,7 +131,7 @@ class Clip:
         return seconds if seconds > 0 else None
 
     def _measure(self) -> None:
-        """Count frames and seconds from the packets, undecoded, where the file does not declare them."""
+        """Count frames and seconds in the packets, without decoding, where the file does not declare them."""
         count, end = 0, 0.0
         with _file_errors(f"{self._name} cannot be read"):
             for packet in self._container.demux(self._video):
@@ -148,7 +148,7 @@ class Clip:
 
 
 def _read(source: object, name: str) -> Any:
-    """An attribute of PyAV's; None where it is missing or cannot be read, as most are of an unknown codec."""
+    """An attribute of a PyAV object; None where it is missing or cannot be read, as with an unknown codec."""
     try:
         return getattr(source, name, None)
     except _FAILURES:
@@ -156,7 +156,7 @@ def _read(source: object, name: str) -> Any:
 
 
 def _check_whole(file: IO[bytes], name: str) -> None:
-    """See that an MP4 is whole: FFmpeg would decode half of one without an error. Raises: FileError."""
+    """Check that an MP4 is whole: FFmpeg decodes half a file without an error. Raises: FileError."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     if mp4.begins(file.read(mp4.HEAD)) and (flaw := mp4.flaw(file, size)):
@@ -172,7 +172,7 @@ def _rows(picture: VideoFrame) -> list[bytes]:
 
 @contextmanager
 def _file_errors(what: str) -> Iterator[None]:
-    """Turns a failure into a FileError with FFmpeg's own words, without what Python puts around them."""
+    """Turns a failure into a FileError with FFmpeg's own words."""
     try:
         yield
     except _FAILURES as error:

@@ -1,8 +1,8 @@
 """A contact sheet in a terminal: frames side by side as half blocks, their times below them.
 
-Rich draws it in the colours that the terminal has; without colours a frame is shades of characters. The terminal is
-sent no questions. textual-image, which knows more kinds of pictures, asks when it is imported: it takes what the user
-has typed ahead, stops a job in the background, and fails where standard input is a pipe.
+Rich draws it in the colours of the terminal; without colours a frame is made of characters. textual-image knows more
+kinds of pictures, but asks the terminal for them: it takes the keys that the user has typed, stops a job in the
+background, and fails where standard input is a pipe.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ RESET = b"\x1b[0m\n"
 """Ends the colours of a sheet that was cut short."""
 _GAP = 1
 _TIME_WIDTH = 7
-# The command above the sheet, and the next prompt below it.
+# For the command above the sheet, and the prompt below it.
 _OTHER_ROWS = 2
-# The fuller the brighter, as it looks on a dark background.
+# From dark to bright, on a dark background.
 _SHADES = " .:-=+*#%@"
 
 
 class Grid(NamedTuple):
-    """So many frames across and down, each of `width` by `height` cells; a cell is two dots, one above the other."""
+    """The number of frames across and down, and the cells of each. A cell is two pixels, one above the other."""
 
     across: int
     down: int
@@ -49,7 +49,7 @@ def console(stream: TextIO, *, with_color: bool) -> Console:
 
 
 def arrange(columns: int, rows: int, aspect: float, most: int = MOST_FRAMES) -> Grid:
-    """The grid of at most `most` frames that fills the screen best: large frames, but not few of them."""
+    """The grid of at most `most` frames that fills the screen best, with large frames and many of them."""
     shapes = [(across, down) for across in range(1, most + 1) for down in range(1, most // across + 1)]
     grids = [
         _grid(columns, rows, aspect, *shape) for shape in shapes if shape == (1, 1) or _fits(columns, rows, *shape)
@@ -69,7 +69,7 @@ def _grid(columns: int, rows: int, aspect: float, across: int, down: int) -> Gri
 
 
 def draw(frames: Sequence[Frame], grid: Grid, screen: Console) -> Iterator[bytes]:
-    """The sheet for `screen`, one row of frames after the other."""
+    """The sheet for `screen`, row by row."""
     for at in range(0, len(frames), grid.across):
         row = frames[at : at + grid.across]
         table = Table.grid(padding=(0, _GAP, 0, 0))
@@ -90,7 +90,7 @@ def moment(seconds: float) -> str:
 
 @dataclass(frozen=True)
 class _Picture:
-    """A frame that Rich can draw: two rows of dots make a line."""
+    """A frame for Rich: two rows of pixels make a line."""
 
     frame: Frame
 

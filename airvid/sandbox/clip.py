@@ -1,4 +1,4 @@
-"""Renders the sandbox's clips: real H.264 in MP4, made quickly, and marked as what they are."""
+"""Renders the sandbox's clips: H.264 in MP4, marked as sandbox clips."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from av.filter import Graph
 from av.filter.context import FilterContext
 from av.video.frame import VideoFrame
 
-from airvid.sandbox.messages import ClipSpec
+from airvid.sandbox.create import ClipSpec
 
 FRAMES_PER_SECOND = 24
 SAMPLES_PER_SECOND = 48_000
 
-# One thread, no dates, no version strings: equal specs give equal bytes, whatever the machine's cores.
+# One thread, no dates, no version strings: equal specs give equal bytes on every machine.
 _MP4 = {"movflags": "+faststart", "fflags": "+bitexact"}
 _AAC = {"flags": "+bitexact"}
 _X264 = {
@@ -32,10 +32,10 @@ _X264 = {
     "g": "48",
     "threads": "1",
     "flags": "+bitexact",
-    "x264-params": "colormatrix=smpte170m",  # what libswscale makes of RGB; for HD players guess another
+    "x264-params": "colormatrix=smpte170m",  # that of libswscale; players assume another one for HD
 }
-_COARSE = 8  # the backdrop is drawn this much smaller: it is soft anyway, and far quicker so
-_ZOOM = 0.15  # how much closer a given picture comes in the course of its clip
+_COARSE = 8  # the backdrop is drawn smaller by this factor, which is faster
+_ZOOM = 0.15  # how much a given picture grows during its clip
 
 _WORD = (
     ".####  .###.  #...#  ####.  ####.  .###.  #...#",
@@ -53,10 +53,10 @@ Step = tuple[str, str]
 
 
 def render(spec: ClipSpec) -> bytes:
-    """The whole MP4, its index in front. Raises ValueError for a picture that cannot be decoded."""
-    pictures = _backdrop(spec) if spec.image is None else _approach(spec, read_picture(spec.image))
+    """The whole MP4, its index in front. Raises: ValueError for a picture that cannot be decoded."""
+    pictures = _backdrop(spec) if spec.image is None else _enlarged(spec, read_picture(spec.image))
     with tempfile.TemporaryDirectory(prefix="airvid-") as folder:
-        path = Path(folder, "clip.mp4")  # a file, for the index moves to the front in a second pass over it
+        path = Path(folder, "clip.mp4")  # a file: FFmpeg moves the index to the front in a second pass
         with av.open(str(path), "w", format="mp4", options=_MP4) as target:
             video = target.add_stream("libx264", FRAMES_PER_SECOND, options=_X264)
             video.width, video.height, video.pix_fmt = spec.width, spec.height, "yuv420p"
@@ -74,9 +74,9 @@ def render(spec: ClipSpec) -> bytes:
 
 
 def read_picture(image: bytes) -> VideoFrame:
-    """A PNG, JPEG or WebP, decoded. Raises ValueError for anything else."""
+    """A decoded PNG, JPEG or WebP. Raises: ValueError for anything else."""
     kinds = {b"\x89PNG\r\n": "png_pipe", b"\xff\xd8\xff": "jpeg_pipe", b"RIFF": "webp_pipe"}
-    # Named, for FFmpeg left to guess would also take playlists, and fetch what they list.
+    # Without a named format FFmpeg would also read playlists, and fetch their entries.
     kind = next((kind for start, kind in kinds.items() if image.startswith(start)), None)
     if kind is None:
         raise ValueError("The image is not a PNG, JPEG or WebP.")
@@ -88,23 +88,16 @@ def read_picture(image: bytes) -> VideoFrame:
 
 
 def _backdrop(spec: ClipSpec) -> Graph:
-    """Colours that turn slowly, chosen by prompt and seed, with the word across them."""
-    look = _digest(spec)
-    width, height = max(2, spec.width // _COARSE), max(2, spec.height // _COARSE)
-    hue, turn = look[0] / 256, 0.05 + look[1] / 1024
+    """Slowly turning colours that follow from prompt and seed, with the word across them."""
+    digest = _digest(spec)
+    hue = digest[0] / 256
     arguments = {
-        "size": f"{width}x{height}",
+        "size": f"{max(2, spec.width // _COARSE)}x{max(2, spec.height // _COARSE)}",
         "rate": str(FRAMES_PER_SECOND),
         "nb_colors": "3",
-        "c0": _colour(hue, 0.2),
-        "c1": _colour(hue + turn, 0.5),
-        "c2": _colour(hue - turn, 0.35),
-        "x0": str(width * look[2] // 1024),
-        "y0": str(height * look[3] // 1024),
-        "x1": str(width - 1 - width * look[4] // 1024),
-        "y1": str(height - 1 - height * look[5] // 1024),
-        "speed": str(0.01 + look[6] / 10_000),
-        "type": ("linear", "circular", "spiral")[look[7] % 3],
+        **{f"c{place}": _colour(hue + place / 8, lightness) for place, lightness in enumerate((0.2, 0.5, 0.35))},
+        "seed": str(int.from_bytes(digest[1:4])),
+        "speed": "0.02",
     }
     cell = max(1, min(spec.width * 7 // (10 * _COLUMNS), spec.height // (2 * _ROWS)))
     left, top = (spec.width - cell * _COLUMNS) // 2, (spec.height - cell * _ROWS) // 2
@@ -119,8 +112,8 @@ def _backdrop(spec: ClipSpec) -> Graph:
     )
 
 
-def _approach(spec: ClipSpec, picture: VideoFrame) -> Graph:
-    """The given picture, cut to cover the frame, and from there slowly closer; a small word in its corner."""
+def _enlarged(spec: ClipSpec, picture: VideoFrame) -> Graph:
+    """The given picture, cropped to the frame and slowly enlarged, with a small word in its corner."""
     ratio, frames = f"{spec.width}/{spec.height}", spec.seconds * FRAMES_PER_SECOND
     cell = max(1, min(spec.width, spec.height) // 300)
     left, top = spec.width - cell * (_COLUMNS + 4), spec.height - cell * (_ROWS + 4)
@@ -151,7 +144,7 @@ def _approach(spec: ClipSpec, picture: VideoFrame) -> Graph:
 
 
 def _tone(spec: ClipSpec) -> Graph:
-    """A soft tone, its pitch chosen by prompt and seed, a second a frame."""
+    """A soft tone whose pitch follows from prompt and seed, in frames of one second."""
     pitch = 220 * 2 ** (_digest(spec)[8] % 12 / 12)
     graph = Graph()
     return _chained(
@@ -170,7 +163,7 @@ def _chained(graph: Graph, source: FilterContext, *steps: Step) -> Graph:
 
 
 def _word(cell: int, left: int, top: int, depth: int) -> Iterator[Step]:
-    """The steps that paint the word over its shadow, `cell` pixels to a dot, without any font."""
+    """The filters that draw the word over its shadow, without a font; a dot has `cell` pixels."""
     for away, colour in ((depth, "black@0.4"), (0, "white")):
         for row, dots in enumerate(_WORD):
             for run in re.finditer("#+", dots):

@@ -1,4 +1,4 @@
-"""The emulator: a stateful function of request and time. It opens no socket, never sleeps, reads no clock."""
+"""The emulator: a function of a request, the time and the stored tasks. It has no socket, no sleep and no clock."""
 
 from __future__ import annotations
 
@@ -15,24 +15,16 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
-from airvid.sandbox.messages import (
-    MODELS,
-    ClipSpec,
-    Fault,
-    Json,
-    Refused,
-    Request,
-    Response,
-    json_response,
-    read_order,
-    refusal,
-)
+from airvid.sandbox.catalogue import MODELS
+from airvid.sandbox.create import ClipSpec, read_create
+from airvid.sandbox.faults import Fault, next_fault
+from airvid.sandbox.messages import Json, Refused, Request, Response, json_response, refusal
 from airvid.sandbox.state import State, StateError, Task, stream
 
 __all__ = ["ClipSpec", "Emulator", "Fault", "Pace", "Request", "Response"]
 
 Outcomes = Iterable[str] | Callable[[Json], str]
-"""`completed` or `failed` for each task in order, then completed; or decided from its record."""
+"""`completed` or `failed` for each task in order, then completed; or a function of its record."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +36,7 @@ class Pace:
 
 
 REMEMBERED = 10_000
-"""Requests kept in the record, so that a server may run for weeks."""
+"""Requests kept, so that the memory of a server has a limit."""
 
 
 class Call(NamedTuple):
@@ -57,18 +49,18 @@ class Call(NamedTuple):
 
 
 def _render(spec: ClipSpec) -> bytes:
-    from airvid.sandbox.clip import render  # PyAV takes a while to load, and most calls need no picture
+    from airvid.sandbox.clip import render  # PyAV loads slowly, and most calls need no picture
 
     return render(spec)
 
 
 class Emulator:
-    """One hosted API with its storage host.
+    """The API and its storage host.
 
-    `path` is the file that its tasks live in, shared by all processes that name it (None: memory).
-    `storage` is the address of its second host, `keys` the keys it knows (None: any),
-    `slots` the tasks a key may have at once, `outcomes` how they end, `render` what makes the clips.
-    `requests` is the record of what was received, `faults` what is still to go wrong. Raises: StateError, OSError.
+    `path` is the file of its tasks, which several processes may share (None: memory), `storage` the address of the
+    storage host, `keys` the valid keys (None: any), `slots` the number of running tasks a key may have, `outcomes` how
+    tasks end, and `render` makes the clips. `requests` keeps the requests received, `faults` those still to happen.
+    Raises: StateError, OSError.
     """
 
     def __init__(
@@ -90,13 +82,13 @@ class Emulator:
         left = iter(() if callable(outcomes) else outcomes)
         self.outcome = outcomes if callable(outcomes) else lambda _: next(left, "completed")
         self._render = render
-        # What is wrong with the file, once something is.
+        # The error of the file, after the first one.
         self.trouble: str | None = None
         self._state = State(path)
         self._lock, self._rendering = threading.Lock(), threading.Lock()
 
     def close(self) -> None:
-        """Let go of the state file."""
+        """Close the file of the tasks."""
         self._state.close()
 
     def handle(self, request: Request, now: float) -> Response:
@@ -104,24 +96,10 @@ class Emulator:
         with self._lock:
             self.requests.append((now, request))
             del self.requests[:-REMEMBERED]
-            fault = self._next_fault(request)
+            fault = next_fault(self.faults, request)
         if fault is None:
             return self._answer(request, now)
-        return fault.spoil(None if fault.before else self._answer(request, now))
-
-    def _next_fault(self, request: Request) -> Fault | None:
-        for place, fault in enumerate(self.faults):
-            if not re.match(fault.on, request.call):
-                continue
-            if fault.skip:
-                self.faults[place] = replace(fault, skip=fault.skip - 1)
-                return None
-            if fault.times > 1:
-                self.faults[place] = replace(fault, times=fault.times - 1)
-            else:
-                del self.faults[place]
-            return fault
-        return None
+        return fault.apply(None if fault.before else self._answer(request, now))
 
     def _answer(self, request: Request, now: float) -> Response:
         try:
@@ -129,7 +107,7 @@ class Emulator:
         except Refused as refused:
             response = refused.response
         except StateError as error:
-            # No 5xx: asking again would not help, and of a create it is sure that no task was made.
+            # Not a 5xx: a retry does not help, and a create has surely made no task.
             self.trouble = str(error)
             response = refusal(422, f"The sandbox is broken: {error}", "sandbox_broken")
         headers = {"Date": formatdate(now, usegmt=True), "X-Request-ID": f"req_{uuid.uuid4().hex}", **response.headers}
@@ -150,7 +128,7 @@ class Emulator:
         raise Refused(json_response(404, {"error": f"Not found: {request.method} {request.route}"}))
 
     def _owner(self, request: Request, *, optional: bool) -> str:
-        """Who is calling: the key's hash, for keys are not for keeping."""
+        """A hash of the key: keys are not stored."""
         header = request.headers.get("authorization")
         if header is None and optional:
             return ""
@@ -165,7 +143,7 @@ class Emulator:
         return {"object": "list", "data": [{**model, "created": int(call.now)} for model in self.models]}
 
     def _create(self, call: Call) -> Json:
-        record, spec = read_order(call.body, self.models)
+        record, spec = read_create(call.body, self.models)
         self._check_picture(spec)
         with self._state.writing():
             free = self._state.busy_until(call.owner, call.now, self.slots)
@@ -182,7 +160,7 @@ class Emulator:
         return {key: view[key] for key in shown}
 
     def _check_picture(self, spec: ClipSpec) -> None:
-        """Refuse a picture that could not be rendered, before there is a task."""
+        """Refuse a picture that cannot be rendered. Raises: Refused."""
         if spec.image is None or self._render is not _render:
             return
         from airvid.sandbox.clip import read_picture
@@ -209,7 +187,7 @@ class Emulator:
 
     def _task(self, call: Call) -> Task:
         task = self._state.task(call.task_id, call.now, call.owner)
-        if task is None:  # or someone else's: the answer must not tell
+        if task is None:  # a task of another key has the same answer
             raise Refused(refusal(404, "Task not found.", "not_found"))
         return task
 
@@ -221,7 +199,7 @@ class Emulator:
         return f"{self.storage}/clips/{task.id}.mp4?expires={task.expires_at}&signature={signature}"
 
     def _clip(self, request: Request, now: float) -> Response:
-        """What the storage host answers, as an S3-style store does."""
+        """The answer of the storage host, like that of S3."""
         if request.method not in ("GET", "HEAD"):
             raise _denied(405, "MethodNotAllowed", "The specified method is not allowed against this resource.")
         if "authorization" in request.headers:
@@ -243,7 +221,7 @@ class Emulator:
         return _served(self._rendered(task.id), request, task.ends)
 
     def _rendered(self, task_id: str) -> bytes:
-        with self._rendering:  # else two downloads of one clip would both render it
+        with self._rendering:  # two downloads of one clip render it once
             clip = self._state.clip(task_id)
             if clip is None:
                 clip = self._render(self._state.spec(task_id))
@@ -281,7 +259,7 @@ def _served(clip: bytes, request: Request, modified: float) -> Response:
 
 
 def _span(header: str, size: int) -> range | None:
-    """The one range asked for, empty outside the file; None where the header is to be ignored."""
+    """The range that the header asks for, empty outside the file; None where the header is ignored."""
     asked = re.fullmatch(r"bytes=([0-9]{0,18})-([0-9]{0,18})", header.strip())
     first, last = asked.groups() if asked else ("", "")
     if not first:

@@ -23,10 +23,10 @@ LARGEST_BODY = 64 * 2**20
 
 
 class Server:
-    """Serves an emulator at `api_url` and `storage_url`. Its ports are bound at once, and answered after `start`.
+    """Serves an emulator at `api_url` and `storage_url`. The ports are bound at once, and answer after `start`.
 
-    `port` is the API's (0: any free one), the storage host has the next, so that both can be forwarded, or a free one.
-    OSError: the port is in use.
+    `port` is that of the API (0: any free one). The storage host has the next one, or any free one. Raises: OSError
+    where the port is in use.
     """
 
     def __init__(self, emulator: Emulator, port: int = 0) -> None:
@@ -37,24 +37,24 @@ class Server:
         except OSError:
             self._listeners[0].server_close()
             raise
-        self._bell, self._bell_pull = socket.socketpair()
+        self._stopped, self._stop = socket.socketpair()
         self._thread = threading.Thread(target=self._serve, name="sandbox", daemon=True)
         api, emulator.storage = (f"http://127.0.0.1:{listener.server_address[1]}" for listener in self._listeners)
         self.api_url, self.storage_url = f"{api}/v1", emulator.storage
 
     def start(self) -> Self:
-        """Answer from now on, in threads of its own."""
+        """Answer from now on, in threads."""
         self._thread.start()
         return self
 
     def close(self) -> None:
-        """Stop at once: open streams and silent connections are dropped."""
-        self._bell_pull.close()
+        """Stop at once, and close open connections."""
+        self._stop.close()
         if self._thread.ident is not None:
             self._thread.join()
         for listener in self._listeners:
             listener.server_close()
-        self._bell.close()
+        self._stopped.close()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -63,9 +63,9 @@ class Server:
         self.close()
 
     def _serve(self) -> None:
-        # serve_forever would look up every half second whether to stop; here both ports and the bell wake us.
+        # serve_forever of the standard library needs up to half a second to stop.
         with selectors.DefaultSelector() as ready:
-            ready.register(self._bell, selectors.EVENT_READ)
+            ready.register(self._stopped, selectors.EVENT_READ)
             for listener in self._listeners:
                 ready.register(listener, selectors.EVENT_READ, listener.handle_request)
             while True:
@@ -82,11 +82,11 @@ def _beside(port: int, emulator: Emulator) -> _Listener:
         return _Listener(0, emulator, storage=True)
 
 
-class _Listener(socketserver.ThreadingTCPServer):  # an HTTPServer would ask the DNS for our name, for seconds
+class _Listener(socketserver.ThreadingTCPServer):  # HTTPServer asks the DNS for the host's name
     daemon_threads = True
-    allow_reuse_address = os.name == "posix"  # on Windows it would let two servers share a port
+    allow_reuse_address = os.name == "posix"  # on Windows two servers could share a port
     request_queue_size = 128
-    timeout = 0  # for handle_request: a client that gave up before accept() must not block
+    timeout = 0  # handle_request does not wait for a client that has left
 
     def __init__(self, port: int, emulator: Emulator, *, storage: bool) -> None:
         self.emulator, self.storage = emulator, storage
@@ -104,7 +104,7 @@ class _Listener(socketserver.ThreadingTCPServer):  # an HTTPServer would ask the
     def server_close(self) -> None:
         super().server_close()
         for connection in self._open.copy():
-            with suppress(OSError):  # it may be gone already
+            with suppress(OSError):  # it is closed already
                 connection.shutdown(socket.SHUT_RDWR)
 
 
@@ -114,11 +114,11 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Listener
 
     def handle(self) -> None:
-        with suppress(OSError):  # clients vanish
+        with suppress(OSError):  # the client has left
             super().handle()
 
     def log_message(self, format: str, *values: object) -> None:
-        """Say nothing: the emulator keeps the record."""
+        """Log nothing: the emulator keeps the requests."""
 
     def _answer(self) -> None:
         body = bytearray()
@@ -131,7 +131,7 @@ class _Handler(BaseHTTPRequestHandler):
                     return
                 piece = self.rfile.read(size)
                 if len(piece) < size:
-                    raise ConnectionError("The client left in the middle of its request.")
+                    raise ConnectionError("The client left before the end of its request.")
                 body += piece
         except ValueError as error:
             self.send_error(HTTPStatus.BAD_REQUEST, str(error))
@@ -143,7 +143,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _answer
 
     def _sizes(self) -> Iterator[int]:
-        """The lengths of the pieces of the body, each to be read before the next. Raises ValueError."""
+        """The lengths of the parts of the body. Read each part before the next length. Raises: ValueError."""
         if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
             yield int(self.headers.get("Content-Length", "0"))
             return
@@ -154,10 +154,10 @@ class _Handler(BaseHTTPRequestHandler):
             pass  # trailers
 
     def _send(self, response: Response) -> None:
-        if response.delay and self._vanished(time.time() + response.delay):
+        if response.delay and self._client_left(time.time() + response.delay):
             return
         if response.ending == "silence":
-            self._vanished(math.inf)
+            self._client_left(math.inf)
         elif response.ending != "reset":
             self._send_answer(response, is_whole=response.ending == "whole")
         if response.ending in ("reset", "cut"):
@@ -180,21 +180,21 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.write(body if is_whole else body[: len(body) // 2])
             return
         for due, chunk in response.chunks:
-            if self._vanished(due):
+            if self._client_left(due):
                 return
             self.wfile.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
         if is_whole:
             self.wfile.write(b"0\r\n\r\n")
 
-    def _vanished(self, until: float) -> bool:
-        """Wait until then (Unix seconds); True as soon as the client is gone, or the server closed."""
+    def _client_left(self, until: float) -> bool:
+        """Wait until a time (Unix seconds). True as soon as the client has left or the server is closed."""
         while (left := until - time.time()) > 0:
             self.connection.settimeout(None if math.isinf(left) else left)
             try:
                 if not self.connection.recv(1, socket.MSG_PEEK):
                     self.close_connection = True
                     return True
-                time.sleep(min(left, 0.05))  # it sent its next request early; that one has to wait
+                time.sleep(min(left, 0.05))  # the client has sent its next request already
             except TimeoutError:
                 pass
             finally:
@@ -204,4 +204,4 @@ class _Handler(BaseHTTPRequestHandler):
     def _reset(self) -> None:
         linger = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-        socket.close(self.connection.detach())  # now: a plain close() waits for the reading and writing ends
+        socket.close(self.connection.detach())  # close() would wait for rfile and wfile

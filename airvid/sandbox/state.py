@@ -1,4 +1,4 @@
-"""The emulator's memory: tasks and clips in SQLite."""
+"""The tasks and clips of the emulator, in SQLite."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from airvid.sandbox.messages import Chunk, ClipSpec, Json
+from airvid.sandbox.create import ClipSpec
+from airvid.sandbox.messages import Chunk, Json
 
 DAY = 86_400
 KEPT = 2 * DAY
 LISTED = 100
 FAILURE = "The provider could not make this clip."
-# Of a stream: per cent between two events, and seconds of quiet before a comment is sent.
+# Of a stream: per cent between two events, and seconds without an event before a comment.
 STEP, KEEPALIVE = 8, 10.0
 
 _SCHEMA = """
@@ -36,7 +37,7 @@ _FIELDS = "id, owner, born, starts, ends, outcome, record"
 
 @dataclass(frozen=True)
 class Task:
-    """One task, its times (Unix seconds) settled when it was made: nothing runs in the background."""
+    """One task. Its times (Unix seconds) are fixed when it is made: nothing runs in the background."""
 
     id: str
     owner: str
@@ -52,7 +53,7 @@ class Task:
         return int(self.born) + DAY
 
     def status(self, now: float) -> str:
-        """The task's state at that time."""
+        """The status at a time."""
         if now >= self.expires_at:
             return "expired"
         if now >= self.ends:
@@ -60,7 +61,7 @@ class Task:
         return "processing" if now >= self.starts else "queued"
 
     def progress(self, now: float) -> int:
-        """Per cent; a failed task stays where it broke."""
+        """Per cent; a failed task stops at 99."""
         if now >= self.ends:
             return 100 if self.outcome == "completed" else 99
         if now < self.starts:
@@ -68,7 +69,7 @@ class Task:
         return min(99, int(100 * (now - self.starts) / (self.ends - self.starts)))
 
     def view(self, now: float, result_url: str) -> Json:
-        """The task as the API shows it at that time."""
+        """The API's object at a time."""
         status = self.status(now)
         failed = self.outcome == "failed" and now >= self.ends
         return {
@@ -89,46 +90,46 @@ class StateError(Exception):
 
 
 class State:
-    """The tasks of one emulator, or of all that share a file. Raises: StateError; OSError for its folder."""
+    """The tasks of one emulator, or of all emulators with the same file. Raises: StateError; OSError for the folder."""
 
     def __init__(self, path: Path | None) -> None:
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.RLock()
-        with _told(path):
+        with _state_errors(path):
             self._base = sqlite3.connect(path or ":memory:", timeout=30, isolation_level=None, check_same_thread=False)
         self.close = weakref.finalize(self, self._base.close)
         self._path = path
         try:
-            with _told(path):
+            with _state_errors(path):
                 self.secret = self._open()
         except StateError:
             self.close()
             raise
 
     def _open(self) -> bytes:
-        """Lay the tables out where they are missing; the secret that links are signed with."""
-        self._base.execute("PRAGMA synchronous = OFF")  # a power cut may take tasks that cost nothing
+        """Create missing tables. Returns the secret that signs links."""
+        self._base.execute("PRAGMA synchronous = OFF")  # a power cut may lose tasks: they cost nothing
         self._base.executescript(_SCHEMA)
         self._base.execute(f"SELECT number, listed, spec, image, {_FIELDS} FROM tasks LIMIT 0")
         self._base.execute("SELECT id, clip FROM clips LIMIT 0")
         self._run("INSERT INTO secret SELECT ? WHERE NOT EXISTS (SELECT * FROM secret)", secrets.token_bytes(32))
         secret = self._run("SELECT value FROM secret")[0][0]
         if not isinstance(secret, bytes):
-            raise ValueError("its secret is no secret")
+            raise ValueError("its secret is not binary")
         return secret
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """A transaction of one thread of one process at a time; an exception undoes it. Raises: StateError."""
-        with self._lock, _told(self._path):
+        """A transaction, one at a time over all processes. An exception undoes it. Raises: StateError."""
+        with self._lock, _state_errors(self._path):
             self._base.execute("BEGIN IMMEDIATE")
             with self._base:
                 yield
 
     def busy_until(self, owner: str, now: float, slots: int) -> float | None:
-        """When the key will have a free slot; None where it has one. Within `writing` it stays true."""
-        # Unlisted tasks count, too: deleting the history entry of a running task frees no slot.
+        """When the key will have a free slot; None where it has one now. Call it within `writing`."""
+        # Deleted tasks count too: to delete the history entry of a running task frees no slot.
         rows = self._run(
             "SELECT min(ends, born + ?) AS until FROM tasks WHERE owner = ? AND until > ? "
             "ORDER BY until DESC LIMIT 1 OFFSET ?",
@@ -137,7 +138,7 @@ class State:
         return rows[0][0] if rows else None
 
     def add(self, task: Task, spec: ClipSpec) -> None:
-        """Take a task in, and drop those that nobody can see any more; within `writing`."""
+        """Add a task, and remove those that are too old to be read. Call it within `writing`."""
         self._run("DELETE FROM tasks WHERE born <= ?", task.born - KEPT)
         self._run("DELETE FROM clips WHERE id NOT IN (SELECT id FROM tasks)")
         self._run(
@@ -149,7 +150,7 @@ class State:
         )
 
     def task(self, task_id: str, now: float, owner: str | None = None) -> Task | None:
-        """The task; with an owner only what that key may see."""
+        """The task; with an owner only if it is the owner's."""
         found = self._tasks(now, "id = ? AND (? IS NULL OR owner = ? AND listed)", task_id, owner, owner)
         return found[0] if found else None
 
@@ -158,9 +159,9 @@ class State:
         return self._tasks(now, "owner = ? AND listed ORDER BY born DESC, number DESC LIMIT ?", owner, LISTED)
 
     def spec(self, task_id: str) -> ClipSpec:
-        """What to render for a task that exists."""
+        """The clip that a task makes."""
         spec, image = self._run("SELECT spec, image FROM tasks WHERE id = ?", task_id)[0]
-        with _told(self._path):
+        with _state_errors(self._path):
             return replace(ClipSpec(**json.loads(spec)), image=image)
 
     def unlist(self, task_id: str, owner: str) -> None:
@@ -172,23 +173,23 @@ class State:
         return next((row[0] for row in self._run("SELECT clip FROM clips WHERE id = ?", task_id)), None)
 
     def keep(self, task_id: str, clip: bytes) -> None:
-        """Take a clip in, where there is room; else it is rendered again."""
+        """Store a clip. Where the disk is full, the next download renders it again."""
         with suppress(StateError):
             self._run("REPLACE INTO clips VALUES (?, ?)", task_id, clip)
 
     def _tasks(self, now: float, condition: str, *values: Any) -> list[Task]:
         rows = self._run(f"SELECT {_FIELDS} FROM tasks WHERE born > ? AND {condition}", now - KEPT, *values)
-        with _told(self._path):
+        with _state_errors(self._path):
             return [replace(Task(*row), record=json.loads(row[-1])) for row in rows]
 
     def _run(self, statement: str, *values: Any) -> list[Any]:
-        with self._lock, _told(self._path):
+        with self._lock, _state_errors(self._path):
             return self._base.execute(statement, values).fetchall()
 
 
 @contextmanager
-def _told(path: Path | None) -> Iterator[None]:
-    """What is wrong with the file, or with what is in it, as StateError."""
+def _state_errors(path: Path | None) -> Iterator[None]:
+    """Turns errors of the file and of its content into StateError."""
     try:
         yield
     except (sqlite3.Error, ValueError, TypeError) as error:
@@ -215,7 +216,7 @@ def _events(task: Task, now: float, result_url: str) -> Iterator[Chunk]:
             yield due, _event({"task_id": task.id, "status": "processing", "progress": percent})
     end = min(task.ends, task.expires_at)
     if now < end:
-        # No result_url here: the whole record is only to be had by a GET.
+        # Without result_url: only a GET has the whole record.
         yield end, _event({"task_id": task.id, "status": task.status(end), "progress": task.progress(end)})
     yield max(now, end), b"event: done\ndata: [DONE]\n\n"
 

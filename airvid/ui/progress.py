@@ -1,6 +1,6 @@
-"""Rows on standard error, one a task or file: live on a terminal, sparse lines in a log, nothing when quiet.
+"""Progress on standard error, a row for each task or file: bars on a terminal, a few lines in a log, or nothing.
 
-Progress is for the eye only; nothing is decided by it.
+Progress is only shown: nothing depends on it.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from collections import Counter
 from collections.abc import Sequence
 
 from airvid import clock
-from airvid.tasks import Task
+from airvid.api.models import Task
 from airvid.ui import terminal
 from airvid.ui.output import Output
 from airvid.ui.text import length, size
 
-# Seconds between two lines of a log that tell of no change of state.
+# Seconds between two lines of a log while no state changes.
 LOG_EVERY = 10.0
 # CI runners kill a job that has been silent for some minutes.
 LONGEST_SILENCE = 60.0
@@ -23,7 +23,7 @@ SAVING = "saving"
 
 
 class Row:
-    """One thing that is under way, and what is known of it."""
+    """One task or file, and what is known of it."""
 
     def __init__(self, owner: Progress) -> None:
         self._owner = owner
@@ -36,49 +36,47 @@ class Row:
         self.total: int | None = None
 
     def named(self, label: str, *, about: str = "", past: Sequence[float] = (), passed: float = 0.0) -> None:
-        """It is this now: `about` says more of it, `past` is how long its like took before, `passed` how long it has
-        been under way (seconds).
-        """
+        """Name the row. In seconds: how long similar tasks took in the `past`, how long this one has `passed`."""
         self.label, self.about, self.past, self.began = label, about, past, clock.elapsed() - passed
         self._owner.changed(self, is_news=False)
 
     def phase(self, what: str) -> None:
-        """What is done before there is anything to read."""
+        """A state before the first reading of a task."""
         self.state = what
         self._owner.changed(self, is_news=False)
 
     def task(self, task: Task) -> None:
-        """A fresh reading of a task."""
-        # How it ended is for its last word to say.
+        """A new reading of a task."""
+        # The row's last line tells how the task ended.
         is_news = not task.is_terminal and (task.status != self.state or bool(self.trouble_is))
         self.state, self.percent, self.trouble_is, self.was_followed = task.status, task.progress, "", True
         self.cents = self.cents if task.cost_cents is None else task.cost_cents
         self._owner.changed(self, is_news)
 
     def trouble(self, what: str) -> None:
-        """Something stands in the way, and is waited out."""
+        """A failure that a retry may mend."""
         is_news, self.trouble_is = not self.trouble_is, what
         self._owner.changed(self, is_news)
 
     def bytes(self, done: int, total: int | None) -> None:
-        """So much of a file is here."""
+        """How much of a file is on the disk."""
         if self.state != SAVING:
             self.state, self.saving_since, self.saved_before = SAVING, clock.elapsed(), done
         self.done, self.total, self.trouble_is = done, total, ""
         self.percent = min(100.0, done * 100 / total) if total else None
         self._owner.changed(self, is_news=False)
 
-    def end(self, word: str, *, is_good: bool = True) -> None:
-        """The last word on it."""
-        self._owner.ended(self, word, is_good)
+    def end(self, message: str, *, is_good: bool = True) -> None:
+        """End the row with a last line."""
+        self._owner.ended(self, message, is_good)
 
     def drop(self) -> None:
-        """Nothing is to be said of it."""
+        """End the row without a line."""
         self._owner.dropped(self)
 
     @property
     def passed(self) -> float:
-        """Seconds that it has been under way."""
+        """Seconds since its start."""
         return clock.elapsed() - self.began
 
     @property
@@ -87,7 +85,7 @@ class Row:
 
 
 class Progress:
-    """Rows for the length of a `with` block; this one shows nothing."""
+    """Rows for the length of a `with` block; this class shows nothing."""
 
     def __init__(self, count: int | None = None) -> None:
         self.began = clock.elapsed()
@@ -95,22 +93,27 @@ class Progress:
         self.finished = 0
         self._expected = count or 0
 
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
     @property
     def count(self) -> int:
-        """How many there are to be."""
+        """How many rows there are in all: ended, shown and expected."""
         return max(self._expected, self.finished + len(self.rows))
 
     def row(self, label: str, *, about: str = "", past: Sequence[float] = (), passed: float = 0.0) -> Row:
-        """Begin a row. What it can be told is in `Row.named`."""
+        """Begin a row; the arguments are those of `Row.named`."""
         row = Row(self)
         self.rows.append(row)
         row.named(label, about=about, past=past, passed=passed)
         return row
 
     def changed(self, row: Row, is_news: bool) -> None:
-        """`is_news`: its state is another."""
+        """`is_news`: its state is a new one."""
 
-    def ended(self, row: Row, word: str, is_good: bool) -> None:
+    def ended(self, row: Row, message: str, is_good: bool) -> None:
         self.finished += 1
         self.dropped(row)
 
@@ -119,75 +122,76 @@ class Progress:
             self.rows.remove(row)
 
     def clear(self) -> None:
-        """Leave the screen to a line that is about to be written."""
+        """Remove the bars from the screen before a line of results."""
+
+
+class Log(Progress):
+    """Rows as plain lines: each change of state, and at most one line in ten seconds otherwise."""
+
+    def __init__(self, output: Output, count: int | None) -> None:
+        super().__init__(count)
+        self._output = output
+        self._written_at = self.began
 
     def __enter__(self) -> Progress:
+        self._breaking_silence = asyncio.create_task(self._break_silence())
         return self
 
-    def __exit__(self, *_: object) -> None: ...
+    def __exit__(self, *_: object) -> None:
+        self._breaking_silence.cancel()
+
+    def changed(self, row: Row, is_news: bool) -> None:
+        if is_news:
+            self._write(_line(row))
+        elif row.is_saving and not row.done:
+            self._written_at = clock.elapsed()  # a short save needs no line
+        elif clock.elapsed() - self._written_at >= LOG_EVERY:
+            self._write(self._summary())
+
+    def ended(self, row: Row, message: str, is_good: bool) -> None:
+        super().ended(row, message, is_good)
+        self._write(f"{row.label}: {message}")
+
+    def _summary(self) -> str:
+        if len(self.rows) == 1:
+            return _line(self.rows[0])
+        after = f"after {length(clock.elapsed() - self.began)}"
+        if not self.rows:
+            return f"still waiting {after}"
+        return f"{self.finished} of {self.count} done, {states(self.rows)} {after}"
+
+    async def _break_silence(self) -> None:
+        while True:
+            await clock.sleep(LONGEST_SILENCE - (clock.elapsed() - self._written_at))
+            if clock.elapsed() - self._written_at >= LONGEST_SILENCE - 1:
+                self._write(self._summary())
+
+    def _write(self, line: str) -> None:
+        self._written_at = clock.elapsed()
+        self._output.note(line)
 
 
 def choose(output: Output, count: int | None = None) -> Progress:
-    """The display for this run. `count`: so many rows are to come."""
+    """The display for this run. `count`: the number of rows to expect."""
     if output.quiet:
         return Progress(count)
     if terminal.can_animate(output.stderr):
         from airvid.ui.live import Live
 
         return Live(output, count)
-    return _Lines(output, count)
+    return Log(output, count)
 
 
-class _Lines(Progress):
-    def __init__(self, output: Output, count: int | None) -> None:
-        super().__init__(count)
-        self._output = output
-        self._said_at = self.began
-
-    def __enter__(self) -> Progress:
-        self._watch = asyncio.create_task(self._break_silence())
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._watch.cancel()
-
-    def changed(self, row: Row, is_news: bool) -> None:
-        if is_news:
-            self._say(f"{row.label}: {_told(row)}")
-        elif row.is_saving and not row.done:
-            self._said_at = clock.elapsed()  # a short save is not worth a line
-        elif clock.elapsed() - self._said_at >= LOG_EVERY:
-            self._say(self._summary())
-
-    def ended(self, row: Row, word: str, is_good: bool) -> None:
-        super().ended(row, word, is_good)
-        self._say(f"{row.label}: {word}")
-
-    def _summary(self) -> str:
-        if len(self.rows) == 1:
-            return f"{self.rows[0].label}: {_told(self.rows[0])}"
-        after = f"after {length(clock.elapsed() - self.began)}"
-        if not self.rows:
-            return f"still waiting {after}"
-        states = Counter(row.state or "waiting" for row in self.rows)
-        told = ", ".join(f"{number} {state}" for state, number in states.most_common())
-        return f"{self.finished} of {self.count} done, {told} {after}"
-
-    async def _break_silence(self) -> None:
-        while True:
-            await clock.sleep(LONGEST_SILENCE - (clock.elapsed() - self._said_at))
-            if clock.elapsed() - self._said_at >= LONGEST_SILENCE - 1:
-                self._say(self._summary())
-
-    def _say(self, line: str) -> None:
-        self._said_at = clock.elapsed()
-        self._output.note(line)
+def states(rows: Sequence[Row], most: int | None = None) -> str:
+    """How many rows are in each state, at `most` so many states: `66 queued, 13 processing`."""
+    counts = Counter(row.state or "waiting" for row in rows).most_common(most)
+    return ", ".join(f"{number} {state}" for state, number in counts)
 
 
-def _told(row: Row) -> str:
+def _line(row: Row) -> str:
     if row.trouble_is:
-        return row.trouble_is
+        return f"{row.label}: {row.trouble_is}"
     if row.is_saving:
-        return f"saving {size(row.done)}" + (f" of {size(row.total)}" if row.total else "")
+        return f"{row.label}: saving {size(row.done)}" + (f" of {size(row.total)}" if row.total else "")
     percent = f" {row.percent:.0f}%" if row.percent else ""
-    return f"{row.state or 'waiting'}{percent} {length(row.passed)}"
+    return f"{row.label}: {row.state or 'waiting'}{percent} {length(row.passed)}"

@@ -1,4 +1,4 @@
-"""Tables and cards on a terminal of any width, drawn by Rich: what describes a row gives way to what identifies it."""
+"""Tables and cards on a terminal of any width, drawn by Rich."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import TextIO
 
 from rich.cells import cell_len
-from rich.console import Console
 from rich.padding import Padding
 from rich.style import Style
 from rich.table import Table
@@ -16,33 +15,25 @@ from airvid.ui import terminal
 from airvid.ui.views import Card, Cell, Column
 
 _GAP = 2
-# Characters of a cell, and cells of room: at most for what identifies a row, at least for what gives way.
-_LONGEST_CELL, _LONGEST_NAME, _LEAST_FLEXIBLE = 1000, 36, 10
+# Characters of a cell at most; width of a column at most if it cannot shrink, and at least if it can.
+_LONGEST_CELL, _WIDEST_FIXED, _LEAST_SHRUNK = 1000, 36, 10
 
 
 class Painter:
-    """Draws on one stream. `hide` leaves out what is secret."""
+    """Draws on one stream. `hide` masks the API key in a text."""
 
     def __init__(self, stream: TextIO, *, hide: Callable[[str], str], with_color: bool) -> None:
         self._stream = stream
         self._hide = hide
         self._cut = terminal.how_to_cut(stream)
         self._with_links = with_color and terminal.can_link()
-        self._console = Console(
-            file=stream,
-            width=terminal.dimensions(stream)[0],
-            force_terminal=True,
-            color_system="standard" if with_color else None,
-            highlight=False,
-            markup=False,
-            emoji=False,
-        )
+        self._console = terminal.console(stream, with_color=with_color, width=terminal.dimensions(stream)[0])
 
-    def table(self, columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> None:
-        """A line a row, under a header."""
+    def table(self, columns: Sequence[Column], rows: Sequence[object]) -> None:
+        """A header, and a line for each row."""
         shown: list[tuple[Column, list[Text]]] = []
-        for column, cells in zip(columns, zip(*rows, strict=True), strict=True):
-            texts = [self._text(cell) for cell in cells]
+        for column in columns:
+            texts = [self._text(column.cell(row)) for row in rows]
             if column.align == "point":
                 _align(texts)
             if any(texts) or column.worth > 7:
@@ -55,22 +46,20 @@ class Painter:
                 Text(column.name, no_wrap=True),
                 justify="right" if column.align == "right" else "left",
                 overflow=self._cut,
-                no_wrap=not column.gives,
-                max_width=None if column.gives else _LONGEST_NAME,
+                no_wrap=not column.shrinks,
+                max_width=None if column.shrinks else _WIDEST_FIXED,
             )
             for text in texts:
                 # Rich narrows only columns that may wrap; a cell that is cut stays on one line all the same.
-                text.no_wrap = column.gives != "wrap"
-                text.overflow = "fold" if column.gives == "wrap" else self._cut
+                text.no_wrap = column.shrinks != "wrap"
+                text.overflow = "fold" if column.shrinks == "wrap" else self._cut
         for row in zip(*(texts for _, texts in shown), strict=True):
             table.add_row(*row)
         self._console.print(table)
 
     def card(self, card: Card) -> None:
-        """A title, and a line a fact that there is."""
-        title, told = card
-        self._console.print(self._text(title), soft_wrap=True)
-        facts = [(terminal.tame(self._stream, name, 100), self._text(cell)) for name, cell in told if cell.text]
+        self._console.print(self._text(card.title), soft_wrap=True)
+        facts = [(terminal.tame(self._stream, name, 100), self._text(cell)) for name, cell in card.facts if cell.text]
         width = min(max((cell_len(name) for name, _ in facts), default=0), max(8, self._console.width // 3))
         for name, text in facts:
             if " " not in text.plain:
@@ -92,9 +81,9 @@ class Painter:
 
 
 def _least(column: Column, texts: Sequence[Text]) -> int:
-    """Cells that a column cannot do without."""
+    """The least width of a column."""
     widest = max(map(cell_len, [column.name, *(text.plain for text in texts)]))
-    return min(widest, max(_LEAST_FLEXIBLE, cell_len(column.name)) if column.gives else _LONGEST_NAME)
+    return min(widest, max(_LEAST_SHRUNK, cell_len(column.name)) if column.shrinks else _WIDEST_FIXED)
 
 
 def _align(texts: Sequence[Text]) -> None:

@@ -1,4 +1,4 @@
-"""What a terminal can do, and foreign text and links as it takes them."""
+"""What a terminal can do, and text and links that are safe on it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ import shutil
 import socket
 import unicodedata
 from pathlib import Path
-from typing import Literal, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 from urllib.parse import quote
 
 from airvid import system
 from airvid.ui.text import plain
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 env = os.environ
 LEFT_TO_RIGHT_MARK = "\u200e"
@@ -21,28 +24,38 @@ _SAFE_IN_URL = ":/?#[]@!$&'()*+,;=%-._~"
 
 
 def tame(stream: TextIO, text: str, longest: int | None = None) -> str:
-    """Foreign text as one harmless line that a stream can write, and that turns nothing around beside it."""
+    """Foreign text as one harmless line in the characters of a stream, without effect on the text beside it."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
     shown = plain(text, longest).encode(encoding, "backslashreplace").decode(encoding)
-    # After a right-to-left run a mark that takes no room, or digits in the next column would join it.
+    # Digits in the next column would join a right-to-left text; a mark without width ends it.
     is_turned = any(unicodedata.bidirectional(each) in ("R", "AL", "AN") for each in shown)
     return shown + LEFT_TO_RIGHT_MARK if is_turned and can_write(stream, LEFT_TO_RIGHT_MARK) else shown
 
 
+def console(stream: TextIO, *, with_color: bool, **more: Any) -> Console:
+    """Rich's view of a stream that takes escapes; foreign text in it is no markup."""
+    from rich.console import Console
+
+    color: Literal["standard"] | None = "standard" if with_color else None
+    return Console(
+        file=stream, force_terminal=True, color_system=color, highlight=False, markup=False, emoji=False, **more
+    )
+
+
 def how_to_cut(stream: TextIO) -> Literal["ellipsis", "crop"]:
-    """How Rich shortens text there: its ellipsis is one that not every encoding has."""
+    """How Rich shortens text: not every encoding has an ellipsis."""
     return "ellipsis" if can_write(stream, "…") else "crop"
 
 
 def web_link(url: str | None) -> str | None:
-    """The address if it is http(s), as ASCII that cannot end a sequence; else None."""
+    """An http(s) address in harmless ASCII; None for any other."""
     if not url or len(url) > _LONGEST_LINK or not re.match(r"https?://[^/]", url, re.IGNORECASE):
         return None
     return quote(url, safe=_SAFE_IN_URL, errors="replace")
 
 
 def file_link(path: str | None) -> str | None:
-    """A file's address, with this machine's name: a terminal elsewhere shall not look on its own disk."""
+    """A file's address, with this machine's name, for the terminal may run on another machine."""
     if not path or len(path) > _LONGEST_LINK:
         return None
     whole = Path(os.path.abspath(path)).as_posix()
@@ -50,7 +63,7 @@ def file_link(path: str | None) -> str | None:
     return f"file://{host}{'' if whole.startswith('/') else '/'}{quote(whole, errors='surrogateescape')}"
 
 
-# ---------------------------------------------------------------------- what it can do
+# ---------------------------------------------------------------------- abilities
 
 
 def can_move() -> bool:
@@ -61,12 +74,12 @@ def can_move() -> bool:
 
 
 def can_animate(stream: TextIO) -> bool:
-    """Whether a stream shows lines that change: a CI keeps a log, and in the background the shell has the screen."""
+    """Whether a stream can show bars: a CI keeps a log, and in the background the screen belongs to the shell."""
     return stream.isatty() and can_move() and not env.get("CI") and not system.is_in_background(stream)
 
 
 def can_link() -> bool:
-    """Whether text can be a link. There is no way to ask: others than the known show nothing of it at best."""
+    """Whether text can be a link. A terminal cannot be asked, so only known ones get links."""
     if forced := env.get("FORCE_HYPERLINK"):
         return forced not in ("0", "false")
     if not can_move() or env.get("CI"):

@@ -1,6 +1,6 @@
-"""Words for the eye: foreign text made harmless, and numbers as a reader says them.
+"""Text for a stream: foreign text made harmless, and numbers for readers and for programs.
 
-`plain()` and `dumps()` are the only ways by which foreign text reaches a stream.
+Only `plain()` and `dumps()` may write foreign text to a stream.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from datetime import datetime
 
 # C0, DEL and C1 controls, line and paragraph separators, bidi overrides and isolates, halves of characters.
 _HARMFUL = "\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff"
-# What takes no room and joins nothing: two names that look alike would differ by it. (Joiners and marks stay: emoji,
-# Persian and Hebrew need them.)
+# Characters without width: with them two different names look alike. Joiners and marks are left, for emoji, Persian
+# and Hebrew need them.
 _INVISIBLE = "\u00ad\u180e\u200b\u2060-\u2064\u206a-\u206f\ufeff\ufff9-\ufffb"
-# Compiled only when used: that takes longer than to load this module.
+# Compiled only when used, which is slow.
 _UNSAFE = f"[{_HARMFUL}{_INVISIBLE}]"
 _UNSAFE_IN_JSON = f"[{_HARMFUL[_HARMFUL.index(chr(0x7F)) :]}]"
-# A key of a few letters stands in too many words.
+# A shorter key would be found in ordinary words.
 _LEAST_SECRET = 12
 
 
@@ -35,7 +35,7 @@ def _escape(found: re.Match[str]) -> str:
 
 
 def dumps(record: object, *, indent: int | None = None) -> str:
-    """JSON with what could do harm escaped, and the rest as it is."""
+    """JSON with harmful characters escaped."""
     separators = (",", ":") if indent is None else None
     whole = json.dumps(record, ensure_ascii=False, indent=indent, separators=separators, default=str)
     if whole.isascii() and "\x7f" not in whole:
@@ -49,12 +49,12 @@ def without_secret(key: str | None, text: str, instead: str) -> str:
 
 
 def masked(key: str) -> str:
-    """A key as it may be shown: `sk-air-…last4`."""
+    """A key for display: `sk-air-…last4`."""
     return f"sk-air-…{key[-4:]}" if len(key) > 12 else "sk-air-…"
 
 
 def short_id(task_id: str) -> str:
-    """A task's id for a reader: of a UUID its beginning, which commands take as well."""
+    """A task's id for a reader: the beginning of a UUID, which commands accept."""
     return task_id[:8] if len(task_id) == 36 and re.match(r"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-", task_id) else task_id
 
 
@@ -62,7 +62,7 @@ def short_id(task_id: str) -> str:
 
 
 def money(cents: float | None) -> str:
-    """`$0.80`, or with fractions of a cent where there are any."""
+    """`$0.80`, with fractions of a cent if there are any."""
     if cents is None:
         return "?"
     exact = f"{cents / 100:.6f}".rstrip("0")
@@ -70,7 +70,7 @@ def money(cents: float | None) -> str:
 
 
 def length(seconds: float) -> str:
-    """A length of time as a reader says it: `42s`, `3m05s`, `2h10m`, `5d`."""
+    """A length of time: `42s`, `3m05s`, `2h10m`, `5d`."""
     whole = int(max(0.0, seconds))
     if whole < 60:
         return f"{whole}s"
@@ -80,7 +80,7 @@ def length(seconds: float) -> str:
 
 
 def age(seconds: float) -> str:
-    """A length of time in its greatest unit alone: `42s`, `3m`, `2h`, `5d`."""
+    """A length of time in one unit: `42s`, `3m`, `2h`, `5d`."""
     return re.sub(r"(?<=[mh]).+", "", length(seconds))
 
 
@@ -105,10 +105,10 @@ def moment(at: float | None) -> str:
 
 
 def usd(cents: float | None) -> str:
-    """US dollars as a bare number, `0.8`; nothing where they are unknown."""
+    """US dollars as a bare number, `0.8`; empty where they are unknown."""
     return "" if cents is None else f"{cents / 100:.8f}".rstrip("0").rstrip(".")
 
 
 def unix(at: float | None) -> str:
-    """A time as whole Unix seconds; nothing where it is unknown."""
+    """A time as whole Unix seconds; empty where it is unknown."""
     return "" if at is None else f"{at:.0f}"

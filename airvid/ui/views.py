@@ -1,131 +1,140 @@
-"""The nouns as they are shown: fields of a line for a program, cells of a table or lines of a card for a reader.
+"""How tasks, models and settings are shown: as a table or a card for a reader, as fields of a line for a program.
 
-A program gets bare numbers (USD, Unix seconds) and everything whole.
+A program gets bare numbers (USD, Unix seconds) and uncut text.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from airvid import clock
-from airvid.tasks import COMPLETED, EXPIRED, FAILED, QUEUED, TERMINAL, Model, Sighting, Task
+from airvid.api.models import COMPLETED, EXPIRED, FAILED, QUEUED, TERMINAL, Model, Task
+from airvid.ui.task_view import TaskView
 from airvid.ui.terminal import file_link, web_link
 from airvid.ui.text import age, dumps, length, moment, money, short_id, size, unix, usd
 
-STATUS_STYLE = {COMPLETED: "green", FAILED: "red", EXPIRED: "yellow", QUEUED: "dim", "unknown": "red"}
+if TYPE_CHECKING:
+    from airvid.config import Setting
 
-
-class Column(NamedTuple):
-    """A column: aligned at an edge or at its decimal `point`, and how it gives way where there is no room.
-
-    Those with the least `worth` are left out first.
-    """
-
-    name: str
-    worth: int
-    align: Literal["left", "right", "point"] = "left"
-    gives: Literal["", "cut", "wrap"] = ""
+_STATUS_STYLE = {COMPLETED: "green", FAILED: "red", EXPIRED: "yellow", QUEUED: "dim", "unknown": "red"}
 
 
 class Cell(NamedTuple):
-    """Something to show, its style, and where it leads."""
+    """A text, its style, and the address of its link."""
 
     text: str | None
     style: str = ""
     url: str | None = None
 
 
-Card = tuple[Cell, list[tuple[str, Cell]]]
+class Column(NamedTuple):
+    """A column of a table. Where not all columns fit, those with the least `worth` are left out.
+
+    `align` is an edge, or the decimal point; `shrinks` says how a cell gets narrower: not at all, cut, or wrapped.
+    """
+
+    name: str
+    cell: Callable[[Any], Cell]
+    worth: int
+    align: Literal["left", "right", "point"] = "left"
+    shrinks: Literal["", "cut", "wrap"] = ""
+
+
+class Card(NamedTuple):
+    """One row in full: a title, and a line for each fact. Facts without text are left out."""
+
+    title: Cell
+    facts: list[tuple[str, Cell]]
+
+
+class Table(NamedTuple):
+    """Rows of one kind: the columns and the card for a reader, the fields of a line and the JSON for a program."""
+
+    columns: Sequence[Column]
+    fields: Callable[[Any], Sequence[object]]
+    record: Callable[[Any], dict[str, Any]]
+    card: Callable[[Any], Card] | None = None
+
 
 # ---------------------------------------------------------------------- tasks
 
-TASK_COLUMNS = (
-    Column("ID", 9),
-    Column("STATUS", 8),
-    Column("AGE", 6, "right"),
-    Column("COST", 3, "point"),
-    Column("MODEL", 2),
-    Column("PROMPT", 7, gives="cut"),
-    Column("FILE", 4, gives="cut"),
-)
 
-
-def task_fields(seen: Sighting) -> list[str | None]:
+def _task_fields(seen: TaskView) -> list[str | None]:
     """Id, status, percent, creation, USD, model, prompt, file."""
     percent = "" if seen.task is None or seen.task.progress is None else f"{seen.task.progress:.0f}"
     cost = usd(seen.cost_cents)
     return [_id(seen), seen.status, percent, unix(seen.created), cost, seen.model, seen.prompt, seen.file]
 
 
-def entry_fields(seen: Sighting) -> list[str | None]:
+def _entry_fields(seen: TaskView) -> list[str | None]:
     """Id, status, creation, estimated USD, settled USD, model, prompt, file."""
     entry = seen.entry
     costs = (usd(entry.estimate_cents), usd(entry.cost_cents)) if entry else ("", "")
     return [_id(seen), seen.status, unix(seen.created), *costs, seen.model, seen.prompt, seen.file]
 
 
-def task_cells(seen: Sighting) -> list[Cell]:
-    made = "" if seen.created is None else age(clock.now() - seen.created)
-    file = seen.file or ""
-    return [
-        Cell(short_id(_id(seen)), "", web_link(seen.task.result_url if seen.task else None)),
-        Cell(_progress(seen), STATUS_STYLE.get(seen.status, "")),
-        Cell(made, "dim"),
-        Cell(_cost(seen)),
-        Cell(seen.model),
-        Cell(seen.prompt),
-        Cell(os.path.basename(file), "", file_link(file)),
-    ]
+def _age(seen: TaskView) -> str:
+    return "" if seen.created is None else age(clock.now() - seen.created)
 
 
-def task_card(seen: Sighting) -> Card:
-    """One task in full."""
+_TASK_COLUMNS = (
+    Column("ID", lambda seen: Cell(short_id(_id(seen)), url=web_link(seen.task and seen.task.result_url)), 9),
+    Column("STATUS", lambda seen: _status(seen), 8),
+    Column("AGE", lambda seen: Cell(_age(seen), "dim"), 6, "right"),
+    Column("COST", lambda seen: Cell(_cost(seen)), 3, "point"),
+    Column("MODEL", lambda seen: Cell(seen.model), 2),
+    Column("PROMPT", lambda seen: Cell(seen.prompt), 7, shrinks="cut"),
+    Column("FILE", lambda seen: Cell(os.path.basename(seen.file or ""), url=file_link(seen.file)), 4, shrinks="cut"),
+)
+
+
+def _task_card(seen: TaskView) -> Card:
     task, entry = seen.task, seen.entry
     url = task.result_url if task else None
     made = "" if seen.created is None else f"{length(clock.now() - seen.created)} ago"
     took = "" if not entry or entry.took is None else f", took {length(entry.took)}"
     saved = "" if not entry or entry.bytes is None else f" ({size(entry.bytes)})"
-    near = seen.file and seen.file.removeprefix(os.path.join(os.getcwd(), ""))
-    return Cell(_id(seen), "bold"), [
-        ("status", Cell(_progress(seen), STATUS_STYLE.get(seen.status, ""))),
+    file = seen.file and seen.file.removeprefix(os.path.join(os.getcwd(), ""))
+    facts = [
+        ("status", _status(seen)),
         ("prompt", Cell(seen.prompt)),
-        ("model", Cell(", ".join(_wish(seen)))),
-        ("cost", Cell(_settled(seen))),
+        ("model", Cell(", ".join(_request(seen)))),
+        ("cost", Cell(_cost_in_words(seen))),
         ("made", Cell(made and made + took)),
         ("expires", Cell(_expiry(task))),
         ("error", Cell((task and task.error) or (entry and entry.error), "red")),
-        ("file", Cell(near and near + saved, "", file_link(seen.file))),
-        ("url", Cell(url, "", web_link(url))),
+        ("file", Cell(file and file + saved, url=file_link(seen.file))),
+        ("url", Cell(url, url=web_link(url))),
     ]
+    return Card(Cell(_id(seen), "bold"), facts)
 
 
-def _id(seen: Sighting) -> str:
-    """A create of unknown fate has no id."""
+def _id(seen: TaskView) -> str:
+    """The task's id, or the entry's where no task is known."""
     return seen.task_id or f"(intent {seen.entry.id if seen.entry else ''})"
 
 
-def _progress(seen: Sighting) -> str:
+def _status(seen: TaskView) -> Cell:
     task = seen.task
-    if not task or task.is_terminal or not task.progress:
-        return seen.status
-    return f"{seen.status} {task.progress:.0f}%"
+    percent = f" {task.progress:.0f}%" if task and task.progress and not task.is_terminal else ""
+    return Cell(seen.status + percent, _STATUS_STYLE.get(seen.status, ""))
 
 
-def _cost(seen: Sighting) -> str:
-    """`~$0.18` as long as it is an estimate."""
+def _cost(seen: TaskView) -> str:
+    """`$0.18`, an estimate as `~$0.18`."""
     if seen.cost_cents is None or seen.is_free:
         return ""
     return ("" if _is_settled(seen) else "~") + money(seen.cost_cents)
 
 
-def _is_settled(seen: Sighting) -> bool:
-    told = seen.task.cost_cents if seen.task else seen.entry.cost_cents if seen.entry else None
-    return seen.status in TERMINAL and told is not None
+def _is_settled(seen: TaskView) -> bool:
+    known = seen.task or seen.entry
+    return seen.status in TERMINAL and known is not None and known.cost_cents is not None
 
 
-def _settled(seen: Sighting) -> str:
+def _cost_in_words(seen: TaskView) -> str:
     if seen.is_free:
         return "not charged"
     if seen.cost_cents is None:
@@ -133,23 +142,23 @@ def _settled(seen: Sighting) -> str:
     return money(seen.cost_cents) + ("" if _is_settled(seen) else ", estimated")
 
 
-def _wish(seen: Sighting) -> Iterator[str]:
+def _request(seen: TaskView) -> Iterator[str]:
     asked = seen.entry.request if seen.entry else {}
-    told = seen.task.raw if seen.task else {}
+    raw = seen.task.raw if seen.task else {}
     if seen.model:
         yield seen.model
     if seconds := clip_seconds(seen):
         yield f"{seconds:g} s"
     for key in ("aspect_ratio", "quality", "mode"):
-        value = told.get(key) or asked.get(key)
+        value = raw.get(key) or asked.get(key)
         if isinstance(value, str) and value:
             yield value
     if asked.get("seed") is not None:
         yield f"seed {asked['seed']}"
 
 
-def clip_seconds(seen: Sighting) -> float | None:
-    """How long a clip is, as the server says, else as it was asked for."""
+def clip_seconds(seen: TaskView) -> float | None:
+    """The length of a clip: the server's, else the requested one."""
     if seen.task and seen.task.duration_seconds is not None:
         return seen.task.duration_seconds
     asked = seen.entry.request.get("duration_seconds") if seen.entry else None
@@ -163,73 +172,39 @@ def _expiry(task: Task | None) -> str:
     return (f"in {length(left)}, " if left > 0 else "") + f"on {moment(task.expires_at)}"
 
 
+TASKS = Table(_TASK_COLUMNS, _task_fields, TaskView.record, _task_card)
+ENTRIES = TASKS._replace(fields=_entry_fields)
+
+
 # ---------------------------------------------------------------------- models
 
 
-def model_columns(seconds: float | None) -> tuple[Column, ...]:
-    """`seconds`: of the clip whose price is shown; None: of each model's shortest."""
-    return (
-        Column("MODEL", 9),
-        Column("STATUS", 7),
-        Column("FROM" if seconds is None else f"$/{seconds:g} S", 8, "point"),
-        Column("$/S", 2, "point"),
-        Column("SEC", 6, "right"),
-        Column("MODES", 5, gives="wrap"),
-        Column("RATIOS", 4, gives="wrap"),
-        Column("QUALITIES", 3, gives="wrap"),
-    )
-
-
-def model_fields(model: Model, seconds: float | None) -> list[str | None]:
+def _model_fields(model: Model, seconds: float | None) -> list[str | None]:
     """Id, modes, seconds, aspect ratios, qualities, USD a second, USD a clip, health."""
     caps = model.caps
-    return [
-        model.id,
-        ",".join(caps.modes),
-        _span(model, "-"),
-        ",".join(caps.aspect_ratios),
-        ",".join(caps.qualities),
-        usd(caps.cents_per_second),
-        usd(model.cents(seconds)),
-        model.status,
-    ]
+    names = [",".join(caps.modes), _span(model, "-"), ",".join(caps.aspect_ratios), ",".join(caps.qualities)]
+    return [model.id, *names, usd(caps.cents_per_second), usd(model.cents(seconds)), model.status]
 
 
-def model_cells(model: Model, seconds: float | None) -> list[Cell]:
-    caps = model.caps
-    cents = model.cents(seconds)
-    return [
-        Cell(model.id),
-        _health(model),
-        Cell(money(cents), "dim" if cents is None else "bold"),
-        Cell("" if caps.cents_per_second is None else money(caps.cents_per_second), "dim"),
-        Cell(_span(model, "–")),
-        Cell(" ".join(caps.modes)),
-        Cell(" ".join(caps.aspect_ratios)),
-        Cell(" ".join(caps.qualities)),
-    ]
-
-
-def model_card(model: Model, seconds: float | None) -> Card:
-    """One model in full, with whatever else the server says of it."""
+def _model_card(model: Model, seconds: float | None) -> Card:
+    """Also every other key that the server sent."""
     caps, span = model.caps, _span(model, "–")
-    return Cell(model.id, "bold"), [
+    facts = [
         ("status", Cell(model.status or "unknown", _health(model).style)),
         ("modes", Cell(", ".join(caps.modes))),
         ("duration", Cell(span and f"{span} s")),
         ("aspect ratios", Cell(", ".join(caps.aspect_ratios))),
         ("qualities", Cell(", ".join(caps.qualities))),
         ("price", Cell(_prices(model, seconds))),
-        *(
-            (key, Cell(value if isinstance(value, str) else dumps(value), "dim"))
-            for key, value in model.raw.items()
-            if key not in ("id", "status", "video_caps") and value not in (None, [], {}, "")
-        ),
     ]
+    for key, value in model.raw.items():
+        if key not in ("id", "status", "video_caps") and value not in (None, [], {}, ""):
+            facts.append((key, Cell(value if isinstance(value, str) else dumps(value), "dim")))
+    return Card(Cell(model.id, "bold"), facts)
 
 
-def model_record(model: Model, seconds: float | None) -> dict[str, Any]:
-    """A model as the API tells it, plus what a clip costs."""
+def _model_record(model: Model, seconds: float | None) -> dict[str, Any]:
+    """The API's object with all its keys, and the key `airvid` with what a clip costs."""
     cents = model.cents(seconds)
     clip = {
         "seconds": seconds if seconds is not None else model.caps.min_seconds,
@@ -239,14 +214,23 @@ def model_record(model: Model, seconds: float | None) -> dict[str, Any]:
 
 
 def _health(model: Model) -> Cell:
-    """The server's own word where something is wrong."""
+    """`up`, or the server's own word for what is wrong."""
     if model.status is None:
         return Cell("?", "dim")
     return Cell("up", "green") if model.is_healthy else Cell(model.status, "red")
 
 
+def _price(model: Model, seconds: float | None) -> Cell:
+    cents = model.cents(seconds)
+    return Cell(money(cents), "dim" if cents is None else "bold")
+
+
+def _per_second(model: Model) -> str:
+    return "" if model.caps.cents_per_second is None else money(model.caps.cents_per_second)
+
+
 def _span(model: Model, dash: str) -> str:
-    """`2-15`, `5`, or nothing where the server does not say."""
+    """The lengths in seconds: `2-15`, `5`, or nothing where they are unknown."""
     least, most = model.caps.min_seconds, model.caps.max_seconds
     if least == most:
         return "" if least is None else f"{least:g}"
@@ -261,3 +245,41 @@ def _prices(model: Model, seconds: float | None) -> str:
     lengths = {each for each in (caps.min_seconds, seconds, caps.max_seconds) if each}
     clips = ", ".join(f"{money(model.cents(each))} for {each:g} s" for each in sorted(lengths))
     return f"{money(caps.cents_per_second)} a second" + (f": {clips}" if clips else "")
+
+
+def models(seconds: float | None) -> Table:
+    """`seconds`: of the clip whose price is shown; None: of each model's shortest clip."""
+    return Table(
+        (
+            Column("MODEL", lambda model: Cell(model.id), 9),
+            Column("STATUS", _health, 7),
+            Column("FROM" if seconds is None else f"$/{seconds:g} S", lambda model: _price(model, seconds), 8, "point"),
+            Column("$/S", lambda model: Cell(_per_second(model), "dim"), 2, "point"),
+            Column("SEC", lambda model: Cell(_span(model, "–")), 6, "right"),
+            Column("MODES", lambda model: Cell(" ".join(model.caps.modes)), 5, shrinks="wrap"),
+            Column("RATIOS", lambda model: Cell(" ".join(model.caps.aspect_ratios)), 4, shrinks="wrap"),
+            Column("QUALITIES", lambda model: Cell(" ".join(model.caps.qualities)), 3, shrinks="wrap"),
+        ),
+        lambda model: _model_fields(model, seconds),
+        lambda model: _model_record(model, seconds),
+        lambda model: _model_card(model, seconds),
+    )
+
+
+# ---------------------------------------------------------------------- settings
+
+
+def _value(setting: Setting) -> str:
+    value = setting.value
+    return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+SETTINGS = Table(
+    (
+        Column("SETTING", lambda setting: Cell(setting.name), 9),
+        Column("VALUE", lambda setting: Cell(_value(setting)), 8, shrinks="wrap"),
+        Column("FROM", lambda setting: Cell(setting.source), 5, shrinks="wrap"),
+    ),
+    lambda setting: [setting.name, _value(setting), setting.source],
+    lambda setting: setting._asdict(),
+)

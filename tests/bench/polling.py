@@ -13,9 +13,9 @@ from typing import Any
 from virtual_clock import VirtualClock
 
 from airvid import clock
+from airvid.api.models import Task
 from airvid.clips.follow import Shared, follow
 from airvid.errors import UnavailableError
-from airvid.tasks import Task
 
 from .rows import Line, Sides, Theme, times
 
@@ -113,8 +113,8 @@ async def _followed(render: _Render) -> float:
     assert task
     async with aclosing(
         follow(api, task, Shared(api), is_fresh=True, was_seen=True, usual_ends=render.past)
-    ) as sightings:
-        async for _ in sightings:
+    ) as readings:
+        async for _ in readings:
             pass
     return clock.elapsed() - render.end
 

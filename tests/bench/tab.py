@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from airvid.sandbox.messages import MODELS
+from airvid.sandbox.catalogue import MODELS
 
 from . import journal, process, servers
 from .rows import Line, Sides, Theme, times

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,9 @@ from program import API, World, json_answer
 from terminal import AIRVID, environment
 
 from airvid import model_cache
+from airvid.api.models import MODES, STATUSES, Model
 from airvid.config import SETTINGS
 from airvid.journal.journal import Journal
-from airvid.tasks import MODES, STATUSES, Model
 
 Complete = Callable[..., list[str]]
 
@@ -294,18 +294,28 @@ def test_what_is_kept_is_no_answer_to_a_question_about_money(world: World) -> No
     assert world.airvid("create", "x", "-m", "wan-2.6").code == 2
 
 
-@pytest.mark.parametrize("kind", ["config", "data", "cache"])
-def test_folders_are_where_platformdirs_says(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
+def test_folders_stay_where_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A journal of an earlier version must be found, whatever platformdirs becomes."""
     from platformdirs.macos import MacOS
     from platformdirs.unix import Unix
 
     from airvid import places
 
+    kinds = ("config", "data", "cache")
     monkeypatch.setenv("HOME", str(tmp_path))
-    for name in [name for name in os.environ if name.startswith("XDG_")]:
-        monkeypatch.delenv(name)
-    for system, dirs in (("linux", Unix("airvid", False)), ("darwin", MacOS("airvid", False))):
-        monkeypatch.setattr(sys, "platform", system)
-        assert places.folder(kind) == getattr(dirs, f"user_{kind}_dir")
+    for kind in kinds:
+        monkeypatch.setenv(f"XDG_{kind.upper()}_HOME", "relative")
+    unix, macos = Unix("airvid", False), MacOS("airvid", False)
+    support = f"{tmp_path}/Library/Application Support/airvid"
+    usual = [f"{tmp_path}/.config/airvid", f"{tmp_path}/.local/share/airvid", f"{tmp_path}/.cache/airvid"]
+    assert [getattr(unix, f"user_{kind}_dir") for kind in kinds] == usual
+    assert [getattr(macos, f"user_{kind}_dir") for kind in kinds] == [
+        support,
+        support,
+        f"{tmp_path}/Library/Caches/airvid",
+    ]
+    if sys.platform == "linux":
+        assert [places.folder(kind) for kind in kinds] == usual
+    for kind in kinds:
+        monkeypatch.setenv(f"XDG_{kind.upper()}_HOME", str(tmp_path / "xdg"))
+    assert {places.folder(kind) for kind in kinds} == {str(tmp_path / "xdg" / "airvid")}

@@ -1,4 +1,4 @@
-"""How a task's end is learnt (contract 6.1) where stream and readings disagree, fail, or never stop."""
+"""How the end of a task is learnt where stream and readings disagree, fail, or never stop."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from virtual_clock import VirtualClock
 
 from airvid import clock
 from airvid.api.client import Listing
+from airvid.api.models import Task
 from airvid.clips.follow import Shared
 from airvid.errors import UnavailableError
 from airvid.sandbox.emulator import Request, Response
-from airvid.tasks import Task
 
 DOWN = json_answer(503, {"error": "busy"})
 DAY = {"Retry-After": "86400"}
@@ -237,13 +237,13 @@ def test_what_the_list_said_long_ago_is_not_told_after_it_failed() -> None:
     async def look(world: VirtualClock) -> None:
         api: Any = Api()
         shared = Shared(api)
-        first = await shared.glance("a")
+        first = await shared.from_list("a")
         world.advance(600)
         for name in "ab":
             with pytest.raises(UnavailableError, match="down"):
-                await shared.glance(name)
+                await shared.from_list(name)
         world.advance(600)
-        last = await shared.glance("b")
+        last = await shared.from_list("b")
         assert first
         assert last
         assert (first.status, last.status) == ("queued", "processing")

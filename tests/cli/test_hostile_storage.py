@@ -1,4 +1,4 @@
-"""What a hostile server or disk tried with the way from a task to its file, and cannot any more."""
+"""A hostile API, storage or disk on the way from a task to its file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from storage_host import CLIP, HALF, OTHER, TAG, Broken, StorageHost, begun, res
 
 from airvid import system
 from airvid.api.answers import error_message
-from airvid.api.http import LONGEST_EVENT
+from airvid.api.events import LONGEST_EVENT
 from airvid.errors import FileError, UnavailableError
 from airvid.media import mp4
 from airvid.sandbox.emulator import Fault, Request, Response
@@ -303,8 +303,8 @@ def dripping(*pieces: bytes) -> Callable[[socket.socket, threading.Event], None]
 @pytest.mark.parametrize(
     ("pieces", "told"),
     [
-        pytest.param((b"HTTP/1.1 200 OK\r\nX-A: ", b"a"), "fell silent", id="a head that drips"),
-        pytest.param((b"HTTP/1.1 103 Early Hints\r\n\r\n" * 50,), "fell silent", id="hints without end"),
+        pytest.param((b"HTTP/1.1 200 OK\r\nX-A: ", b"a"), "did not answer in time", id="a head that drips"),
+        pytest.param((b"HTTP/1.1 103 Early Hints\r\n\r\n" * 50,), "did not answer in time", id="hints without end"),
         pytest.param(
             (b"HTTP/1.1 302 Found\r\nLocation: file:///x\r\nContent-Length: 60000\r\n\r\n", b"a"),
             "not a web address",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,10 +13,11 @@ from creates import CREATE, DOWN, LISTING, LOST, Lists, journal_of, listed, othe
 from program import API, World
 
 from airvid.api.client import Listing
-from airvid.clips.submit import KEPT_SECONDS, settle_unknown
+from airvid.api.models import Task
+from airvid.clips.lookup import KEPT_SECONDS, settle_unknown
 from airvid.journal.journal import Journal
 from airvid.sandbox.emulator import Request, Response
-from airvid.tasks import Task
+from airvid.ui.output import Output
 
 
 def another_terminal(tmp_path: Path, act: Callable[[Journal], object]) -> None:
@@ -62,7 +64,9 @@ def test_list_in_another_terminal_while_we_look_up_takes_nothing_away(world: Wor
     seen: list[int] = []
 
     def settle(journal: Journal, listing: Listing) -> None:
-        settle_unknown(journal, journal.unsettled(API), listing, lambda _: None, pytest.fail)
+        heard = io.StringIO()
+        settle_unknown(journal, journal.unsettled(API), listing, Output(stderr=heard))
+        assert "warning:" not in heard.getvalue()
 
     def answer(request: Request) -> Response:
         told = world.emulator.handle(request, world.clock.now() + 3600 * hours)

@@ -81,7 +81,7 @@ def test_the_exit_codes_are_those_of_the_errors() -> None:
     def below(kind: type[errors.AirvidError]) -> set[type[errors.AirvidError]]:
         return {kind}.union(*(below(each) for each in kind.__subclasses__()))
 
-    told = {(code, name) for code, name, _, _ in topics.EXIT_CODES if name}
+    told = {(code, name) for code, name, _ in topics.EXIT_CODES if name}
     assert told == {(kind.exit_code, kind.code) for kind in below(errors.AirvidError)}
 
 

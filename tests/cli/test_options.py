@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 from program import World
 
 from airvid.cli.app import program
 from airvid.cli.command import Invocation
+from airvid.commands import create
 from airvid.config import SETTINGS, variable
 
 # Settings that are no option of a command.
@@ -24,7 +27,15 @@ def flags(command: str) -> set[str]:
 def test_every_setting_is_an_option_of_a_command() -> None:
     options = flags("create") | flags("download")
     assert {name for name in SETTINGS if f"--{name}" not in options} == OF_THE_SESSION
-    assert {name for name, each in SETTINGS.items() if each.sent_as} == set(SENT)
+    assert {name for name, each in SETTINGS.items() if each.sent_as} == set(SENT), "SENT lacks an example of its values"
+
+
+def test_every_option_of_create_is_a_setting_or_a_keyword_of_its_command() -> None:
+    """An option that is neither would be read and then forgotten."""
+    flags("create")
+    named = {param.name for param in program().commands["create"].params if param.expose_value}
+    keywords = set(inspect.signature(create.run).parameters)
+    assert {name for name in named - keywords if name.replace("_", "-") not in SETTINGS} == set()
 
 
 @pytest.mark.parametrize("name", SENT)

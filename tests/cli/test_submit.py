@@ -1,8 +1,9 @@
-"""Never twice, never lost (contract 5.6, 5.7, 5.9): every way in which a POST can end."""
+"""Never twice, never lost: every way in which a POST can end."""
 
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import socket
 import sqlite3
@@ -17,10 +18,12 @@ from journal_fixture import JournalFixture
 from program import KEY, World, json_answer
 
 from airvid.api.client import Api
-from airvid.api.http import Wire
+from airvid.api.http import HttpClient
 from airvid.clips.submit import Submitter
+from airvid.journal.entries import Entry
 from airvid.sandbox.emulator import Fault, Request, Response
-from airvid.tasks import Entry
+from airvid.ui.output import Output
+from airvid.ui.submit_report import SubmitReport
 
 HTML = Response(524, {"Content-Type": "text/html"}, b"<html><title>524: A timeout occurred</title></html>")
 
@@ -45,7 +48,7 @@ AMBIGUOUS = [
 
 
 def test_a_create_that_is_interrupted_while_it_connects_was_not_sent(journals: JournalFixture) -> None:
-    notes: list[str] = []
+    notes = io.StringIO()
 
     class Hanging(asyncio.SelectorEventLoop):
         """No connection comes about, and somebody is tired of waiting."""
@@ -55,11 +58,9 @@ def test_a_create_that_is_interrupted_while_it_connects_was_not_sent(journals: J
             await self.create_future()
 
     async def submit(entry: Entry) -> None:
-        wire = Wire("http://127.0.0.1:9/v1", KEY, use_proxies=False)
+        wire = HttpClient("http://127.0.0.1:9/v1", KEY, use_proxies=False)
         try:
-            submitter = Submitter(
-                Api(wire), journals.journal, wait_for_slot=False, note=notes.append, warn=notes.append
-            )
+            submitter = Submitter(Api(wire), journals.journal, SubmitReport(Output(stderr=notes)), wait_for_slot=False)
             await submitter.submit(entry, entry.request)
         finally:
             await wire.aclose()
@@ -70,7 +71,7 @@ def test_a_create_that_is_interrupted_while_it_connects_was_not_sent(journals: J
         submitting = loop.create_task(submit(entry))
         with pytest.raises(asyncio.CancelledError):
             loop.run_until_complete(submitting)
-    assert (journals.state(entry), notes) == ("intended", [])
+    assert (journals.state(entry), notes.getvalue()) == ("intended", "")
 
 
 @pytest.mark.parametrize("price", [1e308, 2e15])
@@ -291,6 +292,17 @@ def test_a_refusal_is_final(world: World, tmp_path: Path, status: int, code: int
     world.emulator.faults.append(Fault(POST, json_answer(status, {"error": "No."}), before=True))
     result = world.airvid(*CREATE, "--wait")
     assert (result.code, result.out, len(world.posts)) == (code, "", 1)
+    assert rows(tmp_path) == [("refused", None)]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [{"error": "No balance", "task_id": None}, {"error": "No", "task_id": ""}, {"error": {"param": "task_id"}}],
+    ids=repr,
+)
+def test_a_refusal_without_an_id_is_none_of_a_task(world: World, tmp_path: Path, error: dict[str, Any]) -> None:
+    world.emulator.faults.append(Fault(POST, json_answer(402, error), before=True))
+    assert world.airvid(*CREATE).code == 7
     assert rows(tmp_path) == [("refused", None)]
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from airvid import model_cache
+from airvid.api.models import Caps, Model, Task
 from airvid.journal.journal import Journal
-from airvid.tasks import Caps, Model, Task
 
 SERVICE, OTHER = "https://api.airforce/v1", "https://other.test/v1"
 TASKS = [

@@ -90,7 +90,7 @@ def _reference() -> str:
 
 
 def _exit_codes() -> str:
-    rows = [f"| {code} | {f'`{name}`' if name else ''} | {_cell(when)} |" for code, name, _, when in topics.EXIT_CODES]
+    rows = [f"| {code} | {f'`{name}`' if name else ''} | {_cell(when)} |" for code, name, when in topics.EXIT_CODES]
     return "\n".join(["| code | name | when |", "|---|---|---|", *rows, ""])
 
 

@@ -8,8 +8,9 @@ from typing import Any
 from program import API
 from virtual_clock import NOON, VirtualClock
 
+from airvid.api.models import Task
+from airvid.journal.entries import Entry
 from airvid.journal.journal import Journal
-from airvid.tasks import Entry, Task
 
 
 class JournalFixture:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from program import KEY
 
-from airvid.api.http import Timeouts, Wire
+from airvid.api.http import HttpClient, Timeouts
 
 
 class Relay:
@@ -115,14 +115,14 @@ def answering(
 
 
 @asynccontextmanager
-async def wired(url: str, **timeouts: float) -> AsyncIterator[Wire]:
+async def wired(url: str, **timeouts: float) -> AsyncIterator[HttpClient]:
     """A client of an API there, for twenty seconds."""
-    wire = Wire(f"{url}/v1", KEY, timeouts=Timeouts(**timeouts), use_proxies=False)
+    client = HttpClient(f"{url}/v1", KEY, timeouts=Timeouts(**timeouts), use_proxies=False)
     try:
         async with asyncio.timeout(20):
-            yield wire
+            yield client
     finally:
-        await wire.aclose()
+        await client.aclose()
 
 
 async def read_head(reader: asyncio.StreamReader) -> tuple[str, list[str], dict[str, str]]:

@@ -15,7 +15,7 @@ from small_files import tiny_mp4
 from virtual_clock import VirtualClock
 
 from airvid import clock
-from airvid.api.http import Wire
+from airvid.api.http import HttpClient
 from airvid.clips import download
 from airvid.clips.download import Received
 
@@ -80,7 +80,7 @@ class StorageHost:
             return run(both())
 
     async def _save(self, url: str, force: bool, during: Callable[[], None] | None) -> list[Received]:
-        wire, steps = Wire(API, KEY), []
+        wire, steps = HttpClient(API, KEY), []
         try:
             async with aclosing(download.save(wire, url, self.target, clip="clip", force=force)) as received:
                 async for step in received:

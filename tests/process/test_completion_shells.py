@@ -12,7 +12,7 @@ from completion_data import PROMPTS, TASKS, fill
 from interactive_shells import FOLDER, SHELLS, Interactive, ShellUser, Zsh, is_there
 from terminal import environment
 
-from airvid.tasks import STATUSES
+from airvid.api.models import STATUSES
 
 
 @pytest.fixture(scope="module", params=SHELLS, ids=lambda shell: shell.__name__)

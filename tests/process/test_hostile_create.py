@@ -1,4 +1,4 @@
-"""What a hostile server did to a create: one POST a clip, its id told or its fate unknown, whatever is answered."""
+"""A hostile server answers a create: one POST a clip, and its id is printed or its fate is unknown."""
 
 from __future__ import annotations
 

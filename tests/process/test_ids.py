@@ -14,9 +14,9 @@ from program_process import User, make_tasks, posts
 from small_files import render_tiny
 from terminal import AIRVID
 
+from airvid.api.models import is_task_id
 from airvid.sandbox.emulator import Emulator, Fault, Pace, Response
 from airvid.sandbox.server import Server
-from airvid.tasks import is_task_id
 
 # The first is longer than any line that is shown.
 NO_IDS = [

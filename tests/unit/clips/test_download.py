@@ -1,4 +1,4 @@
-"""From a URL to a whole file, on the virtual clock: resumed where that is provable, else from the start (§8)."""
+"""A download on the virtual clock: it goes on where the server proves the file to be the same, else starts anew."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from program import API, KEY, STORAGE
 from small_files import tiny_mp4
 from storage_host import CLIP, HALF, LINK, OTHER, TAG, Broken, StorageHost, begun, moved, rest, whole
 
-from airvid.api.http import Wire
+from airvid.api.http import HttpClient
 from airvid.clips.download import Received
 from airvid.clips.part import DeadLinkError, NotVideoError
 from airvid.errors import FileError, UnavailableError
@@ -283,7 +283,7 @@ def test_the_key_goes_to_the_apis_own_origin_only(
 )
 def test_an_address_that_leads_nowhere_is_an_error_of_ours(url: str) -> None:
     async def fetch() -> None:
-        wire = Wire(API, KEY, use_proxies=False)
+        wire = HttpClient(API, KEY, use_proxies=False)
         try:
             async with wire.fetch(url, {}):
                 pass

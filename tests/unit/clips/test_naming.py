@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from program import World
 
+from airvid.api.models import Task
 from airvid.clips import naming
 from airvid.clips.naming import FIELDS, Naming, slug
 from airvid.errors import FileError, UsageError
-from airvid.tasks import Entry, Task
+from airvid.journal.entries import Entry
 
 few = settings(max_examples=60, deadline=None, database=None, derandomize=True)
 AT = 1_790_000_000.0

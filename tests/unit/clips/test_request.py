@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from program import World
 
+from airvid.api.models import Model
 from airvid.clips import request
-from airvid.clips.request import Wish
+from airvid.clips.request import Request
 from airvid.errors import AirvidError, FileError, UsageError
-from airvid.tasks import Model
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 40
 few = settings(max_examples=40, deadline=None, database=None, derandomize=True)
@@ -95,38 +95,38 @@ def test_a_set_that_cannot_be_meant_is_a_complaint(pairs: list[str], word: str) 
 
 
 @pytest.mark.parametrize(
-    ("wish", "mode"),
+    ("asked", "mode"),
     [
-        (Wish("x"), "text"),
-        (Wish("x", image="http://h/a.png"), "image"),
-        (Wish("x", reference=("http://h/a.png",)), "reference"),
-        (Wish("x", mode="image", image="http://h/a.png"), "image"),
+        (Request("x"), "text"),
+        (Request("x", image="http://h/a.png"), "image"),
+        (Request("x", reference=("http://h/a.png",)), "reference"),
+        (Request("x", mode="image", image="http://h/a.png"), "image"),
     ],
 )
-def test_the_mode_follows_from_the_options(wish: Wish, mode: str) -> None:
-    assert wish.effective_mode == mode
-    assert request.complaints_of(wish) == []
+def test_the_mode_follows_from_the_options(asked: Request, mode: str) -> None:
+    assert asked.effective_mode == mode
+    assert request.complaints_of(asked) == []
 
 
 @pytest.mark.parametrize(
-    "wish",
+    "asked",
     [
-        Wish("x", image="http://h/a", reference=("http://h/b",)),
-        Wish("x", mode="text", image="http://h/a"),
-        Wish("x", mode="text", reference=("http://h/a",)),
-        Wish("x", mode="image"),
-        Wish("x", mode="reference"),
-        Wish("x", mode="image", reference=("http://h/a",)),
-        Wish("x", mode="reference", image="http://h/a"),
-        Wish("x", mode="video"),
-        Wish("x", duration=0),
-        Wish("x", duration=-5),
-        Wish("fox \udcff"),
-        Wish("x", extra={"style": ["\ud800"]}),
+        Request("x", image="http://h/a", reference=("http://h/b",)),
+        Request("x", mode="text", image="http://h/a"),
+        Request("x", mode="text", reference=("http://h/a",)),
+        Request("x", mode="image"),
+        Request("x", mode="reference"),
+        Request("x", mode="image", reference=("http://h/a",)),
+        Request("x", mode="reference", image="http://h/a"),
+        Request("x", mode="video"),
+        Request("x", duration=0),
+        Request("x", duration=-5),
+        Request("fox \udcff"),
+        Request("x", extra={"style": ["\ud800"]}),
     ],
 )
-def test_a_contradiction_is_a_usage_error(wish: Wish) -> None:
-    assert {each.exit_code for each in request.complaints_of(wish)} == {2}
+def test_a_contradiction_is_a_usage_error(asked: Request) -> None:
+    assert {each.exit_code for each in request.complaints_of(asked)} == {2}
 
 
 @pytest.mark.parametrize("option", ["-i", "-r", "--prompt-file"])
@@ -150,7 +150,7 @@ def test_an_option_whose_value_is_empty_is_not_taken_for_none(world: World, opti
 )
 def test_a_picture_is_known_by_its_first_bytes(head: bytes, tmp_path: Path) -> None:
     (tmp_path / "picture").write_bytes(head)
-    assert request.complaints_of(Wish("x", image=str(tmp_path / "picture"))) == []
+    assert request.complaints_of(Request("x", image=str(tmp_path / "picture"))) == []
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"RIFF\x10\0\0\0WAVEfmt ", b"\0\0\0\x1cftypisom", b"<svg/>"])
@@ -172,37 +172,42 @@ def test_a_picture_that_cannot_be_read_is_a_file_error(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wish", "allowed"),
+    ("asked", "allowed"),
     [
-        (Wish("x", aspect_ratio="1:1"), "16:9, Portrait"),
-        (Wish("x", quality="1080p"), "480p, 720P"),
-        (Wish("x", reference=("http://h/a",)), "text, image"),
-        (Wish("x", duration=1), "2 to 15 seconds"),
-        (Wish("x", duration=16), "2 to 15 seconds"),
+        (Request("x", aspect_ratio="1:1"), "16:9, Portrait"),
+        (Request("x", quality="1080p"), "480p, 720P"),
+        (Request("x", reference=("http://h/a",)), "text, image"),
+        (Request("x", duration=1), "2 to 15 seconds"),
+        (Request("x", duration=16), "2 to 15 seconds"),
     ],
 )
-def test_what_the_caps_do_not_allow_is_told_with_what_they_do(wish: Wish, allowed: str) -> None:
-    complaints = request.model_complaints(wish, WAN)
+def test_what_the_caps_do_not_allow_is_told_with_what_they_do(asked: Request, allowed: str) -> None:
+    complaints = request.model_complaints(asked, WAN)
     assert [each.exit_code for each in complaints] == [2]
     assert allowed in told(complaints)
 
 
 def test_all_complaints_come_at_once() -> None:
-    wish = Wish("x", aspect_ratio="1:1", quality="8k", duration=99, reference=("http://h/a",))
-    assert len(request.model_complaints(wish, WAN)) == 4
+    asked = Request("x", aspect_ratio="1:1", quality="8k", duration=99, reference=("http://h/a",))
+    assert len(request.model_complaints(asked, WAN)) == 4
 
 
 @pytest.mark.parametrize(
-    "wish",
-    [Wish("x"), Wish("x", duration=2), Wish("x", duration=15), Wish("x", aspect_ratio="PORTRAIT", quality="720p")],
+    "asked",
+    [
+        Request("x"),
+        Request("x", duration=2),
+        Request("x", duration=15),
+        Request("x", aspect_ratio="PORTRAIT", quality="720p"),
+    ],
 )
-def test_the_caps_own_values_are_allowed_in_any_case(wish: Wish) -> None:
-    assert request.model_complaints(wish, WAN) == []
+def test_the_caps_own_values_are_allowed_in_any_case(asked: Request) -> None:
+    assert request.model_complaints(asked, WAN) == []
 
 
 def test_a_cap_that_is_missing_allows_everything() -> None:
-    wish = Wish("x", aspect_ratio="9:1", quality="8k", duration=999, reference=("http://h/a",))
-    assert request.model_complaints(wish, SILENT) == []
+    asked = Request("x", aspect_ratio="9:1", quality="8k", duration=999, reference=("http://h/a",))
+    assert request.model_complaints(asked, SILENT) == []
 
 
 @pytest.mark.parametrize(
@@ -210,7 +215,7 @@ def test_a_cap_that_is_missing_allows_everything() -> None:
     [({"min_duration_s": 4}, 3, "at least 4"), ({"max_duration_s": 8}, 9, "at most 8")],
 )
 def test_half_a_span_is_told_as_such(caps: dict[str, Any], duration: int, words: str) -> None:
-    assert words in told(request.model_complaints(Wish("x", duration=duration), model(**caps)))
+    assert words in told(request.model_complaints(Request("x", duration=duration), model(**caps)))
 
 
 # ---------------------------------------------------------------------- which model
@@ -231,21 +236,21 @@ def priced(name: str, cents: float | None, low: int | None = 2, status: str | No
 
 
 @pytest.mark.parametrize(
-    ("models", "wish", "chosen"),
+    ("models", "asked", "chosen"),
     [
-        ([priced("b", 2), priced("a", 1)], Wish("x"), "a"),
-        ([priced("b", 1), priced("a", 1)], Wish("x"), "a"),
-        ([priced("a", 0), priced("b", 9)], Wish("x"), "b"),
-        ([priced("a", None), priced("b", 9)], Wish("x"), "b"),
-        ([priced("a", None)], Wish("x"), "a"),
-        ([priced("a", 1, status="down"), priced("b", 9)], Wish("x"), "b"),
-        ([priced("a", 1, low=9), priced("b", 2, low=2)], Wish("x"), "b"),
-        ([priced("a", 1, low=9), priced("b", 2, low=2)], Wish("x", duration=9), "a"),
-        ([priced("a", 1, low=9), priced("b", 2)], Wish("x", duration=5), "b"),
+        ([priced("b", 2), priced("a", 1)], Request("x"), "a"),
+        ([priced("b", 1), priced("a", 1)], Request("x"), "a"),
+        ([priced("a", 0), priced("b", 9)], Request("x"), "b"),
+        ([priced("a", None), priced("b", 9)], Request("x"), "b"),
+        ([priced("a", None)], Request("x"), "a"),
+        ([priced("a", 1, status="down"), priced("b", 9)], Request("x"), "b"),
+        ([priced("a", 1, low=9), priced("b", 2, low=2)], Request("x"), "b"),
+        ([priced("a", 1, low=9), priced("b", 2, low=2)], Request("x", duration=9), "a"),
+        ([priced("a", 1, low=9), priced("b", 2)], Request("x", duration=5), "b"),
     ],
 )
-def test_the_cheapest_healthy_model_that_fits_is_chosen(models: list[Model], wish: Wish, chosen: str) -> None:
-    assert request.choose_model(models, wish).id == chosen
+def test_the_cheapest_healthy_model_that_fits_is_chosen(models: list[Model], asked: Request, chosen: str) -> None:
+    assert request.choose_model(models, asked).id == chosen
 
 
 @pytest.mark.parametrize(
@@ -254,25 +259,25 @@ def test_the_cheapest_healthy_model_that_fits_is_chosen(models: list[Model], wis
 )
 def test_where_no_model_fits_it_is_said_why(models: list[Model], words: str) -> None:
     with pytest.raises(UsageError, match=words):
-        request.choose_model(models, Wish("x", duration=99))
+        request.choose_model(models, Request("x", duration=99))
 
 
 # ---------------------------------------------------------------------- the body
 
 
 def test_the_body_holds_what_was_asked_and_nothing_else() -> None:
-    assert request.body(Wish("a fox"), WAN) == {"model": "wan-2.6", "prompt": "a fox", "mode": "text"}
+    assert request.body(Request("a fox"), WAN) == {"model": "wan-2.6", "prompt": "a fox", "mode": "text"}
 
 
 def test_the_body_is_in_the_servers_spelling() -> None:
-    sent = request.body(Wish("x", aspect_ratio="portrait", quality="720p", duration=8), WAN)
+    sent = request.body(Request("x", aspect_ratio="portrait", quality="720p", duration=8), WAN)
     assert (sent["aspect_ratio"], sent["quality"], sent["duration_seconds"]) == ("Portrait", "720P", 8)
 
 
 @few
 @given(st.one_of(st.none(), st.integers()), st.one_of(st.none(), st.booleans()), st.one_of(st.none(), st.just("8k")))
 def test_null_is_never_sent_and_zero_and_no_are(seed: int | None, sound: bool | None, quality: str | None) -> None:
-    sent = request.body(Wish("x", quality=quality, plain=request.plain_keys({"seed": seed, "sound": sound})), SILENT)
+    sent = request.body(Request("x", quality=quality, plain=request.plain_keys({"seed": seed, "sound": sound})), SILENT)
     asked = {"seed": seed, "sound": sound, "quality": quality}
     assert {key: sent.get(key) for key in asked} == asked
     assert None not in sent.values()
@@ -280,7 +285,7 @@ def test_null_is_never_sent_and_zero_and_no_are(seed: int | None, sound: bool | 
 
 def test_a_local_picture_is_sent_as_plain_base64_and_a_url_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(PNG)
-    sent = request.body(Wish("x", reference=(str(tmp_path / "a.png"), "https://h/b.png")), SILENT)
+    sent = request.body(Request("x", reference=(str(tmp_path / "a.png"), "https://h/b.png")), SILENT)
     assert sent["input_images"] == [{"b64_json": base64.b64encode(PNG).decode()}, {"url": "https://h/b.png"}]
 
 

@@ -1,9 +1,10 @@
-"""The ledger: what is written when, what may be adopted, and what a budget holds (contract 5.6-5.10)."""
+"""The journal: what is written when, which task may be adopted, and what a budget counts."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import sqlite3
 import time
 from datetime import datetime
@@ -16,10 +17,13 @@ from virtual_clock import NOON
 
 from airvid.api.client import Listing
 from airvid.api.http import Attempt
+from airvid.api.models import Task
 from airvid.clips.submit import Submitter
 from airvid.errors import FileError, PaymentError
+from airvid.journal.entries import Entry
 from airvid.journal.journal import SENT_WINDOW
-from airvid.tasks import Entry, Task
+from airvid.ui.output import Output
+from airvid.ui.submit_report import SubmitReport
 
 DAY = 86_400.0
 
@@ -319,7 +323,7 @@ def test_the_journal_knows_how_long_a_model_s_clips_took(journals: JournalFixtur
 def test_an_answer_that_comes_after_an_interruption_and_names_an_older_task_is_not_taken(
     journals: JournalFixture,
 ) -> None:
-    older, told = task("old", prompt="a fox"), list[str]()
+    older, told = task("old", prompt="a fox"), io.StringIO()
 
     class Api:
         async def create(self, body: dict[str, Any], attempt: Attempt) -> Task:
@@ -328,7 +332,7 @@ def test_an_answer_that_comes_after_an_interruption_and_names_an_older_task_is_n
 
     async def interrupted(entry: Entry) -> None:
         api: Any = Api()
-        submitter = Submitter(api, journals.journal, wait_for_slot=False, note=told.append, warn=told.append)
+        submitter = Submitter(api, journals.journal, SubmitReport(Output(stderr=told)), wait_for_slot=False)
         submitter.learn(Listing([older], None))
         submitting = asyncio.ensure_future(submitter.submit(entry, {}))
         await asyncio.sleep(0.5)
@@ -341,4 +345,4 @@ def test_an_answer_that_comes_after_an_interruption_and_names_an_older_task_is_n
     found = journals.entry(entry)
     assert found
     assert (found.fate, found.task_id, found.candidates) == ("unknown", None, ("old",))
-    assert "was there before" in told[-1]
+    assert "was there before" in told.getvalue().splitlines()[-1]

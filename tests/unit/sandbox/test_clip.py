@@ -16,7 +16,7 @@ import pytest
 av = pytest.importorskip("av", reason="PyAV (the extra media) is not installed")
 
 from airvid.sandbox.clip import read_picture, render  # noqa: E402 - needs PyAV
-from airvid.sandbox.messages import ClipSpec  # noqa: E402
+from airvid.sandbox.create import ClipSpec  # noqa: E402
 
 SMALL = ClipSpec("a fox in snow", 7, 2, 64, 64, sound=False, image=None)
 
@@ -101,7 +101,7 @@ def test_equal_specs_give_equal_bytes_in_every_process(sound: bool, with_image: 
     script = (
         "import hashlib\n"
         "from airvid.sandbox.clip import render\n"
-        "from airvid.sandbox.messages import ClipSpec\n"
+        "from airvid.sandbox.create import ClipSpec\n"
         f"print(hashlib.sha256(render({spec!r})).hexdigest())"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TZ": "Asia/Tokyo"}

@@ -16,8 +16,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from airvid.sandbox.catalogue import MODELS, makes_video
+from airvid.sandbox.create import frame_size
 from airvid.sandbox.emulator import ClipSpec, Emulator, Fault, Pace, Request, Response
-from airvid.sandbox.messages import MODELS, frame_size, makes_video
 
 T0 = 1_780_000_000.25
 DAY = 86_400

@@ -15,14 +15,19 @@ from hypothesis import strategies as st
 from virtual_clock import NOON, VirtualClock
 
 from airvid import clock
+from airvid.api.models import Caps, Model, Task
+from airvid.config import Setting
 from airvid.errors import AirvidError, SeveralErrors, TaskFailedError, UnknownFateError, UsageError
-from airvid.tasks import Entry, Model, Sighting, Task
+from airvid.journal.entries import Entry
+from airvid.ui import views
 from airvid.ui.output import Output
+from airvid.ui.task_view import TaskView
 from airvid.ui.text import dumps, length, moment, money, plain, size
 
 few = settings(max_examples=60, deadline=None, database=None, derandomize=True)
 UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 EVIL = "\x1b[31mred\x07\x9b2J\u202egnp\u2066\r\nnext\ttab\x7f\udcff[bold]m[/bold]"
+EVIL_MODEL = Model(EVIL, Caps(modes=(EVIL,)), raw={"id": EVIL, EVIL: [EVIL]}, status=EVIL)
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
@@ -46,9 +51,9 @@ def spoken(say: Callable[[Output], None], *, on_terminal: bool = False, **option
     return out.stdout.getvalue(), out.stderr.getvalue()
 
 
-def seen(**raw: Any) -> Sighting:
+def seen(**raw: Any) -> TaskView:
     task = Task.parse({"task_id": "t-1", "status": "completed", **raw})
-    return Sighting(task, Entry(1, "b", "known", NOON - 90, task_id="t-1", prompt=EVIL, estimate_cents=80), "fox.mp4")
+    return TaskView(task, Entry(1, "b", "known", NOON - 90, task_id="t-1", prompt=EVIL, estimate_cents=80), "fox.mp4")
 
 
 # ---------------------------------------------------------------------- taming
@@ -155,15 +160,18 @@ def test_a_moment_that_no_calendar_has_is_a_question_mark(at: float | None) -> N
     "say",
     [
         lambda out: out.line(EVIL, None, 3),
-        lambda out: out.tasks([seen()], as_array=True),
+        lambda out: out.show(views.TASKS, [seen()], as_array=True),
         lambda out: out.finished(seen(), wants_file=True),
         lambda out: out.ended(seen(), wants_file=True),
         lambda out: out.error(AirvidError(EVIL, hint=EVIL, task_id=EVIL, request_id=EVIL)),
         lambda out: out.note(EVIL),
         lambda out: out.warn(EVIL),
         lambda out: out.trace(EVIL),
-        lambda out: out.model(Model.parse({"id": EVIL, "media_type": "video", EVIL: [EVIL]}) or seen(), None),
-        lambda out: out.settings([(EVIL, EVIL, EVIL)]),
+        lambda out: out.show(views.models(None), [EVIL_MODEL], as_array=True),
+        lambda out: out.show(views.models(None), [EVIL_MODEL], as_array=True, in_full=True),
+        lambda out: out.keys({EVIL: [EVIL]}),
+        lambda out: out.show(views.TASKS, [seen()], as_array=False, in_full=True),
+        lambda out: out.show(views.SETTINGS, [Setting(EVIL, EVIL, EVIL)], as_array=False),
         lambda out: out.plan({"prompt": EVIL}, 1, 80),
     ],
 )
@@ -180,12 +188,12 @@ def test_no_foreign_text_reaches_a_stream_raw(
 
 def test_markup_in_foreign_text_is_shown_as_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    out, _ = spoken(lambda out: out.tasks([seen()], as_array=True), on_terminal=True, color=False)
+    out, _ = spoken(lambda out: out.show(views.TASKS, [seen()], as_array=True), on_terminal=True, color=False)
     assert "[bold]m[/bold]" in out
 
 
 def test_elsewhere_a_table_is_tab_separated_lines_without_header_or_colour() -> None:
-    out, _ = spoken(lambda out: out.tasks([seen(model="wan", created=NOON, cost_cents=2.5)], as_array=True))
+    out, _ = spoken(lambda out: out.show(views.TASKS, [seen(model="wan", created=NOON, cost_cents=2.5)], as_array=True))
     prompt = plain(EVIL)
     assert out == f"t-1\tcompleted\t\t{NOON:.0f}\t0.025\twan\t{prompt}\tfox.mp4\n"
 
@@ -195,9 +203,9 @@ def test_on_a_terminal_a_table_has_a_header_and_stays_straight_with_wide_charact
 ) -> None:
     monkeypatch.setenv("COLUMNS", "160")
     monkeypatch.setenv("TERM", "dumb")
-    rows = [Sighting(Task.parse({"task_id": "t", "status": "queued", "model": name})) for name in ("wan", "雪の狐")]
-    rows = [Sighting(each.task, Entry(1, "b", "known", NOON, prompt="PROMPT")) for each in rows]
-    out, _ = spoken(lambda out: out.tasks(rows, as_array=True), on_terminal=True, color=False)
+    rows = [TaskView(Task.parse({"task_id": "t", "status": "queued", "model": name})) for name in ("wan", "雪の狐")]
+    rows = [TaskView(each.task, Entry(1, "b", "known", NOON, prompt="PROMPT")) for each in rows]
+    out, _ = spoken(lambda out: out.show(views.TASKS, rows, as_array=True), on_terminal=True, color=False)
     lines = [line for line in out.splitlines() if "PROMPT" in line]
     columns = [
         sum(1 + (unicodedata.east_asian_width(each) in "WF") for each in line[: line.index("PROMPT")]) for line in lines
@@ -208,7 +216,7 @@ def test_on_a_terminal_a_table_has_a_header_and_stays_straight_with_wide_charact
 
 @pytest.mark.parametrize(("as_array", "lines"), [(True, 1), (False, 2)])
 def test_several_tasks_as_json_are_an_array_or_an_object_a_line(as_array: bool, lines: int) -> None:
-    out, _ = spoken(lambda out: out.tasks([seen(), seen()], as_array=as_array), as_json=True)
+    out, _ = spoken(lambda out: out.show(views.TASKS, [seen(), seen()], as_array=as_array), as_json=True)
     assert len(out.splitlines()) == lines
     records = json.loads(out) if as_array else [json.loads(line) for line in out.splitlines()]
     assert [record["airvid"]["prompt"] for record in records] == [EVIL, EVIL]
@@ -245,7 +253,7 @@ def test_colour_is_for_terminals_that_want_it(
 
     def say(out: Output) -> None:
         out.error(UsageError("e"))
-        out.tasks([seen()], as_array=True)
+        out.show(views.TASKS, [seen()], as_array=True)
 
     written = spoken(say, on_terminal=on_terminal, color=color)
     assert all(bool(re.search(r"\x1b\[(1;)?3\d", each)) is is_coloured for each in written)
@@ -255,19 +263,19 @@ def test_colour_is_for_terminals_that_want_it(
     ("sighting", "line"),
     [
         (seen(), "fox.mp4\n"),
-        (Sighting(Task.parse({"task_id": "t", "status": "completed", "result_url": "http://h/x"})), "http://h/x\n"),
-        (Sighting(Task.parse({"task_id": "t", "status": "failed", "result_url": "http://h/x"})), ""),
-        (Sighting(Task.parse({"task_id": "t", "status": "completed"})), ""),
+        (TaskView(Task.parse({"task_id": "t", "status": "completed", "result_url": "http://h/x"})), "http://h/x\n"),
+        (TaskView(Task.parse({"task_id": "t", "status": "failed", "result_url": "http://h/x"})), ""),
+        (TaskView(Task.parse({"task_id": "t", "status": "completed"})), ""),
     ],
 )
-def test_a_create_that_waited_prints_the_file_else_the_url(sighting: Sighting, line: str) -> None:
+def test_a_create_that_waited_prints_the_file_else_the_url(sighting: TaskView, line: str) -> None:
     assert spoken(lambda out: out.finished(sighting, wants_file=sighting.output is not None))[0] == line
 
 
 def test_no_url_stands_where_a_file_was_wanted() -> None:
     task = Task.parse({"task_id": "t", "status": "completed", "result_url": "http://h/x"})
-    assert spoken(lambda out: out.finished(Sighting(task), wants_file=True))[0] == ""
-    assert spoken(lambda out: out.ended(Sighting(task), wants_file=True))[0] == "t\tcompleted\t\n"
+    assert spoken(lambda out: out.finished(TaskView(task), wants_file=True))[0] == ""
+    assert spoken(lambda out: out.ended(TaskView(task), wants_file=True))[0] == "t\tcompleted\t\n"
 
 
 def test_a_plan_on_a_terminal_does_not_show_a_pictures_megabytes() -> None:

@@ -1,4 +1,4 @@
-"""What is shown while something is under way: bars on a terminal, lines in a log, and how long is left (2.3)."""
+"""Progress: bars on a terminal, lines in a log, and the estimate of the time left."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from rich.cells import cell_len
 from virtual_clock import VirtualClock
 
 from airvid import clock
+from airvid.api.models import Task
 from airvid.api.retry import is_overdue, seconds_left
-from airvid.tasks import Task
 from airvid.ui import progress
 from airvid.ui.output import Output
 from airvid.ui.progress import Progress, Row

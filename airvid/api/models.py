@@ -1,27 +1,25 @@
-"""The nouns, read tolerantly from whatever the server sends. No I/O.
+"""Task, Model and Caps, read tolerantly from whatever the server sends. No I/O.
 
-The server's own object is kept whole in `raw`, so that keys this version does not know survive into `--json`.
-Money is in cents and may be fractional; times are Unix seconds. Source: the API's description, sections 2 and 5.
+`raw` keeps the server's own object whole, so that `--json` also prints keys that this version does not know.
+Money is in cents and may be fractional; times are Unix seconds.
 """
+
+from __future__ import annotations
 
 import json
 import math
 from typing import Any, NamedTuple, Self
 
-from airvid.ids import is_task_id as is_task_id  # for all who read tasks
-
-# No `from __future__ import annotations`: NamedTuple compiles each one that is a text, at every start.
-
 QUEUED, PROCESSING = "queued", "processing"
 COMPLETED, FAILED, EXPIRED = "completed", "failed", "expired"
-# The journal's own word for a task whose history entry was removed.
+# The journal's word for a task that was deleted from the server's history.
 DELETED = "deleted"
 STATUSES = (QUEUED, PROCESSING, COMPLETED, FAILED, EXPIRED)
 TERMINAL = frozenset({COMPLETED, FAILED, EXPIRED})
-# For so many seconds the server's other half may not know a new task.
+# Seconds for which another server of the API may not know a new task yet.
 FRESH_SECONDS = 20.0
 
-# What this family of APIs also says. A word that is not here counts as still running, and is shown as it is.
+# Other words for the states. A word that is not here counts as still running, and is shown as it is.
 _SYNONYMS = {
     **dict.fromkeys(("pending", "submitted", "waiting", "scheduled", "created", "starting"), QUEUED),
     **dict.fromkeys(("in_progress", "running", "started", "generating", "rendering"), PROCESSING),
@@ -29,11 +27,28 @@ _SYNONYMS = {
     **dict.fromkeys(("failure", "error", "errored", "canceled", "cancelled", "rejected"), FAILED),
 }
 MODES = ("text", "image", "reference")
-# Bytes of a task's record, as JSON, that are kept over its readings, bytes of one value that is understood where the
-# rest had to go, and how deep values are nested.
+# Most bytes, as JSON, of a task's merged record; and of one value that stays where the record had to be cut.
 MOST_RECORD, MOST_VALUE = 256 << 10, 16 << 10
-# Beyond this, adding a cent changes nothing: budgets would lose what was spent.
+_LONGEST_ID = 200
+_ID_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.:")
+# Beyond this, a float cannot add a single cent any more, and budgets would be wrong.
 _MOST_CENTS = 2.0**53
+
+
+def is_task_id(value: object) -> bool:
+    """Whether a value is a task id: ASCII letters, digits, `_`, `-`, and `.` or `:` inside it, up to 200 of them.
+
+    Such an id is one plain word for every shell, and no step up in a path. It does not begin with `-`, for a command
+    would read it as an option, and it is not `last`, which every command reads as the newest task.
+    """
+    return (
+        isinstance(value, str)
+        and 0 < len(value) <= _LONGEST_ID
+        and _ID_CHARACTERS.issuperset(value)
+        and value[0] not in "-.:"
+        and value[-1] not in ".:"
+        and value != "last"
+    )
 
 
 def number(value: object) -> float | None:
@@ -78,7 +93,7 @@ def canonical_status(value: object) -> str:
 
 
 class Task(NamedTuple):
-    """One generation on the server, as last read. For what is news, compare `facts`."""
+    """One generation on the server, as last read. To see whether it changed, compare `facts`."""
 
     task_id: str
     status: str
@@ -96,7 +111,7 @@ class Task(NamedTuple):
 
     @classmethod
     def parse(cls, raw: object, task_id: str | None = None) -> Self | None:
-        """The task in an answer, if there is one. `task_id` stands in for an id that is missing."""
+        """The task in an answer, None where there is none. `task_id` is used where the answer has no id."""
         if not isinstance(raw, dict):
             return None
         found = raw.get("task_id")
@@ -121,9 +136,9 @@ class Task(NamedTuple):
         )
 
     def updated(self, raw: object) -> Self:
-        """This task with the news of a partial payload; what the news leaves out or null stays.
+        """This task with a partial payload merged in; keys that are missing or null in the payload stay as they were.
 
-        Where the record would pass MOST_RECORD, of the old one only what is understood stays (`was_cut`).
+        Where the merged record would pass MOST_RECORD, only the old keys that are fields here stay (`was_cut`).
         """
         if not isinstance(raw, dict) or str(raw.get("task_id") or self.task_id) != self.task_id:
             return self
@@ -136,7 +151,7 @@ class Task(NamedTuple):
 
     @property
     def facts(self) -> Self:
-        """What is understood of it: a key of the server's own that changes is no news."""
+        """The task without `raw`, for comparing: a change in a key that is not understood is no change."""
         return self._replace(raw={})
 
     @property
@@ -144,7 +159,7 @@ class Task(NamedTuple):
         return self.status in TERMINAL
 
     def could_be(self, request: dict[str, Any]) -> bool:
-        """Whether the task says nothing else than a request's body, as far as it tells."""
+        """Whether the task can have been made by this request body: no value that both have differs."""
         for key in ("model", "prompt", "mode", "aspect_ratio", "quality"):
             asked, told = request.get(key), self.raw.get(key)
             if isinstance(asked, str) and isinstance(told, str) and asked.strip().lower() != told.strip().lower():
@@ -153,151 +168,18 @@ class Task(NamedTuple):
         return asked is None or self.duration_seconds is None or asked == self.duration_seconds
 
 
-class Entry(NamedTuple):
-    """What this machine's journal knows of one clip it asked for.
-
-    `fate` is the POST's: intended, waiting (for a slot), sent, known (it has an id), refused, or unknown.
-    """
-
-    id: int
-    base_url: str
-    fate: str
-    intended_at: float
-    sent_at: float | None = None
-    task_id: str | None = None
-    status: str | None = None
-    model: str | None = None
-    prompt: str | None = None
-    request: dict[str, Any] = {}  # noqa: RUF012 – shared, and never written to
-    target: str | None = None
-    estimate_cents: float | None = None
-    cost_cents: float | None = None
-    created: float | None = None
-    expires_at: float | None = None
-    file: str | None = None
-    bytes: int | None = None
-    saved_at: float | None = None
-    error: str | None = None
-    candidates: tuple[str, ...] = ()
-    known_at: float | None = None
-    ended_at: float | None = None
-
-    @property
-    def took(self) -> float | None:
-        """Seconds from the answer to the POST to the end of the task, where that was seen."""
-        return None if self.known_at is None or self.ended_at is None else self.ended_at - self.known_at
-
-    @property
-    def state(self) -> str:
-        """One word for a table: the task's status once there is a task, else the fate of its POST."""
-        return (self.status or QUEUED) if self.fate == "known" else self.fate
-
-
-class Sighting(NamedTuple):
-    """A task as told to the user: the server's word, the journal's, and the file it was saved to."""
-
-    task: Task | None
-    entry: Entry | None = None
-    output: str | None = None
-    bytes: int | None = None
-
-    @property
-    def task_id(self) -> str:
-        return (self.task and self.task.task_id) or (self.entry and self.entry.task_id) or ""
-
-    @property
-    def status(self) -> str:
-        return self.task.status if self.task else self.entry.state if self.entry else "unknown"
-
-    @property
-    def prompt(self) -> str | None:
-        return (self.entry and self.entry.prompt) or (self.task and self.task.prompt) or None
-
-    @property
-    def model(self) -> str | None:
-        return (self.task and self.task.model) or (self.entry and self.entry.model) or None
-
-    @property
-    def cost_cents(self) -> float | None:
-        if self.task and self.task.cost_cents is not None:
-            return self.task.cost_cents
-        if self.entry and self.entry.cost_cents is not None:
-            return self.entry.cost_cents
-        return self.entry.estimate_cents if self.entry else None
-
-    @property
-    def is_free(self) -> bool:
-        """Whether nothing is charged: it failed, or expired before anyone saw it completed."""
-        return self.status == FAILED or (self.status == EXPIRED and (not self.entry or self.entry.status != COMPLETED))
-
-    @property
-    def created(self) -> float | None:
-        if self.task and self.task.created is not None:
-            return self.task.created
-        return (self.entry.created or self.entry.intended_at) if self.entry else None
-
-    @property
-    def file(self) -> str | None:
-        return self.output or (self.entry.file if self.entry else None)
-
-    def record(self) -> dict[str, Any]:
-        """The API's object with every key it had, plus `airvid` with what we know (contract 2.2)."""
-        entry = self.entry
-        record: dict[str, Any] = dict(self.task.raw) if self.task else {}
-        record["task_id"] = record.get("task_id") or self.task_id or None
-        if not self.task:
-            record |= {
-                "status": self.status,
-                "model": self.model,
-                "created": entry and entry.created,
-                "expires_at": entry and entry.expires_at,
-                "cost_cents": entry and entry.cost_cents,
-            }
-        record["airvid"] = {
-            "status": self.status,
-            "prompt": self.prompt,
-            "request": entry and entry.request,
-            "output": self.file,
-            "bytes": self.bytes if self.bytes is not None else entry and entry.bytes,
-            "estimate_cents": entry and entry.estimate_cents,
-            "intended_at": entry and entry.intended_at,
-            "saved_at": entry and entry.saved_at,
-            "fate": entry and entry.fate,
-            "candidates": list(entry.candidates) if entry else [],
-        }
-        return record
-
-
 # ---------------------------------------------------------------------- models
 
 # A model is taken for healthy unless its live status, whose values are undocumented, says otherwise.
-_UNHEALTHY = [
-    "down",
-    "offline",
-    "degraded",
-    "unavailable",
-    "unhealthy",
-    "disabled",
-    "inactive",
-    "maintenance",
-    "outage",
-    "error",
-    "failing",
-    "failed",
-    "broken",
-    "major_outage",
-    "partial_outage",
-    "deprecated",
-    "suspended",
-    "paused",
-    "dead",
-    "critical",
-    "red",
-]
+_UNHEALTHY = {
+    *("down", "offline", "unavailable", "disabled", "inactive", "paused", "suspended", "deprecated", "dead"),
+    *("outage", "major_outage", "partial_outage", "maintenance", "degraded", "unhealthy", "critical", "red"),
+    *("error", "failing", "failed", "broken"),
+}
 
 
 class Caps(NamedTuple):
-    """What a model can do. An empty tuple or None means that the server did not say: send, and let it decide."""
+    """What a model can do. An empty tuple or None: the server did not say, so it decides when it gets the request."""
 
     modes: tuple[str, ...] = ()
     aspect_ratios: tuple[str, ...] = ()
@@ -317,7 +199,7 @@ class Model(NamedTuple):
 
     @classmethod
     def parse(cls, raw: object) -> Self | None:
-        """The video model in a listing's entry, if it is one."""
+        """The video model in one item of a listing, None where it is no video model."""
         if not isinstance(raw, dict) or not (model_id := text(raw.get("id"))) or not _makes_video(raw):
             return None
         given = raw.get("video_caps")
@@ -333,7 +215,7 @@ class Model(NamedTuple):
                 qualities=_texts(caps.get("qualities")),
                 min_seconds=number(caps.get("min_duration_s")),
                 max_seconds=number(caps.get("max_duration_s")),
-                # 0 or missing means that nobody told, never that it is free.
+                # 0 or missing means that the price is unknown, never that the clip is free.
                 cents_per_second=price if price and price > 0 else None,
             ),
         )
@@ -343,7 +225,7 @@ class Model(NamedTuple):
         return (self.status or "").strip().lower().replace(" ", "_").replace("-", "_") not in _UNHEALTHY
 
     def cents(self, seconds: float | None) -> float | None:
-        """The estimated price of a clip; without a length, of the shortest, which is what the server then makes."""
+        """The estimated price of a clip of `seconds`; None: of the shortest clip, which the server makes by default."""
         seconds = seconds if seconds is not None else self.caps.min_seconds
         if seconds is None or self.caps.cents_per_second is None:
             return None

@@ -1,4 +1,4 @@
-"""The nouns of tasks and models: what is read from whatever the server sends, and what is told of it."""
+"""Tasks, models and caps: what is read from whatever the server sends."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airvid.tasks import STATUSES, Caps, Entry, Model, Sighting, Task, canonical_status, error_text, number, text
+from airvid.api.models import STATUSES, Caps, Model, Task, canonical_status, error_text, number, text
 
 few = settings(max_examples=30, deadline=None, database=None, derandomize=True)
 any_json = st.recursive(
@@ -246,46 +246,3 @@ def test_a_model_is_healthy_unless_its_status_says_otherwise(status: object, hea
     found = Model.parse({**VIDEO, "status": status})
     assert found
     assert found.is_healthy is healthy
-
-
-# ---------------------------------------------------------------------- what is told of a task
-
-ENTRY = Entry(
-    1, "http://api.test/v1", "known", 50.0, task_id="t", status="completed", model="m", prompt="a fox", estimate_cents=9
-)
-
-
-@pytest.mark.parametrize(
-    ("fate", "status", "word"),
-    [
-        ("known", "failed", "failed"),
-        ("known", None, "queued"),
-        ("unknown", None, "unknown"),
-        ("refused", None, "refused"),
-    ],
-)
-def test_an_entrys_state_is_the_tasks_once_there_is_one(fate: str, status: str | None, word: str) -> None:
-    assert Entry(1, "b", fate, 0.0, status=status).state == word
-
-
-def test_a_record_keeps_every_key_of_the_api_and_adds_one() -> None:
-    raw = {"task_id": "t", "status": "SUCCEEDED", "unheard_of": [1], "error": None}
-    record = Sighting(parsed(raw), ENTRY, "fox.mp4", 7).record()
-    ours = record.pop("airvid")
-    assert record == raw
-    assert (ours["prompt"], ours["output"], ours["bytes"], ours["status"]) == ("a fox", "fox.mp4", 7, "completed")
-
-
-def test_a_record_from_the_journal_alone_has_the_apis_keys() -> None:
-    record = Sighting(None, ENTRY).record()
-    assert (record["task_id"], record["status"], record["model"]) == ("t", "completed", "m")
-
-
-@pytest.mark.parametrize(
-    ("cost", "settled", "shown"), [(5, 3.0, 5.0), (None, 3.0, 3.0), (None, None, 9.0), (None, 0.0, 0.0)]
-)
-def test_the_cost_is_the_servers_else_the_settled_else_the_estimate(
-    cost: int | None, settled: float | None, shown: float
-) -> None:
-    entry = Entry(1, "b", "known", 0.0, task_id="t", cost_cents=settled, estimate_cents=9.0)
-    assert Sighting(parsed({"task_id": "t", "cost_cents": cost}), entry).cost_cents == shown

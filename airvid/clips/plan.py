@@ -1,0 +1,133 @@
+"""A plan for a create: what is sent for each clip, what it costs, and where the clips go."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from airvid import system
+from airvid.api.models import Model
+from airvid.clips import download, naming, part_file, request
+from airvid.clips.naming import Naming
+from airvid.clips.request import Request, collected
+from airvid.errors import AirvidError, FileError, PaymentError, UsageError
+from airvid.ui.text import money
+
+
+@dataclass
+class Plan:
+    """`count` clips of one request, each with this `body` and an estimate of `cents` (None: unknown).
+
+    `output` is what -o says, and `name` is made of it; both None: the clips are not saved. `at`: Unix seconds for the
+    names. `force`: files that are there are replaced.
+    """
+
+    asked: Request
+    body: dict[str, Any]
+    output: str | None
+    name: Naming | None
+    count: int
+    at: float
+    force: bool
+    cents: float | None = None
+
+    @property
+    def total_cents(self) -> float | None:
+        return None if self.cents is None else self.cents * self.count
+
+    @property
+    def saves_files(self) -> bool:
+        """Whether the clips go to files, and not to standard output or nowhere."""
+        return self.name is not None and self.name.template is not None
+
+    def targets(self) -> list[str | None]:
+        """For the journal: for each clip what -o says, as a path that holds from any folder."""
+        if self.name is None or self.name.template is None:
+            return [None] * self.count
+        return [os.path.abspath(path if self.name.is_known else self.name.template) for path in self.paths()]
+
+    def fields(self, n: int, task_id: str) -> dict[str, str]:
+        """The fields of a template, for clip `n`."""
+        return naming.values(
+            prompt=self.asked.prompt,
+            model=self.body.get("model"),
+            at=self.at,
+            n=n,
+            seed=self.asked.effective_seed,
+            task_id=task_id,
+        )
+
+    def paths(self) -> list[Path]:
+        """The files that the clips go to, if any. An id that is not known yet has 36 characters, as most have."""
+        if self.name is None or not self.saves_files:
+            return []
+        return [self.name.path(self.fields(n, "0" * 36)) for n in range(1, self.count + 1)]
+
+    def output_of(self, n: int) -> str | None:
+        """The -o with which `watch` saves clip `n` to the same file."""
+        if self.name is None or not self.saves_files:
+            return None if self.name is None else "-"
+        return str(self.name.path(self.fields(n, ""))) if self.name.is_known else self.output
+
+    def check_paths(self, complaints: list[AirvidError]) -> None:
+        """See that the clips' files can be written."""
+        for path in self.paths():
+            with collected(complaints):
+                naming.check(path, force=self.force)
+                part_file.check_part(path)
+
+    def claim(self, *, shows_preview: bool) -> None:
+        """Make the folders, and see that files can be written there, before a clip is paid. Raises: AirvidError."""
+        system.check_thread()
+        paths = self.paths()
+        if self.name and paths and not self.name.is_known:
+            paths = [self.name.folder / "clip.mp4"]
+        if not paths and (self.name or shows_preview):
+            paths = [_temporary()]
+        for path in {path.parent: path for path in paths}.values():
+            download.claim(path)
+
+
+def _temporary() -> Path:
+    """A file in the folder for temporary files. Raises: FileError."""
+    try:
+        return Path(tempfile.gettempdir(), "clip.mp4")
+    except OSError as error:
+        raise FileError(f"there is no folder for temporary files: {error.strerror}", hint="set TMPDIR") from None
+
+
+def model_for(
+    asked: Request, models: Sequence[Model], complaints: list[AirvidError], *, no_validate: bool
+) -> Model | None:
+    """The model that is named, else the cheapest that fits; None, with a complaint, where there is none.
+
+    `no_validate`: a model that is named is taken whatever its caps, and may be missing in the list.
+    """
+    try:
+        if asked.model is None:
+            return request.choose_model(models, asked)
+        model = request.find_model(models, asked.model)
+    except UsageError as error:
+        if not (no_validate and asked.model):
+            complaints.append(error)
+        return None
+    if not no_validate:
+        complaints += request.model_complaints(asked, model)
+    return model
+
+
+def check_cost(max_cost: float | None, cents: float | None) -> None:
+    """See that an estimate of `cents` is within --max-cost (USD). Raises: PaymentError."""
+    if max_cost is None:
+        return
+    if cents is None:
+        raise PaymentError(
+            f"the price is unknown, so --max-cost {max_cost:g} cannot be kept",
+            hint="airvid models shows prices; name a --model and a --duration",
+        )
+    if cents > max_cost * 100 + 1e-6:
+        raise PaymentError(f"the estimate of {money(cents)} passes --max-cost {max_cost:g}; nothing was sent")

@@ -1,0 +1,185 @@
+"""From options and settings to a checked plan: everything that a create does before something is spent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airvid import clock
+from airvid.api.client import Listing
+from airvid.api.models import Model
+from airvid.clips import request
+from airvid.clips.naming import Naming
+from airvid.clips.plan import Plan, check_cost, model_for
+from airvid.clips.request import Request, collected
+from airvid.commands import finish, preview
+from airvid.errors import AirvidError, AuthError, UnavailableError, UsageError, complain
+from airvid.session import Session
+
+
+def chosen_settings(
+    session: Session, given: Mapping[str, Any], complaints: list[AirvidError], *, shows_preview: bool
+) -> dict[str, Any]:
+    """Each setting, from the option where one was given, else from environment or config file; None where none says."""
+    saves = given["output"] is not None or shows_preview
+    if given["wait"] is False and saves:
+        complaints.append(UsageError("--no-wait contradicts -o and --preview, which wait for the clip"))
+    settings: dict[str, Any] = {}
+    for keyword, value in given.items():
+        name = keyword.replace("_", "-")
+        settings[name] = None
+        with collected(complaints):
+            settings[name] = session.settings.choose(name, value)
+    if settings["output"] is not None or shows_preview:
+        settings["wait"] = True
+    if not settings["wait"]:
+        settings["timeout"] = None
+    return settings
+
+
+def request_of(
+    settings: Mapping[str, Any],
+    image: str | None,
+    reference: Sequence[str],
+    extra: Sequence[str],
+    complaints: list[AirvidError],
+) -> Request:
+    """What is asked for, without the prompt."""
+    plain = request.plain_keys(settings)
+    keys, wrong = request.parse_extra(extra, plain)
+    complaints += wrong
+    return Request(
+        model=settings["model"],
+        mode=settings["mode"],
+        duration=settings["duration"],
+        aspect_ratio=settings["aspect-ratio"],
+        quality=settings["quality"],
+        image=image,
+        reference=reference,
+        plain=plain,
+        extra=keys,
+    )
+
+
+def offline_plan(
+    session: Session,
+    asked: Request,
+    settings: Mapping[str, Any],
+    complaints: list[AirvidError],
+    *,
+    shows_preview: bool,
+) -> Plan:
+    """The plan as far as it is known without the server, with the complaints about it."""
+    name = None
+    with collected(complaints):
+        name = _naming(session, asked, settings)
+    complaints += request.complaints_of(asked)
+    if settings["open"] and not settings["output"]:
+        complaints.append(UsageError("--open needs -o: a clip that is not saved cannot be opened"))
+    if shows_preview:
+        with collected(complaints):
+            _check_preview(session, settings["output"])
+    return Plan(
+        asked,
+        {"model": asked.model},
+        settings["output"],
+        name,
+        settings["count"] or 1,
+        clock.now(),
+        force=bool(settings["force"]),
+    )
+
+
+def _naming(session: Session, asked: Request, settings: Mapping[str, Any]) -> Naming | None:
+    """Raises: UsageError, FileError."""
+    if settings["output"] is None:
+        return None
+    name = Naming.parse(settings["output"], settings["count"] or 1)
+    if name.uses("seed") and asked.effective_seed is None:
+        raise UsageError("-o uses {seed}, but no seed is set", hint="--seed NUMBER")
+    finish.check_stdout(session, name, opens=bool(settings["open"]))
+    return name
+
+
+def _check_preview(session: Session, output: str | None) -> None:
+    """See that --preview can show something once the clip is paid for. Raises: UsageError."""
+    preview.check(session)
+    if output == "-" or session.out.as_json:
+        raise UsageError("--preview wants standard output for itself, without -o - and --json")
+
+
+async def complete(
+    session: Session,
+    plan: Plan,
+    settings: Mapping[str, Any],
+    complaints: list[AirvidError],
+    *,
+    dry_run: bool,
+    no_validate: bool,
+) -> Listing | None:
+    """Complete the plan by what the server says; the tasks that there are before the create.
+
+    Raises: AirvidError with all complaints, nothing sent.
+    """
+    asked = plan.asked
+    # A file's name may contain the model's. Where it does not, the files are checked before the server is asked.
+    checked_early = asked.model is not None or plan.name is None or not plan.name.uses("model")
+    if checked_early:
+        plan.check_paths(complaints)
+    needs_models = not (no_validate and asked.model)
+    try:
+        models, listing = await _ask(session, settings, dry_run=dry_run, needs_models=needs_models)
+    except AirvidError:
+        complain(complaints)  # before an error of the server, the user sees what is wrong with the request
+        raise
+    model = None if models is None else model_for(asked, models, complaints, no_validate=no_validate)
+    if model:
+        plan.body["model"], plan.cents = model.id, model.cents(asked.duration)
+    with collected(complaints):
+        check_cost(settings["max-cost"], plan.total_cents)
+    if not checked_early:
+        plan.check_paths(complaints)
+    if model or no_validate:
+        with collected(complaints):
+            session.journal.check_budgets(budgets(session), plan.cents, plan.count)
+    complain(complaints)
+    if model and not asked.model:
+        session.out.note(f"model {model.id}: the cheapest that fits")
+    plan.body = request.body(asked, model)
+    return listing
+
+
+async def _ask(
+    session: Session, settings: Mapping[str, Any], *, dry_run: bool, needs_models: bool
+) -> tuple[list[Model] | None, Listing | None]:
+    """The models, and the tasks that there are before the create: a lost answer is later compared with them."""
+    try:
+        async with asyncio.timeout(settings["timeout"]):
+            if dry_run:
+                return await session.models(need_key=False), None
+            session.api()  # raises AuthError without a key, before anything is asked
+            needs_price = settings["max-cost"] is not None or bool(budgets(session))
+            if not needs_models and not needs_price:
+                return None, await _present(session)
+            models, present = await asyncio.gather(session.models(), _present(session))
+            return models, present
+    except TimeoutError:
+        raise UnavailableError("the time was up before the server had told its models; nothing was sent") from None
+
+
+async def _present(session: Session) -> Listing | None:
+    """The tasks that there are; None where the server does not answer at once, which does not stop a create."""
+    try:
+        async with asyncio.timeout(5):
+            return await session.api().tasks(patience=0)
+    except AuthError:
+        raise
+    except (AirvidError, TimeoutError):
+        return None
+
+
+def budgets(session: Session) -> dict[str, float]:
+    """The budgets that are set, in USD, by period."""
+    found = {period: session.settings.get(f"budget.{period}") for period in ("day", "month")}
+    return {period: limit for period, limit in found.items() if limit is not None}
