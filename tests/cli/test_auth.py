@@ -1,4 +1,4 @@
-"""The key: how it is stored and shown, and that it is never told (contract 3.2, 10.1)."""
+"""The key: how it is stored and shown, and that no output holds it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Budgets: what would pass them is not sent (contract 5.10)."""
+"""Budgets: a create that would exceed one is not sent."""
 
 from __future__ import annotations
 

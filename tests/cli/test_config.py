@@ -1,4 +1,4 @@
-"""Where settings and the key come from, and that the file with the key is safe (contract 1.3, §10)."""
+"""Where settings and the key come from, and that the file with the key is safe."""
 
 from __future__ import annotations
 

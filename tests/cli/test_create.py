@@ -1,4 +1,4 @@
-"""airvid create (contract §5), on the emulator and a virtual clock."""
+"""airvid create, on the emulator and a virtual clock."""
 
 from __future__ import annotations
 

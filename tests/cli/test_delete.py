@@ -1,4 +1,4 @@
-"""airvid delete (contract 7.2)."""
+"""airvid delete."""
 
 from __future__ import annotations
 

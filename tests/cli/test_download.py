@@ -1,4 +1,4 @@
-"""airvid download (contract §8): which clips, where to, and dead links; the bytes' way is in test_transfer.py."""
+"""airvid download: which clips, which files, and dead links. The transfer is tested in unit/clips/test_download.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors: one code for one kind, which of several decides, and how they are told (contract §3)."""
+"""Errors: one code for one kind, which of several decides, and how they are printed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every exit code of the contract (§3), and a command that yields it."""
+"""Every exit code, and a command that ends with it."""
 
 from __future__ import annotations
 

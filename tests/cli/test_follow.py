@@ -1,4 +1,4 @@
-"""One task from its id to its end (contract 6.1; api.md §2 and §5): streams, polling, and what stands in the way."""
+"""One task from its id to its end: streams, polling, and failures of both."""
 
 from __future__ import annotations
 

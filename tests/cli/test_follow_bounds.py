@@ -32,13 +32,13 @@ def stream(world: World) -> Stream:
 def served(tmp_path: Path, *rules: Rule, rendering: float = 60) -> Iterator[tuple[FaultyServer, User, list[str]]]:
     """A server that keeps to these rules, its user, and two running tasks."""
     emulator = Emulator(pace=Pace(queued=0, processing=rendering), render=lambda _: b"")
-    rough = FaultyServer(emulator, rules)
-    rough.start()
+    faulty = FaultyServer(emulator, rules)
+    faulty.start()
     try:
-        tasks = make_tasks(rough, 2)  # type: ignore[arg-type]
-        yield rough, User(tmp_path, rough.api_url), tasks
+        tasks = make_tasks(faulty, 2)  # type: ignore[arg-type]
+        yield faulty, User(tmp_path, faulty.api_url), tasks
     finally:
-        rough.close()
+        faulty.close()
 
 
 # ---------------------------------------------------------------------- how often something is told
@@ -55,9 +55,9 @@ def served(tmp_path: Path, *rules: Rule, rendering: float = 60) -> Iterator[tupl
 )
 def test_a_stream_at_full_speed_costs_a_few_lines_and_is_given_up(tmp_path: Path, flood: bytes) -> None:
     rule = Rule("stream GET", script=(flood * 500,) * 2000, times=ALWAYS)
-    with served(tmp_path, rule) as (rough, user, (task, _)):
+    with served(tmp_path, rule) as (faulty, user, (task, _)):
         result = user.airvid("watch", task, "--json", "--timeout", "6")
-        calls = [request.call.split()[0] for request in rough.requests if task in request.call]
+        calls = [request.call.split()[0] for request in faulty.requests if task in request.call]
     assert result.returncode == 10, result.stderr
     assert len(result.stdout.splitlines()) <= 8
     assert len(result.stderr.splitlines()) <= 10

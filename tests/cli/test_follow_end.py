@@ -1,4 +1,4 @@
-"""How a task's end is learnt (contract 6.1) where stream and readings disagree, fail, or never stop."""
+"""How the end of a task is learnt where stream and readings disagree, fail, or never stop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an attacker found once: each way in which money, a clip or the key was lost, and is not any more."""
+"""A hostile API and disk: no money, clip or key is lost."""
 
 from __future__ import annotations
 

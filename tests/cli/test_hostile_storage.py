@@ -1,4 +1,4 @@
-"""What a hostile server or disk tried with the way from a task to its file, and cannot any more."""
+"""A hostile API, storage or disk on the way from a task to its file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hostile text from every side, in every command and every rendering: nothing of it reaches a terminal raw (2.4)."""
+"""Hostile text from every side, in every command and every rendering: nothing of it reaches a terminal raw."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ledger on its disk: foreign text, questions, and what happens where it cannot be written (contract 5.7)."""
+"""The journal's file: foreign text, queries, and what happens where it cannot be written."""
 
 from __future__ import annotations
 

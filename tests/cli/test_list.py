@@ -1,4 +1,4 @@
-"""airvid list (contract §7)."""
+"""airvid list."""
 
 from __future__ import annotations
 

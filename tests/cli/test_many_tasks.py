@@ -1,4 +1,4 @@
-"""A hundred tasks watched at once: how often the server is asked, on the virtual clock (contract 6.1).
+"""A hundred tasks watched at once: how often the server is asked, on the virtual clock.
 
 What that takes in memory and processor time is measured by tests/bench/watch.py.
 """

@@ -1,4 +1,4 @@
-"""airvid models (contract §4)."""
+"""airvid models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where clips go: -o of create, watch and download (contract 5.4, 5.8)."""
+"""Where clips go: -o of create, watch and download."""
 
 from __future__ import annotations
 

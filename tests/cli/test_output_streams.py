@@ -1,4 +1,4 @@
-"""The two streams (contract §2, 1.1, 3.1): results and talk, common options anywhere, hostile text made harmless."""
+"""Standard output and error: results and notes, common options anywhere, hostile text made harmless."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sequences of faults, kills and reruns, drawn at random, against what must always hold (contract 5.6, 5.7):
+"""Sequences of faults, kills and reruns, drawn at random:
 
 there are never more tasks on the server than intents in the journal, and no task that the journal could not lead to;
 and no create is ever sent twice unless the server said that it did not take the first.

@@ -1,4 +1,4 @@
-"""What the server answers, as sentences and exit codes (contract §3, api.md §4), and what never gets out."""
+"""Answers of the server as sentences and exit codes."""
 
 from __future__ import annotations
 

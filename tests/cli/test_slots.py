@@ -1,4 +1,4 @@
-"""The line for a slot, and who is still in it (contract 5.9): the dead hold nothing up, the living do."""
+"""Waiting for a slot: creates of dead processes block nothing, those of living ones are waited for."""
 
 from __future__ import annotations
 

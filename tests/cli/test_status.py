@@ -1,4 +1,4 @@
-"""airvid status (contract 1.2, 6.3), and the ids that all commands take."""
+"""airvid status, and the ids that all commands take."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Never twice, never lost (contract 5.6, 5.7, 5.9): every way in which a POST can end."""
+"""Never twice, never lost: every way in which a POST can end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""airvid watch (contract §6): several tasks, files, time limits; how one is followed is in test_follow.py."""
+"""airvid watch: several tasks, files, time limits. Following one task is tested in test_follow.py."""
 
 from __future__ import annotations
 

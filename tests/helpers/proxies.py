@@ -117,12 +117,12 @@ def answering(
 @asynccontextmanager
 async def wired(url: str, **timeouts: float) -> AsyncIterator[HttpClient]:
     """A client of an API there, for twenty seconds."""
-    wire = HttpClient(f"{url}/v1", KEY, timeouts=Timeouts(**timeouts), use_proxies=False)
+    client = HttpClient(f"{url}/v1", KEY, timeouts=Timeouts(**timeouts), use_proxies=False)
     try:
         async with asyncio.timeout(20):
-            yield wire
+            yield client
     finally:
-        await wire.aclose()
+        await client.aclose()
 
 
 async def read_head(reader: asyncio.StreamReader) -> tuple[str, list[str], dict[str, str]]:

@@ -1,4 +1,4 @@
-"""Names and connections on the way to the API: what hangs there never holds the program, and was surely not sent."""
+"""Names and connections to the API: one that hangs never holds the program, and nothing was sent."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """Never twice, never lost, wherever it is cut: every point of a create at which the server's answer or the process
-itself can be lost, walked one by one on a real socket with the program in a process of its own (contract 5.6, 5.7).
+itself can be lost, walked one by one on a real socket with the program in a process of its own.
 
 The claim at each point: the server got exactly one POST, or none; and afterwards either the task is followed and saved
 by `watch last`, or `list --local` shows the create and exit 9 said so.

@@ -1,4 +1,4 @@
-"""What others have planted where the program keeps its files: it is left as it is, and nothing is paid for it.
+"""Files of others where the program keeps its own: they stay as they are, and nothing is paid.
 
 The table: each kind of file × ours and another user's (which only root can make), for part, sidecar, journal, config.
 """

@@ -1,4 +1,4 @@
-"""What a hostile server did to a create: one POST a clip, its id told or its fate unknown, whatever is answered."""
+"""A hostile server answers a create: one POST a clip, and its id is printed or its fate is unknown."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ QUICK = {"AIRVID_CONNECT_TIMEOUT": "2", "AIRVID_READ_TIMEOUT": "2"}
 class Attacked:
     """A user whose API answers by these rules."""
 
-    def __init__(self, home: Path, rough: FaultyServer) -> None:
-        self.rough, self.user = rough, User(home, rough.api_url, **QUICK)
+    def __init__(self, home: Path, faulty: FaultyServer) -> None:
+        self.faulty, self.user = faulty, User(home, faulty.api_url, **QUICK)
 
     @property
     def posts(self) -> int:
-        return sum(request.method == "POST" for request in self.rough.requests)
+        return sum(request.method == "POST" for request in self.faulty.requests)
 
     @property
     def tasks(self) -> list[str]:
         """The ids of all tasks that were made, the newest first."""
         request = Request("GET", "/v1/video/tasks", {"authorization": f"Bearer {KEY}"})
-        listed = json.loads(self.rough.emulator.handle(request, time.time()).body)["data"]
+        listed = json.loads(self.faulty.emulator.handle(request, time.time()).body)["data"]
         return [task["task_id"] for task in listed]
 
 
@@ -61,9 +61,9 @@ def attacked(tmp_path: Path) -> Iterator[Callable[..., Attacked]]:
         return Attacked(tmp_path, started[-1])
 
     yield start
-    for rough in started:
-        rough.close()
-        rough.emulator.close()
+    for faulty in started:
+        faulty.close()
+        faulty.emulator.close()
 
 
 # ---------------------------------------------------------------------- redirects
@@ -325,10 +325,10 @@ def test_an_answer_that_came_while_the_program_was_stopped_is_read(attacked: Cal
         until(lambda: made.posts, "the POST")
         os.kill(process.pid, signal.SIGSTOP)
         time.sleep(4)
-        lists = len(made.rough.requests)
+        lists = len(made.faulty.requests)
         os.kill(process.pid, signal.SIGCONT)
         assert process.wait(20) == 0, process.stderr and process.stderr.read()
-    assert (made.posts, len(made.rough.requests)) == (1, lists)
+    assert (made.posts, len(made.faulty.requests)) == (1, lists)
 
 
 def test_a_body_that_goes_out_slowly_has_its_time(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A download of 200 MB that is killed 50 times: nothing is lost, and little is fetched twice (contract §8)."""
+"""A download of 200 MB that is killed 50 times: nothing is lost, and little is fetched twice."""
 
 from __future__ import annotations
 

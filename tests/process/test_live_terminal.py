@@ -1,4 +1,4 @@
-"""Bars on real terminals: more rows than lines, other sizes, Ctrl-C, Ctrl-Z, and a shell that must stop (2.3, 6.2)."""
+"""Bars on real terminals: more rows than lines, other sizes, Ctrl-C, Ctrl-Z, and a shell that has to stop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A person at a terminal, on the sandbox over a real socket (contract 2.3)."""
+"""The program on a terminal, on the sandbox over a real socket."""
 
 from __future__ import annotations
 

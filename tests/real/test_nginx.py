@@ -1,4 +1,4 @@
-"""Clips from a real nginx (Debian's package) as storage, which each test starts as its own child (contract 8.1)."""
+"""Clips from a real nginx as storage, which each test starts."""
 
 from __future__ import annotations
 

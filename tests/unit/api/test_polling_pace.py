@@ -1,4 +1,4 @@
-"""When to poll: sparse while the end is far, close around it, wide where a limit asks for it (contract 6.1)."""
+"""When to poll: seldom while the end is far, often around it, less where a limit asks for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The end of a transfer: what counts as a video, and how it gets its name without harm to what is there (§8)."""
+"""The end of a download: what counts as a video, and how the file gets its name without harm to other files."""
 
 from __future__ import annotations
 

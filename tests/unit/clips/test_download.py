@@ -1,4 +1,4 @@
-"""From a URL to a whole file, on the virtual clock: resumed where that is provable, else from the start (§8)."""
+"""A download on the virtual clock: it goes on where the server proves the file to be the same, else starts anew."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ledger: what is written when, what may be adopted, and what a budget holds (contract 5.6-5.10)."""
+"""The journal: what is written when, which task may be adopted, and what a budget counts."""
 
 from __future__ import annotations
 

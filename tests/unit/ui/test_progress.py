@@ -1,4 +1,4 @@
-"""What is shown while something is under way: bars on a terminal, lines in a log, and how long is left (2.3)."""
+"""Progress: bars on a terminal, lines in a log, and the estimate of the time left."""
 
 from __future__ import annotations
 
