@@ -18,6 +18,8 @@ class AirvidError(Exception):
 
     code = "failure"
     exit_code = 1
+    # The status of the answer to a create that it stands for.
+    http_status: int | None = None
 
     def __init__(
         self,

@@ -59,7 +59,9 @@ class Api:
         if answer.status // 100 in (2, 3) and task is not None and told == task.task_id:
             return task
         if answer.status // 100 not in (2, 3) and not _MAY_NAME_TASK.search(answer.text):
-            raise refusal(answer)
+            error = refusal(answer)
+            error.http_status = answer.status
+            raise error
         raise _ambiguous(answer, told)
 
     async def task(self, task_id: str, patience: float = PATIENCE) -> Task:

@@ -141,15 +141,25 @@ class TaskLookup:
 
     # ------------------------------------------------------------------ after a refusal by a limit
 
+    async def at_once(self, entry: Entry, body: dict[str, Any]) -> tuple[Found | None, Listing | None]:
+        """The task that a POST refused just now made all the same, if the list shows it; and the list."""
+        listing = await self.list_now()
+        found = self.in_listing(listing, entry, body)[0] if listing and listing.age <= CACHED else None
+        return found, listing
+
     def in_listing(
-        self, listing: Listing, entry: Entry, body: dict[str, Any], refused_at: float
+        self, listing: Listing, entry: Entry, body: dict[str, Any], refused_at: float | None = None
     ) -> tuple[Found | None, list[Task]]:
-        """The task that a create which was refused at `refused_at` (by our clock) surely made, and all it can have
-        made.
+        """The task that a refused create surely made, and all it can have made.
+
+        `refused_at` (by our clock) is None for a listing that was asked for at once: a task that was not there before
+        was made just now, whatever a clock says. Later, tasks of other machines have to be told apart by their time.
         """
-        fitting = self._fitting(listing, entry, body, needs_prompt=False)
-        latest = self._server_time(refused_at) + SENT_WINDOW[0]
-        candidates = [each for each in fitting if each.created is None or each.created <= latest]
+        at_once = refused_at is None and self.present is not None
+        candidates = self._fitting(listing, entry, body, needs_prompt=False, at_any_time=at_once)
+        if refused_at is not None:
+            latest = self._server_time(refused_at) + SENT_WINDOW[0]
+            candidates = [each for each in candidates if each.created is None or each.created <= latest]
         is_sure = len(candidates) == 1 and candidates[0].prompt is not None
         if is_sure and (known := self._adopted(entry, candidates[0])):
             self._report.note(f"found: the create made task {candidates[0].task_id} although it was refused")
@@ -178,6 +188,8 @@ class TaskLookup:
             else:
                 if listing.age <= clock.elapsed() - began + CACHED:
                     found, candidates = self.in_listing(listing, entry, body, refused_at)
+                    if not found and not candidates:
+                        self.learn(listing)  # the next POST can have made none of these
                     if found or not candidates:
                         return found
                     pause = RIVAL_PAUSE  # it may be another create's, which writes down its id in a moment
@@ -191,11 +203,27 @@ class TaskLookup:
 
     # ------------------------------------------------------------------ what both share
 
-    def _fitting(self, listing: Listing, entry: Entry, body: dict[str, Any], *, needs_prompt: bool) -> list[Task]:
+    def _fitting(
+        self,
+        listing: Listing,
+        entry: Entry,
+        body: dict[str, Any],
+        *,
+        needs_prompt: bool,
+        at_any_time: bool = False,
+    ) -> list[Task]:
         """What `matches` finds, by the clock of the listing."""
         self._learn_clock(listing)
         entry = entry._replace(sent_at=self._server_time(self._sent_at))
-        return matches(listing, self._journal, entry, body, self.present, needs_prompt=needs_prompt)
+        return matches(
+            listing,
+            self._journal,
+            entry,
+            body,
+            self.present,
+            needs_prompt=needs_prompt,
+            at_any_time=at_any_time and self.present is not None,
+        )
 
     def _learn_clock(self, listing: Listing) -> None:
         """Learn how far the server's clock is from ours.
@@ -282,14 +310,16 @@ def matches(
     present: set[str] | None,
     *,
     needs_prompt: bool = True,
+    at_any_time: bool = False,
 ) -> list[Task]:
     """The listed tasks that this entry's POST can have made.
 
     They are alike in all that both tell, were made in its time, were not there before it, and belong to no other entry.
     Where it is unknown what was there before (`present` None), only a task that tells its time fits, and with
-    `needs_prompt` only one that tells its prompt, too.
+    `needs_prompt` only one that tells its prompt, too. `at_any_time`: their own time does not matter.
     """
     sent_at = entry.sent_at if entry.sent_at is not None else entry.intended_at
+    earliest = sent_at - SENT_WINDOW[0]
     own = journal.known_ids(task.task_id for task in listing.tasks)
 
     def can_be_ours(task: Task) -> bool:
@@ -297,7 +327,7 @@ def matches(
             return False
         if present is None and (task.created is None or (needs_prompt and task.prompt is None)):
             return False
-        in_time = task.created is None or sent_at - SENT_WINDOW[0] <= task.created <= sent_at + SENT_WINDOW[1]
+        in_time = at_any_time or task.created is None or earliest <= task.created <= sent_at + SENT_WINDOW[1]
         return in_time and task.task_id not in (present or ())
 
     return [task for task in listing.tasks if can_be_ours(task)]

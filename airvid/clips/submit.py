@@ -20,6 +20,7 @@ from airvid.errors import AirvidError, LimitedError, UnavailableError, UnknownFa
 from airvid.journal.entries import Entry
 from airvid.journal.journal import Journal
 from airvid.ui.submit_report import SubmitReport
+from airvid.ui.text import length
 
 # Seconds that a signal gives the answer which is already on its way.
 GRACE = 5.0
@@ -28,6 +29,8 @@ GRACE = 5.0
 QUEUE_PAUSE, SLOT_PAUSE = 1.0, 5.0
 # After so many seconds the POST is tried again although the list shows as many running tasks as before.
 LONGEST_SLOT_WAIT = 60.0
+# The HTTP status of a create that conflicts with something.
+CONFLICT = 409
 # After so many refusals that only sound like a limit, with nothing running, one is a refusal for good.
 GUESSES = 3
 
@@ -81,6 +84,9 @@ class Submitter:
                     return await self._lookup.after_ambiguous(entry, body, error)
                 await self._wait_for_connection(entry, error, attempt, clock.elapsed() - began)
             except AirvidError as error:
+                # A conflict can be with the very task that this POST made.
+                if error.http_status == CONFLICT and (found := (await self._lookup.at_once(entry, body))[0]):
+                    return found
                 self._journal.mark_refused(entry, error.message)
                 raise
             except Exception as bug:
@@ -150,15 +156,16 @@ class Submitter:
         Raises: the refusal itself, where nothing waits for a slot or where it is none by a limit; UnknownFateError.
         """
         self.trouble = error
+        refused_at = clock.now()
+        # The entry stays one of a POST that left until the list has been asked, however that is interrupted.
+        found, listing = await self._lookup.at_once(entry, body)
+        if found:
+            return found
         if not self._wait_for_slot:
             self._journal.mark_refused(entry, error.message)
             error.hint = "--wait waits for its turn"
             raise error
-        refused_at = clock.now()
         self._journal.mark_unsent(entry, in_line=True)
-        listing = await self._lookup.list_now()
-        if listing and (found := self._lookup.in_listing(listing, entry, body, refused_at)[0]):
-            return found
         await self._wait_for_slot_or_hint(entry, error, attempt, listing)
         if found := await self._lookup.after_refusal(entry, body, refused_at):
             return found
@@ -191,7 +198,10 @@ class Submitter:
         if error.is_guess and not most_running and attempt >= GUESSES:
             self._journal.mark_refused(entry, error.message)
             raise AirvidError(error.message, request_id=error.request_id)
-        self._report.note(f"waiting for {'a free slot' if error.concurrency else 'the rate limit'}: {error.message}")
+        what = "a free slot" if error.concurrency else "the rate limit"
+        long = error.retry_after and error.retry_after >= retry.TOLD_PAUSE
+        after = f"; the server asks to wait {length(error.retry_after or 0.0)}" if long else ""
+        self._report.note(f"waiting for {what}: {error.message}{after}")
         self._report.waiting()
         began = clock.elapsed()
         blind = min(LONGEST_SLOT_WAIT, SLOT_PAUSE * 2.0 ** min(attempt, 8))
