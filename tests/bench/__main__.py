@@ -1,6 +1,7 @@
 """Speed as ratios within one run: `python -m tests.bench [--json] [--rounds N] [NAME…]`.
 
 NAME is a part of a theme's or a line's name. All are on loopback; what needs a program that is not here is skipped.
+The program is the one beside this Python, or AIRVID_BENCH_PROGRAM: measure one that was installed without extras.
 """
 
 from __future__ import annotations
