@@ -36,7 +36,8 @@ class Answer(NamedTuple):
 
     @property
     def message(self) -> str:
-        return error_message(self.status, self.text, self.data)
+        """The server's sentence, without what is secret in the addresses in it."""
+        return redact.text(error_message(self.status, self.text, self.data))
 
     @property
     def server_time(self) -> float | None:

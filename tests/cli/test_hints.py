@@ -144,8 +144,8 @@ def test_the_journal_can_be_asked_for_who_waits(world: World, tmp_path: Path) ->
     waiting: list[str] = []
 
     def answer(request: Request) -> None:
-        if request.method == "GET" and len(world.posts) == 2 and not waiting:
-            waiting.extend(fate for fate, _ in rows(tmp_path))
+        if request.method == "GET" and len(world.posts) == 2:
+            waiting[:] = [fate for fate, _ in rows(tmp_path)]
 
     world.answer = answer
     world.emulator.faults.append(Fault(POST, json_answer(429, {"error": "At most 4 concurrent tasks"}), before=True))

@@ -292,3 +292,14 @@ def test_quiet_still_tells_errors(world: World) -> None:
     result = world.airvid("status", TASK, "-q")
     assert result.code == 4
     assert "error: " in result.err
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 404, 429, 500])
+def test_a_sentence_of_the_server_tells_no_secret_of_an_address(world: World, status: int) -> None:
+    link = "http://user:word@storage.test/a.mp4?X-Amz-Signature=abcdef"
+    world.answer = lambda _: json_answer(status, {"error": {"message": f"see {link}"}})
+    result = world.airvid("status", TASK)
+    assert result.code != 0
+    assert "storage.test" in result.err
+    assert "abcdef" not in result.err
+    assert "word@" not in result.err
