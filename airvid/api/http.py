@@ -24,7 +24,7 @@ from airvid.api.deadline import Deadline
 from airvid.api.events import read_events
 from airvid.api.models import number
 from airvid.errors import AirvidError, LimitedError, UnavailableError
-from airvid.ui.text import without_secret
+from airvid.ui.text import length, without_secret
 
 T = TypeVar("T")
 USER_AGENT = f"airvid/{__version__} (httpx {httpx.__version__})"
@@ -135,7 +135,9 @@ class HttpClient:
                 pause = retry.next_pause(attempt, spent, patience, error.retry_after, random.random())
                 if pause is None:
                     raise
-                if attempt == 1:
+                if error.retry_after and pause >= retry.TOLD_PAUSE:
+                    self._note(f"{error.message}; trying again in {length(pause)}, as the server asks")
+                elif attempt == 1:
                     self._note(f"{error.message}; trying again")
             attempt += 1
             await clock.sleep(pause)
