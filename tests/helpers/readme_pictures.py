@@ -100,12 +100,12 @@ def main(media: Path = MEDIA, theme: str = "dark") -> None:
             studio.play("-q", "create", "warming up", "-m", "wan-2.6", "-d", seconds, "--wait").end()
         studio.take("models", "models", "--duration", "8")
         create = ("create", "fox in snow", "-m", "wan-2.6", "-d", "8", "-o", "fox.mp4")
-        studio.take("create", *create, at=lambda each: any(f"{n}%" in each.text for n in range(55, 75))).end()
+        studio.take("create", *create, at=lambda each: any(f"{n}%" in each.text for n in range(30, 80))).end()
         studio.take("created", *create, "--force")
         studio.take("error", "create", "a fox", "-m", "wan-2.6", "-d", "20", "-a", "4:3", "-o", "fox.mp4")
         for prompt in ("a paper boat in the rain", "a wolf in the mist", "city of glass, slow pan", "雪の中のキツネ"):
             studio.play("-q", "create", prompt, "-m", "wan-2.6", "-d", "4").end()
-        studio.take("watch", "watch", at=lambda each: any(f"{n}%" in each.text for n in range(40, 75))).end()
+        studio.take("watch", "watch", at=lambda each: any(f"{n}%" in each.text for n in range(20, 80))).end()
         studio.play("-q", "create", "a lighthouse at night", "-m", "dune-lite", "-d", "4").end()
         studio.take("list", "list", "-L", "7")
 
