@@ -48,8 +48,11 @@ def claim(path: Path) -> None:
     """See that a file can be made beside `path`, and its folder, before anything is spent. Raises: FileError."""
     with file_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".airvid-", suffix=".probe") as probe:
-            probe.write(b"\0" * 4096)
+        # Unbuffered: what a full disk does not take would make the closing fail, and the file stay.
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".airvid-", suffix=".probe", buffering=0) as probe:
+            left = 4096
+            while left:
+                left -= probe.write(bytes(left))
             system.sync(probe)
 
 
