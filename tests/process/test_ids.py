@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -81,7 +82,8 @@ def test_a_create_answered_with_what_is_no_id_is_of_unknown_fate(user: User, ser
     (record,) = json.loads(kept.stdout)
     assert (record["airvid"]["fate"], record["task_id"]) == ("unknown", None)
     (path,) = user.here.parent.rglob("journal.db")
-    (why,) = sqlite3.connect(path).execute("SELECT error FROM clip").fetchone()
+    with closing(sqlite3.connect(path)) as journal:
+        (why,) = journal.execute("SELECT error FROM clip").fetchone()
     assert json.dumps(name) in why
     assert len([each for _, each in server.emulator.requests if each.method == "POST"]) == 1
 
