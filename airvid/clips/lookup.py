@@ -155,8 +155,7 @@ class TaskLookup:
         `refused_at` (by our clock) is None for a listing that was asked for at once: a task that was not there before
         was made just now, whatever a clock says. Later, tasks of other machines have to be told apart by their time.
         """
-        at_once = refused_at is None and self.present is not None
-        candidates = self._fitting(listing, entry, body, needs_prompt=False, at_any_time=at_once)
+        candidates = self._fitting(listing, entry, body, needs_prompt=False, at_any_time=refused_at is None)
         if refused_at is not None:
             latest = self._server_time(refused_at) + SENT_WINDOW[0]
             candidates = [each for each in candidates if each.created is None or each.created <= latest]
@@ -212,7 +211,7 @@ class TaskLookup:
         needs_prompt: bool,
         at_any_time: bool = False,
     ) -> list[Task]:
-        """What `matches` finds, by the clock of the listing."""
+        """What `matches` finds, by the clock of the listing, which may show that `present` is unknown."""
         self._learn_clock(listing)
         entry = entry._replace(sent_at=self._server_time(self._sent_at))
         return matches(

@@ -84,7 +84,7 @@ class Part:
         self._tells_end = True
         # The digest of the last fetch of a file whose end nothing told.
         self._unproved = b""
-        # Bytes that the file surely has: fewer, and somebody has cut it.
+        # Bytes that the file surely has. Where it has fewer, another program cut it.
         self._size = os.fstat(file.fileno()).st_size
         if not self._recall(self._size):
             self.restart()

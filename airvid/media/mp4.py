@@ -176,12 +176,12 @@ def _announced_seconds(movie: bytes, own: float) -> float:
     for whole in _find(movie, b"mvex", b"mehd"):
         return float(struct.unpack_from(">Q" if whole[0] else ">I", whole, 4)[0] / scale)
     seconds = duration / scale
-    # What is no longer than the samples in `moov` itself speaks of these alone.
+    # A length within that of the samples in `moov` itself is theirs alone.
     return seconds if seconds > own + ROUNDING else 0.0
 
 
 def _indexed_seconds(index: bytes) -> float:
-    """The seconds that a `sidx` speaks of; 0 for one that stands before each fragment and tells of that alone."""
+    """The seconds that a `sidx` covers; 0 for one before each fragment, which covers that fragment alone."""
     scale = struct.unpack_from(">I", index, 8)[0]
     start = 28 if index[0] else 20
     count = struct.unpack_from(">H", index, start + 2)[0]
