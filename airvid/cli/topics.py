@@ -98,6 +98,7 @@ variable counts as unset.
 
   AIRVID_API_KEY, AIRFORCE_API_KEY
                         the API key; the first that is set
+  AIRVID_API_KEY_FILE   a file that holds it, where neither is set
   AIRVID_BASE_URL, AIRFORCE_BASE_URL
                         the API's base URL; the first that is set
   AIRVID_SANDBOX        1: every command uses the sandbox, as with --sandbox
@@ -119,9 +120,11 @@ Also honoured:
   TERM=dumb             no colours, and lines instead of bars
   COLUMNS, LINES        the size of the terminal, for tables, bars and this help
   HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY
-                        proxies
+                        proxies; NO_PROXY takes networks (10.0.0.0/8), too
   SSL_CERT_FILE, SSL_CERT_DIR
-                        certificates to trust beside the system's own
+                        certificates to trust beside the system's own; where
+                        SSL_CERT_FILE is not set, REQUESTS_CA_BUNDLE or
+                        CURL_CA_BUNDLE
   XDG_CONFIG_HOME       holds airvid/config.toml
   XDG_DATA_HOME         holds airvid/journal.db and airvid/sandbox/
   XDG_CACHE_HOME        holds the list of models for completion

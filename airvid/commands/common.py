@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from airvid import system
 from airvid.api.models import is_task_id
 from airvid.api.retry import PATIENCE
+from airvid.config import bare
 from airvid.errors import AirvidError, LimitedError, NotFoundError, UnavailableError, UsageError, as_failure
 from airvid.session import Session
 
@@ -24,7 +25,7 @@ def given(arguments: Iterable[str]) -> list[str]:
     found: list[str] = []
     for argument in arguments:
         more = [argument] if argument != "-" else system.read_stdin().decode("utf-8", "replace").split("\n")
-        found += [each.strip() for each in more if each.strip() or argument != "-"]
+        found += [bare(each) for each in more if each.strip() or argument != "-"]
     if "" in found:
         raise UsageError("an empty task id", hint="airvid list")
     return list(dict.fromkeys(found))
