@@ -348,9 +348,9 @@ def setting_name(given: str) -> str:
         )
     import difflib
 
-    near = difflib.get_close_matches(name, SETTINGS, n=1)
-    also = f"; did you mean {near[0]}?" if near else "."
-    raise UsageError(f"no setting {given!r}{also} Known: {', '.join(SETTINGS)}", hint="airvid config list")
+    near = difflib.get_close_matches(name, SETTINGS, n=3)
+    also = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(SETTINGS)}"
+    raise UsageError(f"no setting {given!r}; {also}", hint="airvid config list")
 
 
 def checked(name: str, value: object, source: str | None = None, parse: Callable[[object], Any] | None = None) -> Any:

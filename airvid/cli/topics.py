@@ -192,8 +192,9 @@ Other commands
   delete            task_id, deleted (true, also for a task that was gone)
   auth login        key (masked), path (of the file that holds it)
   auth logout       removed, path
-  auth status       source (a variable, a file, or sandbox), key (masked), and
-                    base_url; in the sandbox key is null, base_url missing
+  auth status       source (a variable, a file, or sandbox), key (masked),
+                    base_url, and accepted (null: not asked, or no answer); in
+                    the sandbox key is null, the last two are missing
   config list, get  name, value, source (a variable, or the config file)
   config set        name, value
   config unset      name, removed
@@ -201,7 +202,7 @@ Other commands
   sandbox           base_url, api_key
   sandbox reset     path, reset
 
-deleted, removed and reset are booleans; seconds is a number; frames, width,
+accepted, deleted, removed and reset are booleans; seconds is a number; frames, width,
 height and size are integers; value is a string, number or boolean; the others
 are strings. frames and seconds may be null.
 

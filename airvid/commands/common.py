@@ -57,12 +57,14 @@ async def _resolve(session: Session, name: str, patience: float) -> str:
         return await _last(session, patience)
     if not is_task_id(name):
         raise UsageError("that is no task id", hint="airvid list --ids")
-    if len(name) < 4 or _WHOLE_ID.fullmatch(name) or session.journal.by_task(session.service, [name]):
+    if _WHOLE_ID.fullmatch(name) or session.journal.by_task(session.service, [name]):
         return name
     known = set(session.journal.with_prefix(session.service, name))
     listed = {task.task_id for task in (await session.api().tasks(patience=patience)).tasks}
     if name in listed:
         return name
+    if len(name) < 4:
+        raise NotFoundError("no such task; the beginning of an id needs 4 characters", hint="airvid list --ids")
     found = sorted(known | {each for each in listed if each.startswith(name)})
     if len(found) > 1:
         raise UsageError(f"{name!r} begins several task ids: {', '.join(found[:5])}", hint="airvid list --ids")

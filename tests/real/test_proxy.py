@@ -215,6 +215,7 @@ def test_an_address_that_no_proxy_can_have_is_an_error_in_plain_words(
 @pytest.mark.parametrize("scheme", ["socks5", "socks5h", "socks"])
 @pytest.mark.parametrize("variable", ["ALL_PROXY", "all_proxy"])
 def test_socks_needs_one_package_more(plain: User, scheme: str, variable: str) -> None:
-    code, said = plain.first_words("models", **{variable: f"{scheme}://127.0.0.1:1"})
+    plain.env[variable] = f"{scheme}://127.0.0.1:1"
+    code, said = plain.first_words("models")
     assert code == 9
     assert "httpx[socks]" in said

@@ -158,7 +158,8 @@ def test_the_variables_of_other_tools_count_where_ssl_cert_file_is_not_set(
 ) -> None:
     done = user.airvid("models", **{variable: roots})
     assert done.returncode == 0, done.stderr
-    code, said = user.first_words("models", SSL_CERT_FILE="/nowhere.pem", **{variable: roots})
+    user.env[variable] = roots
+    code, said = user.first_words("models", SSL_CERT_FILE="/nowhere.pem")
     assert (code, "/nowhere.pem" in said) == (9, True)
 
 
@@ -202,7 +203,8 @@ def _without_identifiers(folder: Path) -> tuple[str, ssl.SSLContext]:
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
 def test_a_missing_ssl_cert_file_is_an_error_that_names_it(user: User, tmp_path: Path, variable: str) -> None:
     path = str(tmp_path / "nowhere.pem")
-    code, said = user.first_words("models", **{variable: path})
+    user.env[variable] = path
+    code, said = user.first_words("models")
     assert code in (2, 9, 11), said
     assert variable in said.splitlines()[0]
     assert path in said
