@@ -77,6 +77,10 @@ def whole(least: int, most: int) -> Callable[[object], int]:
     return parse
 
 
+def _clip_seconds(value: object) -> int:
+    return whole(1, _MOST_SECONDS)(re.sub(r"(?<=\d)\s*s$", "", str(value).strip().lower()))
+
+
 def money(value: object) -> float:
     """US dollars. Raises: ValueError."""
     try:
@@ -153,7 +157,7 @@ SETTINGS: dict[str, Definition] = {
     "base-url": Definition(normal_base_url),
     "model": Definition(_text),
     "mode": Definition(_mode),
-    "duration": Definition(whole(1, _MOST_SECONDS)),
+    "duration": Definition(_clip_seconds),
     "aspect-ratio": Definition(_text),
     "quality": Definition(_text),
     "seed": Definition(whole(-_MOST_SEED, _MOST_SEED), sent_as="seed"),

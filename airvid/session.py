@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -113,10 +114,15 @@ class Session:
         return progress.choose(self.out, count)
 
     def cause_of(self, error: AirvidError) -> AirvidError:
-        """The error itself, or the sandbox's own where the sandbox is broken. A hint fits where the key comes from."""
+        """The error itself, or the sandbox's own where the sandbox is broken.
+
+        Hints are completed: for where the key comes from, and for this run's API.
+        """
         for each in getattr(error, "errors", [error]):
             if isinstance(each, AuthError) and each.hint == "airvid auth login":
                 each.hint = key_hint(self.settings.other_key_source() or "")
+            if each.hint and re.match("airvid (?!auth|config|-)", each.hint):
+                each.hint = self.command() + each.hint.removeprefix("airvid")
         trouble = self._server.emulator.trouble if self._server else None
         if not trouble:
             return error

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
-from airvid.cli import topics
+from airvid.cli import corrections, topics
 from airvid.config import Common, checked
 from airvid.errors import AirvidError, UsageError
 
@@ -40,6 +40,8 @@ class Invocation:
     common: Common = field(default_factory=Common)
     # The command on the line, with its groups: `airvid auth login`.
     path: str = "airvid"
+    # The whole line.
+    arguments: Sequence[str] = ()
 
     @functools.cached_property
     def out(self) -> Output:
@@ -168,7 +170,11 @@ class Command(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         ctx.obj.path = ctx.command_path
-        return super().parse_args(ctx, args)
+        ctx.allow_extra_args = True
+        super().parse_args(ctx, args)
+        if ctx.args and not ctx.resilient_parsing:
+            raise corrections.extra_words(ctx.command_path, ctx.params.get("prompt"), ctx.args, ctx.obj.arguments)
+        return list(ctx.args)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         for name, records in help_groups(self, ctx).items():
@@ -189,6 +195,11 @@ class Group(TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         ctx.obj.path = ctx.command_path
         return super().parse_args(ctx, args)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if self.get_command(ctx, args[0]) is None and not ctx.resilient_parsing:
+            raise corrections.no_command(ctx.command_path, args[0], self.list_commands(ctx), ctx.obj.arguments)
+        return super().resolve_command(ctx, args)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         self.format_commands(ctx, formatter)

@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # the help, in any locale
-    invocation = Invocation()
+    invocation = Invocation(arguments=arguments)
     try:
         code = _read_and_run(arguments, invocation)
         sys.stdout.flush()
