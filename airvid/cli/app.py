@@ -166,7 +166,7 @@ def watch(
 @command(
     app,
     "list",
-    examples=["airvid list --status completed --since 2h", "airvid list --local --search fox"],
+    examples=["airvid list --status completed --since 2h", "airvid list --search fox"],
     exit_codes=[0, 1, 2, 3, 8, 9, 11],
 )
 def list_(
@@ -178,7 +178,7 @@ def list_(
     page: int = option("--page NUMBER", "Which page; 1 is the newest.", default=1),
     ids: bool = flag("--ids", "Only the ids."),
     local: bool = flag("--local", "List this machine's journal: older tasks too, with files and costs."),
-    search: str | None = option("--search TEXT", "With --local: only prompts with this text."),
+    search: str | None = option("--search TEXT", "Only prompts with this text; implies --local."),
 ) -> None:
     """Recent tasks, newest first."""
     from airvid.commands import list as list_tasks

@@ -211,10 +211,18 @@ class Group(TyperGroup):
 class Program(Group):
     """The root: its help lists the topics too."""
 
-    def format_commands(self, ctx: Any, formatter: Any) -> None:
-        super().format_commands(ctx, formatter)
-        with formatter.section("Topics (airvid help TOPIC)"):
-            formatter.write_dl(list(topics.SUMMARIES.items()))
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """One screen: what each option does stands in the help of a command, and in the manual."""
+        self.format_commands(ctx, formatter)
+        own = [param.opts[-1] for param in self.get_params(ctx) if param.name not in _COMMON and param.opts[0] != "-h"]
+        common = [flags[-1] if name != "base_url" else "--base-url URL" for name, (flags, _) in _COMMON.items()]
+        formatter.write_paragraph()
+        for name, words in (
+            ("Topics", [f"airvid help {'|'.join(topics.SUMMARIES)}"]),
+            ("Options", ["-h", *own]),
+            ("Everywhere", common),
+        ):
+            formatter.write(f"{name + ':':<11} {' '.join(words)}\n")
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """As in every group, but the name of a shell may be left out, which Typer's options cannot express."""

@@ -174,8 +174,10 @@ download prints saved ones. list --ids prints an array of strings.
 create --dry-run
   request           object        the body that would be sent
   airvid.count      integer       how often
+  airvid.seconds    number, null  of all of them
   airvid.estimate_cents
                     number, null  for all of them
+  airvid.files      array         the first three, or the template
 
 models
   Each model as the API lists it, plus one key, airvid:

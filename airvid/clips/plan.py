@@ -67,6 +67,12 @@ class Plan:
             return []
         return [self.name.path(self.fields(n, "0" * 36)) for n in range(1, self.count + 1)]
 
+    def first_files(self) -> list[str]:
+        """Where the first clips go; a name that needs an id is the template itself."""
+        if self.name is None or self.name.template is None:
+            return []
+        return [str(path) for path in self.paths()[:3]] if self.name.is_known else [self.name.template]
+
     def output_of(self, n: int) -> str | None:
         """The -o with which `watch` saves clip `n` to the same file."""
         if self.name is None or not self.saves_files:

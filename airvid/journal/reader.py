@@ -89,31 +89,16 @@ class Reader:
         rows = self._rows("SELECT task_id FROM clip WHERE base_url = ? AND saved_at IS NOT NULL", base_url)
         return {row["task_id"] for row in rows}
 
-    def entries(
-        self,
-        *,
-        search: str | None = None,
-        since: float | None = None,
-        states: Iterable[str] = (),
-        model: str | None = None,
-        limit: int,
-        offset: int,
-    ) -> list[Entry]:
-        """Entries newest first, filtered; `states` as `Entry.state` says them, `search` in the prompts.
-
-        Raises: FileError where the journal cannot be read.
-        """
-        state = "CASE fate WHEN 'known' THEN coalesce(status, 'queued') ELSE fate END"
-        filters: dict[str, Any] = {
-            "instr(folded(CAST(prompt AS BLOB)), ?)": search and search.casefold(),
-            "intended_at >= ?": since,
-            "model = ?": model or None,
-            f"{state} {_IN_LIST}": json.dumps(list(states)) if states else None,
-        }
-        asked = {each: value for each, value in filters.items() if value is not None}
-        where = " AND ".join(["1", *asked])
+    def entries(self, *, limit: int, offset: int, **filters: Any) -> list[Entry]:
+        """Entries newest first, filtered as `_filter` says. Raises: FileError where the journal cannot be read."""
+        where, values = _filter(**filters)
         query = f"SELECT * FROM clip WHERE {where} ORDER BY intended_at DESC, id DESC LIMIT ? OFFSET ?"
-        return self._believed(self._surely(query, *asked.values(), limit, offset), read_entry)
+        return self._believed(self._surely(query, *values, limit, offset), read_entry)
+
+    def count(self, **filters: Any) -> int:
+        """How many entries there are. Raises: FileError where the journal cannot be read."""
+        where, values = _filter(**filters)
+        return next((row["n"] for row in self._surely(f"SELECT count(*) AS n FROM clip WHERE {where}", *values)), 0)
 
     def _ask(self, query: str, *values: object) -> list[Entry]:
         return self._believed(self._rows(query, *values), read_entry)
@@ -150,6 +135,21 @@ class Reader:
         if message not in self._warned:
             self._warned.add(message)
             self._warn_user(message)
+
+
+def _filter(
+    search: str | None = None, since: float | None = None, states: Iterable[str] = (), model: str | None = None
+) -> tuple[str, list[Any]]:
+    """A condition on entries and its values; `states` as `Entry.state` says them, `search` in the prompts."""
+    state = "CASE fate WHEN 'known' THEN coalesce(status, 'queued') ELSE fate END"
+    filters: dict[str, Any] = {
+        "instr(folded(CAST(prompt AS BLOB)), ?)": search and search.casefold(),
+        "intended_at >= ?": since,
+        "model = ?": model or None,
+        f"{state} {_IN_LIST}": json.dumps(list(states)) if states else None,
+    }
+    asked = {each: value for each, value in filters.items() if value is not None}
+    return " AND ".join(["1", *asked]), list(asked.values())
 
 
 def newest_tasks(path: Path, service: str, prefix: str, limit: int) -> list[tuple[str, str, str]]:

@@ -290,10 +290,13 @@ class Output:
         if self.as_json:
             self.emit(view.record())
 
-    def plan(self, body: dict[str, Any], count: int, cents: float | None) -> None:
-        """The body that --dry-run would send for each of `count` clips, and the estimate for all."""
+    def plan(
+        self, body: dict[str, Any], count: int, seconds: float | None, cents: float | None, files: Sequence[str]
+    ) -> None:
+        """What --dry-run would send for each of `count` clips; seconds and estimate for all; the first files."""
         if self.as_json:
-            self.emit({"request": body, "airvid": {"count": count, "estimate_cents": cents}})
+            plan = {"count": count, "seconds": seconds, "estimate_cents": cents, "files": list(files)}
+            self.emit({"request": body, "airvid": plan})
             return
         if self.is_terminal and "input_images" in body:
             images = [
@@ -303,6 +306,11 @@ class Output:
             body = body | {"input_images": images}
         self.emit(body)
         self.line("estimate", "unknown" if cents is None else money(cents) if self.is_terminal else usd(cents))
+        if count > 1:
+            self.line("clips", count)
+            self.line("seconds", "unknown" if seconds is None else f"{seconds:g}")
+        for file in files:
+            self.line("file", file)
 
     def ids(self, ids: Iterable[str]) -> None:
         """Task ids, one a line; as JSON one array."""

@@ -126,6 +126,14 @@ def _age(view: TaskView) -> str:
     return "" if view.created is None else age(clock.now() - view.created)
 
 
+def _from_here(path: str | None) -> str:
+    """A path as it can be used in the working folder: the shorter of the relative and the absolute one."""
+    try:
+        return min(os.path.relpath(path), path, key=len) if path and path != "-" else path or ""
+    except (OSError, ValueError):  # the folder is gone; another drive of Windows
+        return path or ""
+
+
 def _task_fields(view: TaskView) -> list[str | None]:
     """Id, status, percent, creation, USD, model, prompt, file."""
     percent = "" if view.task is None or view.task.progress is None else f"{view.task.progress:.0f}"
@@ -146,7 +154,7 @@ def _task_card(view: TaskView) -> Card:
     made = "" if view.created is None else f"{length(clock.now() - view.created)} ago"
     took = "" if not entry or entry.took is None else f", took {length(entry.took)}"
     saved = "" if not entry or entry.bytes is None else f" ({size(entry.bytes)})"
-    file = view.file and view.file.removeprefix(os.path.join(os.getcwd(), ""))
+    file = _from_here(view.file)
     facts = [
         ("status", _status(view)),
         ("prompt", Cell(view.prompt)),
@@ -168,7 +176,7 @@ _TASK_COLUMNS = (
     Column("COST", lambda view: Cell(_cost(view)), 3, "point"),
     Column("MODEL", lambda view: Cell(view.model), 2),
     Column("PROMPT", lambda view: Cell(view.prompt), 7, shrinks="cut"),
-    Column("FILE", lambda view: Cell(os.path.basename(view.file or ""), url=file_link(view.file)), 4, shrinks="cut"),
+    Column("FILE", lambda view: Cell(_from_here(view.file), url=file_link(view.file)), 4, shrinks="wrap"),
 )
 TASKS = Table(_TASK_COLUMNS, _task_fields, TaskView.record, _task_card)
 ENTRIES = TASKS._replace(fields=_entry_fields)
@@ -177,11 +185,13 @@ ENTRIES = TASKS._replace(fields=_entry_fields)
 # ---------------------------------------------------------------------- models
 
 
+def _state(model: Model) -> str:
+    """`up`, `unknown`, or the server's own word for what is wrong."""
+    return "unknown" if model.status is None else "up" if model.is_healthy else model.status
+
+
 def _health(model: Model) -> Cell:
-    """`up`, or the server's own word for what is wrong."""
-    if model.status is None:
-        return Cell("?", "dim")
-    return Cell("up", "green") if model.is_healthy else Cell(model.status, "red")
+    return Cell(_state(model), "dim" if model.status is None else "green" if model.is_healthy else "red")
 
 
 def _price(model: Model, seconds: float | None) -> Cell:
@@ -215,14 +225,14 @@ def _model_fields(model: Model, seconds: float | None) -> list[str | None]:
     """Id, modes, seconds, aspect ratios, qualities, USD a second, USD a clip, health."""
     caps = model.caps
     names = [",".join(caps.modes), _span(model, "-"), ",".join(caps.aspect_ratios), ",".join(caps.qualities)]
-    return [model.id, *names, usd(caps.cents_per_second), usd(model.cents(seconds)), model.status]
+    return [model.id, *names, usd(caps.cents_per_second), usd(model.cents(seconds)), _state(model)]
 
 
 def _model_card(model: Model, seconds: float | None) -> Card:
     """Also every other key that the server sent."""
     caps, span = model.caps, _span(model, "–")
     facts = [
-        ("status", Cell(model.status or "unknown", _health(model).style)),
+        ("status", _health(model)),
         ("modes", Cell(", ".join(caps.modes))),
         ("duration", Cell(span and f"{span} s")),
         ("aspect ratios", Cell(", ".join(caps.aspect_ratios))),

@@ -92,12 +92,11 @@ def test_common_options_are_read_before_and_after_the_command_s_name(world: Worl
     ("line", "hint"),
     [
         ("create --bogus", "airvid create --help"),
-        ("create a b", 'airvid create "a b"'),
         ("list --limit", "airvid list --help"),
         ("list -L x", "airvid list --help"),
         ("config set model", "airvid config set --help"),
         ("auth nonsense", "airvid auth status"),
-        ("statsu", "airvid status"),
+        ("lsit", "airvid list"),
         ("--bogus", "airvid --help"),
     ],
 )

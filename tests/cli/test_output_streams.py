@@ -133,6 +133,10 @@ def test_alone_it_prints_the_help(world: World) -> None:
     assert (result.code, result.err) == (0, "")
     named = "models create status watch list delete download auth config sandbox"
     assert [name for name in named.split() if f"\n  {name} " not in result.out] == []
+    # One screen, the commands first.
+    assert len(result.lines) <= 30
+    assert result.out.index("Commands:") < result.out.index("airvid help exit-codes") < result.out.index("--sandbox")
+    assert world.airvid("help").out == result.out
 
 
 @pytest.mark.parametrize("arguments", [["-h"], ["create", "-h"], ["create", "--help"], ["auth", "login", "-h"]])
