@@ -70,6 +70,7 @@ def run(ctx: typer.Context, command: Callable[..., Coroutine[Any, Any, None]]) -
         finally:
             await session.aclose()
 
+    system.check_open_files()
     system.run(whole())
 
 

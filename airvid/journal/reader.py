@@ -38,8 +38,10 @@ class Reader:
 
     def by_task(self, base_url: str, task_ids: Iterable[str]) -> dict[str, Entry]:
         """The entries of these tasks, by task id."""
-        query = f"SELECT * FROM clip WHERE base_url = ? AND task_id {_IN_LIST}"
-        return {str(entry.task_id): entry for entry in self._ask(query, base_url, json.dumps(list(task_ids)))}
+        query, task_ids = f"SELECT * FROM clip WHERE base_url = ? AND task_id {_IN_LIST}", list(task_ids)
+        if not task_ids:
+            return {}
+        return {str(entry.task_id): entry for entry in self._ask(query, base_url, json.dumps(task_ids))}
 
     def with_prefix(self, base_url: str, prefix: str) -> list[str]:
         """Ids of tasks that begin with `prefix`, 20 at most."""
