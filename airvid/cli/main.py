@@ -60,10 +60,14 @@ def _read_and_run(arguments: Sequence[str], invocation: Invocation) -> int:
 
 
 def _end_completion(error: BaseException) -> int:
-    """The exit code of a TAB: Typer exits after the candidates, and errors are not shown."""
+    """The exit code of a TAB: 0, since another one would end a bash with `set -e`; fish alone asks for one.
+
+    Errors are not shown.
+    """
     if isinstance(error, OSError):
         _forget_output()
-    return 0 if isinstance(error, SystemExit) and not error.code else 1
+    is_answer = isinstance(error, SystemExit) and bool(error.code) and "fish" in os.environ[COMPLETE_VARIABLE]
+    return int(is_answer)
 
 
 def _exit_code(error: BaseException, arguments: Sequence[str], invocation: Invocation) -> int:
