@@ -21,7 +21,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "commands": {"session", "clips", "ui", "media", "api", "journal", "config", "places", "local_sandbox"},
     "session": {"clips", "ui", "api", "journal", "config", "places", "model_cache", "local_sandbox", "sandbox"},
     "local_sandbox": {"sandbox"},
-    "clips": {"media", "api", "journal", "config", "ui"},
+    "clips": {"destinations", "media", "api", "journal", "config", "ui"},
+    "destinations": set(),
     "ui": {"config", "api", "journal"},
     "media": {"ui"},
     "api": {"ui"},
@@ -46,6 +47,7 @@ HOME = {
     "platformdirs": {"places"},
     "tomlkit": {"config"},
     "sqlite3": {"journal", "sandbox"},
+    "obstore": {"destinations"},
     "av": {"sandbox", "media"},
 }
 MODULES = sorted(ROOT.rglob("*.py"))
