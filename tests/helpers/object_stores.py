@@ -70,7 +70,7 @@ def _answers(url: str) -> bool:
     return True
 
 
-def _s3(stack: ExitStack, folder: Path) -> Store:
+def _s3(stack: ExitStack, _: Path) -> Store:
     if not (find_spec("moto") and find_spec("flask_cors")):
         pytest.skip("moto's server is not installed")
     port = free_port()
@@ -166,7 +166,8 @@ class _Google(BaseHTTPRequestHandler):
         key, query, body = self._read()
         if "uploadId" in query:
             self.server.parts[query["uploadId"][0]][int(query["partNumber"][0])] = body
-            return self._answer(200, ETag=f'"{query["partNumber"][0]}"')
+            self._answer(200, ETag=f'"{query["partNumber"][0]}"')
+            return
         kind = self.headers.get("content-type", "")
         with self.server.lock:
             if source := self.headers.get("x-goog-copy-source"):
@@ -179,11 +180,9 @@ class _Google(BaseHTTPRequestHandler):
             upload = f"upload{len(self.server.parts)}"
             self.server.parts[upload] = {}
             self.server.types[upload] = self.headers.get("content-type", "")
-            return self._answer(
-                200,
-                b"<InitiateMultipartUploadResult><UploadId>%b</UploadId></InitiateMultipartUploadResult>"
-                % upload.encode(),
-            )
+            told = f"<InitiateMultipartUploadResult><UploadId>{upload}</UploadId></InitiateMultipartUploadResult>"
+            self._answer(200, told.encode())
+            return
         upload = query["uploadId"][0]
         parts = self.server.parts.pop(upload)
         with self.server.lock:
@@ -198,9 +197,11 @@ class _Google(BaseHTTPRequestHandler):
         key, query, _ = self._read()
         if "prefix" in query:
             names = [each for each in self.server.objects if each.startswith(query["prefix"][0])]
-            return self._answer(200, f"<ListBucketResult>{''.join(map(_listed, names))}</ListBucketResult>".encode())
+            self._answer(200, f"<ListBucketResult>{''.join(map(_listed, names))}</ListBucketResult>".encode())
+            return
         if key not in self.server.objects:
-            return self._answer(404)
+            self._answer(404)
+            return
         body, kind = self.server.objects[key]
         self._answer(
             200, body, ETag=_tag(body), **{"Content-Type": kind, "Last-Modified": "Sun, 29 Nov 2026 00:00:00 GMT"}
@@ -216,9 +217,10 @@ class _Google(BaseHTTPRequestHandler):
         wanted = self.headers.get("x-goog-if-generation-match")
         found = self.server.objects.get(key)
         if wanted is not None and wanted != (_generation(found[0]) if found else "0"):
-            return self._answer(412)
+            self._answer(412)
+            return
         self.server.objects[key] = (body, kind)
-        return self._answer(200, answer, ETag=_tag(body), **{"x-goog-generation": _generation(body)})
+        self._answer(200, answer, ETag=_tag(body), **{"x-goog-generation": _generation(body)})
 
     def _read(self) -> tuple[str, dict[str, list[str]], bytes]:
         address = urlsplit(self.path)

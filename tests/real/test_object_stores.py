@@ -12,7 +12,7 @@ import pytest
 from object_stores import FailingRelay, Store, s3_environment, store
 
 from airvid.destinations.cloud import CloudObject
-from airvid.errors import AirvidError, FileError
+from airvid.errors import FileError, UsageError
 
 pytest.importorskip("obstore", reason="the extra `cloud` is not installed")
 SMALL, LARGE = random.Random(1).randbytes(300_000), random.Random(2).randbytes(12 << 20)
@@ -75,7 +75,7 @@ def test_an_object_that_is_there_is_left_alone(bucket: str, tmp_path: Path, cont
     send(url, file_of(tmp_path, content))  # the same clip again: it is there
     with pytest.raises(FileError, match="exists") as raised:
         send(url, file_of(tmp_path, other))
-    assert raised.value.hint and "--force" in raised.value.hint
+    assert "--force" in str(raised.value.hint)
     assert fetched(url, tmp_path) == content
     send(url, file_of(tmp_path, other), force=True)
     assert fetched(url, tmp_path) == other
@@ -112,7 +112,7 @@ def test_a_bucket_that_is_not_there(bucket: str) -> None:
     scheme = bucket.partition(":")[0]
     if scheme == "gs":
         pytest.skip("the double of Google's store has one bucket for every name")
-    with pytest.raises(FileError, match="there is no|cannot be written"):
+    with pytest.raises(FileError, match=r"there is no|cannot be written"):
         asyncio.run(CloudObject(f"{scheme}://no-such-bucket/fox.mp4").check_writable())
 
 
@@ -148,11 +148,12 @@ async def _kind(url: str) -> object:
 
 @pytest.mark.parametrize(
     "url",
-    ["s3://", "s3:///key", "s3://Fox/a.mp4", "s3://a/b.mp4", "s3://clips", "s3://clips/", "s3://clips/a//b.mp4"]
-    + ["s3://clips/../b.mp4", "s3://clips/a\x1b.mp4", "s3://clips/\u202egp4.mp4", "az://a_b/c.mp4", "ftp://clips/a.mp4"]
-    + [f"gs://clips/{'a' * 1025}", "s3://clips/./a.mp4", "file:///a.mp4", "https://clips/a.mp4"],
+    [
+        *("s3://", "s3:///key", "s3://Fox/a.mp4", "s3://a/b.mp4", "s3://clips", "s3://clips/", "s3://clips/a//b.mp4"),
+        *("s3://clips/../b.mp4", "s3://clips/a\x1b.mp4", "s3://clips/\u202egp4.mp4", "az://a_b/c.mp4", "ftp://c/a.mp4"),
+        *(f"gs://clips/{'a' * 1025}", "s3://clips/./a.mp4", "file:///a.mp4", "https://clips/a.mp4", "s3://u:p@clips/a"),
+    ],
 )
 def test_an_address_that_cannot_be(url: str) -> None:
-    with pytest.raises(AirvidError) as raised:
+    with pytest.raises(UsageError):
         CloudObject(url)
-    assert raised.value.exit_code == 2
