@@ -1,5 +1,8 @@
 """Objects in S3, Google Cloud Storage and Azure Blob Storage, by the library obstore (the extra `cloud`).
 
+Its functions without `async` are used, in threads: those with it end the process by a signal now and then, where a
+thread of the library's still holds something of Python's when the interpreter ends.
+
 Credentials, region and endpoint are those of the store's own tools: obstore reads the environment, instance roles and
 Google's and Azure's files, and the keys of an AWS profile are read here. None of them is kept, logged or told.
 """
@@ -8,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import configparser
+import errno
 import io
 import os
 import re
@@ -59,11 +63,14 @@ class CloudObject:
 
     async def size(self) -> int | None:
         """The object's bytes; None where there is none."""
+        return await asyncio.to_thread(self._size)
+
+    def _size(self) -> int | None:
         import obstore
 
         with self._errors("read"):
             try:
-                return (await obstore.head_async(self._store, self.key))["size"]
+                return obstore.head(self._store, self.key)["size"]
             except FileNotFoundError as error:
                 if "NoSuchBucket" in str(error):
                     raise
@@ -74,13 +81,16 @@ class CloudObject:
 
         What it does not find out: a rule for single names, a quota, a lock against replacing.
         """
+        await asyncio.to_thread(self._check_writable)
+
+    def _check_writable(self) -> None:
         import obstore
 
         probe = f"{self.key.rpartition('/')[0]}/.airvid-{os.urandom(8).hex()}.probe".lstrip("/")
         with self._errors("written"):
-            await obstore.put_async(self._store, probe, b"")
+            obstore.put(self._store, probe, b"")
         try:
-            await obstore.delete_async(self._store, probe)
+            obstore.delete(self._store, probe)
         except Exception as error:
             raise FileError(
                 f"{self._place} can be written, but not cleaned: {_reason(error)}; {probe} is left there",
@@ -97,60 +107,61 @@ class CloudObject:
             with suppress(system.NoLocksError):
                 if not system.try_lock(file):
                     raise FileError(f"another airvid is sending to {self} at this moment")
-            size = os.fstat(file.fileno()).st_size
-            work = asyncio.ensure_future(self._put(file, size, force=force))
+            work = asyncio.ensure_future(asyncio.to_thread(self._upload, file, force=force))
             try:
                 while not (await asyncio.wait({work}, timeout=_REPORT_EVERY))[0]:
                     yield file.count
-                with self._errors("written"):
-                    await work
+                await work
             finally:
-                work.cancel()
-                await asyncio.gather(work, return_exceptions=True)
-        if await self.size() != size:
+                file.is_stopped = True
+                await asyncio.wait({work})
+
+    def _upload(self, file: _Counted, *, force: bool) -> None:
+        size = os.fstat(file.fileno()).st_size
+        with self._errors("written"):
+            self._put(file, size, force=force)
+        if self._size() != size:
             raise FileError(f"{self} does not hold the {size:,} bytes that were sent")
 
-    async def _put(self, file: _Counted, size: int, *, force: bool) -> None:
+    def _put(self, file: _Counted, size: int, *, force: bool) -> None:
         import obstore
         from obstore.exceptions import AlreadyExistsError
 
         large: dict[str, Any] = {"use_multipart": True, "chunk_size": _PART, "max_concurrency": _AT_ONCE}
         try:
             if size < _LARGE:
-                await obstore.put_async(self._store, self.key, file, mode="overwrite" if force else "create")
+                obstore.put(self._store, self.key, file, mode="overwrite" if force else "create")
             elif force:
-                await obstore.put_async(self._store, self.key, file, **large)
+                obstore.put(self._store, self.key, file, **large)
             else:
                 # No store makes an object of several parts on a condition, but each copies on one.
                 part = f"{self.key}.{Path(file.name).stem}.part"
+                obstore.put(self._store, part, file, **large)
                 try:
-                    await obstore.put_async(self._store, part, file, **large)
-                    await obstore.copy_async(self._store, part, self.key, overwrite=False)
+                    obstore.copy(self._store, part, self.key, overwrite=False)
                 finally:
-                    await obstore.delete_async(self._store, part)
+                    obstore.delete(self._store, part)
         except AlreadyExistsError:
-            if not await self._holds(file, size):
+            if not self._holds(file, size):
                 raise FileError(f"{self} exists", hint="--force overwrites it; or give another -o") from None
 
-    async def _holds(self, file: io.FileIO, size: int) -> bool:
+    def _holds(self, file: _Counted, size: int) -> bool:
         """Whether the object has the very bytes of `file`."""
         import obstore
 
-        found = await obstore.get_async(self._store, self.key)
-        if found.meta["size"] != size:
-            return False
+        found = obstore.get(self._store, self.key)
         file.seek(0)
-        async for chunk in found.stream():
-            if bytes(chunk) != file.read(len(chunk)):
-                return False
-        return True
+        return found.meta["size"] == size and all(bytes(chunk) == file.read(len(chunk)) for chunk in found.stream())
 
     async def fetch(self, path: Path) -> None:
         """Bring the object to a new file."""
+        await asyncio.to_thread(self._fetch, path)
+
+    def _fetch(self, path: Path) -> None:
         import obstore
 
         with self._errors("read"), path.open("xb") as file:
-            async for chunk in (await obstore.get_async(self._store, self.key)).stream():
+            for chunk in obstore.get(self._store, self.key).stream():
                 file.write(chunk)
 
     # ------------------------------------------------------------------ the store
@@ -168,7 +179,7 @@ class CloudObject:
         options: dict[str, Any] = {
             # The time for a request, a part of an upload on a slow line included.
             "client_options": {
-                "timeout": "10m",
+                "timeout": "120s",
                 "connect_timeout": "10s",
                 "default_content_type": "video/mp4",
                 "allow_http": True,
@@ -200,11 +211,13 @@ class CloudObject:
 
 
 class _Counted(io.FileIO):
-    """A file that counts how many of its bytes were read."""
+    """A file that counts how many of its bytes were read, and gives no more once it is stopped."""
 
-    count = 0
+    count, is_stopped = 0, False
 
     def read(self, size: int | None = -1, /) -> bytes:
+        if self.is_stopped:
+            raise OSError(errno.ECANCELED, "stopped")
         data = super().read(size)
         self.count += len(data)
         return data

@@ -287,11 +287,14 @@ class FailingRelay(Relay):
                     trouble.bytes_left = max(0, trouble.bytes_left - len(chunk))
                     if not trouble.bytes_left:
                         return
-                far_writer.write(chunk)
-                await far_writer.drain()
+                await self._pass_on(chunk, far_writer)
         finally:
             back.cancel()
             far_writer.close()
+
+    async def _pass_on(self, chunk: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(chunk)
+        await writer.drain()
 
     async def _back(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while chunk := await reader.read(1 << 16):
