@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import configparser
 import errno
+import hashlib
 import io
 import os
 import re
@@ -22,7 +23,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airvid import system
+from airvid import places, system
+from airvid.destinations.local import claim
 from airvid.errors import FileError, UsageError
 
 if TYPE_CHECKING:
@@ -61,6 +63,27 @@ class CloudObject:
     def __str__(self) -> str:
         return self.url
 
+    @property
+    def absolute(self) -> str:
+        return self.url
+
+    def local_path(self, clip: str) -> Path:
+        """Where the clip is made whole on this disk before it is sent; `clip` names it, whatever its link."""
+        name = hashlib.sha256(clip.encode("utf-8", "replace")).hexdigest()[:32]
+        return Path(places.folder("data"), "uploads", f"{name}.mp4")
+
+    def waits(self, path: Path) -> bool:
+        """Whether a whole clip waits at `path` to be sent: an upload did not come to its end."""
+        return path.is_file()
+
+    def forget(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+
+    async def check(self, *, force: bool) -> None:
+        """See that the object can be made, or replaced with `force`. Raises: FileError."""
+        if not force and await self.size() is not None:
+            raise FileError(f"{self} exists", hint="--force overwrites it; or give another -o")
+
     async def size(self) -> int | None:
         """The object's bytes; None where there is none."""
         return await asyncio.to_thread(self._size)
@@ -81,6 +104,7 @@ class CloudObject:
 
         What it does not find out: a rule for single names, a quota, a lock against replacing.
         """
+        claim(self.local_path(""))
         await asyncio.to_thread(self._check_writable)
 
     def _check_writable(self) -> None:
@@ -97,7 +121,7 @@ class CloudObject:
                 hint="give this key the right to delete",
             ) from None
 
-    async def upload(self, path: Path, *, force: bool) -> AsyncGenerator[int, None]:
+    async def deliver(self, path: Path, *, force: bool) -> AsyncGenerator[int, None]:
         """Bring a file to the object; yields the bytes that were read of it. At the end the store has confirmed it.
 
         Without `force` an object that is there is left alone, one with the very same bytes apart, which counts as sent.

@@ -26,7 +26,7 @@ from pathlib import Path
 from airvid.destinations.cloud import CloudObject
 
 async def main():
-    async for _ in CloudObject(f"{sys.argv[1]}/{os.urandom(8).hex()}.mp4").upload(Path(sys.argv[2]), force=False):
+    async for _ in CloudObject(f"{sys.argv[1]}/{os.urandom(8).hex()}.mp4").deliver(Path(sys.argv[2]), force=False):
         pass
 
 asyncio.run(main())

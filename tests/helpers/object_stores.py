@@ -254,9 +254,13 @@ def _generation(body: bytes) -> str:
 
 @dataclass
 class Trouble:
-    """What a relay does to the connections: so many get a 503, and after so many bytes of an upload all end."""
+    """What a relay does after `passes` connections: 503 to the next `refusals`, `answer` to each PUT and POST; or all
+    connections end after so many bytes (`bytes_left`), and the next `deaths` at once.
+    """
 
+    passes: int = 0
     refusals: int = 0
+    answer: bytes = b""
     bytes_left: int | None = None
     deaths: int = 0
 
@@ -270,24 +274,28 @@ class FailingRelay(Relay):
 
     async def _hand_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         trouble = self.trouble
-        if trouble.refusals:
-            trouble.refusals -= 1
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        head = await reader.readuntil(b"\r\n\r\n")
+        if trouble.passes:
+            trouble.passes -= 1
+        elif trouble.refusals or (trouble.answer and head.startswith((b"PUT", b"POST"))):
+            trouble.refusals -= bool(trouble.refusals)
+            writer.write(trouble.answer or b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
             await writer.drain()
             return
-        if trouble.bytes_left == 0 and trouble.deaths:
+        elif trouble.bytes_left == 0 and trouble.deaths:
             trouble.deaths -= 1
             return
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", urlsplit(f"//{self._target}").port)
         back = asyncio.create_task(self._back(far_reader, writer))
         try:
-            while chunk := await reader.read(1 << 16):
-                if trouble.bytes_left is not None and trouble.deaths:
+            chunk = head
+            while chunk:
+                if trouble.bytes_left and trouble.deaths:
                     trouble.bytes_left = max(0, trouble.bytes_left - len(chunk))
                     if not trouble.bytes_left:
                         return
                 await self._pass_on(chunk, far_writer)
+                chunk = await reader.read(1 << 16)
         finally:
             back.cancel()
             far_writer.close()

@@ -42,7 +42,7 @@ def relay(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
 
 def send(url: str, path: Path, *, force: bool = False) -> list[int]:
     async def run() -> list[int]:
-        return [count async for count in CloudObject(url).upload(path, force=force)]
+        return [count async for count in CloudObject(url).deliver(path, force=force)]
 
     return asyncio.run(run())
 
@@ -89,7 +89,7 @@ def test_of_two_at_once_one_wins(bucket: str, tmp_path: Path, size: int) -> None
 
     async def race() -> list[BaseException | None]:
         async def one(path: Path) -> None:
-            async for _ in CloudObject(url).upload(path, force=False):
+            async for _ in CloudObject(url).deliver(path, force=False):
                 pass
 
         return await asyncio.gather(*map(one, files), return_exceptions=True)
