@@ -155,8 +155,8 @@ means DIRECTORY/{date}-{slug}-{short_id}.mp4. Several clips with one plain name
 are numbered: fox.mp4 becomes fox-1.mp4, fox-2.mp4. An existing file is an
 error (exit code 11); --force overwrites it.
 
-An address is s3://BUCKET/KEY, gs://BUCKET/KEY or az://CONTAINER/KEY, with fields
-in the key; it needs the extra cloud. The clip is checked whole on this disk,
+An address is s3://BUCKET/KEY, gs://BUCKET/KEY or az://CONTAINER/KEY, with
+fields in the key; it needs the extra cloud. The clip is checked whole here,
 then uploaded. Keys and region are those of the store's own tools.
 
 Examples:
