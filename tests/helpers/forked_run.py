@@ -7,28 +7,47 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-from terminal import environment
+from subprocess import CompletedProcess, TimeoutExpired
 
 _FORKS = multiprocessing.get_context(None if sys.platform == "win32" else "forkserver")
-_LOADED = ["forked_run", "pytest", "airvid.commands.create", "airvid.commands.watch", "airvid.commands.download"]
+_LOADED = [
+    "forked_run",
+    "pytest",
+    "airvid.cli.app",
+    "airvid.commands.create",
+    "airvid.commands.watch",
+    "airvid.commands.download",
+    # What these and their libraries import when they are called.
+    "airvid.api.http",
+    "airvid.cli.main",
+    "airvid.clips.part",
+    "airvid.model_cache",
+    "anyio._backends._asyncio",
+    "httpcore",
+    "shlex",
+    "truststore",
+]
 
 
 class ForkedRun:
-    """A run in `folder`. Its output goes to `out` and `err` beside the folder; `sentinel` is ready at its end."""
+    """A run in `folder`. Its output goes to two files; `sentinel` is ready at its end.
+
+    Of `env`, what Python itself reads at its start (its variables, the locale) has no effect.
+    """
 
     def __init__(self, arguments: Sequence[str], folder: Path, env: Mapping[str, str]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._err = folder.with_name("err")
-        whole = environment(folder.parent, **env)
-        os.environ["PYTHONPATH"] = whole["PYTHONPATH"] = os.pathsep.join(
-            [whole["PYTHONPATH"], os.path.dirname(__file__)]
-        )
+        self.arguments = arguments
+        self._streams = Path(tempfile.mkdtemp())
+        # The process that is forked from needs this folder to find the modules that it loads.
+        os.environ["PYTHONPATH"] = os.pathsep.join([env["PYTHONPATH"], os.path.dirname(__file__)])
         _FORKS.set_forkserver_preload(_LOADED)
-        self._process = _FORKS.Process(target=_run, args=(list(arguments), folder, whole))
+        self._process = _FORKS.Process(target=_run, args=(list(arguments), folder, dict(env), self._streams))
         self._process.start()
         self.sentinel = self._process.sentinel
 
@@ -44,24 +63,37 @@ class ForkedRun:
     def join(self, seconds: float) -> None:
         self._process.join(seconds)
 
-    def end(self) -> tuple[int | None, str]:
-        """Exit code (None: it had to be killed) and standard error."""
+    def end(self) -> CompletedProcess[str]:
+        """Its exit code (-9 where it had to be killed) and all that it wrote."""
         self._process.join(0)
-        code = self._process.exitcode
-        if code is None:
+        if self.is_alive:
             self.kill()
+        code = self._process.exitcode
         self._process.close()
-        return code, self._err.read_text("utf-8", "replace")
+        out, err = ((self._streams / name).read_text("utf-8", "replace") for name in ("out", "err"))
+        shutil.rmtree(self._streams)
+        return CompletedProcess(self.arguments, code if code is not None else 1, out, err)
 
 
-def _run(arguments: list[str], folder: Path, env: dict[str, str]) -> None:
+def run(arguments: Sequence[str], folder: Path, env: Mapping[str, str], seconds: float) -> CompletedProcess[str]:
+    """A run to its end. Raises: TimeoutExpired."""
+    started = ForkedRun(arguments, folder, env)
+    started.join(seconds)
+    is_late, done = started.is_alive, started.end()
+    if is_late:
+        raise TimeoutExpired(list(arguments), seconds, done.stdout, done.stderr)
+    return done
+
+
+def _run(arguments: list[str], folder: Path, env: dict[str, str], streams: Path) -> None:
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(env)
     for number, name in ((1, "out"), (2, "err")):
-        file = os.open(folder.with_name(name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        file = os.open(streams / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         os.dup2(file, number)
         os.close(file)
-    from airvid.cli.main import main
+    from airvid.cli.main import entry
 
-    sys.exit(main(arguments))
+    sys.argv = ["airvid", *arguments]
+    entry()

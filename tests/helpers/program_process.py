@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import forked_run
 from program import KEY
 from small_files import tiny_mp4
 from terminal import AIRVID, environment
@@ -67,10 +68,14 @@ class User:
         self.env = environment(home, AIRVID_BASE_URL=base_url, AIRVID_API_KEY=KEY, **more)
         self.target = self.here / "fox.mp4"
         self.part = self.here / "fox.mp4.part"
+        self._is_customised = False
 
     def airvid(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
         """Run the program to its end. Raises: subprocess.TimeoutExpired after half a minute."""
-        command, more = [*AIRVID, *arguments], {**self.env, **env}
+        more = {**self.env, **env}
+        if not self._is_customised:
+            return forked_run.run(arguments, self.here, more, 30)
+        command = [*AIRVID, *arguments]
         return subprocess.run(command, cwd=self.here, env=more, capture_output=True, text=True, timeout=30, check=False)
 
     @contextmanager
@@ -107,6 +112,7 @@ class User:
 
     def customise(self, code: str) -> None:
         """Let every Python of this user run `code` at its start: a machine with other settings than this one."""
+        self._is_customised = True
         folder = self.here.parent / "site"
         folder.mkdir()
         (folder / "sitecustomize.py").write_text(code)
