@@ -15,45 +15,36 @@ from pathlib import Path
 from subprocess import CompletedProcess, TimeoutExpired
 
 _FORKS = multiprocessing.get_context(None if sys.platform == "win32" else "forkserver")
-_LOADED = [
-    "forked_run",
-    "pytest",
-    "airvid.cli.app",
-    "airvid.commands.create",
-    "airvid.commands.watch",
-    "airvid.commands.download",
-    # What these and their libraries import when they are called.
-    "airvid.api.http",
-    "airvid.cli.main",
-    "airvid.clips.part",
-    "airvid.model_cache",
-    "anyio._backends._asyncio",
-    "httpcore",
-    "shlex",
-    "truststore",
-]
+_LOADED = ["forked_run", "loaded_program", "pytest"]
 
 
 class ForkedRun:
     """A run in `folder`. Its output goes to two files; `sentinel` is ready at its end.
 
-    Of `env`, what Python itself reads at its start (its variables, the locale) has no effect.
+    Of `env`, what Python itself reads at its start (its variables, the locale) has no effect. The code of `prelude`
+    runs before the program.
     """
 
-    def __init__(self, arguments: Sequence[str], folder: Path, env: Mapping[str, str]) -> None:
+    def __init__(self, arguments: Sequence[str], folder: Path, env: Mapping[str, str], *, prelude: str = "") -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.arguments = arguments
         self._streams = Path(tempfile.mkdtemp())
         # The process that is forked from needs this folder to find the modules that it loads.
         os.environ["PYTHONPATH"] = os.pathsep.join([env["PYTHONPATH"], os.path.dirname(__file__)])
         _FORKS.set_forkserver_preload(_LOADED)
-        self._process = _FORKS.Process(target=_run, args=(list(arguments), folder, dict(env), self._streams))
+        self._process = _FORKS.Process(target=_run, args=(list(arguments), folder, dict(env), self._streams, prelude))
         self._process.start()
         self.sentinel = self._process.sentinel
 
     @property
     def is_alive(self) -> bool:
         return self._process.is_alive()
+
+    @property
+    def said(self) -> str:
+        """What it has written to standard error so far."""
+        path = self._streams / "err"
+        return path.read_text("utf-8", "replace") if path.exists() else ""
 
     def kill(self) -> None:
         """As `kill -9` does."""
@@ -75,9 +66,11 @@ class ForkedRun:
         return CompletedProcess(self.arguments, code if code is not None else 1, out, err)
 
 
-def run(arguments: Sequence[str], folder: Path, env: Mapping[str, str], seconds: float) -> CompletedProcess[str]:
+def run(
+    arguments: Sequence[str], folder: Path, env: Mapping[str, str], *, seconds: float = 30, prelude: str = ""
+) -> CompletedProcess[str]:
     """A run to its end. Raises: TimeoutExpired."""
-    started = ForkedRun(arguments, folder, env)
+    started = ForkedRun(arguments, folder, env, prelude=prelude)
     started.join(seconds)
     is_late, done = started.is_alive, started.end()
     if is_late:
@@ -85,7 +78,7 @@ def run(arguments: Sequence[str], folder: Path, env: Mapping[str, str], seconds:
     return done
 
 
-def _run(arguments: list[str], folder: Path, env: dict[str, str], streams: Path) -> None:
+def _run(arguments: list[str], folder: Path, env: dict[str, str], streams: Path, prelude: str) -> None:
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(env)
@@ -95,5 +88,6 @@ def _run(arguments: list[str], folder: Path, env: dict[str, str], streams: Path)
         os.close(file)
     from airvid.cli.main import entry
 
+    exec(prelude, {})
     sys.argv = ["airvid", *arguments]
     entry()
