@@ -82,6 +82,10 @@ class Session:
             self._api = Api(http)
         return self._api
 
+    def current_link(self, url: str) -> str:
+        """A link that the journal kept, for this run: the sandbox's storage host has another port in each."""
+        return f"{self._server.storage_url}/{url.split('/', 3)[3]}" if self._server else url
+
     async def models(self, *, need_key: bool = True) -> list[Model]:
         """The video models, kept for completion. Raises: as `Api.models` and `api`."""
         from airvid import model_cache

@@ -10,7 +10,7 @@ from airvid.api.models import COMPLETED, Task
 from airvid.clips import naming
 from airvid.clips.naming import DEFAULT_NAME, Naming
 from airvid.commands import common, finish, status
-from airvid.errors import AirvidError, FileError, UsageError, WaitTimeoutError, settle
+from airvid.errors import AirvidError, FileError, NotFoundError, UsageError, WaitTimeoutError, settle
 from airvid.session import Session
 from airvid.ui.progress import Progress
 from airvid.ui.task_view import TaskView
@@ -114,12 +114,17 @@ async def completed(session: Session, task_id: str, *how: str) -> Task:
 
     Raises: the error that the task ended with; WaitTimeoutError where it still runs.
     """
-    task = await status.read(session, task_id)
-    for _ in range(URL_READINGS):  # the URL may come a moment after the status
-        if task.status != COMPLETED or task.result_url:
-            break
-        await clock.sleep(URL_PAUSE)
+    try:
         task = await status.read(session, task_id)
+        for _ in range(URL_READINGS):  # the URL may come a moment after the status
+            if task.status != COMPLETED or task.result_url:
+                break
+            await clock.sleep(URL_PAUSE)
+            task = await status.read(session, task_id)
+    except NotFoundError:
+        if not (remembered := _remembered(session, task_id)):
+            raise
+        task = remembered
     session.journal.note_task(session.service, task)
     if (error := finish.error_of(session, task)) is not None:
         raise error
@@ -128,3 +133,14 @@ async def completed(session: Session, task_id: str, *how: str) -> Task:
             f"the task is {task.status}: there is no clip yet", hint=session.command("watch", task_id, *how)
         )
     return task
+
+
+def _remembered(session: Session, task_id: str) -> Task | None:
+    """A completed task that the server has forgotten, where the journal has its link."""
+    entry = session.journal.by_task(session.service, [task_id]).get(task_id)
+    if not entry or not entry.result_url:
+        return None
+    session.out.note(f"the server has no task {short_id(task_id)} any more; the journal has the link of its clip")
+    kept = ("task_id", "status", "model", "prompt", "created", "expires_at", "cost_cents", "result_url")
+    task = Task.parse({name: getattr(entry, name) for name in kept})
+    return task and task._replace(result_url=session.current_link(entry.result_url))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from airvid import clock
-from airvid.api.models import Task
+from airvid.api.models import COMPLETED, Task
 from airvid.errors import FileError, Interrupted
 from airvid.journal.budgets import hold_budget
 from airvid.journal.entries import (
@@ -186,10 +186,12 @@ class Journal(Reader):
         self._note(
             "UPDATE clip SET status = :status, error = coalesce(:error, error),"
             " cost_cents = coalesce(:cost, cost_cents), created = coalesce(created, :created),"
-            " expires_at = coalesce(expires_at, :expires_at), ended_at = coalesce(ended_at, :ended_at)"
+            " expires_at = coalesce(expires_at, :expires_at), ended_at = coalesce(ended_at, :ended_at),"
+            " result_url = coalesce(:result_url, result_url)"
             " WHERE base_url = :base_url AND task_id = :task_id"
             " AND (status IS NOT 'completed' OR :status = 'completed')"
-            " AND (status IS NOT :status OR cost_cents IS NOT coalesce(:cost, cost_cents))",
+            " AND (status IS NOT :status OR cost_cents IS NOT coalesce(:cost, cost_cents)"
+            " OR result_url IS NOT coalesce(:result_url, result_url))",
             *(
                 {
                     "base_url": base_url,
@@ -200,18 +202,32 @@ class Journal(Reader):
                     "created": task.created,
                     "expires_at": task.expires_at,
                     "ended_at": clock.now() if ended_now else None,
+                    "result_url": task.result_url if task.status == COMPLETED else None,
                 }
                 for task in tasks
                 if task.task_id in ours
             ),
         )
 
+    def keep_link(self, base_url: str, task: Task) -> None:
+        """Write down a completed task with its link, before it is deleted. Raises: FileError."""
+        values = (task.task_id, task.status, task.model, task.prompt, task.created, task.expires_at, task.result_url)
+        self._write(
+            lambda database: database.execute(
+                "INSERT INTO clip (base_url, fate, intended_at, task_id, status, model, prompt, created, expires_at,"
+                " result_url) VALUES (?, 'known', ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (base_url, task_id) DO UPDATE SET"
+                " status = excluded.status, expires_at = coalesce(expires_at, excluded.expires_at),"
+                " result_url = excluded.result_url",
+                (base_url, clock.now(), *values),
+            )
+        )
+
     def note_deleted(self, base_url: str, task_id: str) -> None:
         """The task was deleted on the server: it is not followed any more. A task that had ended keeps its status."""
         self._note(
-            "UPDATE clip SET status = 'deleted' WHERE base_url = ? AND task_id = ?"
-            " AND coalesce(status, '') NOT IN ('completed', 'failed', 'expired')",
-            (base_url, task_id),
+            "UPDATE clip SET deleted_at = ?, status = CASE WHEN coalesce(status, '') IN"
+            " ('completed', 'failed', 'expired') THEN status ELSE 'deleted' END WHERE base_url = ? AND task_id = ?",
+            (clock.now(), base_url, task_id),
         )
 
     def note_saved(self, base_url: str, task_id: str, file: Path, size: int) -> None:
