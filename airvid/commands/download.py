@@ -73,10 +73,10 @@ async def run(
 
 
 async def _unsaved(session: Session) -> list[str]:
-    """The completed tasks whose clips this machine has not saved."""
-    saved = session.journal.saved_ids(session.service)
-    listed = (await session.api().tasks()).tasks
-    return [task.task_id for task in listed if task.status == COMPLETED and task.task_id not in saved]
+    """The completed tasks whose clips are not on this disk now."""
+    listed = [task.task_id for task in (await session.api().tasks()).tasks if task.status == COMPLETED]
+    entries = session.journal.by_task(session.service, listed)
+    return [task_id for task_id in listed if not (task_id in entries and entries[task_id].is_saved)]
 
 
 async def _download(

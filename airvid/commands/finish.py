@@ -15,6 +15,7 @@ from airvid.api.models import DELETED, MOST_RECORD, Task
 from airvid.clips import finish, naming
 from airvid.clips.follow import Trouble
 from airvid.clips.naming import Naming
+from airvid.clips.part_file import OtherVideoError
 from airvid.config import KEY_VARIABLES
 from airvid.errors import AirvidError, FileError, UsageError, WaitTimeoutError, as_failure
 from airvid.journal.entries import Entry
@@ -133,14 +134,18 @@ async def save(
     if name.template is not None:
         path = name.path(fields)
         naming.check(path, force=force)
-        await fetch(session, task, path, row, force=force)
+        try:
+            await fetch(session, task, path, row, force=force)
+        except OtherVideoError as error:
+            session.journal.note_saved(session.service, task.task_id, error.path, error.path.stat().st_size)
+            raise
         count = path.stat().st_size
         session.journal.note_saved(session.service, task.task_id, path, count)
         entry = session.journal.by_task(session.service, [task.task_id]).get(task.task_id, entry)
         return TaskView(task, entry, str(path), count)
     with tempfile.TemporaryDirectory(prefix="airvid-") as folder:
         path = Path(folder, "clip.mp4")
-        await fetch(session, task, path, row, force=force)
+        await fetch(session, task, path, row, force=force, keeps=False)
         # The clip is checked before its first byte is written: a reader never gets half a clip with exit 0.
         with path.open("rb") as file:
             while chunk := file.read(1 << 20):
@@ -148,10 +153,10 @@ async def save(
     return TaskView(task, entry, "-")
 
 
-async def fetch(session: Session, task: Task, path: Path, row: Row, *, force: bool) -> None:
-    """Download a completed task's clip to `path`, shown in `row`. Raises: as `clips.finish.fetch`."""
+async def fetch(session: Session, task: Task, path: Path, row: Row, *, force: bool, keeps: bool = True) -> None:
+    """Download a completed task's clip to `path`, shown in `row`. Arguments and errors: as `clips.finish.fetch`."""
     retry = session.command("download", task.task_id)
-    async with aclosing(finish.fetch(session.api(), task, path, force=force, retry=retry)) as steps:
+    async with aclosing(finish.fetch(session.api(), task, path, force=force, retry=retry, keeps=keeps)) as steps:
         async for received in steps:
             if received.trouble:
                 row.trouble(received.trouble)

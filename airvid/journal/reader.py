@@ -85,10 +85,6 @@ class Reader:
         )
         return [row["seconds"] for row in rows if is_number(row["seconds"])]
 
-    def saved_ids(self, base_url: str) -> set[str]:
-        rows = self._rows("SELECT task_id FROM clip WHERE base_url = ? AND saved_at IS NOT NULL", base_url)
-        return {row["task_id"] for row in rows}
-
     def entries(
         self,
         *,

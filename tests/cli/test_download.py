@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,14 @@ def test_all_takes_every_completed_task_not_yet_saved(world: World) -> None:
     assert (result.code, result.lines) == (0, ["b.mp4"])
     assert files(world.folder) == ["b.mp4", "first.mp4"]
     assert second
+
+
+@pytest.mark.parametrize("change", [Path.unlink, lambda path: path.write_bytes(b"another clip")])
+def test_all_takes_a_clip_whose_file_is_gone(world: World, change: Callable[[Path], object]) -> None:
+    made(world)
+    world.airvid("download", "last", "-o", "fox.mp4")
+    change(world.folder / "fox.mp4")
+    assert world.airvid("download", "--all", "-o", "again.mp4").lines == ["again.mp4"]
 
 
 def test_all_of_nothing_is_no_error(world: World) -> None:
