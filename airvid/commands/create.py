@@ -75,6 +75,7 @@ async def run(
     plan.claim(shows_preview=shows_preview)
     entries = session.journal.intend(
         base_url=session.service,
+        account=session.account,
         request=plan.body,
         targets=plan.targets(),
         estimate_cents=plan.cents,

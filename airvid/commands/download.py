@@ -53,14 +53,17 @@ async def run(
     output = DEFAULT_NAME if output is None else output
     finish.check_stdout(session, Naming.parse(output, 1), opens=opens)
     errors: list[AirvidError] = []
+    listed: list[Task] = []
     if takes_all:
-        found = await _unsaved(session)
+        listed = await _unsaved(session)
+        found = [task.task_id for task in listed]
         if not found:
             session.out.note("nothing to download")
             return
     else:
         found, errors = await common.resolve(session, common.given(ids))
     name = Naming.parse(output, max(1, len(found)))
+    await common.tell_apart(session, name, found, listed)
     with session.progress(len(found)) as progress:
 
         async def one(task_id: str) -> None:
@@ -72,11 +75,11 @@ async def run(
     settle([*errors, *outcomes])
 
 
-async def _unsaved(session: Session) -> list[str]:
+async def _unsaved(session: Session) -> list[Task]:
     """The completed tasks whose clips are not on this disk now."""
-    listed = [task.task_id for task in (await session.api().tasks()).tasks if task.status == COMPLETED]
-    entries = session.journal.by_task(session.service, listed)
-    return [task_id for task_id in listed if not (task_id in entries and entries[task_id].is_saved)]
+    listed = [task for task in (await session.api().tasks()).tasks if task.status == COMPLETED]
+    entries = session.journal.by_task(session.service, (task.task_id for task in listed))
+    return [task for task in listed if not (task.task_id in entries and entries[task.task_id].is_saved)]
 
 
 async def _download(
@@ -88,6 +91,12 @@ async def _download(
 ) -> None:
     """Save the n-th task's clip."""
     began = clock.elapsed()
+    if how.skip_existing and (view := _present(session, task_id, n, how.name)):
+        progress.row(short_id(task_id), about=view.prompt or "").end(f"{view.output} is there already")
+        session.out.finished(view, wants_file=True)
+        if how.opens:
+            finish.open_clip(session, str(view.output))
+        return
     task = await completed(session, task_id, "-o", how.output)
     entry = session.journal.by_task(session.service, [task_id]).get(task_id)
     fields = naming.of_task(task, entry, clock.now(), n)
@@ -107,6 +116,20 @@ async def _download(
         session.out.finished(view, wants_file=True)
     if how.opens and view.output:
         finish.open_clip(session, view.output)
+
+
+def _present(session: Session, task_id: str, n: int, name: Naming) -> TaskView | None:
+    """The n-th task with its file, where that is there and its name is known without the server."""
+    if name.template is None:
+        return None
+    entry = session.journal.by_task(session.service, [task_id]).get(task_id)
+    try:
+        path = name.path(naming.known_fields(task_id, None, entry, n))
+    except UsageError:
+        return None
+    if not path.is_file():
+        return None
+    return TaskView(None if entry else Task.parse({}, task_id), entry, str(path), path.stat().st_size)
 
 
 async def completed(session: Session, task_id: str, *how: str) -> Task:

@@ -63,6 +63,7 @@ class Journal(Reader):
         self,
         *,
         base_url: str,
+        account: str,
         request: dict[str, Any],
         targets: Sequence[str | None],
         estimate_cents: float | None,
@@ -70,7 +71,8 @@ class Journal(Reader):
     ) -> list[Entry]:
         """Write down that clips are about to be asked for, one for each of `targets` (a path, or None).
 
-        `estimate_cents` is for one clip, `budgets` are USD by period, `day` and `month`. All fit, or none is taken.
+        `account` tells keys apart; `estimate_cents` is for one clip; `budgets` are USD by period, `day` and `month`.
+        All fit, or none is taken.
         Raises: PaymentError where a budget would be passed; FileError where the journal cannot be written.
         """
         remembered = json.dumps(without_images(request))
@@ -78,11 +80,11 @@ class Journal(Reader):
         def work(database: Database) -> list[Entry]:
             process = self._processes.register()
             self._hold(database, budgets, estimate_cents, len(targets))
-            common = (base_url, clock.now(), process, request.get("model"), request.get("prompt"))
+            common = (base_url, account, clock.now(), process, request.get("model"), request.get("prompt"))
             made = [
                 database.execute(
-                    "INSERT INTO clip (base_url, fate, intended_at, process, model, prompt, request, target,"
-                    " estimate_cents) VALUES (?, 'intended', ?, ?, ?, ?, ?, ?, ?)",
+                    "INSERT INTO clip (base_url, account, fate, intended_at, process, model, prompt, request, target,"
+                    " estimate_cents) VALUES (?, ?, 'intended', ?, ?, ?, ?, ?, ?, ?)",
                     (*common, remembered, target, estimate_cents),
                 )
                 for target in targets
@@ -255,11 +257,9 @@ class Journal(Reader):
         return found
 
     def ahead(self, entry: Entry) -> int:
-        """How many creates of this API wait for a slot and came before this one."""
+        """How many creates by this key, at whatever address, wait for a slot and came before this one."""
         rows = self._rows(
-            "SELECT process FROM clip WHERE base_url = ? AND fate = 'waiting' AND id < ?",
-            entry.base_url,
-            entry.id,
+            "SELECT process FROM clip WHERE account = ? AND fate = 'waiting' AND id < ?", entry.account, entry.id
         )
         processes = (row["process"] for row in rows)
         return sum(self._processes.is_running(name) and self._processes.is_awake(name) for name in processes)
