@@ -57,10 +57,6 @@ def _text(value: object) -> str:
     return value.strip()
 
 
-def _path(value: object) -> str:
-    return os.path.expanduser(_text(value))
-
-
 def whole(least: int, most: int) -> Callable[[object], int]:
     """A check for whole numbers between two bounds, which raises ValueError for others."""
 
@@ -145,7 +141,7 @@ SETTINGS: dict[str, Definition] = {
     "count": Definition(whole(1, _MOST_CLIPS)),
     "max-cost": Definition(money),
     "wait": Definition(switch),
-    "output": Definition(_path),
+    "output": Definition(_text),
     "timeout": Definition(seconds),
     "force": Definition(switch),
     "open": Definition(switch),

@@ -151,9 +151,10 @@ fields in braces. A value never leaves the folder that the template names.
   {seed}        the seed; an error where there is none
 
 {{ and }} stand for braces. A directory (one that exists, or with / at its end)
-means DIRECTORY/{date}-{slug}-{short_id}.mp4. Several clips with one plain name
-are numbered: fox.mp4 becomes fox-1.mp4, fox-2.mp4. An existing file is an
-error (exit code 11); --force overwrites it.
+means DIRECTORY/{date}-{slug}-{short_id}.mp4. Of several clips, those that
+would get the same name are numbered: fox.mp4 becomes fox-1.mp4, fox-2.mp4.
+~ is your home folder. A suffix of another kind of video (.mov, .webm) is an
+error (exit code 2), an existing file another (11); --force overwrites it.
 
 An address is s3://BUCKET/KEY, gs://BUCKET/KEY or az://CONTAINER/KEY, with
 fields in the key; it needs the extra cloud. The clip is checked whole here,

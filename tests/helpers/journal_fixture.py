@@ -34,7 +34,7 @@ class JournalFixture:
             journal.close()
 
     def intend(self, prompt: str = "a fox", cents: float | None = 10.0, count: int = 1, **more: Any) -> list[Entry]:
-        given: dict[str, Any] = {"base_url": API, "targets": [None] * count, "budgets": {}, **more}
+        given: dict[str, Any] = {"base_url": API, "account": "", "targets": [None] * count, "budgets": {}, **more}
         request = {"model": "wan", "prompt": prompt}
         return self.journal.intend(**{"request": request, **given}, estimate_cents=cents)
 
