@@ -32,7 +32,7 @@ PERSON = textwrap.dedent("""
     request = {"model": "wan-2.6", "prompt": "fox", "duration_seconds": 8}
     with clock.use(At()):
         journal = Journal(Path(sys.argv[1]), print)
-        entry, = journal.intend(base_url=sys.argv[2], request=request, targets=[None], estimate_cents=40, budgets={})
+        entry, = journal.intend(base_url=sys.argv[2], requests=[request], targets=[None], estimate_cents=40, budgets={})
         if sys.argv[3] == "sent":
             journal.mark_sent(entry, float(sys.argv[4]), [])
         elif sys.argv[3] == "waiting":
