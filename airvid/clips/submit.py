@@ -29,8 +29,6 @@ GRACE = 5.0
 QUEUE_PAUSE, SLOT_PAUSE = 1.0, 5.0
 # After so many seconds the POST is tried again although the list shows as many running tasks as before.
 LONGEST_SLOT_WAIT = 60.0
-# Seconds for which a rate limit in all is waited out where nothing waits for a slot.
-LONGEST_RATE_WAIT = 90.0
 # The HTTP status of a create that conflicts with something.
 CONFLICT = 409
 # After so many refusals that only sound like a limit, with nothing running, one is a refusal for good.
@@ -168,7 +166,7 @@ class Submitter:
             return found
         pause = max(error.retry_after or 0.0, min(LONGEST_SLOT_WAIT, SLOT_PAUSE * 2.0 ** min(attempt, 8)))
         self._waited += pause
-        if not self._wait_for_slot and (error.concurrency or self._waited > LONGEST_RATE_WAIT):
+        if not self._wait_for_slot and (error.concurrency or self._waited > retry.LIMIT_PATIENCE):
             self._journal.mark_refused(entry, error.message)
             error.hint = "--wait waits for its turn"
             raise error
