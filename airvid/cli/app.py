@@ -119,7 +119,11 @@ def create(
     open: bool | None = options.OPEN_OR_SETTING,
     shows_preview: bool = flag("--preview", "Show its contact sheet in the terminal; implies -w.", SAVING),
 ) -> None:
-    """Submit a clip; with --wait follow it, with -o save it."""
+    """Submit a clip; with --wait follow it, with -o save it.
+
+    Where neither option nor setting says: the cheapest healthy model that fits, its shortest length, its own shape and
+    quality, one clip, no seed.
+    """
     from airvid.commands import create
 
     run(ctx, create.run)

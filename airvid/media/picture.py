@@ -15,6 +15,7 @@ _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _BARE = {0x01, *range(0xD0, 0xD9)}
 # The sizes of a BMP's header: older ones count in 16 bits.
 _OLD_BMP, _BMP = 12, (40, 52, 56, 64, 108, 124)
+_GIF_HEAD = 13  # bytes
 # What Pillow writes as the same picture. A phone's MPO is a JPEG with more pictures behind it.
 _WRITTEN_AS = {"JPEG": "JPEG", "MPO": "JPEG", "PNG": "PNG", "WEBP": "WEBP"}
 
@@ -32,7 +33,7 @@ def _dimensions(content: bytes) -> tuple[int, int]:
     """Raises: struct.error, IndexError where the content ends too early."""
     if content.startswith(b"\x89PNG\r\n\x1a\n") and content[12:16] == b"IHDR":
         return _pair(">II", content, 16)
-    if content.startswith((b"GIF87a", b"GIF89a")):
+    if content.startswith((b"GIF87a", b"GIF89a")) and len(content) >= _GIF_HEAD:
         return _pair("<HH", content, 6)
     if content.startswith(b"\xff\xd8\xff"):
         return _jpeg(content)
