@@ -20,7 +20,8 @@ from airvid.places import SANDBOX_KEY
 # Variables that hold the key. Programs that airvid starts do not get them.
 KEY_VARIABLES = ("AIRVID_API_KEY", "AIRFORCE_API_KEY")
 _BASE_URL_VARIABLES = ("AIRVID_BASE_URL", "AIRFORCE_BASE_URL")
-_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+_LENGTH = re.compile("".join(rf"(?:(\d+(?:\.\d+)?)\s*{unit}\s*)?" for unit in _UNITS))
 # Bounds of numbers: larger ones are typing errors.
 _MOST_DAYS = 3650
 _MOST_DOLLARS = 1_000_000
@@ -36,11 +37,13 @@ def folder(kind: str) -> Path:
 
 
 def seconds(value: object) -> float:
-    """A length of time: seconds, or a number with s, m, h or d. Raises: ValueError."""
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*", str(value).lower())
-    length = float(found[1]) * _UNITS[found[2]] if found else math.inf
+    """A length of time: seconds, or numbers with d, h, m and s, such as `1h30m`. Raises: ValueError."""
+    text = str(value).strip().lower()
+    found = _LENGTH.fullmatch(f"{text}s" if text[-1:].isdigit() and not re.search("[dhms]", text) else text)
+    parts = zip(found.groups("0"), _UNITS.values(), strict=True) if found and text else ()
+    length = sum(float(number) * unit for number, unit in parts) if parts else math.inf
     if length > _MOST_DAYS * 86_400:
-        raise ValueError(f"a length of time up to {_MOST_DAYS}d: seconds, or 90s, 10m, 2h, 1d")
+        raise ValueError(f"a length of time up to {_MOST_DAYS}d: seconds, or 90s, 10m, 1h30m, 1d")
     return length
 
 
@@ -53,7 +56,7 @@ def _patience(value: object) -> float:
 
 def _text(value: object) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise ValueError("text that is not empty")
+        raise ValueError("text")
     return value.strip()
 
 
@@ -324,6 +327,8 @@ def checked(name: str, value: object, source: str | None = None, parse: Callable
     try:
         return (parse or SETTINGS[name].check)(value)
     except ValueError as error:
+        if not str(value).strip():
+            raise UsageError(f"{source or name}: it is empty; it takes {error}") from None
         raise UsageError(f"{source or name}: {str(value)[:100]!r} is not {error}") from None
 
 

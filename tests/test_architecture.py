@@ -60,6 +60,7 @@ HOME = {
     "sqlite3": {"journal", "sandbox"},
     "obstore": {"destinations"},
     "av": {"sandbox", "media"},
+    "PIL": {"media"},
 }
 MODULES = sorted(ROOT.rglob("*.py"))
 

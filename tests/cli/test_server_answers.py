@@ -9,6 +9,7 @@ import re
 import httpx
 import pytest
 from program import API, KEY, World, json_answer
+from small_files import PNG
 
 from airvid import __version__
 from airvid.sandbox.emulator import Fault, Request, Response
@@ -280,7 +281,7 @@ def test_debug_shows_no_signed_redirect(world: World, location: str) -> None:
 
 
 def test_debug_shows_no_picture(world: World) -> None:
-    picture = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 2000
+    picture = PNG + bytes(range(256)) * 2000
     (world.folder / "fox.png").write_bytes(picture)
     result = world.airvid("create", "x", "-i", "fox.png", "--debug")
     assert result.code == 0
