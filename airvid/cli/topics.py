@@ -214,9 +214,9 @@ Other commands
   sandbox           base_url, api_key
   sandbox reset     path, reset
 
-accepted, deleted, removed and reset are booleans; seconds is a number; frames, width,
-height and size are integers; value is a string, number or boolean; the others
-are strings. frames and seconds may be null.
+accepted, deleted, removed and reset are booleans; seconds is a number; frames,
+width, height and size are integers; value is a string, number or boolean; the
+others are strings. frames and seconds may be null.
 
 Errors: an object a line on standard error; notes and progress there stay text
   error.code        string        a name from airvid help exit-codes
