@@ -22,7 +22,8 @@ KEY_VARIABLES = ("AIRVID_API_KEY", "AIRFORCE_API_KEY")
 # The variable that names a file with the key, such as a secret that a container mounts.
 KEY_FILE_VARIABLE = "AIRVID_API_KEY_FILE"
 _BASE_URL_VARIABLES = ("AIRVID_BASE_URL", "AIRFORCE_BASE_URL")
-_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+_LENGTH = re.compile("".join(rf"(?:(\d+(?:\.\d+)?)\s*{unit}\s*)?" for unit in _UNITS))
 # Bounds of numbers: larger ones are typing errors.
 _MOST_DAYS = 3650
 _MOST_DOLLARS = 1_000_000
@@ -41,11 +42,13 @@ def folder(kind: str) -> Path:
 
 
 def seconds(value: object) -> float:
-    """A length of time: seconds, or a number with s, m, h or d. Raises: ValueError."""
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*", str(value).lower())
-    length = float(found[1]) * _UNITS[found[2]] if found else math.inf
+    """A length of time: seconds, or numbers with d, h, m and s, such as `1h30m`. Raises: ValueError."""
+    text = str(value).strip().lower()
+    found = _LENGTH.fullmatch(f"{text}s" if text[-1:].isdigit() and not re.search("[dhms]", text) else text)
+    parts = zip(found.groups("0"), _UNITS.values(), strict=True) if found and text else ()
+    length = sum(float(number) * unit for number, unit in parts) if parts else math.inf
     if length > _MOST_DAYS * 86_400:
-        raise ValueError(f"a length of time up to {_MOST_DAYS}d: seconds, or 90s, 10m, 2h, 1d")
+        raise ValueError(f"a length of time up to {_MOST_DAYS}d: seconds, or 90s, 10m, 1h30m, 1d")
     return length
 
 
@@ -58,12 +61,8 @@ def _patience(value: object) -> float:
 
 def _text(value: object) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise ValueError("text that is not empty")
+        raise ValueError("text")
     return value.strip()
-
-
-def _path(value: object) -> str:
-    return os.path.expanduser(_text(value))
 
 
 def whole(least: int, most: int) -> Callable[[object], int]:
@@ -165,7 +164,7 @@ SETTINGS: dict[str, Definition] = {
     "count": Definition(whole(1, _MOST_CLIPS)),
     "max-cost": Definition(money),
     "wait": Definition(switch),
-    "output": Definition(_path),
+    "output": Definition(_text),
     "timeout": Definition(seconds),
     "force": Definition(switch),
     "open": Definition(switch),
@@ -364,6 +363,8 @@ def checked(name: str, value: object, source: str | None = None, parse: Callable
     try:
         return (parse or SETTINGS[name].check)(value)
     except ValueError as error:
+        if not str(value).strip():
+            raise UsageError(f"{source or name}: it is empty; it takes {error}") from None
         raise UsageError(f"{source or name}: {str(value)[:100]!r} is not {error}") from None
 
 
@@ -380,10 +381,7 @@ def key_hint(source: str) -> str:
 
 
 def sound_key(key: str, source: str) -> str:
-    """The key without quotes, `Bearer` and blanks around it.
-
-    Raises: AuthError, which does not show it, for an empty one, blanks in it and characters that are not ASCII.
-    """
+    """The key without quotes, `Bearer` and blanks. Raises: AuthError, which does not show it, for what is no key."""
     key = bare(re.sub(r"(?i)^(authorization:\s*)?bearer\s+", "", bare(key)))
     if not re.fullmatch(r"[\x21-\x7e]+", key):
         what = "holds spaces or characters that no key has" if key else "is empty"

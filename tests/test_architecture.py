@@ -21,6 +21,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "commands": {
         "session",
         "clips",
+        "destinations",
         "ui",
         "media",
         "api",
@@ -32,7 +33,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "session": {"clips", "ui", "api", "journal", "config", "places", "model_cache", "local_sandbox", "sandbox"},
     "local_sandbox": {"sandbox"},
-    "clips": {"media", "api", "journal", "config", "ui"},
+    "clips": {"destinations", "media", "api", "journal", "config", "ui"},
+    "destinations": {"places"},
     "ui": {"config", "api", "journal"},
     "media": {"ui"},
     "api": {"ui"},
@@ -57,7 +59,9 @@ HOME = {
     "platformdirs": {"places"},
     "tomlkit": {"config"},
     "sqlite3": {"journal", "sandbox"},
+    "obstore": {"destinations"},
     "av": {"sandbox", "media"},
+    "PIL": {"media"},
 }
 MODULES = sorted(ROOT.rglob("*.py"))
 

@@ -125,8 +125,14 @@ Also honoured:
                         certificates to trust beside the system's own; where
                         SSL_CERT_FILE is not set, REQUESTS_CA_BUNDLE or
                         CURL_CA_BUNDLE
+  AWS_…, GOOGLE_…, AZURE_STORAGE_…
+                        what the tools of S3, Google Cloud Storage and Azure
+                        read, for -o s3://, gs:// and az:// (AWS_PROFILE,
+                        AWS_ACCESS_KEY_ID, AWS_SHARED_CREDENTIALS_FILE,
+                        AWS_CONFIG_FILE, …)
   XDG_CONFIG_HOME       holds airvid/config.toml
-  XDG_DATA_HOME         holds airvid/journal.db and airvid/sandbox/
+  XDG_DATA_HOME         holds airvid/journal.db, airvid/sandbox/ and clips on
+                        their way to a store, airvid/uploads/
   XDG_CACHE_HOME        holds the list of models for completion
   DISPLAY, WAYLAND_DISPLAY
                         where --open finds a desktop
@@ -148,13 +154,19 @@ fields in braces. A value never leaves the folder that the template names.
   {seed}        the seed; an error where there is none
 
 {{ and }} stand for braces. A directory (one that exists, or with / at its end)
-means DIRECTORY/{date}-{slug}-{short_id}.mp4. Several clips with one plain name
-are numbered: fox.mp4 becomes fox-1.mp4, fox-2.mp4. An existing file is an
-error (exit code 11); --force overwrites it.
+means DIRECTORY/{date}-{slug}-{short_id}.mp4. Of several clips, those that
+would get the same name are numbered: fox.mp4 becomes fox-1.mp4, fox-2.mp4.
+~ is your home folder. A suffix of another kind of video (.mov, .webm) is an
+error (exit code 2), an existing file another (11); --force overwrites it.
+
+An address is s3://BUCKET/KEY, gs://BUCKET/KEY or az://CONTAINER/KEY, with
+fields in the key; it needs the extra cloud. The clip is checked whole here,
+then uploaded. Keys and region are those of the store's own tools.
 
 Examples:
   airvid create "fox in snow" -n 4 -o 'takes/{slug}-{n}.mp4'
   airvid download --all -o 'clips/{date}/{model}-{short_id}.mp4'
+  airvid download --all -o 's3://my-bucket/{date}/{slug}-{short_id}.mp4'
 """,
     "json": f"""\
 JSON
