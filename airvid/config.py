@@ -31,7 +31,6 @@ _MOST_CLIPS = 1000
 _MOST_JOBS = 64
 _MOST_SECONDS = 86_400  # of a clip
 _MOST_SEED = 2**63 - 1
-_LONGEST_KEY_FILE = 1 << 16  # bytes
 # Paths of the API, as people copy them from its documentation.
 _ENDPOINT = re.compile(r"/(video/(generations|tasks)|models|chat/completions|images/generations)(/.*)?$")
 
@@ -202,12 +201,16 @@ class Settings:
         return self.get(name) if given is None else checked(name, given, f"--{name}")
 
     def find(self, name: str) -> Setting | None:
-        if source := self._first_set(_BASE_URL_VARIABLES if name == "base-url" else (variable(name),)):
+        if source := self.overriding(name):
             return Setting(name, checked(name, bare(self._environment[source]), source), source)
         value = self.file.get(name)
         if value is None:
             return None
         return Setting(name, checked(name, value, f"{self.path}: {name}"), str(self.path))
+
+    def overriding(self, name: str) -> str | None:
+        """The variable that goes before the stored setting, if one is set."""
+        return self._first_set(_BASE_URL_VARIABLES if name == "base-url" else (variable(name),))
 
     def _first_set(self, variables: Sequence[str]) -> str | None:
         return next((each for each in variables if self._environment.get(each, "").strip()), None)
@@ -251,10 +254,7 @@ class Settings:
         return sorted(set(self.file) - SETTINGS.keys() - {"api-key"})
 
     def key(self) -> Setting | None:
-        """The API key and where it comes from.
-
-        Raises: AuthError for one with characters that no key has; FileError for a file of it that cannot be read.
-        """
+        """The API key and where it comes from. Raises: AuthError for what is no key; FileError for its own file."""
         if source := self.other_key_source():
             given = self._key_from_file if source == KEY_FILE_VARIABLE else self._environment[source]
             return Setting("api-key", sound_key(given, source), source)
@@ -272,7 +272,7 @@ class Settings:
         path = os.path.expanduser(self._environment[KEY_FILE_VARIABLE].strip())
         try:
             with open(path, "rb") as file:
-                return file.read(_LONGEST_KEY_FILE).decode("utf-8", "replace")
+                return file.read(1 << 16).decode("utf-8", "replace")
         except OSError as error:
             raise FileError(f"{KEY_FILE_VARIABLE} names {path}, which cannot be read: {error.strerror}") from None
 
