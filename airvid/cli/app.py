@@ -104,7 +104,7 @@ def create(
     image: str | None = option("-i, --image PATH|URL", "The first frame; - reads standard input.", REQUEST),
     reference: list[str] | None = option("-r, --reference PATH|URL", "A picture for the style; repeatable.", REQUEST),
     seed: str | None = number(
-        "--seed NUMBER", "The same seed makes the same clip again; of several clips, they count up from it.", REQUEST
+        "--seed NUMBER", "The same seed makes the same clip again; several clips count up from it.", REQUEST
     ),
     sound: bool | None = flag("--sound/--no-sound", "With or without sound.", REQUEST, default=None),
     extra: list[str] | None = option("--set KEY=VALUE", "More for the model: JSON or text; repeatable.", REQUEST),

@@ -170,7 +170,11 @@ async def _submit_and_follow(run: _Run, seconds: float | None) -> None:
                     await _submit_all(run, group, progress)
     except TimeoutError:
         for clip in run.left():
-            clip.error = _timed_out(run, clip)
+            error = _timed_out(run, clip)
+            if not clip.view.task_id:
+                _give_up(run, clip, error)
+                break
+            clip.error = error
             run.ended.append(clip)
     await _show_previews(run)
     # Without --wait a clip that was submitted has not ended well yet: the failure of another is the answer.
@@ -224,7 +228,7 @@ def _passed_limit(run: _Run, clip: Clip) -> str | None:
 def _give_up(run: _Run, clip: Clip, error: AirvidError, *, hints: bool = True) -> None:
     """End a clip that could not be submitted, and those after it: one error, with the command for the rest alone."""
     if len(run.clips) > 1:
-        error.message += f"; {clip.number - 1} of {len(run.clips)} clips were submitted"
+        error.message = f"{clip.number - 1} of {len(run.clips)} clips were submitted: {error.message}"
         left = [each for each in run.clips[clip.number - 1 :] if not _is_unknown(run, each)]
         if left and hints and isinstance(error, LimitedError):
             error.hint = _command_for_rest(run, left, waits=True)
