@@ -29,6 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "config",
         "places",
         "local_sandbox",
+        "model_cache",
     },
     "session": {"clips", "ui", "api", "journal", "config", "places", "model_cache", "local_sandbox", "sandbox"},
     "local_sandbox": {"sandbox"},

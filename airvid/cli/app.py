@@ -224,7 +224,7 @@ def download(
     output: str | None = options.OUTPUT,
     force: bool = options.FORCE,
     skip_existing: bool = flag("--skip-existing", "Skip files that exist.", SAVING),
-    takes_all: bool = flag("--all", "Every completed task not yet saved."),
+    takes_all: bool = flag("--all", "Every completed task whose clip is not on this disk."),
     jobs: str | None = number("-j, --jobs NUMBER", "How many at a time.", SAVING),
     opens: bool = options.OPEN,
 ) -> None:

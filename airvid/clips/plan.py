@@ -38,6 +38,10 @@ class Plan:
     force: bool
     cents: float | None = None
 
+    def __post_init__(self) -> None:
+        if self.name:
+            self.name.tell_apart([self.fields(n, "") for n in range(1, self.count + 1)])
+
     @property
     def total_cents(self) -> float | None:
         return None if self.cents is None else self.cents * self.count

@@ -87,6 +87,7 @@ async def run(
     await plan.claim(shows_preview=shows_preview)
     entries = session.journal.intend(
         base_url=session.service,
+        account=session.account,
         requests=[plan.body_of(n + 1) for n in range(plan.count)],
         targets=plan.targets(),
         estimate_cents=plan.cents,
@@ -262,6 +263,8 @@ async def _finish(run: _Run, clip: Clip, row: Row) -> None:
         clip.error = finish.error_of(session, task)
         if clip.error is None:
             await _save(run, clip, task, row)
+    if type(clip.error) is FileError:
+        clip.error.hint = session.command("download", clip.view.task_id)  # the same create again would pay again
     clip.write(row.end, finish.last_word(clip.view, clock.elapsed() - began), is_good=clip.error is None)
     if plan.name is None or plan.saves_files:
         clip.write(session.out.finished, clip.view, wants_file=plan.saves_files)
@@ -280,7 +283,7 @@ async def _save(run: _Run, clip: Clip, task: Task, row: Row) -> None:
         )
     if run.preview_folder:
         path = run.preview_folder / f"{short_id(task.task_id)}.mp4"
-        await finish.fetch(session, task, path, row, force=False)
+        await finish.fetch(session, task, path, row, force=False, keeps=False)
         run.previews[clip.number] = path
     elif run.shows_preview and clip.view.output:
         run.previews[clip.number] = Path(clip.view.output)

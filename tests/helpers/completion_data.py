@@ -66,9 +66,14 @@ def fill(env: dict[str, str]) -> None:
 def note(path: Path, service: str, *task_ids: str, state: str = "queued", prompt: str = "x") -> None:
     """Clips in a journal, each from its intent to its state."""
     journal = Journal(path, print)
-    requests = [{"prompt": prompt}] * len(task_ids)
-    targets = [None] * len(task_ids)
-    entries = journal.intend(base_url=service, requests=requests, targets=targets, estimate_cents=None, budgets={})
+    entries = journal.intend(
+        base_url=service,
+        account="",
+        requests=[{"prompt": prompt}] * len(task_ids),
+        targets=[None] * len(task_ids),
+        estimate_cents=None,
+        budgets={},
+    )
     for entry, task_id in zip(entries, task_ids, strict=True):
         # Not by Task.parse, which refuses the hostile ones: a journal of another version may hold them.
         journal.mark_known(entry, Task(task_id, state, {"task_id": task_id, "status": state}))
