@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 from journal_fixture import JournalFixture
 from program import API, KEY, World
+from program_process import LinkedEmulator, User
 
 from airvid import clock
+from airvid.sandbox.emulator import Emulator
+from airvid.sandbox.server import Server
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -49,6 +52,26 @@ def journals(tmp_path: Path) -> Iterator[JournalFixture]:
     with clock.use(made.clock):
         yield made
     made.close()
+
+
+@pytest.fixture
+def emulator() -> Emulator:
+    """The API of `server`: tasks are completed at once. A module that needs another one has its own fixture."""
+    return LinkedEmulator()
+
+
+@pytest.fixture
+def server(emulator: Emulator) -> Iterator[Server]:
+    """The API on a real socket."""
+    with Server(emulator) as running:
+        yield running
+    emulator.close()
+
+
+@pytest.fixture
+def user(tmp_path: Path, server: Server) -> User:
+    """A user of `server`, whose program is a process."""
+    return User(tmp_path, server.api_url)
 
 
 @pytest.fixture
