@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from airvid.api.models import Model
-from airvid.config import Common, Setting, Settings, folder, normal_base_url
+from airvid.config import Common, Setting, Settings, folder, key_hint, normal_base_url
 from airvid.errors import AirvidError, AuthError, UsageError
 from airvid.journal.journal import Journal
 from airvid.places import DEFAULT_BASE_URL, SANDBOX, SANDBOX_KEY
@@ -19,19 +22,34 @@ if TYPE_CHECKING:
     from airvid.sandbox.server import Server
     from airvid.ui.progress import Progress
 
+# Where no command runs, as on TAB, Python itself would write warnings.
+logging.getLogger("airvid").addHandler(logging.NullHandler())
 
-_log = logging.getLogger("airvid")
 
-
-class _Talk(logging.Handler):
-    """Shows the user what the modules below the commands log."""
-
+class _Shown(logging.Handler):
     def __init__(self, out: Output) -> None:
         super().__init__()
         self._shown_by = {logging.DEBUG: out.trace, logging.INFO: out.note, logging.WARNING: out.warn}
 
     def emit(self, record: logging.LogRecord) -> None:
         self._shown_by[record.levelno](record.getMessage())
+
+
+@contextmanager
+def shown_log(out: Output, *, with_trace: bool) -> Iterator[None]:
+    """Show the user what the modules below the commands log during the body."""
+    log, shown = logging.getLogger("airvid"), _Shown(out)
+    log.setLevel(logging.DEBUG if with_trace else logging.INFO)
+    log.addHandler(shown)
+    try:
+        yield
+    finally:
+        log.removeHandler(shown)
+
+
+def account_of(key: str | None) -> str:
+    """A name for a key, from which the key cannot be found."""
+    return hashlib.sha256((key or "").encode("utf-8", "replace")).hexdigest()[:16]
 
 
 class Session:
@@ -42,6 +60,8 @@ class Session:
         self.settings = Settings()
         self._common = common
         self._api: Api | None = None
+        # What tells keys apart in the journal, once `api` was called.
+        self.account = ""
         self._server: Server | None = None
         if common.base_url is not None and (common.sandbox or self.settings.is_sandbox()):
             raise UsageError("the sandbox and --base-url contradict each other", hint="unset AIRVID_SANDBOX")
@@ -57,9 +77,6 @@ class Session:
         if self.settings.has_loose_mode():
             out.warn(f"others can read {self.settings.path}, which holds the API key: chmod 600 it")
         self.journal = Journal(self.data / "journal.db")
-        self._talk = _Talk(out)
-        _log.addHandler(self._talk)
-        _log.setLevel(logging.DEBUG if common.debug else logging.INFO)
 
     @property
     def service(self) -> str:
@@ -97,7 +114,12 @@ class Session:
                 self.out.secret = key or ""
                 http = HttpClient(self.base_url.value, key, timeouts=timeouts)
             self._api = Api(http)
+            self.account = account_of(SANDBOX_KEY if self.is_sandbox else key)
         return self._api
+
+    def current_link(self, url: str) -> str:
+        """A link that the journal kept, for this run: the sandbox's storage host has another port in each."""
+        return f"{self._server.storage_url}/{url.split('/', 3)[3]}" if self._server else url
 
     async def models(self, *, need_key: bool = True) -> list[Model]:
         """The video models, kept for completion. Raises: as `Api.models` and `api`."""
@@ -130,7 +152,10 @@ class Session:
         return progress.choose(self.out, count)
 
     def cause_of(self, error: AirvidError) -> AirvidError:
-        """The error itself, or the sandbox's own where the sandbox is broken."""
+        """The error itself, or the sandbox's own where the sandbox is broken. A hint fits where the key comes from."""
+        for each in getattr(error, "errors", [error]):
+            if isinstance(each, AuthError) and each.hint == "airvid auth login":
+                each.hint = key_hint(self.settings.other_key_source() or "")
         trouble = self._server.emulator.trouble if self._server else None
         if not trouble:
             return error
@@ -144,4 +169,3 @@ class Session:
         if self._server is not None:
             self._server.close()
         self.journal.close()
-        _log.removeHandler(self._talk)

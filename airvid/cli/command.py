@@ -57,7 +57,7 @@ def run(ctx: typer.Context, command: Callable[..., Coroutine[Any, Any, None]]) -
     Each option is a keyword argument of the command, under the name of its parameter in the function that declares it.
     """
     from airvid import system
-    from airvid.session import Session
+    from airvid.session import Session, shown_log
 
     async def whole() -> None:
         session = Session(ctx.obj.common, ctx.obj.out)
@@ -68,7 +68,8 @@ def run(ctx: typer.Context, command: Callable[..., Coroutine[Any, Any, None]]) -
         finally:
             await session.aclose()
 
-    system.run(whole())
+    with shown_log(ctx.obj.out, with_trace=ctx.obj.common.debug):
+        system.run(whole())
 
 
 # ---------------------------------------------------------------------- declaring a command
@@ -108,10 +109,14 @@ def _check(ctx: typer.Context, param: typer.CallbackParam, value: str | None) ->
 
 
 def command(
-    owner: typer.Typer, name: str, *, examples: Sequence[str], exit_codes: Sequence[int]
+    owner: typer.Typer, name: str, *, examples: Sequence[str], exit_codes: Sequence[int], takes_negatives: bool = False
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Make a function a command, with examples and exit codes at the end of its help."""
-    return owner.command(name, cls=Command, epilog=epilog(examples, exit_codes), **SETTINGS)
+    """Make a function a command, with examples and exit codes at the end of its help.
+
+    `takes_negatives`: what looks like an option and is none is an argument, such as `-5`.
+    """
+    settings = {**SETTINGS["context_settings"], "ignore_unknown_options": takes_negatives}
+    return owner.command(name, cls=Command, epilog=epilog(examples, exit_codes), context_settings=settings)
 
 
 def group(name: str, text: str, *, examples: Sequence[str]) -> typer.Typer:
