@@ -41,8 +41,8 @@ LONGEST_POST = 1300.0
 class Journal(Reader):
     """The journal of one data folder, to read and to write. Raises FileError where it cannot be written."""
 
-    def __init__(self, path: Path, warn: Callable[[str], None]) -> None:
-        super().__init__(path, warn)
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
         self._processes = Processes(path.parent / "running")
         # Answers of the server that could not be written yet: they are written before anything else.
         self._owed: list[tuple[Entry, Task]] = []

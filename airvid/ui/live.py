@@ -52,7 +52,6 @@ class Live(Progress):
 
     def __enter__(self) -> Progress:
         self._output.bars = self
-        system.before_abort = self._stop
         self._undo = system.on_stop(self._stop)
         self._drawing = asyncio.create_task(self._keep_drawing())
         return self
@@ -60,7 +59,7 @@ class Live(Progress):
     def __exit__(self, *_: object) -> None:
         self._drawing.cancel()
         self._undo()
-        self._output.bars = system.before_abort = None
+        self._output.bars = None
         self._stop()
 
     def changed(self, row: Row, is_news: bool) -> None:

@@ -13,13 +13,13 @@ from pathlib import Path
 import generated_text
 import pytest
 from program import KEY, World
-from shell_scripts import Run, env, server, sh
+from shell_scripts import Run, emulator, env, sh
 from small_files import PNG
 from terminal import AIRVID, Terminal, environment
 
 from airvid.cli import topics
 
-__all__ = ["env", "server", "sh"]
+__all__ = ["emulator", "env", "sh"]
 
 # Blocks of the README that no test can run, and why.
 NOT_RUN = {"pip install": "CI runs these two to begin with (.ci/run), in an environment that they make"}
