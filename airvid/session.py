@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from airvid.api.models import Model
-from airvid.config import Common, Setting, Settings, folder, normal_base_url
+from airvid.config import Common, Setting, Settings, folder, key_hint, normal_base_url
 from airvid.errors import AirvidError, AuthError, UsageError
 from airvid.journal.journal import Journal
 from airvid.places import DEFAULT_BASE_URL, SANDBOX, SANDBOX_KEY
@@ -126,7 +126,10 @@ class Session:
         return progress.choose(self.out, count)
 
     def cause_of(self, error: AirvidError) -> AirvidError:
-        """The error itself, or the sandbox's own where the sandbox is broken."""
+        """The error itself, or the sandbox's own where the sandbox is broken. A hint fits where the key comes from."""
+        for each in getattr(error, "errors", [error]):
+            if isinstance(each, AuthError) and each.hint == "airvid auth login":
+                each.hint = key_hint(self.settings.other_key_source() or "")
         trouble = self._server.emulator.trouble if self._server else None
         if not trouble:
             return error

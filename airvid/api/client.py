@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
 from airvid import clock
+from airvid.api import redact
 from airvid.api.answers import Answer, refusal
 from airvid.api.http import Attempt, HttpClient
 from airvid.api.models import Model, Task, error_text, is_task_id
 from airvid.api.retry import PATIENCE
-from airvid.errors import UnavailableError, UsageError
+from airvid.errors import NotFoundError, UnavailableError, UsageError
 
+T = TypeVar("T")
 # Events of a stream that may come at once, and per second in the long run: more would keep a processor busy.
 MOST_EVENTS, EVENTS_A_SECOND = 500, 10.0
 # A task's id in a refusal, whatever its type, also where the text ends within it; no null, and no empty one.
@@ -46,7 +48,7 @@ class Api:
 
     async def models(self, patience: float = PATIENCE) -> list[Model]:
         """The video models, in the server's order."""
-        return await self.http.get("/models", _models, patience=patience)
+        return await self._whole("/models", _models, patience)
 
     async def create(self, body: dict[str, Any], attempt: Attempt) -> Task:
         """Submit one clip, sent once; `attempt` tells whether it has left.
@@ -70,7 +72,16 @@ class Api:
 
     async def tasks(self, patience: float = PATIENCE) -> Listing:
         """The account's recent tasks, one entry an id."""
-        return await self.http.get("/video/tasks", self._listing, patience=patience)
+        return await self._whole("/video/tasks", self._listing, patience)
+
+    async def _whole(self, path: str, parse: Callable[[Answer], T | None], patience: float) -> T:
+        """An endpoint that every server of the API has: where it is missing, the base URL is wrong."""
+        try:
+            return await self.http.get(path, parse, patience=patience)
+        except NotFoundError as error:
+            where = redact.address(self.http.base_url)
+            error.message, error.hint = f"there is no such API at {where}: {error.message}", "airvid config list"
+            raise
 
     async def delete(self, task_id: str, patience: float = PATIENCE) -> None:
         """Remove a history entry; one that is gone is no error."""

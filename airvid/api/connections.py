@@ -127,7 +127,8 @@ def _make_client(proxy: str | None, tls: ssl.SSLContext) -> httpx.AsyncClient:
     except ImportError:
         message, hint = "a SOCKS proxy is set, which needs another package", "pip install 'httpx[socks]'"
     except (ValueError, httpx.InvalidURL):
-        message, hint = f"the address of the proxy cannot be used: {_shown(proxy)}", _PROXY_HINT
+        message = f"the address of the proxy cannot be used: {_shown(proxy)}"
+        hint = "HTTPS_PROXY=http://user:password@host:port, with %2F for / and %40 for @ in the password"
     raise UnavailableError(message, sent=False, is_final=True, hint=hint)
 
 

@@ -134,7 +134,8 @@ class HttpClient:
                 if isinstance(error, UnavailableError) and error.is_final:
                     raise
                 spent = clock.elapsed() - began
-                pause = retry.next_pause(attempt, spent, patience, error.retry_after, random.random())
+                most = max(patience, retry.LIMIT_PATIENCE) if isinstance(error, LimitedError) and patience else patience
+                pause = retry.next_pause(attempt, spent, most, error.retry_after, random.random())
                 if pause is None:
                     raise
                 if error.retry_after and pause >= retry.TOLD_PAUSE:

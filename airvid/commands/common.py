@@ -13,6 +13,7 @@ from airvid.api.models import Task, is_task_id
 from airvid.api.retry import PATIENCE
 from airvid.clips import naming
 from airvid.clips.naming import Naming
+from airvid.config import bare
 from airvid.errors import AirvidError, LimitedError, NotFoundError, UnavailableError, UsageError, as_failure
 from airvid.session import Session
 
@@ -27,7 +28,7 @@ def given(arguments: Iterable[str]) -> list[str]:
     found: list[str] = []
     for argument in arguments:
         more = [argument] if argument != "-" else system.read_stdin().decode("utf-8", "replace").split("\n")
-        found += [each.strip() for each in more if each.strip() or argument != "-"]
+        found += [bare(each) for each in more if each.strip() or argument != "-"]
     if "" in found:
         raise UsageError("an empty task id", hint="airvid list")
     return list(dict.fromkeys(found))
@@ -59,12 +60,14 @@ async def _resolve(session: Session, name: str, patience: float) -> str:
         return await _last(session, patience)
     if not is_task_id(name):
         raise UsageError("that is no task id", hint="airvid list --ids")
-    if len(name) < 4 or _WHOLE_ID.fullmatch(name) or session.journal.by_task(session.service, [name]):
+    if _WHOLE_ID.fullmatch(name) or session.journal.by_task(session.service, [name]):
         return name
     known = set(session.journal.with_prefix(session.service, name))
     listed = {task.task_id for task in (await session.api().tasks(patience=patience)).tasks}
     if name in listed:
         return name
+    if len(name) < 4:
+        raise NotFoundError("no such task; the beginning of an id needs 4 characters", hint="airvid list --ids")
     found = sorted(known | {each for each in listed if each.startswith(name)})
     if len(found) > 1:
         raise UsageError(f"{name!r} begins several task ids: {', '.join(found[:5])}", hint="airvid list --ids")

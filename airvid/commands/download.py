@@ -91,7 +91,7 @@ async def _download(
 ) -> None:
     """Save the n-th task's clip."""
     began = clock.elapsed()
-    if how.skip_existing and (view := _present(session, task_id, n, how.name)):
+    if how.skip_existing and (view := await _present(session, task_id, n, how.name)):
         progress.row(short_id(task_id), about=view.prompt or "").end(f"{view.output} is there already")
         session.out.finished(view, wants_file=True)
         if how.opens:
@@ -105,11 +105,11 @@ async def _download(
         view = await finish.save(session, task, row, how.name, entry=entry, fields=fields, force=how.force)
     except Exception as error:
         passes_over = isinstance(error, FileError) and how.skip_existing and how.name.template is not None
-        if not passes_over or not (path := how.name.path(fields)).is_file():
+        if not passes_over or (count := await (place := how.name.destination(fields)).size()) is None:
             row.drop()
             raise
-        row.end(f"{path} is there already")
-        view = TaskView(task, entry, str(path), path.stat().st_size)
+        row.end(f"{place} is there already")
+        view = TaskView(task, entry, str(place), count)
     else:
         row.end(finish.last_word(view, clock.elapsed() - began))
     if how.name.template is not None:
@@ -118,18 +118,18 @@ async def _download(
         finish.open_clip(session, view.output)
 
 
-def _present(session: Session, task_id: str, n: int, name: Naming) -> TaskView | None:
+async def _present(session: Session, task_id: str, n: int, name: Naming) -> TaskView | None:
     """The n-th task with its file, where that is there and its name is known without the server."""
     if name.template is None:
         return None
     entry = session.journal.by_task(session.service, [task_id]).get(task_id)
     try:
-        path = name.path(naming.known_fields(task_id, None, entry, n))
+        place = name.destination(naming.known_fields(task_id, None, entry, n))
     except UsageError:
         return None
-    if not path.is_file():
+    if (count := await place.size()) is None:
         return None
-    return TaskView(None if entry else Task.parse({}, task_id), entry, str(path), path.stat().st_size)
+    return TaskView(None if entry else Task.parse({}, task_id), entry, str(place), count)
 
 
 async def completed(session: Session, task_id: str, *how: str) -> Task:

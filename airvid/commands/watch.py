@@ -31,7 +31,7 @@ async def run(
     force: bool,
     opens: bool,
 ) -> None:
-    limit = None if timeout is None else checked("timeout", timeout, "--timeout")
+    limit = None if timeout is None else checked("timeout", timeout, "--timeout") or None  # 0 is no limit
     errors: list[AirvidError] = []
     if output is not None:
         finish.check_stdout(session, Naming.parse(output, 1), opens=opens)

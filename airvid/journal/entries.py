@@ -72,9 +72,11 @@ class Entry(NamedTuple):
 
     @property
     def is_saved(self) -> bool:
-        """Whether the clip is on this disk, as long as it was saved."""
+        """Whether the clip is on this disk, as long as it was saved; one in a store of the user's counts as saved."""
+        if self.file is None or "://" in self.file:
+            return self.file is not None
         try:
-            return self.file is not None and os.path.getsize(self.file) == self.bytes
+            return os.path.getsize(self.file) == self.bytes
         except (OSError, ValueError):
             return False
 
@@ -174,10 +176,21 @@ def take_task(database: Database, entry: Entry, task: Task) -> None:
 
 
 def set_task(database: Database, entry: Entry, task: Task, *, adopted: bool = False) -> Entry:
+    """A create has made a task. Where the server estimates a higher price than we did, its price counts."""
     database.execute(
         "UPDATE clip SET fate = 'known', task_id = ?, status = ?, created = ?, expires_at = ?, candidates = '[]',"
-        " present = '[]', adopted = ?, known_at = ? WHERE id = ?",
-        (task.task_id, task.status, task.created, task.expires_at, adopted, clock.now(), entry.id),
+        " present = '[]', adopted = ?, known_at = ?, estimate_cents = nullif(max(coalesce(estimate_cents, 0), ?), 0)"
+        " WHERE id = ?",
+        (
+            task.task_id,
+            task.status,
+            task.created,
+            task.expires_at,
+            adopted,
+            clock.now(),
+            task.cost_cents or 0,
+            entry.id,
+        ),
     )
     return reread(database, entry.id)
 

@@ -8,7 +8,6 @@ machine's clock unless another is named.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -64,30 +63,30 @@ class Journal(Reader):
         *,
         base_url: str,
         account: str,
-        request: dict[str, Any],
+        requests: Sequence[dict[str, Any]],
         targets: Sequence[str | None],
         estimate_cents: float | None,
         budgets: dict[str, float],
     ) -> list[Entry]:
-        """Write down that clips are about to be asked for, one for each of `targets` (a path, or None).
+        """Write down that clips are about to be asked for, one for each of `requests`.
 
-        `account` tells keys apart; `estimate_cents` is for one clip; `budgets` are USD by period, `day` and `month`.
-        All fit, or none is taken.
+        Each has a target (a path, or None). `account` tells keys apart; `estimate_cents` is for one clip; `budgets` are
+        USD by period, `day` and `month`. All fit, or none is taken.
         Raises: PaymentError where a budget would be passed; FileError where the journal cannot be written.
         """
-        remembered = json.dumps(without_images(request))
+        asked = [(each.get("model"), each.get("prompt"), json.dumps(without_images(each))) for each in requests]
 
         def work(database: Database) -> list[Entry]:
             process = self._processes.register()
             self._hold(database, budgets, estimate_cents, len(targets))
-            common = (base_url, account, clock.now(), process, request.get("model"), request.get("prompt"))
+            common = (base_url, account, clock.now(), process)
             made = [
                 database.execute(
                     "INSERT INTO clip (base_url, account, fate, intended_at, process, model, prompt, request, target,"
                     " estimate_cents) VALUES (?, ?, 'intended', ?, ?, ?, ?, ?, ?, ?)",
-                    (*common, remembered, target, estimate_cents),
+                    (*common, *each, target, estimate_cents),
                 )
-                for target in targets
+                for each, target in zip(asked, targets, strict=True)
             ]
             return [reread(database, cursor.lastrowid) for cursor in made]
 
@@ -232,14 +231,14 @@ class Journal(Reader):
             (clock.now(), base_url, task_id),
         )
 
-    def note_saved(self, base_url: str, task_id: str, file: Path, size: int) -> None:
-        """The clip is saved at `file`; one that this machine did not ask for gets a new row."""
+    def note_saved(self, base_url: str, task_id: str, file: str, size: int) -> None:
+        """The clip is saved at `file` (absolute); one that this machine did not ask for gets a new row."""
         now = clock.now()
         self._note(
             "INSERT INTO clip (base_url, fate, intended_at, task_id, status, file, bytes, saved_at)"
             " VALUES (?, 'known', ?, ?, 'completed', ?, ?, ?) ON CONFLICT (base_url, task_id) DO UPDATE SET"
             " file = excluded.file, bytes = excluded.bytes, saved_at = excluded.saved_at",
-            (base_url, now, task_id, os.path.abspath(file), size, now),
+            (base_url, now, task_id, file, size, now),
         )
 
     # ------------------------------------------------------------------ other creates

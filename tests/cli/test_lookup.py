@@ -94,7 +94,7 @@ def test_a_task_without_its_prompt_is_not_taken_from_a_rival(world: World, tmp_p
 
     def send(journal: Journal) -> None:
         (entry,) = journal.intend(
-            base_url=API, account="", request=request, targets=[None], estimate_cents=1, budgets={}
+            base_url=API, account="", requests=[request], targets=[None], estimate_cents=1, budgets={}
         )
         journal.mark_sent(entry, world.clock.now(), [])
         cat.append(other_machine(world, prompt="cat"))
