@@ -41,7 +41,7 @@ from airvid.session import Session
 from airvid.ui.progress import Progress, Row
 from airvid.ui.submit_report import SubmitReport
 from airvid.ui.task_view import TaskView
-from airvid.ui.text import money, short_id
+from airvid.ui.text import money
 
 
 async def run(
@@ -282,7 +282,7 @@ async def _save(run: _Run, clip: Clip, task: Task, row: Row) -> None:
             session, task, row, plan.name, entry=clip.view.entry, fields=fields, force=plan.force
         )
     if run.preview_folder:
-        path = run.preview_folder / f"{short_id(task.task_id)}.mp4"
+        path = run.preview_folder / naming.file_name(task.task_id)
         await finish.fetch(session, task, path, row, force=False, keeps=False)
         run.previews[clip.number] = path
     elif run.shows_preview and clip.view.output:
