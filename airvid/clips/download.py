@@ -37,11 +37,15 @@ SYNC_EVERY = 64 << 20
 
 
 class Received(NamedTuple):
-    """Bytes of the file that are here; `total` where the server told; `trouble`: why none come for a while."""
+    """Bytes of the file that are here; `total` where the server told; `trouble`: why none come for a while.
+
+    `is_whole`: the file is checked, and gets its name next.
+    """
 
     done: int
     total: int | None
     trouble: str = ""
+    is_whole: bool = False
 
 
 def claim(path: Path) -> None:
@@ -93,6 +97,7 @@ async def save(http: HttpClient, url: str, path: Path, *, clip: str, force: bool
             if pause >= retry.TOLD_PAUSE:
                 yield Received(part.done, part.total, f"{error.message}; waiting {length(pause)} to ask again")
             await clock.sleep(pause)
+        yield Received(part.done, part.done, is_whole=True)
         part.publish(force=force)
 
 

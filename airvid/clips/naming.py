@@ -7,7 +7,7 @@ import re
 import stat
 import string
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -16,6 +16,8 @@ from airvid.errors import FileError, UsageError
 from airvid.journal.entries import Entry
 
 FIELDS = ("id", "short_id", "model", "slug", "date", "time", "n", "seed")
+# Those that only a row of a manifest has.
+ROW_FIELDS = ("row", "line")
 DEFAULT_NAME = "{date}-{slug}-{short_id}.mp4"
 _FROM_THE_SERVER = {"id", "short_id"}
 # The longest suffix of the files beside a clip while it is downloaded.
@@ -30,15 +32,15 @@ class Naming:
         self.count = count
 
     @classmethod
-    def parse(cls, output: str, count: int) -> Naming:
-        """Read `-o` for `count` clips. Raises: UsageError."""
+    def parse(cls, output: str, count: int, allowed: Sequence[str] = FIELDS) -> Naming:
+        """Read `-o` for `count` clips, with the fields that are `allowed`. Raises: UsageError."""
         if output == "-":
             if count > 1:
                 raise UsageError(f"-o - takes one clip, not {count}", hint="-o DIRECTORY/ saves several")
             return cls(None)
         if not output.strip() or "\0" in output:
             raise UsageError("-o needs the name of a file or directory, a template, or -")
-        used = _fields(output)
+        used = _fields(output, allowed)
         is_folder = output.endswith(("/", os.sep)) or ("{" not in output and os.path.isdir(output))
         template = os.path.join(output, DEFAULT_NAME) if is_folder else output
         if count > 1 and not is_folder and not used & {*_FROM_THE_SERVER, "n"}:
@@ -149,7 +151,7 @@ def check_folder(folder: Path) -> None:
     raise FileError(f"there is no directory {folder}, and none to make it in")
 
 
-def _fields(template: str) -> set[str]:
+def _fields(template: str, allowed: Sequence[str] = (*FIELDS, *ROW_FIELDS)) -> set[str]:
     try:
         parts = [
             (field, spec, conversion)
@@ -161,9 +163,9 @@ def _fields(template: str) -> set[str]:
             f"-o {template!r} is not a valid template: {error}", hint="write {{ and }} for braces"
         ) from None
     for field, spec, conversion in parts:
-        if field not in FIELDS or spec or conversion:
+        if field not in allowed or spec or conversion:
             raise UsageError(
-                f"-o has no field {{{field}}}; there are {', '.join(f'{{{each}}}' for each in FIELDS)}",
+                f"-o has no field {{{field}}}; there are {', '.join(f'{{{each}}}' for each in allowed)}",
                 hint="write {{ and }} for braces",
             )
     return {field for field, _, _ in parts}

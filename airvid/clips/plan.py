@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ class Plan:
     """`count` clips of one request, each with this `body` and an estimate of `cents` (None: unknown).
 
     `output` is what -o says, and `name` is made of it; both None: the clips are not saved. `at`: Unix seconds for the
-    names. `force`: files that are there are replaced.
+    names. `force`: files that are there are replaced. `more_fields`: those that a row of a manifest has besides.
     """
 
     asked: Request
@@ -34,6 +34,7 @@ class Plan:
     at: float
     force: bool
     cents: float | None = None
+    more_fields: dict[str, str] = field(default_factory=dict)
 
     @property
     def total_cents(self) -> float | None:
@@ -52,7 +53,7 @@ class Plan:
 
     def fields(self, n: int, task_id: str) -> dict[str, str]:
         """The fields of a template, for clip `n`."""
-        return naming.values(
+        found = naming.values(
             prompt=self.asked.prompt,
             model=self.body.get("model"),
             at=self.at,
@@ -60,6 +61,7 @@ class Plan:
             seed=self.asked.effective_seed,
             task_id=task_id,
         )
+        return found | self.more_fields
 
     def paths(self) -> list[Path]:
         """The files that the clips go to, if any. An id that is not known yet has 36 characters, as most have."""
@@ -76,9 +78,12 @@ class Plan:
     def check_paths(self, complaints: list[AirvidError]) -> None:
         """See that the clips' files can be written."""
         for path in self.paths():
-            with collected(complaints):
-                naming.check(path, force=self.force)
-                part_file.check_part(path)
+            self.check_path(path, complaints)
+
+    def check_path(self, path: Path, complaints: list[AirvidError]) -> None:
+        with collected(complaints):
+            naming.check(path, force=self.force)
+            part_file.check_part(path)
 
     def claim(self, *, shows_preview: bool) -> None:
         """Make the folders, and see that files can be written there, before a clip is paid. Raises: AirvidError."""

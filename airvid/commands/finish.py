@@ -13,6 +13,7 @@ from typing import Any
 from airvid import clock, system
 from airvid.api.models import DELETED, MOST_RECORD, Task
 from airvid.clips import finish, naming
+from airvid.clips.download import Received
 from airvid.clips.follow import Trouble
 from airvid.clips.naming import Naming
 from airvid.config import KEY_VARIABLES
@@ -72,13 +73,13 @@ class Clip:
 # ---------------------------------------------------------------------- follow
 
 
-def name_row(session: Session, view: TaskView, row: Row, *, about: str = "") -> None:
-    """Give a row the task's id, what it is about, and how long clips of this model took before."""
+def name_row(session: Session, view: TaskView, row: Row, *, about: str = "", label: str = "") -> None:
+    """Give a row its label, else the task's id, what it is about, and how long clips of this model took before."""
     known_at = view.entry and view.entry.known_at
     began = view.created if known_at is None else known_at
     past = session.journal.past_seconds(session.service, view.model) if view.model else []
     passed = 0.0 if began is None else max(0.0, clock.now() - began)
-    row.named(short_id(view.task_id), about=about, past=past, passed=passed)
+    row.named(label or short_id(view.task_id), about=about, past=past, passed=passed)
 
 
 async def follow(session: Session, clip: Clip, row: Row) -> AsyncGenerator[TaskView, None]:
@@ -150,6 +151,13 @@ async def save(
 
 async def fetch(session: Session, task: Task, path: Path, row: Row, *, force: bool) -> None:
     """Download a completed task's clip to `path`, shown in `row`. Raises: as `clips.finish.fetch`."""
+    async with aclosing(receive(session, task, path, row, force=force)) as steps:
+        async for _ in steps:
+            pass
+
+
+async def receive(session: Session, task: Task, path: Path, row: Row, *, force: bool) -> AsyncGenerator[Received, None]:
+    """As `fetch`, with what has come so far."""
     retry = session.command("download", task.task_id)
     async with aclosing(finish.fetch(session.api(), task, path, force=force, retry=retry)) as steps:
         async for received in steps:
@@ -157,6 +165,7 @@ async def fetch(session: Session, task: Task, path: Path, row: Row, *, force: bo
                 row.trouble(received.trouble)
             else:
                 row.bytes(received.done, received.total)
+            yield received
 
 
 def check_stdout(session: Session, name: Naming, *, opens: bool) -> None:

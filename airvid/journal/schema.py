@@ -97,13 +97,21 @@ DROP TRIGGER spending_update;
 CREATE TRIGGER clip_day AFTER INSERT ON clip BEGIN UPDATE clip SET day = {_local_day("new")} WHERE id = new.id; END;
 """
     + _spending_triggers(_local_day("{}"), "{}.day"),
+    # Which clip of which row of a manifest it is, and a digest of what the row asked for.
+    """
+ALTER TABLE clip ADD COLUMN manifest TEXT;
+ALTER TABLE clip ADD COLUMN row TEXT;
+ALTER TABLE clip ADD COLUMN n INTEGER;
+ALTER TABLE clip ADD COLUMN asked TEXT;
+CREATE INDEX clip_by_manifest ON clip (manifest, row) WHERE manifest IS NOT NULL;
+""",
 )
 VERSION = len(_LAYOUTS)
 # The columns that the program reads and writes.
 _COLUMNS = (
     "id, base_url, fate, intended_at, process, sent_at, task_id, status, model, prompt, request, target,"
     " estimate_cents, cost_cents, created, expires_at, file, bytes, saved_at, error, candidates, present, adopted,"
-    " known_at, ended_at"
+    " known_at, ended_at, manifest, row, n, asked"
 )
 # What this version's layout has beside the columns: without a trigger, for example, budgets would miss what is spent.
 _PARTS = {"sqlite_autoindex_clip_1", "clip_day", "spending_insert", "spending_delete", "spending_update"}

@@ -1,0 +1,249 @@
+"""`results.jsonl`: beside the clips of a batch, a line for each step of each clip. It is the second witness.
+
+A line is written, and on the disk, before a POST leaves, when the task's id is known, before the clip gets its name,
+and when the clip has ended; the last line of a POST counts. At the end of a run the file is rewritten with one line
+for each. A kill leaves a line that is torn at most: what it would have told had not happened yet.
+
+The journal is the first witness. Where the two disagree, none is believed against the other: whatever one of them
+knows of a POST may have been paid, so it counts. A task's id counts more than none, a file on the disk more than a
+state, a POST of which only one knows as much as one of which both know. So no disagreement leads to a second payment.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from io import BytesIO, FileIO
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from airvid import files, system
+from airvid.api.models import Task, is_task_id, number
+from airvid.clips.part_file import is_at
+from airvid.errors import FileError, InUseError
+from airvid.journal.entries import Attempt, Entry, RowKey
+from airvid.ui.text import dumps
+
+# What every line begins with, so that a torn one is told from another program's.
+_BEGIN = b'{"airvid":{'
+# Seconds that another process may hold the file.
+_PATIENCE = 10.0
+REFUSED = "refused"
+LARGEST = 1 << 30
+
+
+class _Line(NamedTuple):
+    raw: bytes
+    attempt: Attempt
+    state: str
+    is_play: bool
+
+
+class Results:
+    """One results file. `manifest` is that of this run; its clips are in `folders`, or beside the file.
+
+    `is_play` tells the sandbox's clips from paid ones.
+    """
+
+    def __init__(self, path: Path, manifest: str, folders: Iterable[Path], *, is_play: bool) -> None:
+        self.path = path
+        self._folders = {os.path.join(os.path.realpath(each), "") for each in (path.parent, *folders)}
+        self.manifest = manifest
+        self._is_play = is_play
+        # The last line of each POST.
+        self._lines: dict[tuple[str, int, float], _Line] = {}
+        # Lines of the sandbox in a run that pays, and the other way round: they are kept, and count for nothing.
+        self._others: list[bytes] = []
+        # How far the file is read, and which file that was.
+        self._read_to, self._file = 0, (0, 0)
+        self._has_torn_lines = self._is_appended = False
+
+    def load(self) -> list[Attempt]:
+        """What the file knows. Raises: FileError, also for a file that airvid has not written."""
+        if os.path.lexists(self.path):
+            with self._errors(), files.open_existing(self.path) as file:
+                self._catch_up(file)
+        return [line.attempt for line in self._lines.values()]
+
+    # ------------------------------------------------------------------ write
+
+    def note(self, entry: Entry, record: dict[str, Any] | None = None, **more: Any) -> None:
+        """Append a line about the POST of `entry`: what the journal knows of it, or the clip's whole `record`.
+
+        Raises: FileError where it cannot be written, or where another process has sent a POST for the same clip.
+        """
+        record = record or {"task_id": entry.task_id, "status": entry.status, "model": entry.model}
+        about = record.get("airvid") or {"request": entry.request, "output": entry.file, "bytes": entry.bytes}
+        about |= {"row": entry.row, "n": entry.n, "asked": entry.asked, "state": entry.state}
+        about |= {"intended_at": entry.intended_at, "sent_at": entry.sent_at, "play": self._is_play, **more}
+        about["output"] = self._relative(about.get("output"))
+        times = {} if "created" in record else {"created": entry.created, "expires_at": entry.expires_at}
+        # The tuple makes `airvid` the first key.
+        whole = dict([("airvid", about), *((key, value) for key, value in record.items() if key != "airvid")])
+        self._append(dumps(whole | times).encode(), is_new=entry.fate == "sent")
+
+    def _append(self, line: bytes, *, is_new: bool) -> None:
+        with self._errors(), self._opened() as file:
+            before = set(self._lines)
+            self._catch_up(file)
+            found = self._parsed(line)
+            assert found
+            place = (found.attempt.key.row, found.attempt.key.n)
+            if is_new and any(key[:2] == place for key in self._lines.keys() - before):
+                raise InUseError(f"another airvid is making row {place[0]} at this moment")
+            size = os.fstat(file.fileno()).st_size
+            file.seek(max(0, size - 1))
+            is_torn = file.read(1) not in (b"", b"\n")
+            left = memoryview((b"\n" if is_torn else b"") + line + b"\n")
+            while left:
+                left = left[file.write(left) :]
+            system.sync(file)
+            self._catch_up(file)
+        self._is_appended = True
+
+    def rewrite(self, order: Callable[[str, int], tuple[Any, ...]]) -> None:
+        """Write the file anew, one line for each POST that was taken, sorted by `order` of row and number.
+
+        Where that fails, the file stays as it is, which tells the same.
+        """
+        if not (self._is_appended or self._has_torn_lines):
+            return
+        try:
+            with self._errors(), self._opened() as file:
+                self._catch_up(file)
+                kept = {key: line for key, line in self._lines.items() if line.state != REFUSED}
+                lines = [kept[key].raw for key in sorted(kept, key=lambda key: (*order(key[0], key[1]), key[2]))]
+                self._replace(b"".join(line + b"\n" for line in [*lines, *self._others]), file)
+        except FileError:
+            return
+
+    def _replace(self, content: bytes, file: FileIO) -> None:
+        descriptor, beside = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
+        try:
+            with os.fdopen(descriptor, "wb") as new:
+                new.write(content)
+                system.sync(new)
+            os.chmod(beside, os.fstat(file.fileno()).st_mode & 0o777)
+            os.replace(beside, self.path)
+        except BaseException:
+            os.unlink(beside)
+            raise
+        system.sync_folder(self.path.parent)
+
+    @contextmanager
+    def _opened(self) -> Iterator[FileIO]:
+        """The file, locked against other processes, which may replace it while they have it."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        end = time.monotonic() + _PATIENCE
+        while True:
+            with files.open_regular(self.path) as file:
+                try:
+                    is_mine = system.try_lock(file)
+                except system.NoLocksError:
+                    is_mine = True  # without locks two processes at once are the user's own risk
+                if is_mine and is_at(self.path, file):
+                    yield file
+                    return
+            if time.monotonic() > end:
+                raise FileError(f"another process holds {self.path}")
+            time.sleep(0.002)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise FileError(
+                f"the results {self.path} cannot be used: {error.strerror or error}",
+                hint="--results FILE keeps them elsewhere",
+            ) from None
+
+    # ------------------------------------------------------------------ read
+
+    def _catch_up(self, file: FileIO) -> None:
+        """Read what is new. Raises: FileError for lines that airvid has not written."""
+        found = os.fstat(file.fileno())
+        if (found.st_dev, found.st_ino) != self._file or found.st_size < self._read_to:
+            self._read_to, self._file = 0, (found.st_dev, found.st_ino)
+            self._others.clear()
+        if found.st_size > LARGEST:
+            raise FileError(
+                f"{self.path} is larger than {LARGEST >> 20} MB", hint="--results FILE keeps them elsewhere"
+            )
+        file.seek(self._read_to)
+        for raw in BytesIO(file.read()):
+            if not raw.endswith(b"\n"):
+                self._has_torn_lines = True  # it is read again once it is whole
+                self._check_ours(raw)
+                break
+            self._take(raw.rstrip(b"\r\n"))
+            self._read_to += len(raw)
+
+    def _take(self, raw: bytes) -> None:
+        if not raw.strip():
+            return
+        if (line := self._parsed(raw)) is None:
+            self._has_torn_lines = True
+            self._check_ours(raw)
+        elif line.is_play != self._is_play:
+            self._others.append(raw)
+        else:
+            self._lines[(line.attempt.key.row, line.attempt.key.n, line.attempt.intended_at)] = line
+
+    def _check_ours(self, raw: bytes) -> None:
+        """See that a line which tells nothing is a torn one of ours. Raises: FileError."""
+        if not (raw.startswith(_BEGIN) or _BEGIN.startswith(raw)):
+            raise FileError(
+                f"{self.path} has lines that airvid has not written, and is left as it is",
+                hint="--results FILE keeps the results elsewhere",
+            )
+
+    def _parsed(self, raw: bytes) -> _Line | None:
+        """What a line tells; None for a torn or foreign one. Each value is checked: the file may be another's."""
+        try:
+            record = json.loads(raw)
+            about = record["airvid"]
+            row, n, asked, intended_at = about["row"], about["n"], about["asked"], float(about["intended_at"])
+            request = about.get("request") or {}
+            state = str(about.get("state"))
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+            return None
+        if not (isinstance(row, str) and type(n) is int and isinstance(asked, str) and isinstance(request, dict)):
+            return None
+        found = record.get("task_id")
+        task = Task.parse(record, found) if isinstance(found, str) and is_task_id(found) else None
+        path, count = self._inside(about.get("output")), number(about.get("bytes"))
+        attempt = Attempt(
+            RowKey(self.manifest, row, n, asked),
+            intended_at,
+            "known" if task else REFUSED if state == REFUSED else "sent",
+            number(about.get("sent_at")),
+            task and task.task_id,
+            task and task.status,
+            request,
+            task and task.created,
+            task and task.expires_at,
+            path if count is not None else None,
+            int(count) if path and count is not None else None,
+        )
+        return _Line(raw, attempt, state, about.get("play") is True)
+
+    # ------------------------------------------------------------------ paths
+
+    def _relative(self, path: object) -> str | None:
+        """A clip's path as it is written: relative where it is in this folder, which may be moved."""
+        if not isinstance(path, str):
+            return None
+        relative = os.path.relpath(path, self.path.parent)
+        return os.path.abspath(path) if relative.startswith("..") else relative
+
+    def _inside(self, path: object) -> str | None:
+        """A written path, if it leads into a folder of clips; any other is not believed."""
+        if not isinstance(path, str) or not path or "\0" in path:
+            return None
+        whole = os.path.realpath(os.path.join(self.path.parent, path))
+        return whole if any(whole.startswith(folder) for folder in self._folders) else None
