@@ -15,9 +15,9 @@ from airvid.clips.plan import Plan
 from airvid.clips.request import Request, is_url
 from airvid.journal.entries import Entry, RowKey
 
-# What has become of a clip: nothing is asked for, a task runs or its clip is still to be fetched, the clip is on the
-# disk, the task failed, or a POST of which nobody knows whether it made a task.
-NEW, RUNNING, DONE, FAILURE, UNKNOWN = STATES = ("new", "running", "done", "failed", "unknown")
+# What has become of a clip: it is on the disk; a task runs, or its clip is still to be fetched; a POST was sent, and
+# whether it made a task is unknown; the task failed; nothing was asked for.
+DONE, RUNNING, UNKNOWN, FAILURE, NEW = STATES = ("done", "running", "unknown", "failed", "new")
 
 
 @dataclass(eq=False)

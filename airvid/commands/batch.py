@@ -165,17 +165,16 @@ def _read(
     rows = Checker(manifest, options, models).rows()
     only, shard, redo = which
     wanted, again = batch_plan.chosen(rows, only, shard, redo, complaints)
-    results = None
+    if listing:
+        session.journal.note_task(session.service, *listing.tasks)
+    results, entries = None, list[Entry]()
     with collected(complaints):
         path = batch_plan.results_path(manifest, options, results_file)
         folders = {row.plan.name.folder for row in rows if row.plan.name}
         results = Results(path, manifest.identity, folders, is_play=session.is_play)
-        _take_over(session, results)
+        entries = _entries(session, results)
     batch_plan.complain_all(complaints)
     assert results
-    if listing:
-        session.journal.note_task(session.service, *listing.tasks)
-    entries = session.journal.of_manifest(session.service, manifest.identity)
     clips = clips_of(wanted, manifest.identity, entries)
     for clip in clips:
         clip.redo = clip.row.id in again
@@ -189,23 +188,24 @@ def _read(
     return _Batch(session, manifest, results, clips, listing, submitter, report)
 
 
-def _take_over(session: Session, results: Results) -> None:
-    """Let the journal know what `results.jsonl` knows. Raises: FileError."""
-    known = {
-        (entry.row, entry.n, entry.intended_at): entry
-        for entry in session.journal.of_manifest(session.service, results.manifest)
-    }
+def _entries(session: Session, results: Results) -> list[Entry]:
+    """What the journal has of the manifest, after it has learnt what `results.jsonl` knows. Raises: FileError."""
+    entries = session.journal.of_manifest(session.service, results.manifest)
+    known = {(entry.row, entry.n, entry.intended_at): entry for entry in entries}
     news = []
     for attempt in results.load():
         entry = known.get((attempt.key.row, attempt.key.n, attempt.intended_at))
         knows_less = entry and ((attempt.task_id and not entry.task_id) or (attempt.file and not entry.file))
         if attempt.fate != REFUSED and (entry is None or knows_less):
             news.append(attempt)
-    if news and (wrong := session.journal.take_over(session.service, news)):
+    if not news:
+        return entries
+    if wrong := session.journal.take_over(session.service, news):
         raise FileError(
             f"{results.path} says that row {wrong[0].key.row} is task {wrong[0].task_id}, which is another clip's",
             hint="--results FILE keeps the results elsewhere; or remove that line",
         )
+    return session.journal.of_manifest(session.service, results.manifest)
 
 
 def _is_to_be_bought_again(session: Session, clip: RowClip) -> bool:
@@ -213,7 +213,8 @@ def _is_to_be_bought_again(session: Session, clip: RowClip) -> bool:
     entry = clip.entry
     if entry is None or clip.state != RUNNING:
         return clip.state != UNKNOWN
-    return entry.status == DELETED or session.api(need_key=False).is_past(entry.expires_at)
+    was_had = entry.saved_at is not None or entry.asked != clip.row.asked or entry.status == DELETED
+    return was_had or session.api(need_key=False).is_past(entry.expires_at)
 
 
 def _plan(batch: _Batch, *, retry_failed: bool, max_cost: str | None) -> BatchPlan:
@@ -467,7 +468,9 @@ def _note(batch: _Batch, entry: Entry, record: dict[str, Any] | None = None) -> 
 async def _save(batch: _Batch, clip: RowClip, made: Clip, task: Task, row: Row) -> None:
     """Bring a completed task's clip to its file. Raises: as `finish.receive`; FileError."""
     session, replaced = batch.session, clip.replaced
-    path = replaced or clip.path(task.task_id)
+    path = clip.path(task.task_id)
+    if replaced and replaced != path.absolute():
+        path = replaced
     naming.check(path, force=replaced is not None)
     async with aclosing(finish.receive(session, task, path, row, force=replaced is not None)) as steps:
         async for received in steps:

@@ -303,7 +303,7 @@ class BatchPlan:
     def lines(self) -> list[str]:
         """The same for a reader."""
         record = self.record()
-        shown = [f"{record['rows']} rows: {_sentence(record)}"]
+        shown = [f"{record['rows']} row{'' if record['rows'] == 1 else 's'}: {_sentence(record)}"]
         if len(record["models"]) > 1 or not self._clips:
             shown += [f"  {each['model']}: {_sentence(each)}" for each in record["models"]]
         states = [f"{record[state]} {state}" for state in rows.STATES if record.get(state)]

@@ -196,8 +196,9 @@ def take_attempt(database: Database, base_url: str, attempt: Attempt) -> bool:
     key, values = attempt.key, attempt._asdict() | attempt.key._asdict()
     values |= {"base_url": base_url, "model": attempt.request.get("model"), "prompt": attempt.request.get("prompt")}
     values["request"] = json.dumps(attempt.request)
+    # The `+` keeps SQLite from the index of the base URL, which all rows share.
     rows = database.execute(
-        "SELECT id, row, n, asked FROM clip WHERE base_url = :base_url AND (task_id = :task_id"
+        "SELECT id, row, n, asked FROM clip WHERE +base_url = :base_url AND (task_id = :task_id"
         " OR (row = :row AND n = :n AND asked = :asked AND intended_at = :intended_at))",
         values,
     ).fetchall()

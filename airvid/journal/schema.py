@@ -103,7 +103,8 @@ ALTER TABLE clip ADD COLUMN manifest TEXT;
 ALTER TABLE clip ADD COLUMN row TEXT;
 ALTER TABLE clip ADD COLUMN n INTEGER;
 ALTER TABLE clip ADD COLUMN asked TEXT;
-CREATE INDEX clip_by_manifest ON clip (manifest, row) WHERE manifest IS NOT NULL;
+CREATE INDEX clip_by_manifest ON clip (manifest);
+CREATE INDEX clip_by_row ON clip (row, n);
 """,
 )
 VERSION = len(_LAYOUTS)
