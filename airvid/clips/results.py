@@ -56,6 +56,8 @@ class Results:
         self._is_play = is_play
         # The last line of each POST.
         self._lines: dict[tuple[str, int, float], _Line] = {}
+        # The POSTs that this run knew of before, or has sent: others are another process's.
+        self._known = set[tuple[str, int, float]]()
         # Lines of the sandbox in a run that pays, and the other way round: they are kept, and count for nothing.
         self._others: list[bytes] = []
         # How far the file is read, and which file that was.
@@ -67,6 +69,7 @@ class Results:
         if os.path.lexists(self.path):
             with self._errors(), files.open_existing(self.path) as file:
                 self._catch_up(file)
+        self._known |= self._lines.keys()
         return [line.attempt for line in self._lines.values()]
 
     # ------------------------------------------------------------------ write
@@ -84,17 +87,14 @@ class Results:
         times = {} if "created" in record else {"created": entry.created, "expires_at": entry.expires_at}
         # The tuple makes `airvid` the first key.
         whole = dict([("airvid", about), *((key, value) for key, value in record.items() if key != "airvid")])
-        self._append(dumps(whole | times).encode(), is_new=entry.fate == "sent")
+        self._append((str(entry.row), entry.n or 0, entry.intended_at), dumps(whole | times).encode())
 
-    def _append(self, line: bytes, *, is_new: bool) -> None:
+    def _append(self, key: tuple[str, int, float], line: bytes) -> None:
         with self._errors(), self._opened() as file:
-            before = set(self._lines)
             self._catch_up(file)
-            found = self._parsed(line)
-            assert found
-            place = (found.attempt.key.row, found.attempt.key.n)
-            if is_new and any(key[:2] == place for key in self._lines.keys() - before):
-                raise InUseError(f"another airvid is making row {place[0]} at this moment")
+            if key not in self._known and any(other[:2] == key[:2] for other in self._lines.keys() - self._known):
+                raise InUseError(f"another airvid is making row {key[0]} at this moment")
+            self._known.add(key)
             size = os.fstat(file.fileno()).st_size
             file.seek(max(0, size - 1))
             is_torn = file.read(1) not in (b"", b"\n")

@@ -14,7 +14,14 @@ from pathlib import Path
 from terminal import environment
 
 _FORKS = multiprocessing.get_context(None if sys.platform == "win32" else "forkserver")
-_LOADED = ["forked_run", "pytest", "airvid.commands.create", "airvid.commands.watch", "airvid.commands.download"]
+_LOADED = [
+    "forked_run",
+    "pytest",
+    "airvid.commands.create",
+    "airvid.commands.watch",
+    "airvid.commands.download",
+    "airvid.commands.batch",
+]
 
 
 class ForkedRun:
