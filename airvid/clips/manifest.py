@@ -190,7 +190,7 @@ def _header(cells: list[str]) -> list[str]:
 def _name(given: str) -> str:
     """An option's long name, `-` and `_` alike; what follows `set.` is the model's own name."""
     name = given.strip()
-    return name if name.startswith("set.") else name.replace("_", "-")
+    return name if name.startswith("set.") else name.replace("_", "-").lower()
 
 
 def _check_key(name: str) -> None:

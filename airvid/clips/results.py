@@ -25,7 +25,7 @@ from airvid import files, system
 from airvid.api.models import Task, is_task_id, number
 from airvid.clips.part_file import is_at
 from airvid.errors import FileError, InUseError
-from airvid.journal.entries import Attempt, Entry, RowKey
+from airvid.journal.entries import Attempt, Entry, RowKey, is_number
 from airvid.ui.text import dumps
 
 # What every line begins with, so that a torn one is told from another program's.
@@ -33,7 +33,12 @@ _BEGIN = b'{"airvid":{'
 # Seconds that another process may hold the file.
 _PATIENCE = 10.0
 REFUSED = "refused"
-LARGEST = 1 << 30
+# Bytes of a results file, and the largest number in it that counts something.
+LARGEST, MOST = 1 << 30, 1 << 48
+
+
+# A POST: its row, its number among the row's clips, and when it was intended.
+_Key = tuple[str, int, float]
 
 
 class _Line(NamedTuple):
@@ -41,6 +46,10 @@ class _Line(NamedTuple):
     attempt: Attempt
     state: str
     is_play: bool
+
+
+def _key(entry: Entry) -> _Key:
+    return str(entry.row), entry.n or 0, entry.intended_at
 
 
 class Results:
@@ -55,14 +64,15 @@ class Results:
         self.manifest = manifest
         self._is_play = is_play
         # The last line of each POST.
-        self._lines: dict[tuple[str, int, float], _Line] = {}
+        self._lines: dict[_Key, _Line] = {}
         # The POSTs that this run knew of before, or has sent: others are another process's.
-        self._known = set[tuple[str, int, float]]()
+        self._known = set[_Key]()
         # Lines of the sandbox in a run that pays, and the other way round: they are kept, and count for nothing.
         self._others: list[bytes] = []
+        # Whether a rewritten file would differ.
+        self._is_untidy = False
         # How far the file is read, and which file that was.
         self._read_to, self._file = 0, (0, 0)
-        self._has_torn_lines = self._is_appended = False
 
     def load(self) -> list[Attempt]:
         """What the file knows. Raises: FileError, also for a file that airvid has not written."""
@@ -74,22 +84,36 @@ class Results:
 
     # ------------------------------------------------------------------ write
 
-    def note(self, entry: Entry, record: dict[str, Any] | None = None, **more: Any) -> None:
+    def note(self, entry: Entry, record: dict[str, Any] | None = None) -> None:
         """Append a line about the POST of `entry`: what the journal knows of it, or the clip's whole `record`.
 
         Raises: FileError where it cannot be written, or where another process has sent a POST for the same clip.
         """
+        self._append(_key(entry), self._written(entry, record))
+
+    def remember(self, entry: Entry, record: dict[str, Any]) -> None:
+        """As `note`, for a line that can wait until the file is rewritten."""
+        if line := self._parsed(self._written(entry, record)):
+            self._lines[_key(entry)], self._is_untidy = line, True
+
+    def has_end_of(self, entry: Entry) -> bool:
+        """Whether the file has the whole record of a clip that was saved."""
+        line = self._lines.get(_key(entry))
+        return line is not None and line.attempt.saved_at is not None
+
+    def _written(self, entry: Entry, record: dict[str, Any] | None) -> bytes:
         record = record or {"task_id": entry.task_id, "status": entry.status, "model": entry.model}
         about = record.get("airvid") or {"request": entry.request, "output": entry.file, "bytes": entry.bytes}
         about |= {"row": entry.row, "n": entry.n, "asked": entry.asked, "state": entry.state}
-        about |= {"intended_at": entry.intended_at, "sent_at": entry.sent_at, "play": self._is_play, **more}
+        about |= {"intended_at": entry.intended_at, "sent_at": entry.sent_at, "play": self._is_play}
         about["output"] = self._relative(about.get("output"))
         times = {} if "created" in record else {"created": entry.created, "expires_at": entry.expires_at}
-        # The tuple makes `airvid` the first key.
-        whole = dict([("airvid", about), *((key, value) for key, value in record.items() if key != "airvid")])
-        self._append((str(entry.row), entry.n or 0, entry.intended_at), dumps(whole | times).encode())
+        # `airvid` is the first key.
+        return dumps(
+            {"airvid": about} | {key: each for key, each in record.items() if key != "airvid"} | times
+        ).encode()
 
-    def _append(self, key: tuple[str, int, float], line: bytes) -> None:
+    def _append(self, key: _Key, line: bytes) -> None:
         with self._errors(), self._opened() as file:
             self._catch_up(file)
             if key not in self._known and any(other[:2] == key[:2] for other in self._lines.keys() - self._known):
@@ -103,14 +127,14 @@ class Results:
                 left = left[file.write(left) :]
             system.sync(file)
             self._catch_up(file)
-        self._is_appended = True
+        self._is_untidy = True
 
     def rewrite(self, order: Callable[[str, int], tuple[Any, ...]]) -> None:
         """Write the file anew, one line for each POST that was taken, sorted by `order` of row and number.
 
         Where that fails, the file stays as it is, which tells the same.
         """
-        if not (self._is_appended or self._has_torn_lines):
+        if not self._is_untidy:
             return
         try:
             with self._errors(), self._opened() as file:
@@ -177,7 +201,7 @@ class Results:
         file.seek(self._read_to)
         for raw in BytesIO(file.read()):
             if not raw.endswith(b"\n"):
-                self._has_torn_lines = True  # it is read again once it is whole
+                self._is_untidy = True  # it is read again once it is whole
                 self._check_ours(raw)
                 break
             self._take(raw.rstrip(b"\r\n"))
@@ -187,12 +211,14 @@ class Results:
         if not raw.strip():
             return
         if (line := self._parsed(raw)) is None:
-            self._has_torn_lines = True
+            self._is_untidy = True
             self._check_ours(raw)
         elif line.is_play != self._is_play:
             self._others.append(raw)
         else:
-            self._lines[(line.attempt.key.row, line.attempt.key.n, line.attempt.intended_at)] = line
+            key = (line.attempt.key.row, line.attempt.key.n, line.attempt.intended_at)
+            self._is_untidy |= key in self._lines
+            self._lines[key] = line
 
     def _check_ours(self, raw: bytes) -> None:
         """See that a line which tells nothing is a torn one of ours. Raises: FileError."""
@@ -212,11 +238,16 @@ class Results:
             state = str(about.get("state"))
         except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
             return None
-        if not (isinstance(row, str) and type(n) is int and isinstance(asked, str) and isinstance(request, dict)):
+        is_sound = (
+            isinstance(row, str) and isinstance(asked, str) and isinstance(request, dict) and is_number(intended_at)
+        )
+        if not (is_sound and type(n) is int and 0 < n < MOST):
             return None
         found = record.get("task_id")
         task = Task.parse(record, found) if isinstance(found, str) and is_task_id(found) else None
-        path, count = self._inside(about.get("output")), number(about.get("bytes"))
+        path, count = self._inside(about.get("output")), about.get("bytes")
+        if not (path and type(count) is int and 0 < count < MOST):
+            path = count = None
         attempt = Attempt(
             RowKey(self.manifest, row, n, asked),
             intended_at,
@@ -227,8 +258,9 @@ class Results:
             request,
             task and task.created,
             task and task.expires_at,
-            path if count is not None else None,
-            int(count) if path and count is not None else None,
+            path,
+            count,
+            number(about.get("saved_at")) if path else None,
         )
         return _Line(raw, attempt, state, about.get("play") is True)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from airvid.api.models import EXPIRED, FAILED, Model
 from airvid.clips.plan import Plan
 from airvid.clips.request import Request, is_url
-from airvid.journal.entries import Entry, RowKey
+from airvid.journal.entries import Attempt, Entry, RowKey
 
 # What has become of a clip: it is on the disk; a task runs, or its clip is still to be fetched; a POST was sent, and
 # whether it made a task is unknown; the task failed; nothing was asked for.
@@ -79,7 +79,11 @@ class RowClip:
 
     @property
     def state(self) -> str:
-        return NEW if self.again or self.entry is None else state_of(self.entry)
+        if self.again or self.entry is None:
+            return NEW
+        state = state_of(self.entry)
+        # A row that was changed after it failed is a new one: nothing was charged for the old one.
+        return NEW if state == FAILURE and self.entry.asked != self.row.asked else state
 
     @property
     def changed(self) -> Entry | None:
@@ -94,7 +98,7 @@ class RowClip:
         return Path(str(files[-1])) if files else None
 
 
-def has_file(entry: Entry) -> bool:
+def has_file(entry: Entry | Attempt) -> bool:
     """Whether the clip is where it was saved, with as many bytes."""
     try:
         return bool(entry.file) and os.stat(str(entry.file)).st_size == entry.bytes

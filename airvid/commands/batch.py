@@ -12,18 +12,19 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from airvid import clock, system
 from airvid.api.client import Listing
-from airvid.api.models import DELETED, QUEUED, Model, Task
+from airvid.api.models import DELETED, EXPIRED, QUEUED, Model, Task
 from airvid.clips import download, naming, request
 from airvid.clips.lookup import matches, surely_unmade
 from airvid.clips.manifest import Manifest
 from airvid.clips.plan import check_cost
 from airvid.clips.request import collected
 from airvid.clips.results import REFUSED, Results
-from airvid.clips.rows import DONE, RUNNING, UNKNOWN, RowClip, clips_of
+from airvid.clips.rows import DONE, FAILURE, RUNNING, UNKNOWN, RowClip, clips_of, has_file
 from airvid.clips.submit import Submitter
 from airvid.commands import batch_plan, finish, plans
 from airvid.commands.batch_plan import BatchPlan, Checker, Options
@@ -32,6 +33,7 @@ from airvid.config import checked
 from airvid.errors import (
     AirvidError,
     AuthError,
+    ExpiredError,
     FileError,
     InUseError,
     NotFoundError,
@@ -130,6 +132,7 @@ class _Batch:
     looked_at: float = float("-inf")
     tally: Tally | None = None
     fail_fast: bool = False
+    retries: bool = False
     stopped: bool = False
     unknown: int = 0
     outcomes: list[AirvidError | None] = field(default_factory=list)
@@ -195,7 +198,9 @@ def _entries(session: Session, results: Results) -> list[Entry]:
     news = []
     for attempt in results.load():
         entry = known.get((attempt.key.row, attempt.key.n, attempt.intended_at))
-        knows_less = entry and ((attempt.task_id and not entry.task_id) or (attempt.file and not entry.file))
+        if entry and (has_file(entry) or not has_file(attempt)):
+            attempt = attempt._replace(file=None, bytes=None)
+        knows_less = entry and ((attempt.task_id and not entry.task_id) or attempt.file)
         if attempt.fate != REFUSED and (entry is None or knows_less):
             news.append(attempt)
     if not news:
@@ -258,14 +263,14 @@ async def _make_all(batch: _Batch, plan: BatchPlan, at_once: int, *, fail_fast: 
     to_run = [*plan.of(RUNNING), *plan.of(UNKNOWN), *plan.new]
     batch.slots, batch.fail_fast = asyncio.Semaphore(at_once), fail_fast
     batch.outcomes = [None] * len(plan.of(DONE))
-    for clip in plan.failed:
-        error = TaskFailedError(f"row {clip.label} failed before: {(clip.entry and clip.entry.error) or 'no reason'}")
-        error.hint = f"{session.same_command()} --retry-failed"
-        batch.outcomes.append(error)
+    batch.outcomes += [_failed_before(batch, clip) for clip in plan.failed]
+    batch.retries = plan.retries
     tally = batch.tally = Tally(len(batch.clips), at_once, len(plan.of(DONE)), len(plan.failed))
     tally.waiting, tally.left = len(to_run), plan.left_cents or Decimal(0)
     for model in {str(clip.row.plan.body["model"]) for clip in to_run}:
         tally.past += session.journal.past_seconds(session.service, model)
+    for clip in plan.of(DONE):
+        _note_saved(batch, clip)
     try:
         if to_run:
             _claim(batch, to_run)
@@ -313,6 +318,12 @@ async def _settle_and_make(batch: _Batch, clip: RowClip, number: int, progress: 
         clip.again = True
     except Exception as raised:
         _fail(batch, clip, raised)
+        return
+    if clip.state == FAILURE and not batch.retries:
+        _fail(batch, clip, _failed_before(batch, clip))
+        return
+    if clip.state == DONE:  # by an earlier attempt
+        _end_without_work(batch, None)
         return
     await batch.slots.acquire()
     if batch.stopped and clip.state != RUNNING:
@@ -484,6 +495,18 @@ async def _save(batch: _Batch, clip: RowClip, made: Clip, task: Task, row: Row) 
     made.view = TaskView(task, made.view.entry, str(path), size)
 
 
+def _note_saved(batch: _Batch, clip: RowClip) -> None:
+    """Complete what is written of a clip on the disk: a run was killed as it got its name, or a line is gone."""
+    session, entry = batch.session, clip.entry
+    assert entry
+    if entry.saved_at is None and entry.task_id:
+        session.journal.note_saved(session.service, entry.task_id, Path(str(entry.file)), entry.bytes or 0)
+        entry = session.journal.entry(entry.id) or entry
+        clip.learn(entry)
+    if not batch.results.has_end_of(entry):
+        batch.results.remember(entry, TaskView(None, entry).record())
+
+
 def _end(batch: _Batch, clip: RowClip, made: Clip, row: Row, seconds: float) -> None:
     """Tell of a clip that has ended, and write down its record."""
     session, tally = batch.session, batch.tally
@@ -513,13 +536,30 @@ def _end(batch: _Batch, clip: RowClip, made: Clip, row: Row, seconds: float) -> 
     batch.outcomes.append(made.outcome)
 
 
+def _failed_before(batch: _Batch, clip: RowClip) -> AirvidError:
+    entry = clip.entry
+    assert entry
+    kind = ExpiredError if entry.status == EXPIRED else TaskFailedError
+    return kind(
+        f"row {clip.label} {entry.status} before{f': {entry.error}' if entry.error else ''}",
+        task_id=entry.task_id,
+        hint=f"{batch.session.same_command()} --retry-failed",
+    )
+
+
 def _fail(batch: _Batch, clip: RowClip, raised: Exception) -> None:
     """End a clip whose earlier POST could not be settled."""
     error = as_failure(raised)
-    error.message = f"row {clip.label}: {error.message}"
+    if not isinstance(error, TaskFailedError | ExpiredError):
+        error.message = f"row {clip.label}: {error.message}"
+    _end_without_work(batch, error)
+
+
+def _end_without_work(batch: _Batch, error: AirvidError | None) -> None:
     batch.outcomes.append(error)
     assert batch.tally
-    batch.tally.waiting, batch.tally.failed = batch.tally.waiting - 1, batch.tally.failed + 1
+    batch.tally.waiting -= 1
+    batch.tally.done, batch.tally.failed = batch.tally.done + (error is None), batch.tally.failed + (error is not None)
 
 
 def _tell_how_to_go_on(batch: _Batch) -> None:

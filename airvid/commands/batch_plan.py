@@ -273,6 +273,7 @@ class BatchPlan:
         self._by_state: dict[str, list[RowClip]] = {state: [] for state in rows.STATES}
         for clip in clips:
             self._by_state[clip.state].append(clip)
+        self.retries = retries
         self.failed = [] if retries else self.of(rows.FAILURE)
         # Clips to submit; those of unknown fate may turn out to be more of them, and are counted with the costs.
         self.new = [*self.of(rows.NEW), *(self.of(rows.FAILURE) if retries else [])]

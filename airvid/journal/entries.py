@@ -49,6 +49,7 @@ class Attempt(NamedTuple):
     expires_at: float | None
     file: str | None
     bytes: int | None
+    saved_at: float | None
 
 
 class Entry(NamedTuple):
@@ -205,16 +206,17 @@ def take_attempt(database: Database, base_url: str, attempt: Attempt) -> bool:
     if not rows:
         database.execute(
             "INSERT INTO clip (base_url, fate, intended_at, sent_at, task_id, status, model, prompt, request, created,"
-            " expires_at, file, bytes, present, manifest, row, n, asked) VALUES (:base_url, :fate, :intended_at,"
-            " :sent_at, :task_id, :status, :model, :prompt, :request, :created, :expires_at, :file, :bytes, 'null',"
-            " :manifest, :row, :n, :asked)",
+            " expires_at, file, bytes, saved_at, present, manifest, row, n, asked) VALUES (:base_url, :fate,"
+            " :intended_at, :sent_at, :task_id, :status, :model, :prompt, :request, :created, :expires_at, :file,"
+            " :bytes, :saved_at, 'null', :manifest, :row, :n, :asked)",
             values,
         )
         return True
     if len(rows) > 1 or (rows[0]["row"], rows[0]["n"], rows[0]["asked"]) != key[1:]:
         return False
     database.execute(
-        "UPDATE clip SET manifest = :manifest, file = coalesce(file, :file), bytes = coalesce(bytes, :bytes),"
+        "UPDATE clip SET manifest = :manifest, file = coalesce(:file, file), bytes = coalesce(:bytes, bytes),"
+        " saved_at = coalesce(saved_at, :saved_at),"
         " fate = CASE WHEN :task_id IS NULL THEN fate ELSE 'known' END,"
         " status = CASE WHEN task_id IS NULL THEN :status ELSE status END, task_id = coalesce(task_id, :task_id)"
         f" WHERE id = {rows[0]['id']}",

@@ -109,7 +109,12 @@ def _write_done(folder: Path) -> None:
             prompt = f"a fox, number {n}"
             asked = digest(Request(prompt=prompt, duration=4, plain={"seed": n}), None, {})
             about = {"row": f"r{n}", "n": 1, "asked": asked, "state": "completed", "intended_at": 1.0, "sent_at": 1.0}
-            about |= {"output": f"r{n}.mp4", "bytes": 1, "request": {"model": "dune-lite", "prompt": prompt}}
+            about |= {
+                "output": f"r{n}.mp4",
+                "bytes": 1,
+                "saved_at": 1.0,
+                "request": {"model": "dune-lite", "prompt": prompt},
+            }
             task = {"task_id": f"task-{n}", "status": "completed", "model": "dune-lite", "prompt": prompt}
             results.write(json.dumps({"airvid": about, **task}, separators=(",", ":")) + "\n")
 

@@ -12,11 +12,12 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import httpx
+import manifests
 import pytest
 from forked_run import ForkedRun
+from manifests import results
 from program import KEY
 from program_process import User, until
 from small_files import render_tiny
@@ -47,15 +48,10 @@ def server() -> Iterator[Server]:
     made.emulator.close()
 
 
-def write(folder: Path, count: int, **more: object) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    rows = ({"id": f"r{n}", "prompt": f"fox number {n}", "model": "dune-lite", **more} for n in range(count))
-    (folder / "m.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return folder / "m.jsonl"
-
-
-def results(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
+def write(folder: Path, count: int, **more: object) -> None:
+    manifests.write(
+        folder, *({"id": f"r{n}", "prompt": f"fox number {n}", "model": "dune-lite", **more} for n in range(count))
+    )
 
 
 def made(server: Server) -> Counter[str]:
@@ -72,7 +68,7 @@ def check_whole(server: Server, folder: Path, count: int) -> None:
     for record in records:
         clip = server.emulator._state.clip(record["task_id"])
         assert (folder / record["airvid"]["output"]).read_bytes() == clip
-        assert repr(record["prompt"]).encode() in (clip or b"")
+        assert repr(record["airvid"]["prompt"]).encode() in (clip or b"")
 
 
 @pytest.mark.parametrize("empties_home", [False, True], ids=["home kept", "home emptied"])
@@ -89,6 +85,7 @@ def test_a_batch_that_is_killed_again_and_again_pays_for_each_row_once(
         run.kill()
         if empties_home:
             shutil.rmtree(tmp_path / "data", ignore_errors=True)
+    assert isinstance(server.emulator, LaterEmulator)
     server.emulator.later = 300  # a POST that never left is then surely none
     run = ForkedRun(command, folder, env)
     run.join(30)
