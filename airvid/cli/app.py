@@ -232,8 +232,8 @@ def download(
     app,
     "batch",
     examples=[
-        "airvid batch clips.jsonl -o 'clips/{row}.mp4' --dry-run    # what it would cost",
-        "airvid batch clips.csv -o clips/ --max-cost 20             # again after any interruption",
+        "airvid batch clips.jsonl -o 'clips/{row}.mp4' --dry-run    # the costs",
+        "airvid batch clips.csv -o clips/ --max-cost 20",
     ],
     exit_codes=[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11],
 )
