@@ -180,7 +180,7 @@ create --dry-run
 
 batch --dry-run
   plan              object        rows, clips, seconds, cost_usd; the same by
-                                  model in models, of what is to be paid in left;
+                                  model in models, of what is to pay in left;
                                   how many are done, running, unknown, failed
 
 models

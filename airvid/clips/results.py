@@ -89,7 +89,7 @@ class Results:
 
         Raises: FileError where it cannot be written, or where another process has sent a POST for the same clip.
         """
-        self._append(_key(entry), self._written(entry, record))
+        self._append(_key(entry), self._written(entry, record), is_sent=entry.fate == "sent")
 
     def remember(self, entry: Entry, record: dict[str, Any]) -> None:
         """As `note`, for a line that can wait until the file is rewritten."""
@@ -113,10 +113,11 @@ class Results:
             {"airvid": about} | {key: each for key, each in record.items() if key != "airvid"} | times
         ).encode()
 
-    def _append(self, key: _Key, line: bytes) -> None:
+    def _append(self, key: _Key, line: bytes, *, is_sent: bool) -> None:
         with self._errors(), self._opened() as file:
             self._catch_up(file)
-            if key not in self._known and any(other[:2] == key[:2] for other in self._lines.keys() - self._known):
+            others = (other for other in self._lines.keys() - self._known if self._lines[other].state != REFUSED)
+            if is_sent and any(other[:2] == key[:2] for other in others):
                 raise InUseError(f"another airvid is making row {key[0]} at this moment")
             self._known.add(key)
             size = os.fstat(file.fileno()).st_size

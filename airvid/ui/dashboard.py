@@ -23,8 +23,8 @@ class Tally:
     `total` are the clips of this run, `done` those that are on the disk, `waiting` those that are still to be begun.
     """
 
-    total: int
-    slots: int
+    total: int = 0
+    slots: int = 1
     done: int = 0
     failed: int = 0
     running: int = 0

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from in_process_terminal import run_on_terminal
@@ -100,7 +101,7 @@ def configured(world: World) -> None:
 
 def manifest(world: World) -> None:
     staggered(world)
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"id": "fox", "prompt": "fox in snow", "model": "wan-2.6", "duration": 8},
         {"id": "wolf", "prompt": "a wolf", "duration": 4},
         {"prompt": "雪の中のキツネ、遠くに冬の山々"},
