@@ -117,7 +117,11 @@ def create(
     open: bool | None = options.OPEN_OR_SETTING,
     shows_preview: bool = flag("--preview", "Show its contact sheet in the terminal; implies -w.", SAVING),
 ) -> None:
-    """Submit a clip; with --wait follow it, with -o save it."""
+    """Submit a clip; with --wait follow it, with -o save it.
+
+    Where neither option nor setting says: the cheapest healthy model that fits, its shortest length, its own shape and
+    quality, one clip, no seed.
+    """
     from airvid.commands import create
 
     run(ctx, create.run)
@@ -218,7 +222,7 @@ def download(
     output: str | None = options.OUTPUT,
     force: bool = options.FORCE,
     skip_existing: bool = flag("--skip-existing", "Skip files that exist.", SAVING),
-    takes_all: bool = flag("--all", "Every completed task not yet saved."),
+    takes_all: bool = flag("--all", "Every completed task whose clip is not on this disk."),
     jobs: str | None = number("-j, --jobs NUMBER", "How many at a time.", SAVING),
     opens: bool = options.OPEN,
 ) -> None:

@@ -27,9 +27,11 @@ MODE = option("--mode MODE", "text, image or reference.", REQUEST, autocompletio
 DURATION = number("-d, --duration SECONDS", "The clip's length.", REQUEST, autocompletion=completion.durations)
 ASPECT_RATIO = option("-a, --aspect-ratio W:H", "16:9, 9:16, 1:1, …", REQUEST, autocompletion=completion.aspect_ratios)
 QUALITY = option("--quality QUALITY", "480p, 720p, 1080p, …", REQUEST, autocompletion=completion.qualities)
-IMAGE = option("-i, --image PATH|URL", "The first frame.", REQUEST)
+IMAGE = option("-i, --image PATH|URL", "The first frame; - reads standard input.", REQUEST)
 REFERENCE = option("-r, --reference PATH|URL", "A picture for the style; repeatable.", REQUEST)
-SEED = number("--seed NUMBER", "The same seed makes the same clip again.", REQUEST)
+SEED = number(
+    "--seed NUMBER", "The same seed makes the same clip again; of several clips, they count up from it.", REQUEST
+)
 SOUND = flag("--sound/--no-sound", "With or without sound.", REQUEST, default=None)
 EXTRA = option("--set KEY=VALUE", "More for the model: JSON or text; repeatable.", REQUEST)
 COUNT = number("-n, --count NUMBER", "How many variations to make.", REQUEST)
@@ -37,7 +39,9 @@ STATUS = option("--status STATUS", "Only those of this status; repeatable.", aut
 OUTPUT = option(
     "-o, --output PATH", "A file, a directory, - for stdout, or a template (airvid help templates).", SAVING
 )
-TIMEOUT = option("--timeout TIME", "Stop waiting after so long (90, 10m, 1h); the task itself goes on.", SAVING)
+TIMEOUT = option(
+    "--timeout TIME", "Stop waiting after so long (90, 10m, 1h30m; 0: no limit); the task itself goes on.", SAVING
+)
 FORCE = flag("--force", "Overwrite existing files.", SAVING)
 OPEN = flag("--open", "Open the saved clip in the desktop's player.", SAVING)
 # The same for `create`, where a setting applies if the option is not given.

@@ -240,6 +240,8 @@ def _checked(name: str, value: Any) -> Any:
         value = str(value)
     if name in _TEXTS and not isinstance(value, str):
         raise RowError(f"{name} is text, and not {json.dumps(value)[:100]}")
+    if name in ("image", "reference", "prompt-file") and "-" in (value, *value):
+        raise RowError(f"{name} is a file here: a row reads no standard input")
     if name == "id" and (len(value) > LONGEST_ID or not value.isprintable() or value != value.strip()):
         raise RowError(f"an id has up to {LONGEST_ID} characters, without controls")
     return value

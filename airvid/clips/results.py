@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 from airvid import files, system
 from airvid.api.models import Task, is_task_id, number
 from airvid.clips.part_file import is_at
+from airvid.destinations.cloud import is_url
 from airvid.errors import FileError, InUseError
 from airvid.journal.entries import Attempt, Entry, RowKey, is_number
 from airvid.ui.text import dumps
@@ -52,15 +53,20 @@ def _key(entry: Entry) -> _Key:
     return str(entry.row), entry.n or 0, entry.intended_at
 
 
+def _real(path: str) -> str:
+    """A path without links, or an address as it is."""
+    return path if is_url(path) else os.path.realpath(path)
+
+
 class Results:
     """One results file. `manifest` is that of this run; its clips are in `folders`, or beside the file.
 
     `is_play` tells the sandbox's clips from paid ones.
     """
 
-    def __init__(self, path: Path, manifest: str, folders: Iterable[Path], *, is_play: bool) -> None:
+    def __init__(self, path: Path, manifest: str, folders: Iterable[str], *, is_play: bool) -> None:
         self.path = path
-        self._folders = {os.path.join(os.path.realpath(each), "") for each in (path.parent, *folders)}
+        self._folders = {os.path.join(_real(each), "") for each in (str(path.parent), *folders)}
         self.manifest = manifest
         self._is_play = is_play
         # The last line of each POST.
@@ -269,8 +275,8 @@ class Results:
 
     def _relative(self, path: object) -> str | None:
         """A clip's path as it is written: relative where it is in this folder, which may be moved."""
-        if not isinstance(path, str):
-            return None
+        if not isinstance(path, str) or is_url(path):
+            return path if isinstance(path, str) else None
         relative = os.path.relpath(path, self.path.parent)
         return os.path.abspath(path) if relative.startswith("..") else relative
 
@@ -278,5 +284,5 @@ class Results:
         """A written path, if it leads into a folder of clips; any other is not believed."""
         if not isinstance(path, str) or not path or "\0" in path:
             return None
-        whole = os.path.realpath(os.path.join(self.path.parent, path))
+        whole = path if is_url(path) else _real(os.path.join(self.path.parent, path))
         return whole if any(whole.startswith(folder) for folder in self._folders) else None

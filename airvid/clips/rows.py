@@ -8,11 +8,13 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from airvid.api.models import EXPIRED, FAILED, Model
+from airvid.clips import pictures
 from airvid.clips.plan import Plan
-from airvid.clips.request import Request, is_url
+from airvid.clips.request import Request
+from airvid.destinations.cloud import CloudObject, is_url
+from airvid.destinations.local import LocalFile
 from airvid.journal.entries import Attempt, Entry, RowKey
 
 # What has become of a clip: it is on the disk; a task runs, or its clip is still to be fetched; a POST was sent, and
@@ -22,14 +24,13 @@ DONE, RUNNING, UNKNOWN, FAILURE, NEW = STATES = ("done", "running", "unknown", "
 
 @dataclass(eq=False)
 class Row:
-    """A row that was checked. `asked` is the digest of what it asks for; `has_id`: the manifest says its `id`."""
+    """A row that was checked. `asked` is the digest of what it asks for."""
 
     line: int
     id: str
-    has_id: bool
     asked: str
     plan: Plan
-    model: Model | None
+    model: Model
 
 
 @dataclass(eq=False)
@@ -55,17 +56,17 @@ class RowClip:
         return self.row.id if self.row.plan.count == 1 else f"{self.row.id} {self.n}"
 
     @property
-    def folder(self) -> Path:
-        """The folder of its file, as far as that is known before its task."""
+    def any_place(self) -> LocalFile | CloudObject:
+        """Where it goes, or a place in the same folder where that is not known before its task."""
         name = self.row.plan.name
         assert name
-        return self.path("").parent if name.is_known else name.folder
+        return self.place("") if name.is_known else name.any_destination()
 
-    def path(self, task_id: str) -> Path:
-        """The file that the row names. A file of an earlier attempt is replaced instead."""
+    def place(self, task_id: str) -> LocalFile | CloudObject:
+        """Where the row says that it goes."""
         plan = self.row.plan
         assert plan.name
-        return plan.name.path(plan.fields(self.n, task_id))
+        return plan.name.destination(plan.fields(self.n, task_id))
 
     @property
     def entry(self) -> Entry | None:
@@ -92,14 +93,16 @@ class RowClip:
         return entry if entry and state_of(entry) not in (NEW, FAILURE) and entry.asked != self.row.asked else None
 
     @property
-    def replaced(self) -> Path | None:
+    def replaced(self) -> str | None:
         """The file of an earlier attempt, which a new clip replaces."""
         files = [each.file for each in self.attempts if each is not self.entry or self.again if has_file(each)]
-        return Path(str(files[-1])) if files else None
+        return files[-1] if files else None
 
 
 def has_file(entry: Entry | Attempt) -> bool:
-    """Whether the clip is where it was saved, with as many bytes."""
+    """Whether the clip is where it was saved, with as many bytes; of an object in a store, whether it was saved."""
+    if entry.file and is_url(entry.file):
+        return entry.saved_at is not None
     try:
         return bool(entry.file) and os.stat(str(entry.file)).st_size == entry.bytes
     except (OSError, ValueError):
@@ -116,15 +119,15 @@ def state_of(entry: Entry) -> str:
     return FAILURE if entry.status in (FAILED, EXPIRED) else RUNNING
 
 
-def digest(asked: Request, output: str | None, pictures: dict[str, str]) -> str:
+def digest(asked: Request, output: str | None, known: dict[str, str]) -> str:
     """What a row asks for, and its own output, as 64 hexadecimal digits.
 
     The model that is chosen without a name does not count, for prices change; of a picture its content counts, wherever
-    it is. `pictures`: the digests so far, by path. Raises: OSError for a picture that cannot be read.
+    it is. `known`: the digests of pictures so far, by name. Raises: FileError for a picture that cannot be read.
     """
     for image in asked.images:
-        if image not in pictures:
-            pictures[image] = image if is_url(image) else _file_digest(image)
+        if image not in known:
+            known[image] = pictures.digest(image, asked.contents)
     whole = {
         "prompt": asked.prompt,
         "model": asked.model,
@@ -132,16 +135,11 @@ def digest(asked: Request, output: str | None, pictures: dict[str, str]) -> str:
         "duration": asked.duration,
         "aspect_ratio": asked.aspect_ratio,
         "quality": asked.quality,
-        "images": [pictures[image] for image in asked.images],
+        "images": [known[image] for image in asked.images],
         "more": asked.plain | asked.extra,
         "output": output,
     }
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
-
-
-def _file_digest(path: str) -> str:
-    with Path(path).expanduser().open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def short_name(asked: str) -> str:

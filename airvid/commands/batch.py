@@ -7,6 +7,7 @@ Each clip goes through the parts that `create` uses, and what becomes of it is i
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Sequence
 from decimal import Decimal
@@ -15,7 +16,6 @@ from typing import Any
 from airvid import system
 from airvid.api.client import Listing
 from airvid.api.models import DELETED, Model
-from airvid.clips import download
 from airvid.clips.manifest import Manifest
 from airvid.clips.plan import check_cost
 from airvid.clips.request import collected
@@ -25,6 +25,7 @@ from airvid.commands import batch_plan, plans
 from airvid.commands.batch_clips import Batch, failed_before, make, note_saved, settle_and_make
 from airvid.commands.batch_plan import BatchPlan, Checker, Options
 from airvid.config import checked
+from airvid.destinations.local import LocalFile
 from airvid.errors import (
     AirvidError,
     FileError,
@@ -80,7 +81,7 @@ async def run(
     try:
         async with asyncio.timeout(limit):
             models, listing = await _ask(session, written, dry_run=dry_run)
-            batch = _read(session, written, options, models, listing, (only, shard, redo), results)
+            batch = await _read(session, written, options, models, listing, (only, shard, redo), results)
             plan = _plan(batch, retry_failed=retry_failed, max_cost=max_cost)
             if _agrees(batch, plan, dry_run=dry_run, yes=yes):
                 await _make_all(batch, plan, at_once, fail_fast=fail_fast)
@@ -111,7 +112,7 @@ async def _ask(session: Session, manifest: Manifest, *, dry_run: bool) -> tuple[
         raise
 
 
-def _read(
+async def _read(
     session: Session,
     manifest: Manifest,
     options: Options,
@@ -130,7 +131,7 @@ def _read(
     results, entries = None, list[Entry]()
     with collected(complaints):
         path = batch_plan.results_path(manifest, options, results_file)
-        folders = {row.plan.name.folder for row in rows if row.plan.name}
+        folders = {os.path.dirname(row.plan.name.any_destination().absolute) for row in rows if row.plan.name}
         results = Results(path, manifest.identity, folders, is_play=session.is_play)
         entries = _entries(session, results, {row.id for row in rows})
     batch_plan.complain_all(complaints)
@@ -139,7 +140,7 @@ def _read(
     for clip in clips:
         clip.redo = clip.row.id in again
         clip.again = clip.redo and _is_to_be_bought_again(session, clip)
-    batch_plan.check_clips(manifest, clips)
+    await batch_plan.check_clips(manifest, clips)
     batch_plan.complain_all(complaints)
     return Batch(session, manifest, results, clips, listing)
 
@@ -226,7 +227,7 @@ async def _make_all(batch: Batch, plan: BatchPlan, at_once: int, *, fail_fast: b
         note_saved(batch, clip)
     try:
         if to_run:
-            _claim(batch, to_run)
+            await _claim(batch, to_run)
             with dashboard.choose(session.out, tally) as progress:
                 async with asyncio.TaskGroup() as group:
                     await _begin_all(batch, to_run, group, progress)
@@ -237,11 +238,12 @@ async def _make_all(batch: Batch, plan: BatchPlan, at_once: int, *, fail_fast: b
         session.out.note(f"{tally.waiting} more {'clips were' if tally.waiting > 1 else 'clip was'} not submitted")
 
 
-def _claim(batch: Batch, clips: Sequence[RowClip]) -> None:
-    """See that the files can be written, before a clip is paid. Raises: FileError."""
+async def _claim(batch: Batch, clips: Sequence[RowClip]) -> None:
+    """See that the clips can be saved, before one is paid. Raises: FileError."""
     system.check_thread()
-    for folder in {batch.results.path.parent, *(clip.folder for clip in clips)}:
-        download.claim(folder / "clip.mp4")
+    places = [LocalFile(batch.results.path), *(clip.any_place for clip in clips)]
+    for place in {os.path.dirname(place.absolute): place for place in places}.values():
+        await place.check_writable()
 
 
 async def _begin_all(batch: Batch, clips: Sequence[RowClip], group: asyncio.TaskGroup, progress: Progress) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from airvid import clock
 from airvid.api.client import Listing
 from airvid.api.models import EXPIRED, QUEUED, Task
-from airvid.clips import naming, request
+from airvid.clips import naming, part_file, request
 from airvid.clips.lookup import matches, surely_unmade
 from airvid.clips.manifest import Manifest
 from airvid.clips.results import Results
@@ -207,15 +207,18 @@ async def _submit(batch: Batch, clip: RowClip, made: Clip, row: Row) -> bool:
         if batch.stopped:
             return False
         body = request.body(plan.asked, clip.row.model)
-        if isinstance(seed := body.get("seed"), int):
-            body["seed"] = seed + clip.n - 1
+        if (seed := plan.seed(clip.n)) is not None:
+            body["seed"] = seed
+        for warning in plan.asked.warnings:
+            session.out.warn(f"row {clip.label}: {warning}")
         batch.report.row = row
         row.phase("submitting")
         try:
             entry = session.journal.intend(
                 base_url=session.service,
-                request=body,
-                targets=[str(clip.path(""))] if plan.name and plan.name.is_known else [None],
+                account=session.account,
+                requests=[body],
+                targets=[clip.any_place.absolute if plan.name and plan.name.is_known else None],
                 estimate_cents=plan.cents,
                 budgets=plans.budgets(session),
                 key=clip.key,
@@ -256,22 +259,20 @@ def _note(batch: Batch, entry: Entry, record: dict[str, Any] | None = None) -> N
 
 
 async def _save(batch: Batch, clip: RowClip, made: Clip, task: Task, row: Row) -> None:
-    """Bring a completed task's clip to its file. Raises: as `finish.receive`; FileError."""
-    session, replaced = batch.session, clip.replaced
-    path = clip.path(task.task_id)
-    if replaced and replaced != path.absolute():
-        path = replaced
-    naming.check(path, force=replaced is not None)
-    async with aclosing(finish.receive(session, task, path, row, force=replaced is not None)) as steps:
-        async for received in steps:
-            if received.is_whole:
+    """Bring a completed task's clip to its place. Raises: as `finish.bring`."""
+    session, place, replaced = batch.session, clip.place(task.task_id), clip.replaced
+    if replaced and replaced != place.absolute:
+        place = naming.destination(replaced)
+    count = 0
+    async with aclosing(finish.bring(session, task, row, place, force=replaced is not None)) as steps:
+        async for each in steps:
+            if not count:
                 # Known before the file has its name: whenever the program is killed, that file is this clip's.
-                session.journal.note_saving(session.service, task.task_id, path, received.done)
+                session.journal.note_saving(session.service, task.task_id, place.absolute, each)
                 if entry := session.journal.by_task(session.service, [task.task_id]).get(task.task_id):
                     _note(batch, entry)
-    size = path.stat().st_size
-    session.journal.note_saved(session.service, task.task_id, path, size)
-    made.view = TaskView(task, made.view.entry, str(path), size)
+            count = each
+    made.view = TaskView(task, made.view.entry, str(place), count)
 
 
 def note_saved(batch: Batch, clip: RowClip) -> None:
@@ -279,9 +280,10 @@ def note_saved(batch: Batch, clip: RowClip) -> None:
     session, entry = batch.session, clip.entry
     assert entry
     if entry.saved_at is None and entry.task_id:
-        session.journal.note_saved(session.service, entry.task_id, Path(str(entry.file)), entry.bytes or 0)
+        session.journal.note_saved(session.service, entry.task_id, str(entry.file), entry.bytes or 0)
         entry = session.journal.entry(entry.id) or entry
         clip.learn(entry)
+        part_file.beside(Path(str(entry.file)), ".part.json").unlink(missing_ok=True)
     if not batch.results.has_end_of(entry):
         batch.results.remember(entry, TaskView(None, entry).record())
 

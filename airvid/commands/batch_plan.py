@@ -22,16 +22,20 @@ from airvid.clips.manifest import ROW_SETTINGS, Manifest
 from airvid.clips.manifest import Row as Written
 from airvid.clips.naming import DEFAULT_NAME, Naming
 from airvid.clips.plan import Plan, model_for
-from airvid.clips.prompt import read_prompt
+from airvid.clips.prompt import file_meant, read_prompt
 from airvid.clips.request import Request, collected
 from airvid.clips.rows import Row, RowClip
 from airvid.commands import plans
 from airvid.config import checked
-from airvid.errors import AirvidError, FileError, UsageError, complain
+from airvid.destinations.cloud import is_url
+from airvid.destinations.local import LocalFile, check_folder
+from airvid.errors import AirvidError, UsageError, complain
+from airvid.files import file_errors
 from airvid.session import Session
 from airvid.ui.text import money
 
 RESULTS = "results.jsonl"
+_FIELDS = (*naming.FIELDS, *naming.ROW_FIELDS)
 # Complaints that are shown.
 MOST_COMPLAINTS = 50
 
@@ -70,9 +74,10 @@ class Checker:
     options: Options
     models: Sequence[Model]
     at: float = field(default_factory=clock.now)
-    _names: dict[tuple[str, int], Naming] = field(default_factory=dict)
+    _names: dict[str, Naming] = field(default_factory=dict)
     _fits: dict[tuple[Any, ...], tuple[Model | None, list[AirvidError]]] = field(default_factory=dict)
     _pictures: dict[str, str] = field(default_factory=dict)
+    _contents: dict[str, bytes] = field(default_factory=dict)
 
     def rows(self) -> list[Row]:
         found, equals, lines = [], Counter[str](), dict[str, int]()
@@ -101,28 +106,38 @@ class Checker:
         own = {pair.partition("=")[0] for pair in written.sets}
         sets = [pair for pair in self.options.sets if pair.partition("=")[0].strip() not in own] + written.sets
         asked = plans.request_of(settings, image, reference, sets, complaints)
+        asked.contents = self._contents
         with collected(complaints):
             asked.prompt = self._prompt(values)
         complaints += request.complaints_of(asked)
         model = self._model(asked, complaints)
-        plan = Plan(asked, {"model": model and model.id}, None, None, settings["count"] or 1, self.at, force=False)
-        if complaints:
+        if model is None or complaints:
             return None
-        assert model
-        plan.cents = model.cents(asked.duration)
         found = rows.digest(asked, values.get("output"), self._pictures)
         name = rows.short_name(found)
         if "id" not in values:
             equals[name] += 1
             name += f"-{equals[name]}" if equals[name] > 1 else ""
-        row = Row(written.line, values.get("id", name), "id" in values, found, plan, model)
-        plan.more_fields = {"row": row.id, "line": str(row.line)}
+        name = values.get("id", name)
         output = settings["output"]
         if "output" in values:
             output = self._path(output, is_template=True)
         with collected(complaints):
-            plan.output, plan.name = output, self._naming(output, plan)
-        return row
+            plan = Plan(
+                asked,
+                {"model": model.id},
+                output,
+                self._naming(output, settings["count"] or 1, asked),
+                settings["count"] or 1,
+                self.at,
+                force=False,
+                cents=model.cents(asked.duration),
+                more_fields={"row": name, "line": str(written.line)},
+            )
+            if settings["seed"] is not None:
+                checked("seed", plan.seed(plan.count), f"the seed of clip {plan.count}")
+            return Row(written.line, name, found, plan, model)
+        return None  # type: ignore[unreachable]  # a complaint was collected
 
     def _prompt(self, values: Mapping[str, Any]) -> str:
         """Raises: UsageError, FileError."""
@@ -132,11 +147,13 @@ class Checker:
         prompt = str(values["prompt"])
         if not prompt.strip():
             raise UsageError("the prompt is empty")
+        if file_meant(self._path(prompt)):
+            raise UsageError(f"the prompt {prompt!r} is the name of a file", hint="its key is image, or prompt-file")
         return prompt
 
     def _path(self, given: str, *, is_template: bool = False) -> str:
         """A path in the manifest, which is relative to it."""
-        if request.is_url(given) or given.startswith(("~", "data:", "file:")):
+        if is_url(given) or given.lower().startswith(("~", "data:", "file:")):
             return given
         folder = self.manifest.folder
         return os.path.join(folder.replace("{", "{{").replace("}", "}}") if is_template else folder, given)
@@ -151,17 +168,16 @@ class Checker:
         complaints += map(copy.copy, wrong)
         return model
 
-    def _naming(self, output: str | None, plan: Plan) -> Naming:
+    def _naming(self, output: str | None, count: int, asked: Request) -> Naming:
         """Raises: UsageError."""
         if output is None:
             output = os.path.join(self.manifest.folder, DEFAULT_NAME)
         if output == "-":
             raise UsageError("a batch saves its clips to files, and not to standard output", hint="-o FOLDER/")
-        alike = (output, plan.count)
-        if alike not in self._names:
-            self._names[alike] = Naming.parse(output, plan.count, (*naming.FIELDS, *naming.ROW_FIELDS))
-        name = self._names[alike]
-        if name.uses("seed") and plan.asked.effective_seed is None:
+        name = self._names.get(output)
+        if name is None or count > 1:  # which of several clips are numbered differs from row to row
+            name = self._names[output] = Naming.parse(output, count, _FIELDS)
+        if name.uses("seed") and asked.effective_seed is None:
             raise UsageError("-o uses {seed}, but no seed is set", hint="--seed NUMBER")
         return name
 
@@ -171,22 +187,26 @@ class Checker:
         for row in found:
             if not row.plan.name or not row.plan.name.is_known:
                 continue
-            for path in row.plan.paths():
-                other = taken.setdefault(os.path.normcase(os.path.abspath(path)), row)
+            for place in row.plan.places():
+                # Some disks take upper and lower case for the same.
+                other = taken.setdefault(place.absolute.casefold(), row)
                 if other is not row:
-                    error = UsageError(f"its clip and that of line {other.line} would both be {path}")
+                    error = UsageError(f"its clip and that of line {other.line} would both be {place}")
                     error.hint = "-o 'FOLDER/{row}.mp4' gives each row a name of its own"
                     self.manifest.complain(row.line, error)
 
 
 def results_path(manifest: Manifest, options: Options, results: str | None) -> Path:
-    """The results file: in the folder of the outputs, which without -o is the manifest's. Raises: UsageError."""
+    """The results file: in the folder of the outputs, which without -o, or in a store, is the manifest's.
+
+    Raises: UsageError.
+    """
     if results is not None:
         return Path(os.path.expanduser(results))
     output = options.settings["output"]
-    if output is None or output == "-":
+    if output is None or output == "-" or is_url(output):
         return Path(manifest.folder or ".", RESULTS)
-    return Naming.parse(output, 2, (*naming.FIELDS, *naming.ROW_FIELDS)).folder / RESULTS
+    return Path(os.path.dirname(str(Naming.parse(output, 1, _FIELDS).any_destination())) or ".", RESULTS)
 
 
 def chosen(
@@ -218,12 +238,12 @@ def chosen(
     return wanted, again
 
 
-def check_clips(manifest: Manifest, clips: Sequence[RowClip]) -> None:
+async def check_clips(manifest: Manifest, clips: Sequence[RowClip]) -> None:
     """Complain of rows that have changed since they were paid for, and of files in the way that are none of ours."""
     folders: dict[Path, set[str]] = {}
     for clip in clips:
         if clip.changed and not clip.again:
-            error = UsageError(
+            error: AirvidError = UsageError(
                 f"row {clip.row.id} has changed since it was bought: it asked for {_shown(clip.changed.request)}"
                 f" and now for {_shown(request_shown(clip.row))}"
             )
@@ -231,32 +251,30 @@ def check_clips(manifest: Manifest, clips: Sequence[RowClip]) -> None:
             manifest.complain(clip.row.line, error)
         if clip.state == rows.DONE or clip.replaced:
             continue
-        path = clip.path("0" * 36)
         try:
-            if path.parent not in folders:
-                naming.check_folder(path.parent)
-                folders[path.parent] = set(os.listdir(path.parent)) if path.parent.is_dir() else set()
-            if len(path.name) > 50 or folders[path.parent] & {path.name, f"{path.name}.part"}:
-                wrong: list[AirvidError] = []
-                clip.row.plan.check_path(path, wrong)
-                complain(wrong)
+            place = clip.place("0" * 36)
+            if not (isinstance(place, LocalFile) and _is_free(place.file, folders)):
+                await clip.row.plan.check_place(place)
         except AirvidError as error:
             if error.hint and "--force" in error.hint:
                 error.message += ", and is no clip of this row"
                 error.hint = "move it away, or give the row another output"
             manifest.complain(clip.row.line, error)
-        except OSError as error:
-            manifest.complain(clip.row.line, FileError(f"{path.parent} cannot be read: {error.strerror}"))
+
+
+def _is_free(path: Path, folders: dict[Path, set[str]]) -> bool:
+    """Whether nothing is in the way of a file, by what is in its folder; `folders` are those that were listed."""
+    if path.parent not in folders:
+        check_folder(path.parent)
+        with file_errors(path.parent):
+            folders[path.parent] = set(os.listdir(path.parent)) if path.parent.is_dir() else set()
+    return len(path.name) < 50 and not folders[path.parent] & {path.name, f"{path.name}.part"}
 
 
 def request_shown(row: Row) -> dict[str, Any]:
     """What a row asks for, without reading its pictures."""
     asked = copy.copy(row.plan.asked)
-    asked.mode, asked.image, asked.reference = (
-        asked.effective_mode,
-        None,
-        [image for image in asked.images if request.is_url(image)],
-    )
+    asked.mode, asked.image, asked.reference = asked.effective_mode, None, ()
     return request.body(asked, row.model)
 
 

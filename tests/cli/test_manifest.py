@@ -36,7 +36,7 @@ BAD: dict[str, tuple[bytes, str, int]] = {
     "a duration in words": (b'{"prompt": "f", "duration": "long"}', "m.jsonl:1: duration: 'long' is not", 2),
     "a duration as a list": (b'{"prompt": "f", "duration": [4]}', "m.jsonl:1: duration: '[4]' is not", 2),
     "a huge number": (b'{"prompt": "f", "seed": 1' + b"0" * 5000 + b"}", "m.jsonl:1: no valid JSON", 2),
-    "what no model allows": (b'{"prompt": "f", "duration": 99}', "m.jsonl:1: no healthy model allows", 2),
+    "what no model allows": (b'{"prompt": "f", "duration": 99}', "m.jsonl:1: no healthy model makes --duration 99", 2),
     "what the model does not allow": (
         b'{"prompt": "f", "model": "wan-2.6", "duration": 99}', "m.jsonl:1: --duration 99 is not for wan-2.6", 2,
     ),

@@ -10,9 +10,11 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+import forked_run
 import httpx
 import manifests
 import pytest
@@ -21,7 +23,7 @@ from manifests import results
 from program import KEY
 from program_process import User, until
 from small_files import render_tiny
-from terminal import Terminal
+from terminal import Terminal, environment
 
 from airvid.sandbox.emulator import Emulator, Fault, Pace, Request, Response
 from airvid.sandbox.server import Server
@@ -77,19 +79,20 @@ def test_a_batch_that_is_killed_again_and_again_pays_for_each_row_once(
 ) -> None:
     chance, folder = random.Random(f"batch {empties_home} {os.environ.get('BATCH_SEED', '')}"), tmp_path / "here"
     write(folder, ROWS)
-    env = {"AIRVID_BASE_URL": server.api_url, "AIRVID_API_KEY": KEY}
+    env = environment(tmp_path, AIRVID_BASE_URL=server.api_url, AIRVID_API_KEY=KEY)
     command = ["batch", "m.jsonl", "-o", "clips/{row}.mp4"]
     for _ in range(KILLS):
         run = ForkedRun(command, folder, env)
         run.join(chance.uniform(0.05, 0.6))
         run.kill()
+        with suppress(FileNotFoundError):  # killed before it had its streams
+            run.end()
         if empties_home:
             shutil.rmtree(tmp_path / "data", ignore_errors=True)
     assert isinstance(server.emulator, LaterEmulator)
     server.emulator.later = 300  # a POST that never left is then surely none
-    run = ForkedRun(command, folder, env)
-    run.join(30)
-    assert run.end()[0] == 0, run._err.read_text()
+    done = forked_run.run(command, folder, env)
+    assert done.returncode == 0, done.stderr
     check_whole(server, folder / "clips", ROWS)
     posts = sum(request.method == "POST" for _, request in server.emulator.requests)
     assert posts - ROWS <= KILLS  # what is refused because tasks of killed runs hold the slots
@@ -101,7 +104,7 @@ def test_two_shards_at_once_share_the_slots_and_the_results(server: Server, tmp_
     write(user.here, 12)
     shards = [["batch", "m.jsonl", "-o", "clips/{row}.mp4", "--shard", f"{n}/2"] for n in (1, 2)]
     with user.running(*shards[0]) as one, user.running(*shards[1]) as two:
-        assert (one.wait(30), two.wait(30)) == (0, 0)
+        assert (one.wait(30), two.wait(30)) == (0, 0), [each.stderr and each.stderr.read() for each in (one, two)]
     assert made(server) == {f"fox number {n}": 1 for n in range(12)}
     assert {each["airvid"]["row"] for each in results(user.here / "clips")} == {f"r{n}" for n in range(12)}
     assert len(results(user.here / "clips")) == 12
