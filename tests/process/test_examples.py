@@ -62,6 +62,8 @@ def prepare(folder: Path) -> None:
     (folder / "fox.png").write_bytes(PNG)
     (folder / "prompt.txt").write_text("fox in snow\n")
     (folder / "key.txt").write_text(KEY)
+    (folder / "clips.jsonl").write_text('{"prompt": "fox in snow"}\n{"prompt": "red kite", "duration": 4}\n')
+    (folder / "clips.csv").write_text("prompt,duration\nwolf,4\nowl,8\n")
 
 
 @of_kind("program")
