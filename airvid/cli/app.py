@@ -102,6 +102,12 @@ def create(
     quality: str | None = options.QUALITY,
     mode: str | None = options.MODE,
     image: str | None = option("-i, --image PATH|URL", "The first frame.", REQUEST),
+    extend: str | None = option(
+        "--extend CLIP",
+        "Go on from the last frame of a file or a task.",
+        REQUEST,
+        autocompletion=completion.tasks,
+    ),
     reference: list[str] | None = option("-r, --reference PATH|URL", "A picture for the style; repeatable.", REQUEST),
     seed: str | None = number("--seed NUMBER", "The same seed makes the same clip again.", REQUEST),
     sound: bool | None = flag("--sound/--no-sound", "With or without sound.", REQUEST, default=None),
@@ -248,6 +254,32 @@ def preview(
     from airvid.commands import preview
 
     run(ctx, preview.run)
+
+
+@command(
+    app,
+    "join",
+    examples=["airvid join shot-1.mp4 shot-2.mp4 -o film.mp4", "airvid join shot-*.mp4 -o film.mp4 --force --json"],
+    exit_codes=[0, 1, 2, 3, 4, 5, 6, 8, 9, 10, 11],
+)
+def join(
+    ctx: typer.Context,
+    clips: list[str] = argument(
+        "CLIP...",
+        "Files and tasks (an id, a unique prefix, `last`), in order; - reads more from stdin.",
+        autocompletion=completion.tasks,
+        default=...,
+    ),
+    output: str | None = option("-o, --output FILE", "The film, an MP4.", SAVING),
+    force: bool = flag("--force", "Overwrite an existing file.", SAVING),
+) -> None:
+    """Several clips, one after the other, as one film.
+
+    Clips alike in codec, size, pixel format and rate are joined without re-encoding; others take the first one's shape.
+    """
+    from airvid.commands import join
+
+    run(ctx, join.run)
 
 
 app.add_typer(auth.app)

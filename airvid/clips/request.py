@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -55,6 +56,10 @@ class Request:
     quality: str | None = None
     image: str | None = None
     reference: Sequence[str] = ()
+    # The last frame of another clip, with which this one begins: its file, its size in pixels, and whose it is.
+    first_frame: bytes | None = None
+    shape: tuple[int, int] | None = None
+    extends: str | None = None
     # Keys of the body with their values: those whose option is sent as it is given, and those of --set.
     plain: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
@@ -62,7 +67,8 @@ class Request:
     @property
     def effective_mode(self) -> str:
         """The mode that the options mean where --mode is not given."""
-        return self.mode or ("image" if self.image is not None else "reference" if self.reference else "text")
+        has_first = self.image is not None or self.first_frame is not None
+        return self.mode or ("image" if has_first else "reference" if self.reference else "text")
 
     @property
     def images(self) -> Sequence[str]:
@@ -169,7 +175,7 @@ def _check_mode(request: Request) -> None:
         )
     if mode not in (None, *MODES):
         raise UsageError(f"--mode {mode!r} is not one of {', '.join(MODES)}")
-    if mode == "image" and request.image is None:
+    if mode == "image" and request.image is None and request.first_frame is None:
         raise UsageError("--mode image needs --image")
     if mode == "reference" and not request.reference:
         raise UsageError("--mode reference needs --reference")
@@ -283,7 +289,7 @@ def body(request: Request, model: Model | None) -> dict[str, Any]:
         "duration_seconds": request.duration,
         "aspect_ratio": request.aspect_ratio,
         "quality": request.quality,
-        "input_images": [_picture(image) for image in request.images] or None,
+        "input_images": [_picture(image) for image in (request.first_frame, *request.images) if image] or None,
         **request.plain,
         **request.extra,
     }
@@ -293,7 +299,21 @@ def body(request: Request, model: Model | None) -> dict[str, Any]:
     return {key: value for key, value in asked.items() if value is not None}
 
 
-def _picture(image: str) -> dict[str, str]:
+def nearest_ratio(ratios: Sequence[str], shape: tuple[int, int]) -> str | None:
+    """The aspect ratio, `16:9`, that is nearest to a width and height; None where there is none."""
+    known = {
+        each: (int(found[1]), int(found[2]))
+        for each in ratios
+        if (found := re.fullmatch(r"0*([1-9]\d{0,4}):0*([1-9]\d{0,4})", each))
+    }
+    return min(
+        known, key=lambda each: abs(math.log(known[each][0] * shape[1] / known[each][1] / shape[0])), default=None
+    )
+
+
+def _picture(image: str | bytes) -> dict[str, str]:
+    if isinstance(image, bytes):
+        return {"b64_json": base64.b64encode(image).decode("ascii")}
     if is_url(image):
         return {"url": image}
     try:

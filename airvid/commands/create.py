@@ -48,6 +48,7 @@ async def run(
     prompt: str | None,
     prompt_file: str | None,
     image: str | None,
+    extend: str | None,
     reference: Sequence[str],
     extra: Sequence[str],
     dry_run: bool,
@@ -63,6 +64,9 @@ async def run(
     complaints: list[AirvidError] = []
     settings = plans.chosen_settings(session, given, complaints, shows_preview=shows_preview)
     asked = plans.request_of(settings, image, reference, extra, complaints)
+    if extend is not None:
+        with collected(complaints):
+            await plans.extend(session, asked, extend)
     asked.prompt = ""
     with collected(complaints):
         asked.prompt = read_prompt(prompt, prompt_file)
@@ -78,6 +82,7 @@ async def run(
         targets=plan.targets(),
         estimate_cents=plan.cents,
         budgets=plans.budgets(session),
+        extends=asked.extends,
     )
     passed = clock.elapsed() - began
     await _make(session, plan, settings, entries, listing, passed, shows_preview=shows_preview)

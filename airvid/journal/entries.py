@@ -11,7 +11,7 @@ from airvid import clock
 from airvid.api.models import QUEUED, Task, is_task_id
 from airvid.journal.schema import Database
 
-_TEXTS = ("task_id", "status", "model", "prompt", "target", "file", "error")
+_TEXTS = ("task_id", "status", "model", "prompt", "target", "file", "error", "extends")
 _NUMBERS = (
     "sent_at",
     "estimate_cents",
@@ -54,6 +54,7 @@ class Entry(NamedTuple):
     candidates: tuple[str, ...] = ()
     known_at: float | None = None
     ended_at: float | None = None
+    extends: str | None = None
 
     @property
     def took(self) -> float | None:

@@ -67,10 +67,12 @@ class Journal(Reader):
         targets: Sequence[str | None],
         estimate_cents: float | None,
         budgets: dict[str, float],
+        extends: str | None = None,
     ) -> list[Entry]:
         """Write down that clips are about to be asked for, one for each of `targets` (a path, or None).
 
-        `estimate_cents` is for one clip, `budgets` are USD by period, `day` and `month`. All fit, or none is taken.
+        `extends`: the task or file that they go on from. `estimate_cents` is for one clip, `budgets` are USD by period,
+        `day` and `month`. All fit, or none is taken.
         Raises: PaymentError where a budget would be passed; FileError where the journal cannot be written.
         """
         remembered = json.dumps(without_images(request))
@@ -82,8 +84,8 @@ class Journal(Reader):
             made = [
                 database.execute(
                     "INSERT INTO clip (base_url, fate, intended_at, process, model, prompt, request, target,"
-                    " estimate_cents) VALUES (?, 'intended', ?, ?, ?, ?, ?, ?, ?)",
-                    (*common, remembered, target, estimate_cents),
+                    " estimate_cents, extends) VALUES (?, 'intended', ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (*common, remembered, target, estimate_cents, extends),
                 )
                 for target in targets
             ]

@@ -77,6 +77,7 @@ class TaskView(NamedTuple):
             "status": self.status,
             "prompt": self.prompt,
             "request": entry and entry.request,
+            "extends": entry and entry.extends,
             "output": self.file,
             "bytes": self.bytes if self.bytes is not None else entry and entry.bytes,
             "estimate_cents": entry and entry.estimate_cents,

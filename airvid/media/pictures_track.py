@@ -1,0 +1,153 @@
+"""The pictures of a film: copied from clips that are alike, or encoded anew."""
+
+from __future__ import annotations
+
+import sys
+from fractions import Fraction
+from typing import Any, cast
+
+from av.bitstream import BitStreamFilterContext
+from av.container import OutputContainer
+from av.packet import Packet
+from av.video.frame import VideoFrame
+
+from airvid.errors import FileError
+from airvid.media import picture
+from airvid.media.frames import Clip, file_errors
+
+PARAMETERS = {"h264": "h264_mp4toannexb", "hevc": "hevc_mp4toannexb", "vp9": "", "av1": "", "mpeg4": ""}
+"""The codecs that are copied into an MP4, each with the filter that puts a clip's parameters before its key frames."""
+_X264 = {"preset": "fast", "crf": "16"}  # no difference to be seen
+_BT709, _LIMITED = 1, 1
+
+
+class NotCopyableError(Exception):
+    """The packets of a clip cannot stand in a film as they are."""
+
+
+class CopiedPictures:
+    """The packets of clips that are alike. `end`: seconds of all clips so far; `shown`: those of all packets so far.
+
+    `lead`: how long before the first frame is shown it is decoded, in each clip the same, as times only grow.
+    `has_shared_parameters`: all clips have those of `first` for their decoder, so that none are needed among frames.
+    """
+
+    def __init__(
+        self, target: OutputContainer, first: Clip, *, time_base: Fraction, lead: Fraction, has_shared_parameters: bool
+    ) -> None:
+        self._target, self._time_base, self._lead = target, time_base, lead
+        self._stream = cast(Any, target.add_stream_from_template(first.video, opaque=True))
+        self._filters = "" if has_shared_parameters else PARAMETERS[first.codec or ""]
+        if self._filters:
+            BitStreamFilterContext(self._filters, first.video, self._stream)
+        if first.codec == "hevc":
+            # Apple's players take only the second, for which all parameters stand in front.
+            self._stream.codec_context.codec_tag = "hev1" if self._filters else "hvc1"
+        self._stream.time_base = time_base
+        self._latest = -sys.maxsize
+        self.frames, self.end, self.shown = 0, Fraction(0), Fraction(0)
+
+    def begin(self, clip: Clip) -> None:
+        self._clip = clip
+        self._later: Fraction | None = None
+        self._filter = BitStreamFilterContext(self._filters, clip.video) if self._filters else None
+
+    def add(self, packet: Packet[Any]) -> None:
+        """Raises: NotCopyableError, FileError."""
+        if not packet.size or packet.pts is None or packet.time_base is None:
+            return
+        if packet.is_discard:
+            raise NotCopyableError(f"{self._clip.name} shows only a part of its frames")
+        times, offset = packet.time_base, self.end - self._clip.start
+        pts = offset + packet.pts * times
+        dts = offset + (packet.pts if packet.dts is None else packet.dts) * times
+        if self._later is None:
+            self._later = dts - (self.end - self._lead)
+        length = packet.duration * times if packet.duration else self._clip.step
+        self.shown = max(self.shown, pts + length)
+        self.frames += 1
+        for each in self._filter.filter(packet) if self._filter else [packet]:
+            each.stream, each.time_base = self._stream, self._time_base
+            each.pts = round(pts / self._time_base)
+            each.duration = round(length / self._time_base)
+            self._latest = max(round((dts - self._later) / self._time_base), self._latest + 1)
+            each.dts = self._latest
+            if each.dts > each.pts:
+                raise NotCopyableError(f"the times of {self._clip.name} do not go on from those before it")
+            with file_errors("the film cannot be written"):
+                self._target.mux(each)
+
+    def finish(self) -> None:
+        """The clip has ended. Raises: FileError."""
+        if self.shown == self.end:
+            raise FileError(f"{self._clip.name} holds no frames")
+        self.end = self.shown
+
+    def close(self) -> None:
+        """The film has ended."""
+
+
+class EncodedPictures:
+    """Frames of any clips, fitted into one size and rate, as H.264. The attributes are those of CopiedPictures.
+
+    Each frame of the film shows what a clip shows in the middle of its time: at the same rate each frame once.
+    """
+
+    def __init__(self, target: OutputContainer, shape: tuple[int, int], rate: Fraction) -> None:
+        self._target, self._rate = target, rate
+        self._stream = target.add_stream("libx264", rate, options=_X264)
+        self._stream.width, self._stream.height = shape
+        self._stream.pix_fmt = "yuv420p"
+        code = self._stream.codec_context
+        code.colorspace, code.color_primaries, code.color_trc, code.color_range = _BT709, _BT709, _BT709, _LIMITED
+        self.frames, self.end, self.shown = 0, Fraction(0), Fraction(0)
+
+    def begin(self, clip: Clip) -> None:
+        self._clip = clip
+        self._before = self.frames
+        self._held: VideoFrame | None = None
+        self._fitted: VideoFrame | None = None
+        self._length = Fraction(0)
+
+    def add(self, packet: Packet[Any]) -> None:
+        """Raises: FileError."""
+        for frame in packet.decode():
+            at, length = self._length, self._clip.step
+            if frame.pts is not None and frame.time_base is not None:
+                at = frame.pts * frame.time_base - self._clip.start
+                length = frame.duration * frame.time_base or length
+            self._show_until(at)
+            self._held, self._fitted = frame, None
+            self._length = max(self._length, at + length)
+
+    def finish(self) -> None:
+        """The clip has ended. Raises: FileError."""
+        if self._held is None:
+            raise FileError(f"{self._clip.name} holds no frame that can be decoded")
+        self._show_until(max(self._length, 1 / self._rate) + Fraction(1, 1000) / self._rate)
+        self.end = self.shown
+
+    def close(self) -> None:
+        """The film has ended. Raises: FileError."""
+        with file_errors("the film cannot be written"):
+            self._target.mux(self._stream.encode(None))
+
+    def _show_until(self, end: Fraction) -> None:
+        """Encode the frame that is held for the time up to `end`, in seconds from the clip's beginning."""
+        while self._held is not None and (self.frames - self._before + Fraction(1, 2)) / self._rate <= end:
+            self._fitted = self._fitted or self._fit(self._held)
+            self._fitted.pts, self._fitted.time_base = self.frames, 1 / self._rate
+            with file_errors("the film cannot be written"):
+                self._target.mux(self._stream.encode(self._fitted))
+            self.frames += 1
+            self.shown = self.frames / self._rate
+
+    def _fit(self, frame: VideoFrame) -> VideoFrame:
+        width, height = self._stream.width, self._stream.height
+        own_width, own_height = picture.shown_size(frame, self._clip.pixel_aspect)
+        scale = min(Fraction(width, own_width), Fraction(height, own_height))
+        inner = max(2, round(own_width * scale / 2) * 2), max(2, round(own_height * scale / 2) * 2)
+        fitted = picture.upright(frame, *inner, "yuv420p")
+        if inner == (width, height):
+            return fitted
+        return picture.filtered(fitted, f"pad={width}:{height}:-1:-1")
