@@ -25,7 +25,11 @@ _GAP = Fraction(1, 50)  # seconds: a shorter gap in a clip's sound is rounding
 
 
 class CopiedSound:
-    """Packets of AAC in one row without gaps: each stands within half its length (11 ms) of where it belongs."""
+    """Packets of AAC in one row without gaps: each stands within half its length (11 ms) of where it belongs.
+
+    The sound of a packet needs the packet before it. A clip has one before its beginning, which takes the place of the
+    last one of the clip before.
+    """
 
     def __init__(self, target: OutputContainer, template: AudioStream) -> None:
         self._target, self._rate = target, template.rate
@@ -33,10 +37,11 @@ class CopiedSound:
         self._silence = silence(template) or b""
         self._place: int | None = None
         self._waiting: deque[tuple[Fraction, Packet[Any]]] = deque()
+        self._held: Packet[Any] | None = None  # the latest packet, not written yet
 
     def begin(self, stream: AudioStream | None, at: Fraction, start: Fraction) -> None:
         """A clip begins `at` seconds; its pictures begin at its own `start`."""
-        self._offset = at - start
+        self._offset, self._has_begun = at - start, False
 
     def add(self, packet: Packet[Any]) -> None:
         if packet.size and packet.pts is not None and packet.time_base is not None:
@@ -51,8 +56,13 @@ class CopiedSound:
                 # Before the first packet there may be one that only prepares the decoder.
                 self._place = max(min(0, place), -2 * _SAMPLES)
             self._fill(place)
-            if place >= self._place - _SAMPLES // 2:
-                self._mux(packet)
+            missing = place - self._place
+            if not self._has_begun and abs(missing + _SAMPLES) <= _SAMPLES // 2 and self._held:
+                self._place -= _SAMPLES
+                self._held, missing = None, missing + _SAMPLES
+            if missing >= -_SAMPLES // 2:
+                self._put(packet)
+                self._has_begun = True
 
     def finish(self, end: Fraction) -> None:
         """The clip ends at `end`: no packet stands beyond it, and silence fills what is missing."""
@@ -63,6 +73,7 @@ class CopiedSound:
 
     def close(self) -> None:
         """The film has ended."""
+        self._write_held()
 
     @property
     def _half(self) -> Fraction:
@@ -70,16 +81,20 @@ class CopiedSound:
 
     def _fill(self, place: int) -> None:
         while self._place is not None and self._place + _SAMPLES // 2 < place:
-            self._mux(Packet(self._silence))
+            self._put(Packet(self._silence))
 
-    def _mux(self, packet: Packet[Any]) -> None:
+    def _put(self, packet: Packet[Any]) -> None:
         assert self._place is not None
+        self._write_held()
         packet.stream, packet.time_base = self._stream, Fraction(1, self._rate)
         packet.pts = packet.dts = self._place
         packet.duration = _SAMPLES
-        self._place += _SAMPLES
-        with file_errors("the film cannot be written"):
-            self._target.mux(packet)
+        self._place, self._held = self._place + _SAMPLES, packet
+
+    def _write_held(self) -> None:
+        if self._held is not None:
+            with file_errors("the film cannot be written"):
+                self._target.mux(self._held)
 
 
 class EncodedSound:

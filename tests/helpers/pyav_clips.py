@@ -77,3 +77,53 @@ def film(path: Path) -> Path:
             target.mux(stream.encode(frame))
         target.mux(stream.encode(None))
     return path
+
+
+def numbered(
+    path: Path,
+    *,
+    codec: str = "libx264",
+    size: tuple[int, int] = (160, 96),
+    rate: int = 10,
+    frames: int = 20,
+    level: int = 0,
+    bframes: int = 0,
+    sound: str = "",
+    sound_rate: int = 48_000,
+    pixel_format: str = "yuv420p",
+    **options: str,
+) -> Path:
+    """Gray frames: the upper half as light as `level`, the lower half brighter with every frame, from 40 on by 8.
+
+    `sound`: the codec of a sound of the same length, a beep of a tenth of a second and then silence.
+    """
+    speed = {"libx264": "ultrafast", "libx265": "ultrafast", "libsvtav1": "12"}.get(codec)
+    given = {
+        **({"preset": speed} if speed else {}),
+        **({"x265-params": "log-level=none"} if codec == "libx265" else {}),
+    }
+    with av.open(str(path), "w") as target:
+        stream: Any = target.add_stream(codec, rate, options=given | options)
+        stream.width, stream.height, stream.pix_fmt = *size, pixel_format
+        stream.codec_context.max_b_frames = bframes
+        heard: Any = target.add_stream(sound, sound_rate, layout="mono") if sound else None
+        for n in range(frames):
+            frame = av.VideoFrame(*size, "gray")
+            upper = size[1] // 2 * frame.planes[0].line_size
+            lower = frame.planes[0].buffer_size - upper
+            frame.planes[0].update(bytes([40 + level]) * upper + bytes([40 + 8 * n % 200]) * lower)
+            target.mux(stream.encode(frame.reformat(format=pixel_format)))
+            if heard:
+                target.mux(heard.encode(_beep(n * sound_rate // rate, (n + 1) * sound_rate // rate, sound_rate)))
+        target.mux(stream.encode(None))
+        if heard:
+            target.mux(heard.encode(None))
+    return path
+
+
+def _beep(start: int, end: int, rate: int) -> av.AudioFrame:
+    frame = av.AudioFrame(format="s16", layout="mono", samples=end - start)
+    samples = [8000 * (1 - 2 * (n // 50 % 2)) if n < rate // 10 else 0 for n in range(start, end)]
+    frame.planes[0].update(b"".join(each.to_bytes(2, "little", signed=True) for each in samples))
+    frame.sample_rate, frame.pts = rate, start
+    return frame
