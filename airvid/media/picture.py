@@ -86,12 +86,14 @@ def filtered(frame: VideoFrame, *steps: str) -> VideoFrame:
 
 
 def still(frame: VideoFrame, pixel_aspect: Fraction) -> Still:
-    """The frame at full size as PNG, or as JPEG of the highest quality where a PNG is too large."""
+    """The frame at full size as PNG, or as the best JPEG of that size where a PNG is too large."""
     width, height = shown_size(frame, pixel_aspect)
     content = _encoded(upright(frame, width, height, "rgb24"), "png", {})
-    if len(content) <= MOST_PNG:
-        return Still(content, ".png", width, height)
-    return Still(jpeg(frame, width, height, quality=1), ".jpg", width, height)
+    suffix = ".png"
+    for quality in (1, 2, 4, 8):
+        if len(content) > MOST_PNG:
+            content, suffix = jpeg(frame, width, height, quality=quality), ".jpg"
+    return Still(content, suffix, width, height)
 
 
 def jpeg(frame: VideoFrame, width: int, height: int, *, quality: int) -> bytes:

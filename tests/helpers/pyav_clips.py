@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -91,19 +93,24 @@ def numbered(
     sound: str = "",
     sound_rate: int = 48_000,
     pixel_format: str = "yuv420p",
+    aspect: int = 1,
+    noise: bool = False,
+    movflags: str = "",
     **options: str,
 ) -> Path:
-    """Gray frames: the upper half as light as `level`, the lower half brighter with every frame, from 40 on by 8.
+    """Gray frames: the upper half of a brightness of 40 + `level`, the lower half brighter by 8 with every frame.
 
-    `sound`: the codec of a sound of the same length, a beep of a tenth of a second and then silence.
+    `aspect`: how much wider than high a pixel is. `noise` instead of gray. `sound`: the codec of a sound of the same
+    length, a beep of a tenth of a second and then silence.
     """
     speed = {"libx264": "ultrafast", "libx265": "ultrafast", "libsvtav1": "12"}.get(codec)
     given = {
         **({"preset": speed} if speed else {}),
         **({"x265-params": "log-level=none"} if codec == "libx265" else {}),
     }
-    with av.open(str(path), "w") as target:
+    with av.open(str(path), "w", options={"movflags": movflags} if movflags else {}) as target:
         stream: Any = target.add_stream(codec, rate, options=given | options)
+        stream.codec_context.sample_aspect_ratio = aspect
         stream.width, stream.height, stream.pix_fmt = *size, pixel_format
         stream.codec_context.max_b_frames = bframes
         heard: Any = target.add_stream(sound, sound_rate, layout="mono") if sound else None
@@ -112,6 +119,9 @@ def numbered(
             upper = size[1] // 2 * frame.planes[0].line_size
             lower = frame.planes[0].buffer_size - upper
             frame.planes[0].update(bytes([40 + level]) * upper + bytes([40 + 8 * n % 200]) * lower)
+            if noise:
+                frame = av.VideoFrame(*size, "rgb24")
+                frame.planes[0].update(random.Random(n).randbytes(frame.planes[0].buffer_size))
             target.mux(stream.encode(frame.reformat(format=pixel_format)))
             if heard:
                 target.mux(heard.encode(_beep(n * sound_rate // rate, (n + 1) * sound_rate // rate, sound_rate)))
@@ -127,3 +137,24 @@ def _beep(start: int, end: int, rate: int) -> av.AudioFrame:
     frame.planes[0].update(b"".join(each.to_bytes(2, "little", signed=True) for each in samples))
     frame.sample_rate, frame.pts = rate, start
     return frame
+
+
+def edited(path: Path, *, seconds: float, start: float = 0.0) -> Path:
+    """The same MP4 with another edit list: only `seconds` of its pictures are shown, from `start` on."""
+    whole = path.read_bytes()
+    place, scale = whole.index(b"elst"), whole.index(b"mdhd")
+    (ticks,) = struct.unpack_from(">I", whole, scale + 16)
+    (begin,) = struct.unpack_from(">I", whole, place + 16)
+    edit = struct.pack(">II", round(seconds * 1000), begin + round(start * ticks))
+    path.write_bytes(whole[: place + 12] + edit + whole[place + 20 :])
+    return path
+
+
+def turned(path: Path, matrix: tuple[int, ...]) -> Path:
+    """The same MP4 with a matrix that turns its pictures: its upper left four numbers."""
+    whole = path.read_bytes()
+    place = whole.index(b"tkhd") + 44
+    one = 1 << 16
+    a, b, c, d = (each * one for each in matrix)
+    path.write_bytes(whole[:place] + struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30) + whole[place + 36 :])
+    return path

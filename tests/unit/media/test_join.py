@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 
 av = pytest.importorskip("av", reason="PyAV (the extra media) is not installed")
-from pyav_clips import numbered, sound  # noqa: E402 - needs PyAV
+from pyav_clips import numbered  # noqa: E402 - needs PyAV
 
 from airvid.commands.preview import opened  # noqa: E402
 from airvid.media.join import Joining  # noqa: E402
