@@ -43,6 +43,7 @@ class _Facts(NamedTuple):
     name: str
     seconds: float
     parameters: bytes
+    tag: str
     lead: Fraction
     time_base: Fraction
     sound: tuple[object, ...] | None
@@ -149,7 +150,8 @@ class Joining:
             first,
             time_base=Fraction(1, ticks if ticks <= _FINEST else _USUAL_TICKS),
             lead=max(clip.lead for clip in self._clips),
-            has_shared_parameters=len({clip.parameters for clip in self._clips}) == 1,
+            has_one_decoder=len({clip.parameters for clip in self._clips}) == 1
+            and {clip.tag for clip in self._clips} == {"hvc1"},
         )
 
     def _sound(self, target: OutputContainer, heard: Clip) -> Sound:
@@ -185,6 +187,7 @@ def _facts(clip: Clip, frame: av.VideoFrame) -> _Facts:
     return _Facts(
         name=clip.name,
         seconds=clip.seconds or 0.0,
+        tag=clip.video.codec_context.codec_tag,
         parameters=bytes(clip.video.codec_context.extradata or b""),
         sound=(code.name, code.sample_rate, code.layout.nb_channels, bytes(code.extradata or b"")) if code else None,
         lead=clip.lead or Fraction(0),

@@ -29,20 +29,21 @@ class CopiedPictures:
     """The packets of clips that are alike. `end`: seconds of all clips so far; `shown`: those of all packets so far.
 
     `lead`: how long before the first frame is shown it is decoded, in each clip the same, as times only grow.
-    `has_shared_parameters`: all clips have those of `first` for their decoder, so that none are needed among frames.
+    `has_one_decoder`: all clips have their decoder's parameters in front, and the same ones.
     """
 
     def __init__(
-        self, target: OutputContainer, first: Clip, *, time_base: Fraction, lead: Fraction, has_shared_parameters: bool
+        self, target: OutputContainer, first: Clip, *, time_base: Fraction, lead: Fraction, has_one_decoder: bool
     ) -> None:
         self._target, self._time_base, self._lead = target, time_base, lead
         self._stream = cast(Any, target.add_stream_from_template(first.video, opaque=True))
-        self._filters = "" if has_shared_parameters else PARAMETERS[first.codec or ""]
+        # Even where clips have the same ones in front: one that was joined itself has others among its frames.
+        self._filters = PARAMETERS[first.codec or ""]
         if self._filters:
             BitStreamFilterContext(self._filters, first.video, self._stream)
         if first.codec == "hevc":
-            # Apple's players take only the second, for which all parameters stand in front.
-            self._stream.codec_context.codec_tag = "hev1" if self._filters else "hvc1"
+            # Apple's players take only the first; it takes no parameters among the frames.
+            self._stream.codec_context.codec_tag = "hvc1" if has_one_decoder else "hev1"
         self._stream.time_base = time_base
         self._latest = -sys.maxsize
         self.frames, self.end, self.shown = 0, Fraction(0), Fraction(0)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import struct
+from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -95,13 +97,14 @@ def numbered(
     pixel_format: str = "yuv420p",
     aspect: int = 1,
     noise: bool = False,
+    times: Sequence[int] = (),
     movflags: str = "",
     **options: str,
 ) -> Path:
     """Gray frames: the upper half of a brightness of 40 + `level`, the lower half brighter by 8 with every frame.
 
-    `aspect`: how much wider than high a pixel is. `noise` instead of gray. `sound`: the codec of a sound of the same
-    length, a beep of a tenth of a second and then silence.
+    `aspect`: how much wider than high a pixel is. `noise` instead of gray. `times`: of the frames, in their usual
+    lengths. `sound`: the codec of a sound of the same length, a beep of a tenth of a second and then silence.
     """
     speed = {"libx264": "ultrafast", "libx265": "ultrafast", "libsvtav1": "12"}.get(codec)
     given = {
@@ -114,7 +117,7 @@ def numbered(
         stream.width, stream.height, stream.pix_fmt = *size, pixel_format
         stream.codec_context.max_b_frames = bframes
         heard: Any = target.add_stream(sound, sound_rate, layout="mono") if sound else None
-        for n in range(frames):
+        for n, at in enumerate(times or range(frames)):
             frame = av.VideoFrame(*size, "gray")
             upper = size[1] // 2 * frame.planes[0].line_size
             lower = frame.planes[0].buffer_size - upper
@@ -122,7 +125,9 @@ def numbered(
             if noise:
                 frame = av.VideoFrame(*size, "rgb24")
                 frame.planes[0].update(random.Random(n).randbytes(frame.planes[0].buffer_size))
-            target.mux(stream.encode(frame.reformat(format=pixel_format)))
+            frame = frame.reformat(format=pixel_format)
+            frame.pts, frame.time_base = at, Fraction(1, rate)
+            target.mux(stream.encode(frame))
             if heard:
                 target.mux(heard.encode(_beep(n * sound_rate // rate, (n + 1) * sound_rate // rate, sound_rate)))
         target.mux(stream.encode(None))

@@ -23,7 +23,7 @@ def last(path: Path) -> Still:
         return clip.last()
 
 
-def light(still: Still, x: float, y: float) -> int:
+def light(still: Still, x: float, y: float) -> Any:
     """How light a picture is at a place from 0 to 1."""
     with av.open(BytesIO(still.content), format={".png": "png_pipe", ".jpg": "jpeg_pipe"}[still.suffix]) as source:
         frame = next(source.decode(video=0)).reformat(format="gray8", dst_color_range=2)

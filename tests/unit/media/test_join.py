@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 av = pytest.importorskip("av", reason="PyAV (the extra media) is not installed")
-from pyav_clips import numbered  # noqa: E402 - needs PyAV
+from pyav_clips import edited, numbered, turned  # noqa: E402 - needs PyAV
 
 from airvid.commands.preview import opened  # noqa: E402
 from airvid.media.join import Joining  # noqa: E402
+from airvid.media.picture import shown_size  # noqa: E402
 
 
 def joined(folder: Path, *clips: Path) -> tuple[Path, Joining]:
@@ -146,3 +147,42 @@ def test_the_sound_stays_in_step(tmp_path: Path, kind: str, other_size: bool) ->
         ends = [float(each.duration * each.time_base) for each in (picture, heard)]
     assert ends[0] == pytest.approx(sum(each["frames"] for each in asked) / 10, abs=0.001)
     assert ends[1] == pytest.approx(ends[0], abs=0.05)
+
+
+def test_a_clip_of_which_only_a_part_is_shown_gives_that_part(tmp_path: Path) -> None:
+    clips = [numbered(tmp_path / f"{n}.mp4", bframes=2, sound="aac") for n in range(3)]
+    edited(clips[1], seconds=1.0, start=0.3)
+    film, joining = joined(tmp_path, *clips)
+    assert "part" in joining.differences[0]
+    shown = [lower for _, _, lower in frames(film)]
+    assert shown == pytest.approx([40 + 8 * n for n in (*range(20), *range(3, 13), *range(20))], abs=6)
+
+
+def test_frames_of_other_lengths_keep_their_times(tmp_path: Path) -> None:
+    clips = [numbered(tmp_path / f"{n}.mp4", times=(0, 1, 3, 9, 10, 14)) for n in range(2)]
+    film, joining = joined(tmp_path, *clips)
+    assert not joining.differences
+    assert [time for time, _, _ in frames(film)] == pytest.approx(
+        [begin + each / 10 for begin in (0, joining.end / 2) for each in (0, 1, 3, 9, 10, 14)], abs=0.001
+    )
+
+
+@pytest.mark.parametrize(("count", "is_encoded"), [(2, False), (1, True)])
+def test_clips_that_are_turned(tmp_path: Path, count: int, is_encoded: bool) -> None:
+    clips = [numbered(tmp_path / f"{n}.mp4") for n in range(2)]
+    for clip in clips[:count]:
+        turned(clip, (0, 1, -1, 0))
+    film, joining = joined(tmp_path, *clips)
+    assert bool(joining.differences) == is_encoded
+    with opened(film) as whole:
+        assert (whole.first().rotation != 0) != is_encoded
+        assert shown_size(whole.first(), whole.pixel_aspect) == (96, 160)
+
+
+def test_a_film_of_films(tmp_path: Path) -> None:
+    clips = [numbered(tmp_path / f"{n}.mp4", sound="aac", frames=7, bframes=n) for n in range(3)]
+    film, _ = joined(tmp_path, *clips)
+    film.rename(tmp_path / "film.mp4")
+    again, joining = joined(tmp_path, tmp_path / "film.mp4", clips[0], tmp_path / "film.mp4")
+    assert (joining.differences, len(frames(again))) == ([], 49)
+    assert beeps(again) == pytest.approx([n * 0.7 for n in range(7)], abs=0.02)
