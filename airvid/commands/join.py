@@ -15,6 +15,9 @@ from airvid.errors import FileError, UsageError
 from airvid.session import Session
 from airvid.ui.text import length, size
 
+# Seconds of work between two moments at which it can be interrupted.
+_PAUSE = 0.05
+
 
 async def run(session: Session, *, clips: Sequence[str], output: str | None, force: bool) -> None:
     preview.check_media("a film")
@@ -47,9 +50,12 @@ async def film(session: Session, clips: Sequence[Path], path: Path, *, force: bo
             part = path.parent.resolve() / f".airvid-{os.urandom(8).hex()}.part"
             files.open_regular(part).close()
         try:
+            told = clock.elapsed()
             for done in joining.write(part):
-                row.part("joining", done / joining.seconds if joining.seconds else 0)
-                await clock.sleep(0)
+                if clock.elapsed() - told >= _PAUSE:
+                    row.part("joining", done / joining.seconds if joining.seconds else 0)
+                    await clock.sleep(0)
+                    told = clock.elapsed()
         except BaseException:
             part.unlink(missing_ok=True)
             raise

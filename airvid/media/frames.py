@@ -120,6 +120,7 @@ class Clip:
 
     def first(self) -> VideoFrame:
         """The first frame of a clip that was opened a moment ago. Raises: FileError."""
+        self.video.thread_type = "SLICE"  # threads of frames would decode several
         with file_errors(f"{self.name} cannot be decoded"):
             frame = next((step[1] for step in self._decoded() if step), None)
         if frame is None:

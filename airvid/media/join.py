@@ -213,11 +213,11 @@ def _add(clip: Clip, pictures: Pictures, sound: Sound | None) -> Iterator[float]
         for packet in clip.container.demux([each for each in (clip.video, its_sound) if each]):
             if packet.stream is clip.video:
                 pictures.add(packet)
+                if sound:
+                    sound.advance(pictures.shown)
+                yield float(pictures.shown)
             elif sound:
                 sound.add(packet)
-            if sound:
-                sound.advance(pictures.shown)
-            yield float(pictures.shown)
     pictures.finish()
     if sound:
         sound.finish(pictures.end)

@@ -35,7 +35,7 @@ class CopiedPictures:
     def __init__(
         self, target: OutputContainer, first: Clip, *, time_base: Fraction, lead: Fraction, has_one_decoder: bool
     ) -> None:
-        self._target, self._time_base, self._lead = target, time_base, lead
+        self._target, self._time_base, self._lead = target, time_base, round(lead / time_base)
         self._stream = cast(Any, target.add_stream_from_template(first.video, opaque=True))
         # Even where clips have the same ones in front: one that was joined itself has others among its frames.
         self._filters = PARAMETERS[first.codec or ""]
@@ -46,41 +46,47 @@ class CopiedPictures:
             self._stream.codec_context.codec_tag = "hvc1" if has_one_decoder else "hev1"
         self._stream.time_base = time_base
         self._latest = -sys.maxsize
-        self.frames, self.end, self.shown = 0, Fraction(0), Fraction(0)
+        self._shown = 0  # as all times here, in ticks of the film
+        self.frames, self.end = 0, Fraction(0)
+
+    @property
+    def shown(self) -> Fraction:
+        return self._shown * self._time_base
 
     def begin(self, clip: Clip) -> None:
         self._clip = clip
-        self._later: Fraction | None = None
+        self._begin, self._offset = self._shown, self._shown - round(clip.start / self._time_base)
+        scale = Fraction(clip.video.time_base or 1) / self._time_base
+        self._scale = scale.numerator if scale.denominator == 1 else scale
+        self._usual_length = round(clip.step / self._time_base)
+        self._later: int | None = None
         self._filter = BitStreamFilterContext(self._filters, clip.video) if self._filters else None
 
     def add(self, packet: Packet[Any]) -> None:
         """Raises: NotCopyableError, FileError."""
-        if not packet.size or packet.pts is None or packet.time_base is None:
+        if not packet.size or packet.pts is None:
             return
         if packet.is_discard:
             raise NotCopyableError(f"{self._clip.name} shows only a part of its frames")
-        times, offset = packet.time_base, self.end - self._clip.start
-        pts = offset + packet.pts * times
-        dts = offset + (packet.pts if packet.dts is None else packet.dts) * times
+        pts = self._offset + round(packet.pts * self._scale)
+        dts = pts if packet.dts is None else self._offset + round(packet.dts * self._scale)
         if self._later is None:
-            self._later = dts - (self.end - self._lead)
-        length = packet.duration * times if packet.duration else self._clip.step
-        self.shown = max(self.shown, pts + length)
+            self._later = dts - (self._begin - self._lead)
+        length = round(packet.duration * self._scale) if packet.duration else self._usual_length
+        self._shown = max(self._shown, pts + length)
         self.frames += 1
         for each in self._filter.filter(packet) if self._filter else [packet]:
             each.stream, each.time_base = self._stream, self._time_base
-            each.pts = round(pts / self._time_base)
-            each.duration = round(length / self._time_base)
-            self._latest = max(round((dts - self._later) / self._time_base), self._latest + 1)
-            each.dts = self._latest
-            if each.dts > each.pts:
+            self._latest = max(dts - self._later, self._latest + 1)
+            each.pts, each.dts, each.duration = pts, self._latest, length
+            if self._latest > pts:
                 raise NotCopyableError(f"the times of {self._clip.name} do not go on from those before it")
             with file_errors("the film cannot be written"):
                 self._target.mux(each)
 
     def finish(self) -> None:
         """The clip has ended. Raises: FileError."""
-        if self.shown == self.end:
+        if self._shown == self._begin:
             raise FileError(f"{self._clip.name} holds no frames")
         self.end = self.shown
 

@@ -5,6 +5,7 @@ It never runs ahead of the pictures: where a clip's pictures end, its sound ends
 
 from __future__ import annotations
 
+import functools
 from collections import deque
 from fractions import Fraction
 from typing import Any, cast
@@ -34,24 +35,27 @@ class CopiedSound:
     def __init__(self, target: OutputContainer, template: AudioStream) -> None:
         self._target, self._rate = target, template.rate
         self._stream = cast(Any, target.add_stream_from_template(template))
+        self._time_base = Fraction(1, self._rate)
         self._silence = silence(template) or b""
         self._place: int | None = None
-        self._waiting: deque[tuple[Fraction, Packet[Any]]] = deque()
+        self._waiting: deque[tuple[int, Packet[Any]]] = deque()  # each with the sample that it should begin at
         self._held: Packet[Any] | None = None  # the latest packet, not written yet
 
     def begin(self, stream: AudioStream | None, at: Fraction, start: Fraction) -> None:
         """A clip begins `at` seconds; its pictures begin at its own `start`."""
-        self._offset, self._has_begun = at - start, False
+        self._offset, self._has_begun = round((at - start) * self._rate), False
+        scale = Fraction(stream.time_base or 1) * self._rate if stream else Fraction(1)
+        self._scale = scale.numerator if scale.denominator == 1 else scale
 
     def add(self, packet: Packet[Any]) -> None:
-        if packet.size and packet.pts is not None and packet.time_base is not None:
-            self._waiting.append((self._offset + packet.pts * packet.time_base, packet))
+        if packet.size and packet.pts is not None:
+            self._waiting.append((self._offset + round(packet.pts * self._scale), packet))
 
     def advance(self, end: Fraction) -> None:
         """Write what belongs to pictures before `end`, in seconds."""
-        while self._waiting and (self._waiting[0][0] + self._half) <= end:
-            due, packet = self._waiting.popleft()
-            place = round(due * self._rate)
+        last = round(end * self._rate) - _SAMPLES // 2
+        while self._waiting and self._waiting[0][0] <= last:
+            place, packet = self._waiting.popleft()
             if self._place is None:
                 # Before the first packet there may be one that only prepares the decoder.
                 self._place = max(min(0, place), -2 * _SAMPLES)
@@ -75,10 +79,6 @@ class CopiedSound:
         """The film has ended."""
         self._write_held()
 
-    @property
-    def _half(self) -> Fraction:
-        return Fraction(_SAMPLES // 2, self._rate)
-
     def _fill(self, place: int) -> None:
         while self._place is not None and self._place + _SAMPLES // 2 < place:
             self._put(Packet(self._silence))
@@ -86,7 +86,7 @@ class CopiedSound:
     def _put(self, packet: Packet[Any]) -> None:
         assert self._place is not None
         self._write_held()
-        packet.stream, packet.time_base = self._stream, Fraction(1, self._rate)
+        packet.stream, packet.time_base = self._stream, self._time_base
         packet.pts = packet.dts = self._place
         packet.duration = _SAMPLES
         self._place, self._held = self._place + _SAMPLES, packet
@@ -167,17 +167,22 @@ def silence(stream: AudioStream) -> bytes | None:
     code = stream.codec_context
     if code.name != "aac" or not code.extradata:
         return None
+    return _silence(code.sample_rate, code.layout.name, bytes(code.extradata)[:2])
+
+
+@functools.cache
+def _silence(rate: int, layout: str, parameters: bytes) -> bytes | None:
     encoder = av.CodecContext.create("aac", "w")
-    encoder.sample_rate, encoder.layout, encoder.format = code.sample_rate, code.layout.name, "fltp"
+    encoder.sample_rate, encoder.layout, encoder.format = rate, layout, "fltp"
     packets = []
     try:
         for n in range(4):
-            frame = AudioFrame("fltp", code.layout.name, _SAMPLES)
+            frame = AudioFrame("fltp", layout, _SAMPLES)
             for plane in frame.planes:
                 plane.update(bytes(plane.buffer_size))
-            frame.sample_rate, frame.pts = code.sample_rate, n * _SAMPLES
+            frame.sample_rate, frame.pts = rate, n * _SAMPLES
             packets += encoder.encode(frame)
     except (av.FFmpegError, ValueError):
         return None
-    is_same = bytes(encoder.extradata or b"")[:2] == bytes(code.extradata)[:2]
+    is_same = bytes(encoder.extradata or b"")[:2] == parameters
     return bytes(packets[-1]) if is_same and packets else None

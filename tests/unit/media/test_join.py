@@ -175,8 +175,9 @@ def test_clips_that_are_turned(tmp_path: Path, count: int, is_encoded: bool) -> 
     film, joining = joined(tmp_path, *clips)
     assert bool(joining.differences) == is_encoded
     with opened(film) as whole:
-        assert (whole.first().rotation != 0) != is_encoded
-        assert shown_size(whole.first(), whole.pixel_aspect) == (96, 160)
+        frame = whole.first()
+    assert (frame.rotation != 0) != is_encoded
+    assert shown_size(frame, whole.pixel_aspect) == (96, 160)
 
 
 def test_a_film_of_films(tmp_path: Path) -> None:
