@@ -89,6 +89,7 @@ def models(
     examples=[
         'airvid create "fox in snow" --duration 8 -o fox.mp4',
         'airvid create "it begins to snow" -i fox.png --max-cost 1 --wait',
+        'airvid create "night falls" --extend shot-2.mp4 -o shot-3.mp4',
     ],
     exit_codes=[0, 1, 2, 3, 5, 6, 7, 8, 9, 10, 11],
 )
@@ -259,7 +260,7 @@ def preview(
 @command(
     app,
     "join",
-    examples=["airvid join shot-1.mp4 shot-2.mp4 -o film.mp4", "airvid join shot-*.mp4 -o film.mp4 --force --json"],
+    examples=["airvid join shot-1.mp4 shot-2.mp4 -o film.mp4", "airvid join shot-2.mp4 shot-1.mp4 -o cut.mp4 --json"],
     exit_codes=[0, 1, 2, 3, 4, 5, 6, 8, 9, 10, 11],
 )
 def join(
@@ -280,6 +281,27 @@ def join(
     from airvid.commands import join
 
     run(ctx, join.run)
+
+
+@command(
+    app,
+    "gallery",
+    examples=["airvid gallery", "airvid gallery clips -o best.html --force"],
+    exit_codes=[0, 1, 2, 11],
+)
+def gallery(
+    ctx: typer.Context,
+    folders: list[str] | None = argument(
+        "FOLDER...", "Folders with clips, or files like results.jsonl; default: here."
+    ),
+    output: str | None = option("-o, --output FILE", "The page; without it, gallery.html in the folder.", SAVING),
+    force: bool = flag("--force", "Overwrite a file that is no gallery.", SAVING),
+    opens: bool = flag("--open", "Open the page in the browser.", SAVING),
+) -> None:
+    """One HTML page to compare clips: by prompt, model, seed, cost."""
+    from airvid.commands import gallery
+
+    run(ctx, gallery.run)
 
 
 app.add_typer(auth.app)

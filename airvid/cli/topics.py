@@ -74,6 +74,7 @@ keys. A key that this machine does not know is null.
   estimate_cents    number        duration x the listed price
   intended_at       number        Unix seconds, before the POST
   saved_at          number        Unix seconds
+  took              number        seconds from the create to the end
   fate              string        of the POST: known (there is a task),
                                   intended, waiting, sent, unknown or refused
   candidates        array         ids of tasks that the POST may have made"""

@@ -19,7 +19,7 @@ from av.video.stream import VideoStream
 
 from airvid.errors import FileError
 from airvid.media import mp4
-from airvid.media.picture import Still, still
+from airvid.media.picture import Still, jpeg, shown_size, still
 
 CONTAINERS = "mov,matroska,avi,gif"
 MOST_PIXELS = 4096 * 2304
@@ -126,6 +126,15 @@ class Clip:
         if frame is None:
             raise FileError(f"{self.name} holds no frame that can be decoded")
         return frame
+
+    def poster(self, width: int, quality: int) -> bytes:
+        """The key frame at or before the middle, as a JPEG so wide. Raises: FileError."""
+        with file_errors(f"{self.name} cannot be decoded"):
+            middle = int(((self.seconds or 0) / 2 + self.start) / (self.video.time_base or 1))
+            self.container.seek(middle, stream=self.video)
+            frame = self.first()
+            own_width, own_height = shown_size(frame, self.pixel_aspect)
+            return jpeg(frame, width, max(2, round(width * own_height / own_width / 2) * 2), quality=quality)
 
     def last(self) -> Still:
         """The frame that a player shows last, as a picture. Frames may be stored out of order. Raises: FileError."""

@@ -72,6 +72,7 @@ class TaskView(NamedTuple):
                 "created": entry and entry.created,
                 "expires_at": entry and entry.expires_at,
                 "cost_cents": entry and entry.cost_cents,
+                "error": entry and entry.error,
             }
         record["airvid"] = {
             "status": self.status,
@@ -83,6 +84,7 @@ class TaskView(NamedTuple):
             "estimate_cents": entry and entry.estimate_cents,
             "intended_at": entry and entry.intended_at,
             "saved_at": entry and entry.saved_at,
+            "took": entry and entry.took,
             "fate": entry and entry.fate,
             "candidates": list(entry.candidates) if entry else [],
         }
