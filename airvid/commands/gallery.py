@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from airvid import system
-from airvid.api.models import COMPLETED, EXPIRED, FAILED
+from airvid.api.models import EXPIRED, FAILED
 from airvid.clips import naming, part_file
 from airvid.clips.naming import Naming
 from airvid.commands import common, preview
@@ -46,7 +46,7 @@ async def run(session: Session, *, folders: Sequence[str], output: str | None, f
     if not found and not failed:
         raise FileError(f"there are no clips in {', '.join(map(str, sources))}", hint="airvid gallery FOLDER")
     tiles = [_tile(record, None, {}) for record in failed] + await _read(session, found, path.name)
-    tiles.sort(key=lambda tile: (-(tile.created or 0), str(tile.path)))
+    tiles.sort(key=lambda tile: (not tile.prompt, -(tile.created or 0), str(tile.path)))
     page = gallery.page(tiles, f"Clips in {first.resolve().name or first}", path.parent)
     _write(path, page)
     record = {"path": str(path), "clips": len(found), "failed": len(failed), "bytes": path.stat().st_size}
@@ -59,7 +59,7 @@ def _is_ours(path: Path) -> bool:
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
             return gallery.MARK in file.read(gallery.START)
-    except OSError:
+    except (OSError, ValueError):
         return False
 
 
@@ -189,7 +189,7 @@ def _tile(record: Record, path: Path | None, facts: Record, poster: bytes | None
     error = error.get("message") if isinstance(error, dict) else error
     created = _number(record.get("created"))
     return Tile(
-        _state(record) or (COMPLETED if path else "unknown"),
+        _state(record),
         path,
         poster,
         prompt=_text(known.get("prompt") or record.get("prompt") or asked.get("prompt")),
