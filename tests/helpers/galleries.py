@@ -33,7 +33,7 @@ def make_folder(folder: Path) -> None:
         }
         record = {"task_id": f"t{n}", "model": MODELS[n % 3], "cost_cents": n, "created": 1_790_000_000 + n}
         rows.append(record | {"status": "completed", "airvid": known})
-    failed = {"status": "failed", "prompt": PROMPTS[0], "output": None, "request": {}}
+    failed: dict[str, object] = {"status": "failed", "prompt": PROMPTS[0], "output": None, "request": {}}
     rows.append({"task_id": "t7", "model": MODELS[0], "error": {"message": REASON}, "airvid": failed})
     (folder / "broken.mp4").write_text("no video")
     (folder / "results.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows) + '{"task_id": "half')
