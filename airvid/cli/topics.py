@@ -124,8 +124,14 @@ Also honoured:
                         proxies
   SSL_CERT_FILE, SSL_CERT_DIR
                         certificates to trust beside the system's own
+  AWS_…, GOOGLE_…, AZURE_STORAGE_…
+                        what the tools of S3, Google Cloud Storage and Azure
+                        read, for -o s3://, gs:// and az:// (AWS_PROFILE,
+                        AWS_ACCESS_KEY_ID, AWS_SHARED_CREDENTIALS_FILE,
+                        AWS_CONFIG_FILE, …)
   XDG_CONFIG_HOME       holds airvid/config.toml
-  XDG_DATA_HOME         holds airvid/journal.db and airvid/sandbox/
+  XDG_DATA_HOME         holds airvid/journal.db, airvid/sandbox/ and clips on
+                        their way to a store, airvid/uploads/
   XDG_CACHE_HOME        holds the list of models for completion
   DISPLAY, WAYLAND_DISPLAY
                         where --open finds a desktop
@@ -151,9 +157,14 @@ means DIRECTORY/{date}-{slug}-{short_id}.mp4. Several clips with one plain name
 are numbered: fox.mp4 becomes fox-1.mp4, fox-2.mp4. An existing file is an
 error (exit code 11); --force overwrites it.
 
+An address is s3://BUCKET/KEY, gs://BUCKET/KEY or az://CONTAINER/KEY, with
+fields in the key; it needs the extra cloud. The clip is checked whole here,
+then uploaded. Keys and region are those of the store's own tools.
+
 Examples:
   airvid create "fox in snow" -n 4 -o 'takes/{slug}-{n}.mp4'
   airvid download --all -o 'clips/{date}/{model}-{short_id}.mp4'
+  airvid download --all -o 's3://my-bucket/{date}/{slug}-{short_id}.mp4'
 """,
     "json": f"""\
 JSON

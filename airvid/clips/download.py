@@ -11,18 +11,16 @@ import asyncio
 import math
 import os
 import random
-import tempfile
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from airvid import clock, system
+from airvid import clock
 from airvid.api import retry
 from airvid.api.deadline import Deadline
 from airvid.api.http import HttpClient
 from airvid.clips.part import ChangedError, DeadLinkError, Part, Segment, open_part
-from airvid.clips.part_file import file_errors
 from airvid.errors import FileError, UnavailableError, as_unavailable
 from airvid.ui.text import length
 
@@ -42,18 +40,6 @@ class Received(NamedTuple):
     done: int
     total: int | None
     trouble: str = ""
-
-
-def claim(path: Path) -> None:
-    """See that a file can be made beside `path`, and its folder, before anything is spent. Raises: FileError."""
-    with file_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Unbuffered: what a full disk does not take would make the closing fail, and the file stay.
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".airvid-", suffix=".probe", buffering=0) as probe:
-            left = 4096
-            while left:
-                left -= probe.write(bytes(left))
-            system.sync(probe)
 
 
 async def save(http: HttpClient, url: str, path: Path, *, clip: str, force: bool) -> AsyncGenerator[Received, None]:

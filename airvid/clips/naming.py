@@ -1,10 +1,9 @@
-"""From `-o` to a path: files, folders, `-` and templates."""
+"""From `-o` to a destination: files, folders, objects in a store, `-` and templates."""
 
 from __future__ import annotations
 
 import os
 import re
-import stat
 import string
 import unicodedata
 from collections.abc import Mapping
@@ -12,18 +11,19 @@ from datetime import datetime
 from pathlib import Path
 
 from airvid.api.models import Task
-from airvid.errors import FileError, UsageError
+from airvid.destinations import cloud
+from airvid.destinations.cloud import CloudObject
+from airvid.destinations.local import LocalFile
+from airvid.errors import UsageError
 from airvid.journal.entries import Entry
 
 FIELDS = ("id", "short_id", "model", "slug", "date", "time", "n", "seed")
 DEFAULT_NAME = "{date}-{slug}-{short_id}.mp4"
 _FROM_THE_SERVER = {"id", "short_id"}
-# The longest suffix of the files beside a clip while it is downloaded.
-_LONGEST_SUFFIX = ".part.json"
 
 
 class Naming:
-    """Where clips go. `template`: a path with {fields}, None for standard output."""
+    """Where clips go. `template`: a path or an address with {fields}, None for standard output."""
 
     def __init__(self, template: str | None, count: int = 1) -> None:
         self.template = template
@@ -39,7 +39,9 @@ class Naming:
         if not output.strip() or "\0" in output:
             raise UsageError("-o needs the name of a file or directory, a template, or -")
         used = _fields(output)
-        is_folder = output.endswith(("/", os.sep)) or ("{" not in output and os.path.isdir(output))
+        if is_url := cloud.is_url(output):
+            cloud.split(output)
+        is_folder = output.endswith(("/", os.sep)) or ("{" not in output and not is_url and os.path.isdir(output))
         template = os.path.join(output, DEFAULT_NAME) if is_folder else output
         if count > 1 and not is_folder and not used & {*_FROM_THE_SERVER, "n"}:
             stem, suffix = os.path.splitext(template)
@@ -54,22 +56,28 @@ class Naming:
     def uses(self, field: str) -> bool:
         return self.template is not None and field in _fields(self.template)
 
-    def path(self, values: Mapping[str, str]) -> Path:
-        """The path for one clip. No value can lead out of the template's folder. Raises: UsageError."""
+    def destination(self, values: Mapping[str, str]) -> LocalFile | CloudObject:
+        """Where one clip goes. No value can lead out of the template's folder. Raises: UsageError."""
         assert self.template is not None
         values = dict(values) | {"n": values.get("n", "1").zfill(len(str(self.count)))}
         parts = string.Formatter().parse(self.template)
         try:
-            return Path("".join(text + (_harmless(values[field]) if field else "") for text, field, _, _ in parts))
+            found = "".join(text + (_harmless(values[field]) if field else "") for text, field, _, _ in parts)
         except KeyError as error:
             raise UsageError(f"-o uses {{{error.args[0]}}}, which this clip does not have") from None
+        return _destination(found)
 
-    @property
-    def folder(self) -> Path:
-        """The deepest folder of the template that holds no field."""
+    def any_destination(self) -> LocalFile | CloudObject:
+        """A place in the deepest folder of the template that holds no field."""
         assert self.template is not None
-        before = self.template.partition("{")[0] if _fields(self.template) else self.path({})
-        return Path(os.path.dirname(before) or ".")
+        if not _fields(self.template):
+            return self.destination({})
+        before = self.template.partition("{")[0]
+        return _destination(before.removesuffix(os.path.basename(before)) + "clip.mp4")
+
+
+def _destination(output: str) -> LocalFile | CloudObject:
+    return CloudObject(output) if cloud.is_url(output) else LocalFile(Path(output))
 
 
 def values(
@@ -114,39 +122,6 @@ def slug(prompt: str) -> str:
     """A prompt as part of a file name: letters, marks and digits of every script."""
     kept = _kept(unicodedata.normalize("NFC", prompt[:1000]).lower())
     return _cut(re.sub("-+", "-", kept).strip("-"), 50).strip("-") or "clip"
-
-
-def check(path: Path, *, force: bool) -> None:
-    """Check that a clip can be saved at `path`, without making anything. Raises: FileError."""
-    if len(os.fsencode(path.name)) + len(_LONGEST_SUFFIX) > 255:
-        raise FileError(f"the file name {path.name[:40]}… is too long")
-    try:
-        found = path.stat() if path.exists() else None
-        is_link = path.is_symlink()
-    except (OSError, ValueError) as error:
-        raise FileError(f"{path} cannot be used: {getattr(error, 'strerror', error)}") from None
-    if found and stat.S_ISDIR(found.st_mode):
-        raise FileError(f"{path} is a directory", hint=f"-o {path}{os.sep}")
-    if found and not stat.S_ISREG(found.st_mode):
-        raise FileError(f"{path} is no regular file", hint="-o - writes to standard output")
-    if (found or is_link) and not force:
-        raise FileError(f"{path} exists", hint="--force overwrites it; or give another -o")
-    check_folder(path.parent)
-
-
-def check_folder(folder: Path) -> None:
-    """Check that `folder` can be written, or made. Raises: FileError."""
-    try:
-        for place in (folder, *folder.parents):
-            if place.is_dir():
-                if not os.access(place, os.W_OK | os.X_OK):
-                    raise FileError(f"the directory {place} is not writable")
-                return
-            if os.path.lexists(place):
-                raise FileError(f"{place} is not a directory")
-    except (OSError, ValueError) as error:
-        raise FileError(f"the directory {folder} cannot be used: {getattr(error, 'strerror', error)}") from None
-    raise FileError(f"there is no directory {folder}, and none to make it in")
 
 
 def _fields(template: str) -> set[str]:

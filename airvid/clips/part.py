@@ -29,8 +29,9 @@ from airvid import clock, files, system
 from airvid.api import retry
 from airvid.api.http import Body
 from airvid.clips import part_file
-from airvid.clips.part_file import beside, file_error, file_errors
+from airvid.clips.part_file import beside
 from airvid.errors import FileError, UnavailableError
+from airvid.files import file_error, file_errors
 from airvid.media import mp4
 
 # Segments of a file, each of which gets a connection of its own; none has fewer bytes when the file is divided.

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 
@@ -162,17 +161,3 @@ def write_sidecar(path: Path, kept: object) -> None:
 
 def beside(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
-
-
-def file_error(path: Path, error: OSError) -> FileError:
-    """The disk's refusal."""
-    return FileError(f"{path} cannot be written: {error.strerror or error}")
-
-
-@contextmanager
-def file_errors(path: Path) -> Iterator[None]:
-    """Turn any OSError into a FileError about `path`."""
-    try:
-        yield
-    except OSError as error:
-        raise file_error(path, error) from None

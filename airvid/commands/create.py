@@ -75,7 +75,7 @@ async def run(
     if dry_run:
         session.out.plan(plan.body, plan.count, plan.total_cents)
         return
-    plan.claim(shows_preview=shows_preview)
+    await plan.claim(shows_preview=shows_preview)
     entries = session.journal.intend(
         base_url=session.service,
         request=plan.body,

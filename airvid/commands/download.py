@@ -96,11 +96,11 @@ async def _download(
         view = await finish.save(session, task, row, how.name, entry=entry, fields=fields, force=how.force)
     except Exception as error:
         passes_over = isinstance(error, FileError) and how.skip_existing and how.name.template is not None
-        if not passes_over or not (path := how.name.path(fields)).is_file():
+        if not passes_over or (count := await (place := how.name.destination(fields)).size()) is None:
             row.drop()
             raise
-        row.end(f"{path} is there already")
-        view = TaskView(task, entry, str(path), path.stat().st_size)
+        row.end(f"{place} is there already")
+        view = TaskView(task, entry, str(place), count)
     else:
         row.end(finish.last_word(view, clock.elapsed() - began))
     if how.name.template is not None:

@@ -14,6 +14,7 @@ from airvid.clips.naming import Naming
 from airvid.clips.plan import Plan, check_cost, model_for
 from airvid.clips.request import Request, collected
 from airvid.commands import finish, preview
+from airvid.destinations.cloud import is_url
 from airvid.errors import AirvidError, AuthError, UnavailableError, UsageError, complain
 from airvid.session import Session
 
@@ -121,6 +122,8 @@ def _check_preview(session: Session, output: str | None) -> None:
     preview.check(session)
     if output == "-" or session.out.as_json:
         raise UsageError("--preview wants standard output for itself, without -o - and --json")
+    if output and is_url(output):
+        raise UsageError("--preview shows a file, and -o names an object in a store", hint="-o FILE")
 
 
 async def complete(
@@ -140,7 +143,7 @@ async def complete(
     # A file's name may contain the model's. Where it does not, the files are checked before the server is asked.
     checked_early = asked.model is not None or plan.name is None or not plan.name.uses("model")
     if checked_early:
-        plan.check_paths(complaints)
+        await plan.check_places(complaints)
     needs_models = not (no_validate and asked.model)
     try:
         models, listing = await _ask(session, settings, dry_run=dry_run, needs_models=needs_models)
@@ -155,7 +158,7 @@ async def complete(
     with collected(complaints):
         check_cost(settings["max-cost"], plan.total_cents)
     if not checked_early:
-        plan.check_paths(complaints)
+        await plan.check_places(complaints)
     if model or no_validate:
         with collected(complaints):
             session.journal.check_budgets(budgets(session), plan.cents, plan.count)

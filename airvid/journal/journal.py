@@ -8,7 +8,6 @@ machine's clock unless another is named.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -216,14 +215,14 @@ class Journal(Reader):
             (base_url, task_id),
         )
 
-    def note_saved(self, base_url: str, task_id: str, file: Path, size: int) -> None:
-        """The clip is saved at `file`; one that this machine did not ask for gets a new row."""
+    def note_saved(self, base_url: str, task_id: str, file: str, size: int) -> None:
+        """The clip is saved at `file` (absolute); one that this machine did not ask for gets a new row."""
         now = clock.now()
         self._note(
             "INSERT INTO clip (base_url, fate, intended_at, task_id, status, file, bytes, saved_at)"
             " VALUES (?, 'known', ?, ?, 'completed', ?, ?, ?) ON CONFLICT (base_url, task_id) DO UPDATE SET"
             " file = excluded.file, bytes = excluded.bytes, saved_at = excluded.saved_at",
-            (base_url, now, task_id, os.path.abspath(file), size, now),
+            (base_url, now, task_id, file, size, now),
         )
 
     # ------------------------------------------------------------------ other creates

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from small_files import tiny_mp4
 from storage_host import CLIP, HALF, OTHER, TAG, StorageHost, begun, rest, whole
 
-from airvid.clips import download
 from airvid.clips.part import NotVideoError
+from airvid.destinations import local
 from airvid.errors import AirvidError, FileError, UnavailableError
 from airvid.media import mp4
 
@@ -219,15 +219,15 @@ def test_a_place_that_takes_no_file_is_a_file_error_before_a_byte_is_asked_for(s
 def test_a_claim_on_a_place_that_takes_no_file_is_a_file_error(tmp_path: Path, place: str) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(FileError):
-        download.claim(tmp_path / place)
+        local.claim(tmp_path / place)
 
 
 def test_a_claim_makes_the_folder_and_leaves_nothing_in_it(tmp_path: Path) -> None:
-    download.claim(tmp_path / "a" / "b" / "fox.mp4")
+    local.claim(tmp_path / "a" / "b" / "fox.mp4")
     assert os.listdir(tmp_path / "a" / "b") == []
 
 
 def test_a_claim_on_a_full_disk_is_a_file_error(tmp_path: Path) -> None:
     with full_after(100), pytest.raises(FileError):
-        download.claim(tmp_path / "fox.mp4")
+        local.claim(tmp_path / "fox.mp4")
     assert os.listdir(tmp_path) == []
