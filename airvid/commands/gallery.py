@@ -9,12 +9,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from airvid import system
+from airvid import files, system
 from airvid.api.models import EXPIRED, FAILED
-from airvid.clips import naming, part_file
-from airvid.clips.naming import Naming
 from airvid.commands import common, preview
 from airvid.config import KEY_VARIABLES
+from airvid.destinations.local import check_file
 from airvid.errors import AirvidError, FileError
 from airvid.media import gallery
 from airvid.media.gallery import Tile
@@ -34,7 +33,7 @@ async def run(session: Session, *, folders: Sequence[str], output: str | None, f
     first = sources[0] if sources[0].is_dir() else sources[0].parent
     path = Path(output).expanduser() if output else first / NAME
     path = path / NAME if path.is_dir() else path
-    naming.check(path, force=force or _is_ours(path))
+    check_file(path, force=force or _is_ours(path))
     found: dict[Path, Record] = {}
     failed: list[Record] = []
     for source in sources:
@@ -65,7 +64,7 @@ def _is_ours(path: Path) -> bool:
 
 def _write(path: Path, page: str) -> None:
     """Write the page, which takes its name once it is whole. Raises: FileError."""
-    with part_file.file_errors(path):
+    with files.file_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f".airvid-{os.urandom(8).hex()}.part")
         try:
@@ -122,10 +121,8 @@ def _entries(session: Session, folder: Path) -> Iterator[Any]:
     """The journal's entries of clips that went, or should have gone, into this folder."""
     whole = folder.resolve()
     for entry in session.journal.entries(limit=_MOST, offset=0):
-        target = entry.file or entry.target
-        if target and Path(
-            os.path.realpath(Naming(target).folder if not entry.file else os.path.dirname(target))
-        ).is_relative_to(whole):
+        place = entry.file or (entry.target or "").partition("{")[0]
+        if place and Path(os.path.realpath(os.path.dirname(place))).is_relative_to(whole):
             yield entry
 
 
