@@ -29,6 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "config",
         "places",
         "local_sandbox",
+        "model_cache",
     },
     "session": {"clips", "ui", "api", "journal", "config", "places", "model_cache", "local_sandbox", "sandbox"},
     "local_sandbox": {"sandbox"},
@@ -60,6 +61,7 @@ HOME = {
     "sqlite3": {"journal", "sandbox"},
     "obstore": {"destinations"},
     "av": {"sandbox", "media"},
+    "PIL": {"media"},
 }
 MODULES = sorted(ROOT.rglob("*.py"))
 

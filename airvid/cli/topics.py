@@ -100,6 +100,7 @@ variable counts as unset.
 
   AIRVID_API_KEY, AIRFORCE_API_KEY
                         the API key; the first that is set
+  AIRVID_API_KEY_FILE   a file that holds it, where neither is set
   AIRVID_BASE_URL, AIRFORCE_BASE_URL
                         the API's base URL; the first that is set
   AIRVID_SANDBOX        1: every command uses the sandbox, as with --sandbox
@@ -121,9 +122,11 @@ Also honoured:
   TERM=dumb             no colours, and lines instead of bars
   COLUMNS, LINES        the size of the terminal, for tables, bars and this help
   HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY
-                        proxies
+                        proxies; NO_PROXY takes networks (10.0.0.0/8), too
   SSL_CERT_FILE, SSL_CERT_DIR
-                        certificates to trust beside the system's own
+                        certificates to trust beside the system's own; where
+                        SSL_CERT_FILE is not set, REQUESTS_CA_BUNDLE or
+                        CURL_CA_BUNDLE
   AWS_…, GOOGLE_…, AZURE_STORAGE_…
                         what the tools of S3, Google Cloud Storage and Azure
                         read, for -o s3://, gs:// and az:// (AWS_PROFILE,
@@ -153,9 +156,10 @@ fields in braces. A value never leaves the folder that the template names.
   {seed}        the seed; an error where there is none
 
 {{ and }} stand for braces. A directory (one that exists, or with / at its end)
-means DIRECTORY/{date}-{slug}-{short_id}.mp4. Several clips with one plain name
-are numbered: fox.mp4 becomes fox-1.mp4, fox-2.mp4. An existing file is an
-error (exit code 11); --force overwrites it.
+means DIRECTORY/{date}-{slug}-{short_id}.mp4. Of several clips, those that
+would get the same name are numbered: fox.mp4 becomes fox-1.mp4, fox-2.mp4.
+~ is your home folder. A suffix of another kind of video (.mov, .webm) is an
+error (exit code 2), an existing file another (11); --force overwrites it.
 
 An address is s3://BUCKET/KEY, gs://BUCKET/KEY or az://CONTAINER/KEY, with
 fields in the key; it needs the extra cloud. The clip is checked whole here,
@@ -202,8 +206,9 @@ Other commands
   delete            task_id, deleted (true, also for a task that was gone)
   auth login        key (masked), path (of the file that holds it)
   auth logout       removed, path
-  auth status       source (a variable, a file, or sandbox), key (masked), and
-                    base_url; in the sandbox key is null, base_url missing
+  auth status       source (a variable, a file, or sandbox), key (masked),
+                    base_url, and accepted (null: not asked, or no answer); in
+                    the sandbox key is null, the last two are missing
   config list, get  name, value, source (a variable, or the config file)
   config set        name, value
   config unset      name, removed
@@ -211,9 +216,9 @@ Other commands
   sandbox           base_url, api_key
   sandbox reset     path, reset
 
-deleted, removed and reset are booleans; seconds is a number; frames, width,
-height and size are integers; value is a string, number or boolean; the others
-are strings. frames and seconds may be null.
+accepted, deleted, removed and reset are booleans; seconds is a number; frames,
+width, height and size are integers; value is a string, number or boolean; the
+others are strings. frames and seconds may be null.
 
 Errors: an object a line on standard error; notes and progress there stay text
   error.code        string        a name from airvid help exit-codes

@@ -23,10 +23,10 @@ from airvid.ui.text import money
 
 @dataclass
 class Plan:
-    """`count` clips of one request, each with this `body` and an estimate of `cents` (None: unknown).
+    """`count` clips of one request, each with this `body` and a seed of its own.
 
-    `output` is what -o says, and `name` is made of it; both None: the clips are not saved. `at`: Unix seconds for the
-    names. `force`: files that are there are replaced.
+    `cents` is the estimate for one (None: unknown). `output` is what -o says, and `name` is made of it; both None: the
+    clips are not saved. `at`: Unix seconds for the names. `force`: files that are there are replaced.
     """
 
     asked: Request
@@ -38,6 +38,10 @@ class Plan:
     force: bool
     cents: float | None = None
 
+    def __post_init__(self) -> None:
+        if self.name:
+            self.name.tell_apart([self.fields(n, "") for n in range(1, self.count + 1)])
+
     @property
     def total_cents(self) -> float | None:
         return None if self.cents is None else self.cents * self.count
@@ -46,6 +50,15 @@ class Plan:
     def saves_files(self) -> bool:
         """Whether the clips go to files, and not to standard output or nowhere."""
         return self.name is not None and self.name.template is not None
+
+    def seed(self, n: int) -> object:
+        """The seed of clip `n`, None where none is asked for: they count up, as equal seeds make equal clips."""
+        first = self.asked.effective_seed
+        return first + n - 1 if isinstance(first, int) and not isinstance(first, bool) else first
+
+    def body_of(self, n: int) -> dict[str, Any]:
+        """What is sent for clip `n`."""
+        return self.body if self.seed(n) is None else self.body | {"seed": self.seed(n)}
 
     def targets(self) -> list[str | None]:
         """For the journal: for each clip what -o says, as it holds from any folder."""
@@ -63,7 +76,7 @@ class Plan:
             model=self.body.get("model"),
             at=self.at,
             n=n,
-            seed=self.asked.effective_seed,
+            seed=self.seed(n),
             task_id=task_id,
         )
 

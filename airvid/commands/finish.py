@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
@@ -15,6 +16,7 @@ from airvid.api.models import DELETED, MOST_RECORD, Task
 from airvid.clips import finish
 from airvid.clips.follow import Trouble
 from airvid.clips.naming import Naming
+from airvid.clips.part_file import OtherVideoError
 from airvid.config import KEY_VARIABLES
 from airvid.destinations.cloud import CloudObject, is_url
 from airvid.destinations.local import LocalFile
@@ -137,7 +139,12 @@ async def save(
         path = place.local_path(f"{session.service} {task.task_id}")
         if not place.waits(path):
             await place.check(force=force)
-            await fetch(session, task, path, row, force=force)
+            try:
+                await fetch(session, task, path, row, force=force)
+            except OtherVideoError as error:
+                count = error.path.stat().st_size
+                session.journal.note_saved(session.service, task.task_id, os.path.abspath(error.path), count)
+                raise
         count = path.stat().st_size
         await _deliver(session, task, place, path, row, force=force)
         session.journal.note_saved(session.service, task.task_id, place.absolute, count)
@@ -146,7 +153,7 @@ async def save(
         return TaskView(task, entry, str(place), count)
     with tempfile.TemporaryDirectory(prefix="airvid-") as folder:
         path = Path(folder, "clip.mp4")
-        await fetch(session, task, path, row, force=force)
+        await fetch(session, task, path, row, force=force, keeps=False)
         # The clip is checked before its first byte is written: a reader never gets half a clip with exit 0.
         with path.open("rb") as file:
             while chunk := file.read(1 << 20):
@@ -168,10 +175,10 @@ async def _deliver(
         raise FileError(f"{error.message}; the clip is whole in {path}", hint=error.hint or again) from None
 
 
-async def fetch(session: Session, task: Task, path: Path, row: Row, *, force: bool) -> None:
-    """Download a completed task's clip to `path`, shown in `row`. Raises: as `clips.finish.fetch`."""
+async def fetch(session: Session, task: Task, path: Path, row: Row, *, force: bool, keeps: bool = True) -> None:
+    """Download a completed task's clip to `path`, shown in `row`. Arguments and errors: as `clips.finish.fetch`."""
     retry = session.command("download", task.task_id)
-    async with aclosing(finish.fetch(session.api(), task, path, force=force, retry=retry)) as steps:
+    async with aclosing(finish.fetch(session.api(), task, path, force=force, retry=retry, keeps=keeps)) as steps:
         async for received in steps:
             if received.trouble:
                 row.trouble(received.trouble)

@@ -177,6 +177,32 @@ class CloudObject:
         file.seek(0)
         return found.meta["size"] == size and all(bytes(chunk) == file.read(len(chunk)) for chunk in found.stream())
 
+    def read(self) -> tuple[bytes, Any]:
+        """The whole content, and which version of the object it is; None where there is none yet."""
+        import obstore
+
+        with self._errors("read"):
+            try:
+                found = obstore.get(self._store, self.key)
+            except FileNotFoundError as error:
+                if "NoSuchBucket" in str(error):
+                    raise
+                return b"", None
+            told = {"e_tag": found.meta.get("e_tag"), "version": found.meta.get("version")}
+            return bytes(found.bytes()), {name: value for name, value in told.items() if value is not None}
+
+    def replace(self, content: bytes, version: Any) -> bool:
+        """Write the whole content if the object still is that version; False where it is another one by now."""
+        import obstore
+        from obstore.exceptions import AlreadyExistsError, PreconditionError
+
+        with self._errors("written"):
+            try:
+                obstore.put(self._store, self.key, content, mode=version or "create")
+            except (AlreadyExistsError, PreconditionError):
+                return False
+            return True
+
     async def fetch(self, path: Path) -> None:
         """Bring the object to a new file."""
         await asyncio.to_thread(self._fetch, path)

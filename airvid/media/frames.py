@@ -19,7 +19,7 @@ from av.video.stream import VideoStream
 
 from airvid.errors import FileError
 from airvid.media import mp4
-from airvid.media.picture import Still, jpeg, shown_size, still
+from airvid.media.still import Still, jpeg, shown_size, still
 
 CONTAINERS = "mov,matroska,avi,gif"
 MOST_PIXELS = 4096 * 2304

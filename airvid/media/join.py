@@ -19,7 +19,7 @@ from av.audio.stream import AudioStream
 from av.container import OutputContainer
 
 from airvid.errors import FileError
-from airvid.media import mp4, picture
+from airvid.media import mp4, still
 from airvid.media.frames import Clip, file_errors
 from airvid.media.pictures_track import PARAMETERS, CopiedPictures, EncodedPictures, NotCopyableError
 from airvid.media.sound_track import CopiedSound, EncodedSound, silence
@@ -53,7 +53,7 @@ class _Facts(NamedTuple):
     size: tuple[int, int]
     pixel_shape: Fraction
     pixel_format: str
-    orientation: picture.Turn
+    orientation: still.Turn
     colours: tuple[int, ...]
 
     def difference(self, other: _Facts) -> str | None:
@@ -78,7 +78,7 @@ class Joining:
             with opened() as clip:
                 frame = clip.first()
                 if not self._clips:
-                    width, height = picture.shown_size(frame, clip.pixel_aspect)
+                    width, height = still.shown_size(frame, clip.pixel_aspect)
                     self.shape = max(2, width // 2 * 2), max(2, height // 2 * 2)
                 self._clips.append(_facts(clip, frame))
         self.seconds = sum(clip.seconds for clip in self._clips)
@@ -198,7 +198,7 @@ def _facts(clip: Clip, frame: av.VideoFrame) -> _Facts:
         size=(clip.width, clip.height),
         pixel_shape=clip.pixel_aspect,
         pixel_format=frame.format.name,
-        orientation=picture.turn_of(frame),
+        orientation=still.turn_of(frame),
         colours=(frame.colorspace, frame.color_range, frame.color_primaries, frame.color_trc),
     )
 

@@ -12,7 +12,7 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 
 from airvid.errors import FileError
-from airvid.media import picture
+from airvid.media import still
 from airvid.media.frames import Clip, file_errors
 
 PARAMETERS = {"h264": "h264_mp4toannexb", "hevc": "hevc_mp4toannexb", "vp9": "", "av1": "", "mpeg4": ""}
@@ -151,10 +151,10 @@ class EncodedPictures:
 
     def _fit(self, frame: VideoFrame) -> VideoFrame:
         width, height = self._stream.width, self._stream.height
-        own_width, own_height = picture.shown_size(frame, self._clip.pixel_aspect)
+        own_width, own_height = still.shown_size(frame, self._clip.pixel_aspect)
         scale = min(Fraction(width, own_width), Fraction(height, own_height))
         inner = max(2, round(own_width * scale / 2) * 2), max(2, round(own_height * scale / 2) * 2)
-        fitted = picture.upright(frame, *inner, "yuv420p")
+        fitted = still.upright(frame, *inner, "yuv420p")
         if inner == (width, height):
             return fitted
-        return picture.filtered(fitted, f"pad={width}:{height}:-1:-1")
+        return still.filtered(fitted, f"pad={width}:{height}:-1:-1")

@@ -268,11 +268,11 @@ class Output:
         self.record(view.record(), [view.task_id])
 
     def finished(self, view: TaskView, *, wants_file: bool) -> None:
-        """A completed clip: its file if one was asked for, else its URL."""
+        """A completed clip, or a file that is there: its file if one was asked for, else its URL."""
         where = view.output if wants_file else view.task and view.task.result_url
         if self.as_json:
             self.emit(view.record())
-        elif where and view.status == COMPLETED:
+        elif where and (wants_file or view.status == COMPLETED):
             if wants_file:
                 self._path(where)
             else:

@@ -73,6 +73,7 @@ class TaskView(NamedTuple):
                 "expires_at": entry and entry.expires_at,
                 "cost_cents": entry and entry.cost_cents,
                 "error": entry and entry.error,
+                "result_url": entry and entry.result_url,
             }
         record["airvid"] = {
             "status": self.status,

@@ -101,6 +101,16 @@ def test_of_two_at_once_one_wins(bucket: str, tmp_path: Path, size: int) -> None
     assert asyncio.run(_names(bucket)) == ["fox.mp4"]
 
 
+def test_of_two_that_replace_one_version_one_wins(bucket: str) -> None:
+    kept = CloudObject(f"{bucket}/results.jsonl")
+    assert kept.read() == (b"", None)
+    assert [kept.replace(b"a", None), kept.replace(b"b", None)] == [True, False]
+    content, version = kept.read()
+    assert (content, version is None) == (b"a", False)
+    assert [kept.replace(b"ab", version), kept.replace(b"ac", version)] == [True, False]
+    assert kept.read()[0] == b"ab"
+
+
 def test_the_right_to_write_is_tried_and_leaves_nothing(bucket: str) -> None:
     url = f"{bucket}/fox.mp4"
     asyncio.run(CloudObject(url).check_writable())

@@ -129,6 +129,44 @@ def test_a_slug_keeps_the_letters_of_every_script(prompt: str, expected: str) ->
     assert slug(prompt) == expected
 
 
+@pytest.mark.parametrize(
+    ("template", "prompt", "expected"),
+    [
+        ("{slug}.mp4", "nul", "_nul.mp4"),
+        ("{slug}", "CON", "_con"),
+        ("{slug}{n}.mp4", "com", "_com1.mp4"),
+        ("{slug}.{n}.mp4", "aux", "_aux.1.mp4"),
+        ("{slug}/{n}.mp4", "prn", "_prn/1.mp4"),
+        ("{slug}.mp4", "lpt¹", "_lpt¹.mp4"),
+        ("{slug}.mp4", "nuls", "nuls.mp4"),
+        ("{slug}.mp4", "com10", "com10.mp4"),
+        ("{slug}. .", "fox", "fox"),
+        ("nul-{slug}.mp4", "nul", "nul-nul.mp4"),
+        ("../{slug}.mp4", "con", "../_con.mp4"),
+    ],
+)
+def test_a_value_never_makes_a_name_that_windows_does_not_take(template: str, prompt: str, expected: str) -> None:
+    assert path(template, prompt=prompt) == expected
+
+
+def test_a_model_that_ends_in_a_dot_makes_no_such_folder() -> None:
+    assert path("{model}/fox.mp4", model="wan.") == "wan/fox.mp4"
+
+
+def test_a_number_that_makes_another_clip_s_name_is_told_apart() -> None:
+    name, prompts = Naming.parse("{slug}.mp4", 3), ["fox", "fox", "fox-1"]
+    clips = [values(prompt=prompt, n=n) for n, prompt in enumerate(prompts, 1)]
+    name.tell_apart(clips)
+    assert [str(name.destination(each)) for each in clips] == ["fox-1.mp4", "fox-2.mp4", "fox-1-3.mp4"]
+
+
+def test_upper_and_lower_case_are_the_same_for_some_disks() -> None:
+    name = Naming.parse("{model}.mp4", 2)
+    clips = [values(model=model, n=n) for n, model in enumerate(["Wan", "wan"], 1)]
+    name.tell_apart(clips)
+    assert [str(name.destination(each)) for each in clips] == ["Wan-1.mp4", "wan-2.mp4"]
+
+
 @few
 @given(st.text(max_size=200))
 def test_a_slug_is_a_short_piece_of_a_file_name(prompt: str) -> None:

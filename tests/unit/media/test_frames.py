@@ -15,7 +15,7 @@ from pyav_clips import edited, fading, numbered, turned  # noqa: E402 - needs Py
 
 from airvid.commands.preview import opened  # noqa: E402
 from airvid.errors import FileError  # noqa: E402
-from airvid.media.picture import MOST_PNG, Still  # noqa: E402
+from airvid.media.still import MOST_PNG, Still  # noqa: E402
 
 
 def last(path: Path) -> Still:

@@ -15,7 +15,7 @@ from pyav_clips import edited, numbered, turned  # noqa: E402 - needs PyAV
 
 from airvid.commands.preview import opened  # noqa: E402
 from airvid.media.join import Joining  # noqa: E402
-from airvid.media.picture import shown_size  # noqa: E402
+from airvid.media.still import shown_size  # noqa: E402
 
 
 def joined(folder: Path, *clips: Path) -> tuple[Path, Joining]:
