@@ -199,7 +199,7 @@ def _facts(clip: Clip, frame: av.VideoFrame) -> _Facts:
         pixel_shape=clip.pixel_aspect,
         pixel_format=frame.format.name,
         orientation=still.turn_of(frame),
-        colours=(frame.colorspace, frame.color_range, frame.color_primaries, frame.color_trc),
+        colours=(frame.colorspace, frame.color_range),
     )
 
 
