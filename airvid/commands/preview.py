@@ -124,8 +124,8 @@ async def show(session: Session, path: Path) -> None:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Clip]:
-    """The clip in a file that may be anything. Raises: FileError."""
+def opened(path: Path, *, is_known: bool = False) -> Iterator[Clip]:
+    """The clip in a file that may be anything; `is_known` as for a Clip. Raises: FileError."""
     from airvid.media.frames import Clip
 
     try:
@@ -135,7 +135,7 @@ def opened(path: Path) -> Iterator[Clip]:
     except (OSError, ValueError) as error:
         raise FileError(f"{path} cannot be read: {getattr(error, 'strerror', error)}") from None
     with file:
-        with closing(Clip(file, path.name)) as clip:
+        with closing(Clip(file, path.name, is_known=is_known)) as clip:
             yield clip
 
 

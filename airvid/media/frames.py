@@ -19,7 +19,7 @@ from av.video.stream import VideoStream
 
 from airvid.errors import FileError
 from airvid.media import mp4
-from airvid.media.still import Still, jpeg, shown_size, still
+from airvid.media.still import Still, jpeg, shown_size, still, turn_of
 
 CONTAINERS = "mov,matroska,avi,gif"
 MOST_PIXELS = 4096 * 2304
@@ -31,6 +31,7 @@ _MOST_PACKETS = 100_000
 _LIMITS = {"max_pixels": str(MOST_PIXELS)}
 # Errors of FFmpeg, and of the file object that it reads.
 _FAILURES = (av.FFmpegError, ValueError, OverflowError, OSError)
+_UNREAD = {"probesize": "32"}  # opens without decoding
 _THREADS = 4  # each thread holds frames in memory
 
 
@@ -45,18 +46,18 @@ class Clip:
     """An open clip. `name` is its name in errors. Raises: FileError.
 
     `start` is when its first frame is shown, `step` how long a frame usually is, and `seconds` how long all are;
-    `lead` is how long before `start` the first one is decoded, known from then on.
+    `is_known`: its headers are enough, as nothing will be decoded.
     """
 
-    def __init__(self, file: IO[bytes], name: str) -> None:
+    def __init__(self, file: IO[bytes], name: str, *, is_known: bool = False) -> None:
         self.name = name
         with file_errors(f"{name} is no video"):
-            _check_whole(file, name)
+            self.may_be_turned = _check_whole(file, name)
             self.container = av.open(
                 file,
                 "r",
                 options=dict(_LIMITS),
-                container_options={"format_whitelist": CONTAINERS},
+                container_options={"format_whitelist": CONTAINERS} | (_UNREAD if is_known else {}),
                 metadata_errors="replace",
             )
         stream = self.container.streams.best("video")  # a cover picture only where there is nothing else
@@ -77,7 +78,6 @@ class Clip:
         self.rate = Fraction(_read(stream, "guessed_rate") or _read(stream, "average_rate") or 0)
         self.step = 1 / self.rate if self.rate > 0 else Fraction(0)
         self.start = (_read(stream, "start_time") or 0) * Fraction(_read(stream, "time_base") or 0)
-        self.lead: Fraction | None = None
         self.frames: int | None = _read(stream, "frames") or None
         self.seconds = self._declared_seconds()
         if self.frames is None or self.seconds is None:
@@ -118,6 +118,13 @@ class Clip:
         if shown is _NEVER:
             raise FileError(f"{self.name} holds no frame that can be decoded")
 
+    def lead(self) -> Fraction:
+        """Seconds from the decoding of the first packet to the first frame. Raises: FileError."""
+        with file_errors(f"{self.name} cannot be read"):
+            self.container.seek(self.video.start_time or 0, stream=self.video)
+            packet = next(self.container.demux(self.video))
+        return self.start - (packet.dts or 0) * Fraction(self.video.time_base or 0)
+
     def first(self) -> VideoFrame:
         """The first frame of a clip that was opened a moment ago. Raises: FileError."""
         self.video.thread_type = "SLICE"  # threads of frames would decode several
@@ -133,7 +140,7 @@ class Clip:
             middle = int(((self.seconds or 0) / 2 + self.start) / (self.video.time_base or 1))
             self.container.seek(middle, stream=self.video)
             frame = self.first()
-            own_width, own_height = shown_size(frame, self.pixel_aspect)
+            own_width, own_height = shown_size(frame.width, frame.height, self.pixel_aspect, turn_of(frame))
             return jpeg(frame, width, max(2, round(width * own_height / own_width / 2) * 2), quality=quality)
 
     def last(self) -> Still:
@@ -156,8 +163,6 @@ class Clip:
         """Frames with their times, and None for each packet without a frame."""
         at = 0.0
         for packet in self.container.demux(self.video):
-            if self.lead is None and packet.dts is not None and packet.time_base:
-                self.lead = self.start - packet.dts * packet.time_base
             frames = packet.decode()
             for frame in frames:
                 assert isinstance(frame, VideoFrame)
@@ -199,13 +204,19 @@ def _read(source: object, name: str) -> Any:
         return None
 
 
-def _check_whole(file: IO[bytes], name: str) -> None:
-    """Check that an MP4 is whole: FFmpeg decodes half a file without an error. Raises: FileError."""
-    size = file.seek(0, os.SEEK_END)
+def _check_whole(file: IO[bytes], name: str) -> bool:
+    """Check that an MP4 is whole: FFmpeg decodes half a file without an error. Returns whether frames may be turned.
+
+    Raises: FileError.
+    """
+    size, may_be_turned = file.seek(0, os.SEEK_END), True
     file.seek(0)
-    if mp4.begins(file.read(mp4.HEAD)) and (flaw := mp4.flaw(file, size)):
-        raise FileError(f"{name} is no whole clip: {flaw}")
+    if mp4.begins(file.read(mp4.HEAD)):
+        if flaw := mp4.flaw(file, size):
+            raise FileError(f"{name} is no whole clip: {flaw}")
+        may_be_turned = mp4.is_turned(file, size)
     file.seek(0)
+    return may_be_turned
 
 
 def _rows(picture: VideoFrame) -> list[bytes]:

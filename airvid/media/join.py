@@ -34,7 +34,8 @@ _APART = 0.05
 
 Pictures = CopiedPictures | EncodedPictures
 Sound = CopiedSound | EncodedSound
-Opener = Callable[[], AbstractContextManager[Clip]]
+Opener = Callable[..., AbstractContextManager[Clip]]
+"""Opens a clip; its option is `is_known`, as for a Clip."""
 
 
 class _Facts(NamedTuple):
@@ -76,11 +77,10 @@ class Joining:
         self._clips: list[_Facts] = []
         for opened in openers:
             with opened() as clip:
-                frame = clip.first()
-                if not self._clips:
-                    width, height = still.shown_size(frame, clip.pixel_aspect)
-                    self.shape = max(2, width // 2 * 2), max(2, height // 2 * 2)
-                self._clips.append(_facts(clip, frame))
+                self._clips.append(_facts(clip))
+        first = self._clips[0]
+        width, height = still.shown_size(*first.size, first.pixel_shape, first.orientation)
+        self.shape = max(2, width // 2 * 2), max(2, height // 2 * 2)
         self.seconds = sum(clip.seconds for clip in self._clips)
         self.rate = min(next((clip.rate for clip in self._clips if clip.rate), _USUAL_RATE), _HIGHEST_RATE)
         self._pictures_differ = self._difference()
@@ -134,7 +134,7 @@ class Joining:
             pictures = self._pictures(target, clip)
             sound = None if first is None else self._sound(target, heard)
             for opened in self._openers:
-                with opened() as clip:
+                with opened(is_known=not self.differences) as clip:
                     yield from _add(clip, pictures, sound)
         pictures.close()
         if sound:
@@ -163,9 +163,8 @@ class Joining:
         return EncodedSound(target, template.rate, "stereo" if has_stereo else "mono")
 
     def _check(self, path: Path) -> None:
-        """See that the film has each frame of its clips, is as long as they are, and begins with a picture."""
-        with path.open("rb") as file, closing(Clip(file, "the film")) as film:
-            film.first()
+        """See that the film has each frame of its clips, and is as long as they are."""
+        with path.open("rb") as file, closing(Clip(file, "the film", is_known=True)) as film:
             sound = sound_of(film)
             ends = [film.seconds or 0.0]
             if sound and sound.duration and sound.time_base:
@@ -181,8 +180,9 @@ def sound_of(clip: Clip) -> AudioStream | None:
     return found if isinstance(found, AudioStream) and found.codec_context and found.rate else None
 
 
-def _facts(clip: Clip, frame: av.VideoFrame) -> _Facts:
-    sound = sound_of(clip)
+def _facts(clip: Clip) -> _Facts:
+    sound, seen = sound_of(clip), clip.video.codec_context
+    frame = clip.first() if clip.may_be_turned or not seen.pix_fmt else None
     code = sound and sound.codec_context
     return _Facts(
         name=clip.name,
@@ -190,16 +190,16 @@ def _facts(clip: Clip, frame: av.VideoFrame) -> _Facts:
         tag=clip.video.codec_context.codec_tag,
         parameters=bytes(clip.video.codec_context.extradata or b""),
         sound=(code.name, code.sample_rate, code.layout.nb_channels, bytes(code.extradata or b"")) if code else None,
-        lead=clip.lead or Fraction(0),
+        lead=clip.lead(),
         time_base=Fraction(clip.video.time_base or 1),
         has_silence=bool(sound and silence(sound)),
         rate=clip.rate if clip.frames != 1 and clip.rate > 0 else None,
         codec=clip.codec,
         size=(clip.width, clip.height),
         pixel_shape=clip.pixel_aspect,
-        pixel_format=frame.format.name,
-        orientation=still.turn_of(frame),
-        colours=(frame.colorspace, frame.color_range),
+        pixel_format=frame.format.name if frame else str(seen.pix_fmt),
+        orientation=still.turn_of(frame) if frame else (),
+        colours=(seen.colorspace, seen.color_range),
     )
 
 

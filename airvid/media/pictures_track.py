@@ -151,7 +151,9 @@ class EncodedPictures:
 
     def _fit(self, frame: VideoFrame) -> VideoFrame:
         width, height = self._stream.width, self._stream.height
-        own_width, own_height = still.shown_size(frame, self._clip.pixel_aspect)
+        own_width, own_height = still.shown_size(
+            frame.width, frame.height, self._clip.pixel_aspect, still.turn_of(frame)
+        )
         scale = min(Fraction(width, own_width), Fraction(height, own_height))
         inner = max(2, round(own_width * scale / 2) * 2), max(2, round(own_height * scale / 2) * 2)
         fitted = still.upright(frame, *inner, "yuv420p")

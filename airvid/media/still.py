@@ -48,10 +48,10 @@ def turn_of(frame: VideoFrame) -> Turn:
     return _TURNS.get(tuple((each > 1 << 15) - (each < -(1 << 15)) for each in (a, b, c, d)), ())
 
 
-def shown_size(frame: VideoFrame, pixel_aspect: Fraction) -> tuple[int, int]:
-    """The frame's size as a player shows it, `pixel_aspect` being a pixel's width by its height."""
-    width, height = max(1, round(frame.width * pixel_aspect)), frame.height
-    return (height, width) if any("transpose" in each for each in turn_of(frame)) else (width, height)
+def shown_size(width: int, height: int, pixel_aspect: Fraction, turn: Turn) -> tuple[int, int]:
+    """A frame's size as a player shows it, `pixel_aspect` being a pixel's width by its height."""
+    width = max(1, round(width * pixel_aspect))
+    return (height, width) if any("transpose" in each for each in turn) else (width, height)
 
 
 def upright(frame: VideoFrame, width: int, height: int, pixel_format: str) -> VideoFrame:
@@ -87,7 +87,7 @@ def filtered(frame: VideoFrame, *steps: str) -> VideoFrame:
 
 def still(frame: VideoFrame, pixel_aspect: Fraction) -> Still:
     """The frame at full size as PNG, or as the best JPEG of that size where a PNG is too large."""
-    width, height = shown_size(frame, pixel_aspect)
+    width, height = shown_size(frame.width, frame.height, pixel_aspect, turn_of(frame))
     content = _encoded(upright(frame, width, height, "rgb24"), "png", {})
     suffix = ".png"
     for quality in (1, 2, 4, 8):

@@ -15,7 +15,7 @@ from pyav_clips import edited, numbered, turned  # noqa: E402 - needs PyAV
 
 from airvid.commands.preview import opened  # noqa: E402
 from airvid.media.join import Joining  # noqa: E402
-from airvid.media.still import shown_size  # noqa: E402
+from airvid.media.still import shown_size, turn_of  # noqa: E402
 
 
 def joined(folder: Path, *clips: Path) -> tuple[Path, Joining]:
@@ -177,7 +177,7 @@ def test_clips_that_are_turned(tmp_path: Path, count: int, is_encoded: bool) -> 
     with opened(film) as whole:
         frame = whole.first()
     assert (frame.rotation != 0) != is_encoded
-    assert shown_size(frame, whole.pixel_aspect) == (96, 160)
+    assert shown_size(frame.width, frame.height, whole.pixel_aspect, turn_of(frame)) == (96, 160)
 
 
 def test_a_film_of_films(tmp_path: Path) -> None:
