@@ -51,6 +51,7 @@ async def run(
     prompt: str | None,
     prompt_file: str | None,
     image: str | None,
+    extend: str | None,
     reference: Sequence[str],
     extra: Sequence[str],
     dry_run: bool,
@@ -67,6 +68,7 @@ async def run(
         "prompt": prompt,
         "prompt-file": prompt_file,
         "image": image,
+        "extend": extend,
         "reference": reference,
         "set": extra,
     }
@@ -75,6 +77,9 @@ async def run(
     complaints: list[AirvidError] = []
     settings = plans.chosen_settings(session, given, complaints, shows_preview=shows_preview)
     asked = plans.request_of(settings, image, reference, extra, complaints)
+    if extend is not None:
+        with collected(complaints):
+            await plans.extend(session, asked, extend)
     asked.prompt = ""
     with collected(complaints):
         asked.prompt = read_prompt(prompt, prompt_file, asked.images)
@@ -92,6 +97,7 @@ async def run(
         targets=plan.targets(),
         estimate_cents=plan.cents,
         budgets=plans.budgets(session),
+        extends=asked.extends,
     )
     passed = clock.elapsed() - began
     await _make(session, plan, settings, line, entries, listing, passed, shows_preview=shows_preview)

@@ -66,6 +66,12 @@ class Row:
         self.percent = min(100.0, done * 100 / total) if total else None
         self._owner.changed(self, is_news=False)
 
+    def part(self, what: str, done: float) -> None:
+        """How much of some work on this machine is done, from 0 to 1."""
+        self.state, self.percent = what, min(100.0, done * 100)
+        self.past = [self.passed / done] if done and self.passed >= 1 else []
+        self._owner.changed(self, is_news=False)
+
     def end(self, message: str, *, is_good: bool = True) -> None:
         """End the row with a last line."""
         self._owner.ended(self, message, is_good)
