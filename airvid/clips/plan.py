@@ -41,7 +41,7 @@ class Plan:
     more_fields: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.name:
+        if self.name and self.count > 1:
             self.name.tell_apart([self.fields(n, "") for n in range(1, self.count + 1)])
 
     @property

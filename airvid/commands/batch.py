@@ -131,7 +131,8 @@ async def _read(
     results, entries = None, list[Entry]()
     with collected(complaints):
         path = batch_plan.results_path(manifest, options, results_file)
-        folders = {os.path.dirname(row.plan.name.any_destination().absolute) for row in rows if row.plan.name}
+        names = {row.plan.name for row in rows if row.plan.name}
+        folders = {os.path.dirname(name.any_destination().absolute) for name in names}
         results = Results(path, manifest.identity, folders, is_play=session.is_play)
         entries = _entries(session, results, {row.id for row in rows})
     batch_plan.complain_all(complaints)

@@ -242,7 +242,7 @@ async def check_clips(manifest: Manifest, clips: Sequence[RowClip]) -> None:
     """Complain of rows that have changed since they were paid for, and of files in the way that are none of ours."""
     folders: dict[Path, set[str]] = {}
     for clip in clips:
-        if clip.changed and not clip.again:
+        if clip.attempts and clip.changed and not clip.again:
             error: AirvidError = UsageError(
                 f"row {clip.row.id} has changed since it was bought: it asked for {_shown(clip.changed.request)}"
                 f" and now for {_shown(request_shown(clip.row))}"
