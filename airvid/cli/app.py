@@ -101,20 +101,18 @@ def create(
     aspect_ratio: str | None = options.ASPECT_RATIO,
     quality: str | None = options.QUALITY,
     mode: str | None = options.MODE,
-    image: str | None = option("-i, --image PATH|URL", "The first frame; - reads standard input.", REQUEST),
+    image: str | None = options.IMAGE,
     extend: str | None = option(
         "--extend CLIP",
         "Go on from the last frame of a file or a task.",
         REQUEST,
         autocompletion=completion.tasks,
     ),
-    reference: list[str] | None = option("-r, --reference PATH|URL", "A picture for the style; repeatable.", REQUEST),
-    seed: str | None = number(
-        "--seed NUMBER", "The same seed makes the same clip again; of several clips, they count up from it.", REQUEST
-    ),
-    sound: bool | None = flag("--sound/--no-sound", "With or without sound.", REQUEST, default=None),
-    extra: list[str] | None = option("--set KEY=VALUE", "More for the model: JSON or text; repeatable.", REQUEST),
-    count: str | None = number("-n, --count NUMBER", "How many variations to make.", REQUEST),
+    reference: list[str] | None = options.REFERENCE,
+    seed: str | None = options.SEED,
+    sound: bool | None = options.SOUND,
+    extra: list[str] | None = options.EXTRA,
+    count: str | None = options.COUNT,
     max_cost: str | None = option("--max-cost USD", "Send nothing if the estimate is more than this.", MONEY),
     dry_run: bool = flag("--dry-run", "Show the request and the estimate; send nothing.", MONEY),
     no_validate: bool = flag("--no-validate", "Do not check the request against the model's caps.", MONEY),
@@ -238,6 +236,52 @@ def download(
     from airvid.commands import download
 
     run(ctx, download.run)
+
+
+@command(
+    app,
+    "batch",
+    examples=[
+        "airvid batch clips.jsonl -o 'clips/{row}.mp4' --dry-run    # the costs",
+        "airvid batch clips.csv -o clips/ --max-cost 20",
+    ],
+    exit_codes=[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11],
+)
+def batch(
+    ctx: typer.Context,
+    manifest: str = argument("MANIFEST", "A JSONL or CSV file, a row a create; - reads JSONL from stdin.", default=...),
+    model: str | None = options.MODEL,
+    duration: str | None = options.DURATION,
+    aspect_ratio: str | None = options.ASPECT_RATIO,
+    quality: str | None = options.QUALITY,
+    mode: str | None = options.MODE,
+    image: str | None = options.IMAGE,
+    reference: list[str] | None = options.REFERENCE,
+    seed: str | None = options.SEED,
+    sound: bool | None = options.SOUND,
+    extra: list[str] | None = options.EXTRA,
+    count: str | None = options.COUNT,
+    only: list[str] | None = option("--only ROW", "Only this row: its id, or its line; repeatable."),
+    shard: str | None = option("--shard I/N", "Every Nth row, beginning with the Ith."),
+    redo: list[str] | None = option("--redo ROW", "Buy this row again and replace its file; repeatable."),
+    retry_failed: bool = flag("--retry-failed", "Submit failed rows anew."),
+    fail_fast: bool = flag("--fail-fast", "Submit no more after a failure; what runs is finished.", SAVING),
+    max_cost: str | None = option("--max-cost USD", "Send nothing if this run would spend more than this.", MONEY),
+    dry_run: bool = flag("--dry-run", "Show the plan; send nothing.", MONEY),
+    yes: bool = flag("-y, --yes", "Do not ask.", MONEY),
+    output: str | None = options.OUTPUT,
+    results: str | None = option("--results FILE", "The results; without it, results.jsonl beside the clips.", SAVING),
+    jobs: str | None = number("-j, --jobs NUMBER", "How many clips at a time, up to 4.", SAVING),
+    timeout: str | None = options.TIMEOUT,
+) -> None:
+    """Make many clips from one file, four at a time.
+
+    A row is a create; what it does not say, the options say. Run it again after any interruption: nothing is paid
+    twice.
+    """
+    from airvid.commands import batch
+
+    run(ctx, batch.run)
 
 
 @command(

@@ -41,7 +41,7 @@ from airvid.session import Session
 from airvid.ui.progress import Progress, Row
 from airvid.ui.submit_report import SubmitReport
 from airvid.ui.task_view import TaskView
-from airvid.ui.text import money, short_id
+from airvid.ui.text import money
 
 
 async def run(
@@ -177,7 +177,11 @@ async def _submit_and_follow(run: _Run, seconds: float | None) -> None:
                     await _submit_all(run, group, progress)
     except TimeoutError:
         for clip in run.left():
-            clip.error = _timed_out(run, clip)
+            error = _timed_out(run, clip)
+            if not clip.view.task_id:
+                _give_up(run, clip, error)
+                break
+            clip.error = error
             run.ended.append(clip)
     await _show_previews(run)
     # Without --wait a clip that was submitted has not ended well yet: the failure of another is the answer.
@@ -231,7 +235,7 @@ def _passed_limit(run: _Run, clip: Clip) -> str | None:
 def _give_up(run: _Run, clip: Clip, error: AirvidError, *, hints: bool = True) -> None:
     """End a clip that could not be submitted, and those after it: one error, with the command for the rest alone."""
     if len(run.clips) > 1:
-        error.message += f"; {clip.number - 1} of {len(run.clips)} clips were submitted"
+        error.message = f"{clip.number - 1} of {len(run.clips)} clips were submitted: {error.message}"
         left = [each for each in run.clips[clip.number - 1 :] if not _is_unknown(run, each)]
         if left and hints and isinstance(error, LimitedError):
             error.hint = _command_for_rest(run, left, waits=True)
@@ -284,7 +288,7 @@ async def _save(run: _Run, clip: Clip, task: Task, row: Row) -> None:
             session, task, row, plan.name, entry=clip.view.entry, fields=fields, force=plan.force
         )
     if run.preview_folder:
-        path = run.preview_folder / f"{short_id(task.task_id)}.mp4"
+        path = run.preview_folder / naming.file_name(task.task_id)
         await finish.fetch(session, task, path, row, force=False, keeps=False)
         run.previews[clip.number] = path
     elif run.shows_preview and clip.view.output:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from airvid import clock, system
+from airvid.clips import naming
 from airvid.commands import common, download, finish
 from airvid.config import KEY_VARIABLES
 from airvid.errors import AirvidError, FileError, UsageError
@@ -92,7 +93,7 @@ async def located(session: Session, what: str, *, opens: bool = False) -> AsyncI
             "a clip that is not saved cannot be opened", hint=session.command("download", found[0], "--open")
         )
     with tempfile.TemporaryDirectory(prefix="airvid-") as folder:
-        path = Path(folder, f"{short_id(found[0])}.mp4")
+        path = Path(folder, naming.file_name(found[0]))
         task = await download.completed(session, found[0], "-o", path.name)
         with session.progress() as progress:
             row = progress.row(short_id(task.task_id))

@@ -13,14 +13,14 @@ from pathlib import Path
 import generated_text
 import pytest
 from program import KEY, PACE, STORAGE, World
-from shell_scripts import Run, env, server, sh
+from shell_scripts import Run, emulator, env, sh
 from small_files import PNG
 from terminal import AIRVID, Terminal, environment
 
 from airvid.cli import topics
 from airvid.sandbox.emulator import Emulator
 
-__all__ = ["env", "server", "sh"]
+__all__ = ["emulator", "env", "sh"]
 
 # Blocks of the README that no test can run, and why.
 NOT_RUN = {"pip install": "CI runs these two to begin with (.ci/run), in an environment that they make"}
@@ -63,6 +63,8 @@ def prepare(folder: Path) -> None:
     (folder / "fox.png").write_bytes(PNG)
     (folder / "prompt.txt").write_text("fox in snow\n")
     (folder / "key.txt").write_text(KEY)
+    (folder / "clips.jsonl").write_text('{"prompt": "fox in snow"}\n{"prompt": "red kite", "duration": 4}\n')
+    (folder / "clips.csv").write_text("prompt,duration\nwolf,4\nowl,8\n")
 
 
 def prepare_shots(world: World) -> None:
