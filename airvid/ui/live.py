@@ -198,6 +198,8 @@ def _rest(row: Row) -> str:
         seconds, count = clock.elapsed() - row.saving_since, row.done - row.saved_before
         left = f", {_about((row.total - row.done) * seconds / count)}" if seconds >= 1 and count > 0 else ""
         return f"of {size(row.total)}{left}"
+    if row.left is not None:
+        return _about(row.left)
     if not row.state or not row.past:
         return ""
     left_seconds = seconds_left(row.past, row.passed)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from in_process_terminal import run_on_terminal
 from program import PACE, STORAGE, World
 
 from airvid.sandbox.emulator import Emulator
@@ -156,6 +157,9 @@ def test_a_chain_of_tasks_is_in_the_journal(here: World) -> None:
     here.airvid("create", "and on", "--extend", second[:8], "-a", "1:1")
     chain = [each["airvid"]["extends"] for each in here.objects("list", "--local", "--json")]
     assert chain == [second, first, None]
+    shown = run_on_terminal(here, "list", "--local").screen
+    assert f"after {first[:8]}: on" in shown
+    assert f"after {second[:8]}: and on" in shown
     assert [body.get("aspect_ratio") for body in here.posts[-2:]] == ["16:9", "1:1"]
     assert sorted(each.name for each in here.folder.iterdir()) == ["0.mp4", "1.mp4", "tall.mp4"]
 
