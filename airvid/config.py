@@ -29,7 +29,6 @@ _MOST_DAYS = 3650
 _MOST_DOLLARS = 1_000_000
 _MOST_CLIPS = 1000
 _MOST_JOBS = 64
-_MOST_SECONDS = 86_400  # of a clip
 _MOST_SEED = 2**63 - 1
 # Paths of the API, as people copy them from its documentation.
 _ENDPOINT = re.compile(r"/(video/(generations|tasks)|models|chat/completions|images/generations)(/.*)?$")
@@ -76,7 +75,7 @@ def whole(least: int, most: int) -> Callable[[object], int]:
 
 
 def _clip_seconds(value: object) -> int:
-    return whole(1, _MOST_SECONDS)(re.sub(r"(?<=\d)\s*s$", "", str(value).strip().lower()))
+    return whole(1, 86_400)(re.sub(r"(?<=\d)\s*s$", "", str(value).strip().lower()))
 
 
 def money(value: object) -> float:
@@ -139,6 +138,8 @@ class Common:
     sandbox: bool = False
     base_url: str | None = None
     no_color: bool = False
+    # The whole command line, for a hint that says it again.
+    line: Sequence[str] = ()
 
 
 class Definition(NamedTuple):
@@ -375,9 +376,8 @@ def variable(name: str) -> str:
 
 def key_hint(source: str) -> str:
     """What helps against a wrong key from `source`: the stored one does not count where the environment has one."""
-    if source in (*KEY_VARIABLES, KEY_FILE_VARIABLE):
-        return f"unset {source}, or set it to the right key"
-    return "airvid auth login"
+    is_variable = source in (*KEY_VARIABLES, KEY_FILE_VARIABLE)
+    return f"unset {source}, or set it to the right key" if is_variable else "airvid auth login"
 
 
 def sound_key(key: str, source: str) -> str:

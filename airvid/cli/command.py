@@ -40,8 +40,6 @@ class Invocation:
     common: Common = field(default_factory=Common)
     # The command on the line, with its groups: `airvid auth login`.
     path: str = "airvid"
-    # The whole line.
-    arguments: Sequence[str] = ()
 
     @functools.cached_property
     def out(self) -> Output:
@@ -59,7 +57,7 @@ def run(ctx: typer.Context, command: Callable[..., Coroutine[Any, Any, None]]) -
     Each option is a keyword argument of the command, under the name of its parameter in the function that declares it.
     """
     from airvid import system
-    from airvid.session import Session
+    from airvid.session import Session, shown_log
 
     async def whole() -> None:
         session = Session(ctx.obj.common, ctx.obj.out)
@@ -71,7 +69,8 @@ def run(ctx: typer.Context, command: Callable[..., Coroutine[Any, Any, None]]) -
             await session.aclose()
 
     system.check_open_files()
-    system.run(whole())
+    with shown_log(ctx.obj.out, with_trace=ctx.obj.common.debug):
+        system.run(whole())
 
 
 # ---------------------------------------------------------------------- declaring a command
@@ -165,17 +164,17 @@ def _common_options() -> list[Any]:
     ]
 
 
-class Command(TyperCommand):
+class _WithCommonOptions:
+    """What every command and every group has."""
+
+    epilog: str | None
+
     def __init__(self, *args: Any, params: list[Any] | None = None, **attributes: Any) -> None:
-        super().__init__(*args, params=[*(params or []), *_common_options()], **attributes)
+        super().__init__(*args, params=[*(params or []), *_common_options()], **attributes)  # type: ignore[call-arg]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         ctx.obj.path = ctx.command_path
-        ctx.allow_extra_args = True
-        super().parse_args(ctx, args)
-        if ctx.args and not ctx.resilient_parsing:
-            raise corrections.extra_words(ctx.command_path, ctx.params.get("prompt"), ctx.args, ctx.obj.arguments)
-        return list(ctx.args)
+        return super().parse_args(ctx, args)  # type: ignore[misc, no-any-return]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         for name, records in help_groups(self, ctx).items():
@@ -189,24 +188,28 @@ class Command(TyperCommand):
             formatter.write(self.epilog + "\n")
 
 
-class Group(TyperGroup):
-    def __init__(self, *args: Any, params: list[Any] | None = None, **attributes: Any) -> None:
-        super().__init__(*args, params=[*(params or []), *_common_options()], **attributes)
+class Command(_WithCommonOptions, TyperCommand):
+    """A command."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        ctx.obj.path = ctx.command_path
-        return super().parse_args(ctx, args)
+        ctx.allow_extra_args = True
+        super().parse_args(ctx, args)
+        if ctx.args and not ctx.resilient_parsing:
+            raise corrections.extra_words(ctx.command_path, ctx.params.get("prompt"), ctx.args, ctx.obj.common.line)
+        return list(ctx.args)
+
+
+class Group(_WithCommonOptions, TyperGroup):
+    """A group of commands, which its help lists first."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if self.get_command(ctx, args[0]) is None and not ctx.resilient_parsing:
-            raise corrections.no_command(ctx.command_path, args[0], self.list_commands(ctx), ctx.obj.arguments)
+            raise corrections.no_command(ctx.command_path, args[0], self.list_commands(ctx), ctx.obj.common.line)
         return super().resolve_command(ctx, args)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         self.format_commands(ctx, formatter)
-        Command.format_options(self, ctx, formatter)  # type: ignore[arg-type]
-
-    format_epilog = Command.format_epilog
+        super().format_options(ctx, formatter)
 
 
 class Program(Group):
