@@ -29,8 +29,9 @@ class ForkedRun:
         folder.mkdir(parents=True, exist_ok=True)
         self.arguments = arguments
         self._streams = Path(tempfile.mkdtemp())
-        # The process that is forked from needs this folder to find the modules that it loads.
-        os.environ["PYTHONPATH"] = os.pathsep.join([env["PYTHONPATH"], os.path.dirname(__file__)])
+        # The process that is forked from needs these folders to find the modules that it loads; what a test has added
+        # for one user (`User.customise`) would reach all later tests.
+        os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[2]), os.path.dirname(__file__)])
         _FORKS.set_forkserver_preload(_LOADED)
         self._process = _FORKS.Process(target=_run, args=(list(arguments), folder, dict(env), self._streams, prelude))
         self._process.start()
