@@ -22,12 +22,7 @@ class AirvidError(Exception):
     http_status: int | None = None
 
     def __init__(
-        self,
-        message: str,
-        *,
-        hint: str | None = None,
-        request_id: str | None = None,
-        task_id: str | None = None,
+        self, message: str, *, hint: str | None = None, request_id: str | None = None, task_id: str | None = None
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -87,11 +82,9 @@ class LimitedError(AirvidError):
         retry_after: float | None = None,
         concurrency: bool = False,
         is_guess: bool = False,
-        hint: str | None = None,
-        request_id: str | None = None,
-        task_id: str | None = None,
+        **more: str | None,
     ) -> None:
-        super().__init__(message, hint=hint, request_id=request_id, task_id=task_id)
+        super().__init__(message, **more)
         self.retry_after = retry_after
         self.concurrency = concurrency
         self.is_guess = is_guess
@@ -112,11 +105,9 @@ class UnavailableError(AirvidError):
         sent: bool = True,
         is_final: bool = False,
         retry_after: float | None = None,
-        hint: str | None = None,
-        request_id: str | None = None,
-        task_id: str | None = None,
+        **more: str | None,
     ) -> None:
-        super().__init__(message, hint=hint, request_id=request_id, task_id=task_id)
+        super().__init__(message, **more)
         self.sent = sent
         self.is_final = is_final
         self.retry_after = retry_after

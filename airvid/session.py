@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -18,6 +21,30 @@ if TYPE_CHECKING:
     from airvid.clips.follow import Shared
     from airvid.sandbox.server import Server
     from airvid.ui.progress import Progress
+
+# Where no command runs, as on TAB, Python itself would write warnings.
+logging.getLogger("airvid").addHandler(logging.NullHandler())
+
+
+class _Shown(logging.Handler):
+    def __init__(self, out: Output) -> None:
+        super().__init__()
+        self._shown_by = {logging.DEBUG: out.trace, logging.INFO: out.note, logging.WARNING: out.warn}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._shown_by[record.levelno](record.getMessage())
+
+
+@contextmanager
+def shown_log(out: Output, *, with_trace: bool) -> Iterator[None]:
+    """Show the user what the modules below the commands log during the body."""
+    log, shown = logging.getLogger("airvid"), _Shown(out)
+    log.setLevel(logging.DEBUG if with_trace else logging.INFO)
+    log.addHandler(shown)
+    try:
+        yield
+    finally:
+        log.removeHandler(shown)
 
 
 def account_of(key: str | None) -> str:
@@ -49,7 +76,7 @@ class Session:
         out.secret = stored.value if stored else ""
         if self.settings.has_loose_mode():
             out.warn(f"others can read {self.settings.path}, which holds the API key: chmod 600 it")
-        self.journal = Journal(self.data / "journal.db", out.warn)
+        self.journal = Journal(self.data / "journal.db")
 
     @property
     def service(self) -> str:
@@ -72,21 +99,20 @@ class Session:
             from airvid.api.http import HttpClient, Timeouts
 
             self.settings.check()
-            trace = self.out.trace if self._common.debug else None
             given = {phase: self.settings.get(f"{phase}-timeout") for phase in ("connect", "read", "create")}
             timeouts = Timeouts(**{phase: seconds for phase, seconds in given.items() if seconds is not None})
             if self.is_sandbox:
                 from airvid.local_sandbox import make_server
 
                 self._server = make_server(self.data).start()
-                http = HttpClient(self._server.api_url, SANDBOX_KEY, timeouts=timeouts, trace=trace, use_proxies=False)
+                http = HttpClient(self._server.api_url, SANDBOX_KEY, timeouts=timeouts, use_proxies=False)
             else:
                 if not key and (stored := self.settings.key()):
                     key = stored.value
                 if not key and need_key:
                     raise AuthError("no API key", hint="airvid auth login, or set AIRVID_API_KEY; --sandbox needs none")
                 self.out.secret = key or ""
-                http = HttpClient(self.base_url.value, key, timeouts=timeouts, trace=trace, note=self.out.note)
+                http = HttpClient(self.base_url.value, key, timeouts=timeouts)
             self._api = Api(http)
             self.account = account_of(SANDBOX_KEY if self.is_sandbox else key)
         return self._api

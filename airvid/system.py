@@ -23,8 +23,8 @@ from airvid.errors import AirvidError, Interrupted
 
 # Two signals within so many seconds count as one: both the terminal and a parent process may send a Ctrl-C.
 DOUBLED = 0.3
-# Called before a second Ctrl-C ends the process at once, to restore the terminal.
-before_abort: Callable[[], None] | None = None
+# What restores the terminal before a signal stops the process, or ends it at once.
+_restore: Callable[[], None] | None = None
 if TYPE_CHECKING:
     import asyncio
     import ssl
@@ -65,8 +65,8 @@ def run(command: Coroutine[Any, Any, None]) -> None:
         if len(received) == 1:
             task.cancel()
         elif number == signal.SIGINT and clock.elapsed() - received[0][1] > DOUBLED:
-            if before_abort:
-                before_abort()
+            if _restore:
+                _restore()
             os._exit(128 + number)
 
     runner = asyncio.Runner(loop_factory=clock.loop_factory())
@@ -105,25 +105,31 @@ def _signals_to(
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
-def on_stop(step_aside: Callable[[], None]) -> Callable[[], object]:
-    """Call `step_aside` before Ctrl-Z stops the program, until the result is called. On Windows it is never called."""
-    if IS_WINDOWS or signal.getsignal(signal.SIGTSTP) != signal.SIG_DFL:
-        return lambda: None
+def on_stop(restore: Callable[[], None]) -> Callable[[], None]:
+    """Call `restore` before Ctrl-Z stops the program or a second Ctrl-C ends it, until the result is called."""
+    global _restore
     import asyncio
 
     loop = asyncio.get_running_loop()
+    has_stop = not IS_WINDOWS and signal.getsignal(signal.SIGTSTP) == signal.SIG_DFL
 
     def stop() -> None:
-        step_aside()
+        restore()
         loop.remove_signal_handler(signal.SIGTSTP)
         signal.raise_signal(signal.SIGTSTP)
         loop.add_signal_handler(signal.SIGTSTP, stop)
 
-    try:
-        loop.add_signal_handler(signal.SIGTSTP, stop)
-    except (RuntimeError, ValueError):
-        return lambda: None  # not on the main thread
-    return functools.partial(loop.remove_signal_handler, signal.SIGTSTP)
+    def undo() -> None:
+        global _restore
+        _restore = None
+        if has_stop:
+            loop.remove_signal_handler(signal.SIGTSTP)
+
+    _restore = restore
+    if has_stop:
+        with suppress(RuntimeError, ValueError):  # not on the main thread
+            loop.add_signal_handler(signal.SIGTSTP, stop)
+    return undo
 
 
 def is_in_background(stream: TextIO) -> bool:

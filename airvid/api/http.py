@@ -6,6 +6,7 @@ The key goes to the API's own origin only.
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import random
@@ -27,6 +28,7 @@ from airvid.errors import AirvidError, LimitedError, UnavailableError
 from airvid.ui.text import length, without_secret
 
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 USER_AGENT = f"airvid/{__version__} (httpx {httpx.__version__})"
 MAX_REDIRECTS = 10
 # Seconds for which a request is repeated whose answers cannot be understood: that rarely gets better.
@@ -81,7 +83,7 @@ class Attempt:
 class HttpClient:
     """Requests to one API and to the hosts of its clips.
 
-    `trace` takes each line of `--debug`, without secrets; `note` takes sentences on what is waited for.
+    Its logger gets each line of `--debug`, without secrets, and sentences on what is waited for.
     """
 
     def __init__(
@@ -90,15 +92,11 @@ class HttpClient:
         key: str | None,
         *,
         timeouts: Timeouts | None = None,
-        trace: Callable[[str], None] | None = None,
-        note: Callable[[str], None] = lambda _: None,
         use_proxies: bool = True,
     ) -> None:
         self.base_url = base_url.rstrip("/")
         self.timeouts = timeouts or Timeouts()
         self._key = key
-        self._trace = trace
-        self._note = note
         # How far the server's clock is ahead of ours, in seconds, by its last answer.
         self._clock_offset = 0.0
         # The latest `Date` of the API, Unix seconds, less `clock.elapsed` at that moment.
@@ -139,9 +137,9 @@ class HttpClient:
                 if pause is None:
                     raise
                 if error.retry_after and pause >= retry.TOLD_PAUSE:
-                    self._note(f"{error.message}; trying again in {length(pause)}, as the server asks")
+                    _log.info(f"{error.message}; trying again in {length(pause)}, as the server asks")
                 elif attempt == 1:
-                    self._note(f"{error.message}; trying again")
+                    _log.info(f"{error.message}; trying again")
             attempt += 1
             await clock.sleep(pause)
 
@@ -212,8 +210,9 @@ class HttpClient:
             try:
                 async for chunk in chunks:
                     yield chunk
-            except httpx.DecodingError:
-                self._plain.add(request.url)  # to be taken as it is when it is asked for again
+            except httpx.DecodingError as error:
+                if "incorrect header" in str(error):  # it is no gzip at all
+                    self._plain.add(request.url)  # to be taken as it is when it is asked for again
                 raise
 
     async def _exchange(self, request: httpx.Request, attempt: Attempt, deadline: Deadline) -> Answer:
@@ -325,14 +324,14 @@ class HttpClient:
         return without_secret(self._key, value, "[key]")
 
     def _show(self, head: str, headers: Mapping[str, str], body: bytes | None) -> None:
-        if self._trace is None:
+        if not _log.isEnabledFor(logging.DEBUG):
             return
         lines = [redact.text(head)]
         lines += [f"{head[0]} {name}: {redact.header(name, value)}" for name, value in headers.items()]
         if body:
             lines.append(f"{head[0]} {redact.body(body.decode('utf-8', 'replace'), LONGEST_SHOWN)}")
         for line in lines:
-            self._trace(self._scrub(line))
+            _log.debug(self._scrub(line))
 
 
 def _check_encoding(response: httpx.Response, *allowed: str) -> None:

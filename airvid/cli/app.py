@@ -102,6 +102,12 @@ def create(
     quality: str | None = options.QUALITY,
     mode: str | None = options.MODE,
     image: str | None = options.IMAGE,
+    extend: str | None = option(
+        "--extend CLIP",
+        "Go on from the last frame of a file or a task.",
+        REQUEST,
+        autocompletion=completion.tasks,
+    ),
     reference: list[str] | None = options.REFERENCE,
     seed: str | None = options.SEED,
     sound: bool | None = options.SOUND,
@@ -298,6 +304,53 @@ def preview(
     from airvid.commands import preview
 
     run(ctx, preview.run)
+
+
+@command(
+    app,
+    "join",
+    examples=["airvid join shot-1.mp4 shot-2.mp4 -o film.mp4", "airvid join shot-2.mp4 shot-1.mp4 -o cut.mp4 --json"],
+    exit_codes=[0, 1, 2, 3, 4, 5, 6, 8, 9, 10, 11],
+)
+def join(
+    ctx: typer.Context,
+    clips: list[str] = argument(
+        "CLIP...",
+        "Files and tasks (an id, a unique prefix, `last`), in order; - reads more from stdin.",
+        autocompletion=completion.tasks,
+        default=...,
+    ),
+    output: str | None = option("-o, --output FILE", "The film, an MP4.", SAVING),
+    force: bool = flag("--force", "Overwrite an existing file.", SAVING),
+) -> None:
+    """Several clips, one after the other, as one film.
+
+    Clips alike in codec, size, pixel format and rate are joined without re-encoding; others take the first one's shape.
+    """
+    from airvid.commands import join
+
+    run(ctx, join.run)
+
+
+@command(
+    app,
+    "gallery",
+    examples=["airvid gallery", "airvid gallery clips -o best.html --force"],
+    exit_codes=[0, 1, 2, 11],
+)
+def gallery(
+    ctx: typer.Context,
+    folders: list[str] | None = argument(
+        "FOLDER...", "Folders with clips, or files like results.jsonl; default: here."
+    ),
+    output: str | None = option("-o, --output FILE", "The page; without it, gallery.html in the folder.", SAVING),
+    force: bool = flag("--force", "Overwrite a file that is no gallery.", SAVING),
+    opens: bool = flag("--open", "Open the page in the browser.", SAVING),
+) -> None:
+    """One HTML page to compare clips: by prompt, model, seed, cost."""
+    from airvid.commands import gallery
+
+    run(ctx, gallery.run)
 
 
 app.add_typer(auth.app)

@@ -68,11 +68,13 @@ keys. A key that this machine does not know is null.
                                   list --local also a word of fate, or deleted
   prompt            string
   request           object        the body that was sent
+  extends           string        the task or file that it goes on from
   output            string        the file it was saved to
   bytes             integer       that file's length
   estimate_cents    number        duration x the listed price
   intended_at       number        Unix seconds, before the POST
   saved_at          number        Unix seconds
+  took              number        seconds from the create to the end
   fate              string        of the POST: known (there is a task),
                                   intended, waiting, sent, unknown or refused
   candidates        array         ids of tasks that the POST may have made"""

@@ -159,6 +159,11 @@ def of_task(task: Task, entry: Entry | None, at: float, n: int) -> dict[str, str
     )
 
 
+def file_name(task_id: str) -> str:
+    """The name of a file for a clip that is not kept."""
+    return str(Naming("{short_id}.mp4").destination({"short_id": _short(task_id)}))
+
+
 def known_fields(task_id: str, task: Task | None, entry: Entry | None, n: int) -> dict[str, str]:
     """As `of_task`, as far as the fields are known before the task is read; `task` is from the list."""
     created = (task and task.created) or (entry and entry.created) or None

@@ -14,7 +14,7 @@ from airvid.journal.schema import Database
 
 _TEXTS = (
     *("task_id", "status", "model", "prompt", "target", "file", "error", "result_url", "account"),
-    *("manifest", "row", "asked"),
+    *("manifest", "row", "asked", "extends"),
 )
 _NUMBERS = (
     "sent_at",
@@ -94,6 +94,7 @@ class Entry(NamedTuple):
     row: str | None = None
     n: int | None = None
     asked: str | None = None
+    extends: str | None = None
 
     @property
     def took(self) -> float | None:

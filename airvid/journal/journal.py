@@ -44,8 +44,8 @@ LONGEST_POST = 1300.0
 class Journal(Reader):
     """The journal of one data folder, to read and to write. Raises FileError where it cannot be written."""
 
-    def __init__(self, path: Path, warn: Callable[[str], None]) -> None:
-        super().__init__(path, warn)
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
         self._processes = Processes(path.parent / "running")
         # Answers of the server that could not be written yet: they are written before anything else.
         self._owed: list[tuple[Entry, Task]] = []
@@ -72,12 +72,13 @@ class Journal(Reader):
         budgets: dict[str, float],
         key: RowKey | None = None,
         attempts: Sequence[Entry] = (),
+        extends: str | None = None,
     ) -> list[Entry]:
         """Write down that clips are about to be asked for, one for each of `requests`.
 
-        Each has a target (a path, or None). `account` tells keys apart; `estimate_cents` is for one clip; `budgets` are
-        USD by period, `day` and `month`. All fit, or none is taken. `key`: the clip of a manifest, of which `attempts`
-        are the earlier entries.
+        Each has a target (a path, or None). `account` tells keys apart; `extends`: the task or file that they go on
+        from; `estimate_cents` is for one clip; `budgets` are USD by period, `day` and `month`. All fit, or none is
+        taken. `key`: the clip of a manifest, of which `attempts` are the earlier entries.
         Raises: PaymentError where a budget would be passed; FileError where the journal cannot be written, or where
         another process has begun the same clip.
         """
@@ -92,9 +93,9 @@ class Journal(Reader):
             made = [
                 database.execute(
                     "INSERT INTO clip (base_url, account, fate, intended_at, process, model, prompt, request, target,"
-                    " estimate_cents, manifest, row, n, asked)"
-                    " VALUES (?, ?, 'intended', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (*common, *each, target, estimate_cents, *(key or (None,) * 4)),
+                    " estimate_cents, extends, manifest, row, n, asked)"
+                    " VALUES (?, ?, 'intended', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (*common, *each, target, estimate_cents, extends, *(key or (None,) * 4)),
                 )
                 for each, target in zip(asked, targets, strict=True)
             ]

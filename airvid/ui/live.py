@@ -52,7 +52,6 @@ class Live(Progress):
 
     def __enter__(self) -> Progress:
         self._output.bars = self
-        system.before_abort = self._stop
         self._undo = system.on_stop(self._stop)
         self._drawing = asyncio.create_task(self._keep_drawing())
         return self
@@ -60,7 +59,7 @@ class Live(Progress):
     def __exit__(self, *_: object) -> None:
         self._drawing.cancel()
         self._undo()
-        self._output.bars = system.before_abort = None
+        self._output.bars = None
         self._stop()
 
     def changed(self, row: Row, is_news: bool) -> None:
@@ -199,6 +198,8 @@ def _rest(row: Row) -> str:
         seconds, count = clock.elapsed() - row.saving_since, row.done - row.saved_before
         left = f", {_about((row.total - row.done) * seconds / count)}" if seconds >= 1 and count > 0 else ""
         return f"of {size(row.total)}{left}"
+    if row.left is not None:
+        return _about(row.left)
     if not row.state or not row.past:
         return ""
     left_seconds = seconds_left(row.past, row.passed)
