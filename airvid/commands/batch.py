@@ -68,15 +68,12 @@ async def run(
 ) -> None:
     """Make the clips of a manifest. `given`: the options that a row can say too, by their names in config.SETTINGS."""
     written = Manifest(manifest)
-    complaints = written.complaints
-    at_once, limit = MOST_AT_ONCE, None
-    with collected(complaints):
-        at_once = MOST_AT_ONCE if jobs is None else checked("jobs", jobs, "--jobs")
-        if at_once > MOST_AT_ONCE:
-            raise UsageError(f"--jobs {at_once}: at most {MOST_AT_ONCE} clips are made at a time")
-    with collected(complaints):
+    at_once = limit = None
+    with collected(written.complaints):
+        at_once = _jobs(jobs)
+    with collected(written.complaints):
         limit = (checked("timeout", timeout, "--timeout") or None) if timeout is not None else None
-    options = Options.read(session, given, image, reference, extra, complaints)
+    options = Options.read(session, given, image, reference, extra, written.complaints)
     batch = None
     try:
         async with asyncio.timeout(limit):
@@ -84,7 +81,7 @@ async def run(
             batch = await _read(session, written, options, models, listing, (only, shard, redo), results)
             plan = _plan(batch, retry_failed=retry_failed, max_cost=max_cost)
             if _agrees(batch, plan, dry_run=dry_run, yes=yes):
-                await _make_all(batch, plan, at_once, fail_fast=fail_fast)
+                await _make_all(batch, plan, at_once or MOST_AT_ONCE, fail_fast=fail_fast)
     except asyncio.CancelledError:
         if batch:
             _tell_how_to_go_on(batch)
@@ -92,8 +89,16 @@ async def run(
     except TimeoutError:
         if batch and batch.tally.running:
             raise WaitTimeoutError("the time was up; what runs goes on", hint=session.same_command()) from None
-        raise UnavailableError("the time was up before the server had answered; nothing was sent") from None
+        raise UnavailableError("the time was up, and no task of this run goes on") from None
     settle(batch.outcomes)
+
+
+def _jobs(given: str | None) -> int:
+    """How many clips are made at a time. Raises: UsageError."""
+    found = int(checked("jobs", given, "--jobs")) if given is not None else MOST_AT_ONCE
+    if found > MOST_AT_ONCE:
+        raise UsageError(f"--jobs {found}: at most {MOST_AT_ONCE} clips are made at a time")
+    return found
 
 
 # ---------------------------------------------------------------------- before anything is spent

@@ -1,7 +1,8 @@
 """From a manifest to checked rows: everything that a batch does before something is spent.
 
-A row is checked by what checks a `create`. A row of another kind (one that waits for another row, say) has its keys in
-`clips.manifest.KEYS`, is checked here, and is begun in `batch._run_clip`.
+A row is checked by what checks a `create`. A key that no create has (one that names another row, say) belongs into
+`clips.manifest.KEYS`, and is checked here; a row that has to wait is begun in `batch._begin_all` as a task of its own, as
+those of unknown fate are.
 """
 
 from __future__ import annotations
@@ -99,17 +100,7 @@ class Checker:
         for name in settings.keys() & values.keys():
             with collected(complaints):
                 settings[name] = checked(name, values[name], name)
-        image, reference = self.options.image, self.options.reference
-        if "image" in values or "reference" in values:
-            image, reference = values.get("image"), values.get("reference", ())
-            image, reference = image and self._path(image), [self._path(each) for each in reference]
-        own = {pair.partition("=")[0] for pair in written.sets}
-        sets = [pair for pair in self.options.sets if pair.partition("=")[0].strip() not in own] + written.sets
-        asked = plans.request_of(settings, image, reference, sets, complaints)
-        asked.contents = self._contents
-        with collected(complaints):
-            asked.prompt = self._prompt(values)
-        complaints += request.complaints_of(asked)
+        asked = self._asked(written, settings, complaints)
         model = self._model(asked, complaints)
         if model is None or complaints:
             return None
@@ -138,6 +129,22 @@ class Checker:
                 checked("seed", plan.seed(plan.count), f"the seed of clip {plan.count}")
             return Row(written.line, name, found, plan, model)
         return None  # type: ignore[unreachable]  # a complaint was collected
+
+    def _asked(self, written: Written, settings: Mapping[str, Any], complaints: list[AirvidError]) -> Request:
+        """What a row asks for, with what is wrong with it for any model."""
+        values = written.values
+        image, reference = self.options.image, self.options.reference
+        if "image" in values or "reference" in values:
+            image, reference = values.get("image"), values.get("reference", ())
+            image, reference = image and self._path(image), [self._path(each) for each in reference]
+        own = {pair.partition("=")[0] for pair in written.sets}
+        sets = [pair for pair in self.options.sets if pair.partition("=")[0].strip() not in own] + written.sets
+        asked = plans.request_of(settings, image, reference, sets, complaints)
+        asked.contents = self._contents
+        with collected(complaints):
+            asked.prompt = self._prompt(values)
+        complaints += request.complaints_of(asked)
+        return asked
 
     def _prompt(self, values: Mapping[str, Any]) -> str:
         """Raises: UsageError, FileError."""
