@@ -4,7 +4,7 @@ AirvidError 1
 ├ UsageError 2, AuthError 3, NotFoundError 4, TaskFailedError 5, ExpiredError 6, PaymentError 7, LimitedError 8
 ├ UnavailableError 9
 │ └ UnknownFateError 9
-├ WaitTimeoutError 10, FileError 11, BugError 1
+├ WaitTimeoutError 10, FileError 11 (InUseError as well), BugError 1
 └ SeveralErrors: the code that they share, else 1
 """
 
@@ -134,6 +134,10 @@ class WaitTimeoutError(AirvidError):
 class FileError(AirvidError):
     code = "file"
     exit_code = 11
+
+
+class InUseError(FileError):
+    """Another airvid is at work on the same file or clip at this moment."""
 
 
 class BugError(AirvidError):

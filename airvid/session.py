@@ -69,8 +69,8 @@ class Session:
             raise UsageError("the sandbox and --base-url contradict each other", hint="unset AIRVID_SANDBOX")
         self.is_sandbox = common.sandbox or self.settings.is_sandbox()
         # A script that uses `airvid sandbox` by its key spends no money either: it has the sandbox's journal, too.
-        is_play = self.is_sandbox or self.settings.has_sandbox_key()
-        self.data = folder("data") / SANDBOX if is_play else folder("data")
+        self.is_play = self.is_sandbox or self.settings.has_sandbox_key()
+        self.data = folder("data") / SANDBOX if self.is_play else folder("data")
         try:
             stored = self.settings.key()
         except AirvidError:
@@ -139,6 +139,12 @@ class Session:
         if self._common.base_url is not None:
             where = ["--base-url", self._common.base_url]
         return shlex.join(["airvid", *where, *words])
+
+    def same_command(self) -> str:
+        """This run's own command line, to paste."""
+        import shlex
+
+        return shlex.join(["airvid", *self._common.line])
 
     @cached_property
     def shared(self) -> Shared:

@@ -210,8 +210,9 @@ class HttpClient:
             try:
                 async for chunk in chunks:
                     yield chunk
-            except httpx.DecodingError:
-                self._plain.add(request.url)  # to be taken as it is when it is asked for again
+            except httpx.DecodingError as error:
+                if "incorrect header" in str(error):  # it is no gzip at all
+                    self._plain.add(request.url)  # to be taken as it is when it is asked for again
                 raise
 
     async def _exchange(self, request: httpx.Request, attempt: Attempt, deadline: Deadline) -> Answer:

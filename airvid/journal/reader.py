@@ -86,6 +86,11 @@ class Reader:
         )
         return [row["seconds"] for row in rows if is_number(row["seconds"])]
 
+    def of_manifest(self, base_url: str, manifest: str) -> list[Entry]:
+        """Every clip that the rows of a manifest asked for, oldest first. Raises: FileError."""
+        query = "SELECT * FROM clip WHERE base_url = ? AND manifest = ? ORDER BY id"
+        return self._believed(self._surely(query, base_url, manifest), read_entry)
+
     def entries(
         self,
         *,

@@ -104,13 +104,26 @@ ALTER TABLE clip ADD COLUMN result_url TEXT;
 ALTER TABLE clip ADD COLUMN deleted_at REAL;
 ALTER TABLE clip ADD COLUMN account TEXT;
 """,
+    # Which clip of which row of a manifest it is, and a digest of what the row asked for.
+    """
+ALTER TABLE clip ADD COLUMN manifest TEXT;
+ALTER TABLE clip ADD COLUMN row TEXT;
+ALTER TABLE clip ADD COLUMN n INTEGER;
+ALTER TABLE clip ADD COLUMN asked TEXT;
+CREATE INDEX clip_by_manifest ON clip (manifest);
+CREATE INDEX clip_by_row ON clip (row, n);
+""",
+    # The task or file whose last frame a clip goes on from.
+    """
+ALTER TABLE clip ADD COLUMN extends TEXT;
+""",
 )
 VERSION = len(_LAYOUTS)
 # The columns that the program reads and writes.
 _COLUMNS = (
     "id, base_url, fate, intended_at, process, sent_at, task_id, status, model, prompt, request, target,"
     " estimate_cents, cost_cents, created, expires_at, file, bytes, saved_at, error, candidates, present, adopted,"
-    " known_at, ended_at, result_url, deleted_at, account"
+    " known_at, ended_at, result_url, deleted_at, account, manifest, row, n, asked, extends"
 )
 # What this version's layout has beside the columns: without a trigger, for example, budgets would miss what is spent.
 _PARTS = {"sqlite_autoindex_clip_1", "clip_day", "spending_insert", "spending_delete", "spending_update"}

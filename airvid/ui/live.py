@@ -95,13 +95,17 @@ class Live(Progress):
         stream, (width, height) = self._output.stderr, self._output.console.size
         lines = [
             ({name: terminal.tame(stream, text, 200) for name, text in texts.items()}, percent)
-            for texts, percent in self._lines(height)
+            for texts, percent in self._lines(height - len(self._below()))
         ]
         # The cursor rests on a line of its own: a terminal echoes the keys of Ctrl-C there.
-        self._live.update(Group(_table(lines, width, terminal.how_to_cut(stream)), ""))
+        self._live.update(Group(_table(lines, width, terminal.how_to_cut(stream)), *self._below(), ""))
         self._live.start()
         self._live.refresh()
         self._is_stale, self._drawn_at = False, clock.elapsed()
+
+    def _below(self) -> list[Text]:
+        """Lines below the rows."""
+        return []
 
     def _lines(self, height: int) -> list[Line]:
         """The rows that fit, the others as one line, and a line for all together."""
@@ -194,6 +198,8 @@ def _rest(row: Row) -> str:
         seconds, count = clock.elapsed() - row.saving_since, row.done - row.saved_before
         left = f", {_about((row.total - row.done) * seconds / count)}" if seconds >= 1 and count > 0 else ""
         return f"of {size(row.total)}{left}"
+    if row.left is not None:
+        return _about(row.left)
     if not row.state or not row.past:
         return ""
     left_seconds = seconds_left(row.past, row.passed)

@@ -30,6 +30,7 @@ class Row:
         self.state = self.trouble_is = ""
         self.was_followed = False
         self.percent: float | None = None
+        self.left: float | None = None  # seconds, of work on this machine
         self.cents: float | None = None
         self.saving_since = 0.0
         self.done = self.saved_before = 0
@@ -64,6 +65,12 @@ class Row:
             self.state, self.saving_since, self.saved_before = state, clock.elapsed(), done
         self.done, self.total, self.trouble_is = done, total, ""
         self.percent = min(100.0, done * 100 / total) if total else None
+        self._owner.changed(self, is_news=False)
+
+    def part(self, what: str, done: float) -> None:
+        """How much of some work on this machine is done, from 0 to 1."""
+        self.state, self.percent = what, min(100.0, done * 100)
+        self.left = self.passed / done - self.passed if done and self.passed >= 1 else None
         self._owner.changed(self, is_news=False)
 
     def end(self, message: str, *, is_good: bool = True) -> None:
