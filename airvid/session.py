@@ -42,9 +42,11 @@ def shown_log(out: Output, *, with_trace: bool) -> Iterator[None]:
     log, shown = logging.getLogger("airvid"), _Shown(out)
     log.setLevel(logging.DEBUG if with_trace else logging.INFO)
     log.addHandler(shown)
+    log.propagate = False
     try:
         yield
     finally:
+        log.propagate = True
         log.removeHandler(shown)
 
 
