@@ -7,7 +7,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -121,6 +121,7 @@ class Common:
     sandbox: bool = False
     base_url: str | None = None
     no_color: bool = False
+    fault: list[str] = field(default_factory=list)
 
 
 class Definition(NamedTuple):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airvid.api.models import Model
 from airvid.config import Common, Setting, Settings, folder, normal_base_url
 from airvid.errors import AirvidError, AuthError, UsageError
 from airvid.journal.journal import Journal
-from airvid.places import DEFAULT_BASE_URL, SANDBOX, SANDBOX_KEY
+from airvid.places import DEFAULT_BASE_URL, SANDBOX, SANDBOX_KEY, sandbox_folder
 from airvid.ui.output import Output
 
 if TYPE_CHECKING:
@@ -31,9 +33,11 @@ class Session:
         if common.base_url is not None and (common.sandbox or self.settings.is_sandbox()):
             raise UsageError("the sandbox and --base-url contradict each other", hint="unset AIRVID_SANDBOX")
         self.is_sandbox = common.sandbox or self.settings.is_sandbox()
+        # The sandbox's faults. Those of the environment count only there.
+        self.faults = self._checked_faults() if common.fault or self.is_sandbox else []
         # A script that uses `airvid sandbox` by its key spends no money either: it has the sandbox's journal, too.
         is_play = self.is_sandbox or self.settings.has_sandbox_key()
-        self.data = folder("data") / SANDBOX if is_play else folder("data")
+        self.data = Path(sandbox_folder()) if is_play else folder("data")
         try:
             stored = self.settings.key()
         except AirvidError:
@@ -68,11 +72,10 @@ class Session:
             given = {phase: self.settings.get(f"{phase}-timeout") for phase in ("connect", "read", "create")}
             timeouts = Timeouts(**{phase: seconds for phase, seconds in given.items() if seconds is not None})
             if self.is_sandbox:
-                from airvid.local_sandbox import make_server
-
-                self._server = make_server(self.data).start()
-                http = HttpClient(self._server.api_url, SANDBOX_KEY, timeouts=timeouts, trace=trace, use_proxies=False)
+                http = HttpClient(self._sandbox(), SANDBOX_KEY, timeouts=timeouts, trace=trace, use_proxies=False)
             else:
+                if self.faults:
+                    raise UsageError("--fault is for the sandbox alone", hint="add --sandbox")
                 if not key and (stored := self.settings.key()):
                     key = stored.value
                 if not key and need_key:
@@ -81,6 +84,24 @@ class Session:
                 http = HttpClient(self.base_url.value, key, timeouts=timeouts, trace=trace, note=self.out.note)
             self._api = Api(http)
         return self._api
+
+    def _sandbox(self) -> str:
+        """The address of the sandbox: of the server that runs, else of one of this command's own.
+
+        A command with faults of its own always has its own. Raises: UsageError, FileError.
+        """
+        from airvid import local_sandbox
+
+        if not self.faults and (running := local_sandbox.running_server(self.data)):
+            return running
+        seed = os.environ.get("AIRVID_SANDBOX_SEED")
+        self._server = local_sandbox.make_server(self.data, faults=self.faults, seed=seed).start()
+        return self._server.api_url
+
+    def _checked_faults(self) -> list[str]:
+        from airvid.local_sandbox import asked_faults
+
+        return asked_faults(self._common.fault)
 
     async def models(self, *, need_key: bool = True) -> list[Model]:
         """The video models, kept for completion. Raises: as `Api.models` and `api`."""

@@ -257,13 +257,19 @@ app.add_typer(config.app)
 @command(
     app,
     "sandbox",
-    examples=["airvid sandbox --port 8080", "airvid sandbox reset    # forget its tasks and clips"],
+    examples=["airvid sandbox --port 8080 --fault 'fail=moderation p=0.2' --seed 7", "airvid sandbox faults"],
     exit_codes=[0, 2, 11, 130, 143],
 )
 def sandbox(
     ctx: typer.Context,
-    action: str | None = argument("ACTION", "reset: forget all its tasks and clips."),
+    action: str | None = argument(
+        "ACTION", "faults: list what --fault takes; reset: forget all its tasks and clips; else serve."
+    ),
     port: int = option("--port NUMBER", "The port; 0 takes a free one.", min=0, max=65535, default=0),
+    render: str | None = option("--render TIME", "How long a task takes (4s)."),
+    slots: int | None = option("--slots NUMBER", "How many tasks run at a time (4).", min=1, max=1000),
+    models: str | None = option("--models FILE", "The models to serve: the JSON that GET /models answers."),
+    seed: int | None = option("--seed NUMBER", "Random faults are the same in every run."),
 ) -> None:
     """The API, emulated on this machine.
 

@@ -28,8 +28,14 @@ _COMMON = {
     "quiet": (["--quiet", "-q"], "Say nothing but results and errors."),
     "debug": (["--debug"], "Trace requests and answers, secrets left out."),
     "sandbox": (["--sandbox"], "Use an emulator of the API: no key, no money."),
+    "fault": (["--fault"], "What goes wrong in the sandbox (airvid sandbox faults); repeatable."),
     "base_url": (["--base-url"], "The API's base URL."),
     "no_color": (["--no-color"], "No colours. NO_COLOR does the same."),
+}
+
+_WITH_VALUE: dict[str, dict[str, Any]] = {
+    "base_url": {"metavar": "URL"},
+    "fault": {"metavar": "SPEC", "multiple": True},
 }
 
 
@@ -140,7 +146,9 @@ def epilog(examples: Sequence[str], exit_codes: Sequence[int] = ()) -> str:
 
 
 def _keep(ctx: typer.Context, param: Any, value: Any) -> None:
-    if value not in (None, False):
+    if param.multiple:
+        ctx.obj.common.fault += value or []
+    elif value not in (None, False):
         setattr(ctx.obj.common, param.name, value)
 
 
@@ -151,7 +159,7 @@ def _common_options() -> list[Any]:
         TyperOption(
             param_decls=[*flags, name],
             help=text,
-            **({"metavar": "URL"} if name == "base_url" else {"is_flag": True, "default": False}),
+            **_WITH_VALUE.get(name, {"is_flag": True, "default": False}),
             **hidden,
         )
         for name, (flags, text) in _COMMON.items()

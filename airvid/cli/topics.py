@@ -101,6 +101,9 @@ variable counts as unset.
   AIRVID_BASE_URL, AIRFORCE_BASE_URL
                         the API's base URL; the first that is set
   AIRVID_SANDBOX        1: every command uses the sandbox, as with --sandbox
+  AIRVID_SANDBOX_DIR    the folder of the sandbox's tasks and clips
+  AIRVID_SANDBOX_FAULTS what goes wrong there, as with --fault; ; between faults
+  AIRVID_SANDBOX_SEED   a number that makes random faults repeatable
 
 Defaults of options (AIRVID_SOUND, AIRVID_WAIT, AIRVID_FORCE and AIRVID_OPEN
 are true or false):
@@ -197,6 +200,7 @@ Other commands
   config path       path
   sandbox           base_url, api_key
   sandbox reset     path, reset
+  sandbox faults    fault, does, example, where (array), default (how often)
 
 deleted, removed and reset are booleans; seconds is a number; frames, width,
 height and size are integers; value is a string, number or boolean; the others
