@@ -280,6 +280,23 @@ def sandbox(
     run(ctx, sandbox.run)
 
 
+@command(
+    app,
+    "doctor",
+    examples=["airvid doctor --offline", "airvid doctor --bundle airvid.zip    # for a bug report"],
+    exit_codes=[0, 1, 2, 3, 8, 9, 11],
+)
+def doctor(
+    ctx: typer.Context,
+    offline: bool = flag("--offline", "Do not ask the API."),
+    bundle: str | None = option("--bundle FILE.zip", "Write the report for a bug report: no secrets, no prompts."),
+) -> None:
+    """What is wrong with this installation, and what to do about it."""
+    from airvid.commands import doctor
+
+    run(ctx, doctor.run)
+
+
 @command(app, "help", examples=["airvid help exit-codes", "airvid help auth login"], exit_codes=[0, 2])
 def help_(
     ctx: typer.Context,

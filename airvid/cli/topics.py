@@ -198,6 +198,8 @@ Other commands
   config set        name, value
   config unset      name, removed
   config path       path
+  doctor            check, state (ok, note or wrong), message, hint (or null),
+                    exit_code
   sandbox           base_url, api_key
   sandbox reset     path, reset
   sandbox faults    fault, does, example, where (array), default (how often)

@@ -141,9 +141,7 @@ class Output:
 
     def _message(self, *pieces: tuple[str, str]) -> None:
         """Write a line of texts and their styles. A log gets only the texts, without loading Rich."""
-        shown = [
-            (re.sub(_KEY_LIKE, lambda found: masked(found[0]), self._masked(text)), style) for text, style in pieces
-        ]
+        shown = [(self.hidden(text), style) for text, style in pieces]
         if self.stderr.isatty() or (self._forces_color and self.color):
             from rich.text import Text
 
@@ -151,6 +149,10 @@ class Output:
         else:
             self._messages.write("".join(text for text, _ in shown) + "\n")
             self._messages.flush()
+
+    def hidden(self, text: str) -> str:
+        """A text without this run's key, and without what looks like another one."""
+        return re.sub(_KEY_LIKE, lambda found: masked(found[0]), self._masked(text))
 
     def _masked(self, text: str) -> str:
         """A text without the key of this run."""

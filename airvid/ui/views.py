@@ -303,3 +303,19 @@ FAULTS = Table(
     lambda row: [" ".join(each) if isinstance(each, list) else each for each in _fault_record(row).values()],
     _fault_record,
 )
+
+
+# ---------------------------------------------------------------------- what doctor finds
+
+
+_FINDING_STYLE = {"ok": "green", "note": "yellow", "wrong": "red"}
+FINDINGS = Table(
+    (
+        Column("STATE", lambda row: Cell(row.state, _FINDING_STYLE[row.state]), 9),
+        Column("CHECK", lambda row: Cell(row.check), 8),
+        Column("FINDING", lambda row: Cell(row.message), 7, shrinks="wrap"),
+        Column("HINT", lambda row: Cell(row.hint), 6, shrinks="wrap"),
+    ),
+    lambda row: [row.state, row.check, row.message, row.hint],
+    lambda row: row._asdict(),
+)
