@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from airvid.clips.follow import Shared
     from airvid.sandbox.server import Server
     from airvid.ui.progress import Progress
+    from airvid.ui.task_view import TaskView
 
 
 class Session:
@@ -28,6 +29,8 @@ class Session:
         self.out = out
         self.settings = Settings()
         self._common = common
+        # The clips of this run, for its summary.
+        self.ended: list[TaskView] = []
         self._api: Api | None = None
         self._server: Server | None = None
         if common.base_url is not None and (common.sandbox or self.settings.is_sandbox()):

@@ -22,7 +22,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    """Heed signals that the parent process ignores (`nohup`): the programs under test would inherit that."""
+    """Heed signals that the parent process ignores (`nohup`), which programs under test would inherit; no CI."""
+    for name in ("CI", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITLAB_CI", "TF_BUILD"):
+        os.environ.pop(name, None)
     for name in ("SIGINT", "SIGHUP", "SIGQUIT"):
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) == signal.SIG_IGN:
@@ -73,5 +75,5 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(("AIRVID_", "AIRFORCE_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
-    for name in ("NO_COLOR", "FORCE_COLOR", "CI"):
+    for name in ("NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)

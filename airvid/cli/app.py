@@ -115,6 +115,7 @@ def create(
     timeout: str | None = options.TIMEOUT,
     force: bool | None = options.FORCE_OR_SETTING,
     open: bool | None = options.OPEN_OR_SETTING,
+    summary: str | None = options.SUMMARY,
     shows_preview: bool = flag("--preview", "Show its contact sheet in the terminal; implies -w.", SAVING),
 ) -> None:
     """Submit a clip; with --wait follow it, with -o save it."""
@@ -154,6 +155,7 @@ def watch(
     output: str | None = options.OUTPUT,
     timeout: str | None = options.TIMEOUT,
     fail_fast: bool = flag("--fail-fast", "Stop following at the first failure.", SAVING),
+    summary: str | None = options.SUMMARY,
     force: bool = options.FORCE,
     opens: bool = options.OPEN,
 ) -> None:
@@ -220,6 +222,7 @@ def download(
     skip_existing: bool = flag("--skip-existing", "Skip files that exist.", SAVING),
     takes_all: bool = flag("--all", "Every completed task not yet saved."),
     jobs: str | None = number("-j, --jobs NUMBER", "How many at a time.", SAVING),
+    summary: str | None = options.SUMMARY,
     opens: bool = options.OPEN,
 ) -> None:
     """Save the clips of completed tasks."""

@@ -7,6 +7,7 @@ import os
 import textwrap
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -14,9 +15,10 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from airvid.cli import topics
 from airvid.config import Common, checked
-from airvid.errors import AirvidError, UsageError
+from airvid.errors import AirvidError, FileError, UsageError
 
 if TYPE_CHECKING:
+    from airvid.session import Session
     from airvid.ui.output import Output
 
 # The groups of the help, beside "Arguments" and "Options".
@@ -65,16 +67,43 @@ def run(ctx: typer.Context, command: Callable[..., Coroutine[Any, Any, None]]) -
     from airvid import system
     from airvid.session import Session
 
+    has_summary, params = "summary" in ctx.params, dict(ctx.params)
+    summary = _summary_path(params.pop("summary", None))
+
     async def whole() -> None:
         session = Session(ctx.obj.common, ctx.obj.out)
         try:
-            await command(session, **ctx.params)
+            await command(session, **params)
         except AirvidError as error:
             raise session.cause_of(error) from None
         finally:
+            if summary and has_summary and session.ended:
+                _summarise(session, summary, ctx.command_path)
             await session.aclose()
 
     system.run(whole())
+
+
+def _summary_path(given: str | None) -> Path | None:
+    """The file of --summary, which is tried at once, else that of GitHub Actions. Raises: FileError."""
+    if given is None:
+        found = os.environ.get("GITHUB_STEP_SUMMARY") if os.environ.get("GITHUB_ACTIONS") == "true" else None
+        return Path(found) if found else None
+    path = Path(given).expanduser()
+    try:
+        path.open("a").close()
+    except OSError as error:
+        raise FileError(f"--summary {given}: {error.strerror}") from None
+    return path
+
+
+def _summarise(session: Session, path: Path, title: str) -> None:
+    from airvid.ui import summary
+
+    try:
+        summary.append(path, title, session.ended)
+    except OSError as error:
+        session.out.alarm(f"the summary {path} cannot be written: {error.strerror}")
 
 
 # ---------------------------------------------------------------------- declaring a command

@@ -128,6 +128,12 @@ Also honoured:
   XDG_CONFIG_HOME       holds airvid/config.toml
   XDG_DATA_HOME         holds airvid/journal.db and airvid/sandbox/
   XDG_CACHE_HOME        holds the list of models for completion
+  CI, GITLAB_CI, TF_BUILD
+                        a CI keeps the output: no bars, and no text that its
+                        runner could take for a command
+  GITHUB_ACTIONS, GITHUB_STEP_SUMMARY
+                        true: errors are annotations as well, and a table of
+                        the clips is appended to that file
   DISPLAY, WAYLAND_DISPLAY
                         where --open finds a desktop
   TMPDIR                folder for a clip on its way to standard output

@@ -88,7 +88,11 @@ async def _download(
 ) -> None:
     """Save the n-th task's clip."""
     began = clock.elapsed()
-    task = await completed(session, task_id, "-o", how.output)
+    try:
+        task = await completed(session, task_id, "-o", how.output)
+    except AirvidError as error:
+        session.ended.append(TaskView(Task.parse({"task_id": task_id, "status": error.code})))
+        raise
     entry = session.journal.by_task(session.service, [task_id]).get(task_id)
     fields = naming.of_task(task, entry, clock.now(), n)
     row = progress.row(short_id(task_id), about=TaskView(task, entry).prompt or "")
@@ -98,11 +102,13 @@ async def _download(
         passes_over = isinstance(error, FileError) and how.skip_existing and how.name.template is not None
         if not passes_over or not (path := how.name.path(fields)).is_file():
             row.drop()
+            session.ended.append(TaskView(task, entry))
             raise
         row.end(f"{path} is there already")
         view = TaskView(task, entry, str(path), path.stat().st_size)
     else:
         row.end(finish.last_word(view, clock.elapsed() - began))
+    session.ended.append(view)
     if how.name.template is not None:
         session.out.finished(view, wants_file=True)
     if how.opens and view.output:
