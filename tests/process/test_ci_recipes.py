@@ -174,3 +174,25 @@ def test_the_action_fails_as_airvid_does_and_expands_nothing(here: Path, path: s
     done, outputs = run_action(here, path, command=shlex.join(["create", evil, "-d", "2", "-o", "{slug}.mp4"]))
     assert done.returncode == 0, done.stderr
     assert outputs["files"].endswith(".mp4")
+
+
+# ---------------------------------------------------------------------- our own workflows
+
+
+def workflow(name: str) -> Any:
+    return yaml.safe_load((ROOT / ".github/workflows" / name).read_text("utf-8"))
+
+
+def test_every_supported_python_is_tested_on_every_system() -> None:
+    matrix = workflow("ci.yml")["jobs"]["test"]["strategy"]["matrix"]
+    assert {each.split("-")[0] for each in matrix["os"]} == {"ubuntu", "macos", "windows"}
+    supported = re.findall(r"Python :: (3\.\d+)", (ROOT / "pyproject.toml").read_text("utf-8"))
+    assert matrix["python"] == [*supported, "3.x"]
+
+
+def test_only_the_job_that_publishes_may_name_itself_to_pypi_and_there_is_no_token() -> None:
+    release = workflow("release.yml")
+    assert release["permissions"] == {"contents": "read"}
+    assert [name for name, job in release["jobs"].items() if "id-token" in job.get("permissions", {})] == ["publish"]
+    assert not [step for step in release["jobs"]["publish"]["steps"] if "run" in step]
+    assert "secrets." not in (ROOT / ".github/workflows/release.yml").read_text("utf-8")
