@@ -128,13 +128,14 @@ def announced(folder: Path, server: Server) -> Iterator[None]:
             path.unlink(missing_ok=True)
 
 
-def running_server(folder: Path) -> str | None:
-    """The API's address of a server that runs for this folder."""
+def running_server(folder: Path) -> tuple[str, str] | None:
+    """The addresses of the API and of the storage host of a server that runs for this folder."""
     for path in sorted(folder.glob(_RUNNING.format("*", "*"))):
         try:
             with files.open_existing(path) as file:
                 if not system.try_lock(file):
-                    return f"http://127.0.0.1:{path.name.split('-')[1]}/v1"
+                    _, api, storage = path.stem.split("-")
+                    return f"http://127.0.0.1:{api}/v1", f"http://127.0.0.1:{storage}"
             path.unlink(missing_ok=True)  # its server was killed
         except OSError:
             pass

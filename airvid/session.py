@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airvid.api.models import Model
-from airvid.config import Common, Setting, Settings, folder, normal_base_url
+from airvid.config import Common, Setting, Settings, folder, key_hint, normal_base_url
 from airvid.errors import AirvidError, AuthError, UsageError
 from airvid.journal.journal import Journal
 from airvid.places import DEFAULT_BASE_URL, SANDBOX, SANDBOX_KEY, sandbox_folder
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
     from airvid.ui.task_view import TaskView
 
 
+def account_of(key: str | None) -> str:
+    """A name for a key, from which the key cannot be found."""
+    return hashlib.sha256((key or "").encode("utf-8", "replace")).hexdigest()[:16]
+
+
 class Session:
     """One run of the program. `service` names the API in the journal: its base URL, or the sandbox."""
 
@@ -32,7 +38,11 @@ class Session:
         # The clips of this run, for its summary.
         self.ended: list[TaskView] = []
         self._api: Api | None = None
+        # What tells keys apart in the journal, once `api` was called.
+        self.account = ""
         self._server: Server | None = None
+        # The address of the sandbox's storage host.
+        self._storage = ""
         if common.base_url is not None and (common.sandbox or self.settings.is_sandbox()):
             raise UsageError("the sandbox and --base-url contradict each other", hint="unset AIRVID_SANDBOX")
         self.is_sandbox = common.sandbox or self.settings.is_sandbox()
@@ -86,6 +96,7 @@ class Session:
                 self.out.secret = key or ""
                 http = HttpClient(self.base_url.value, key, timeouts=timeouts, trace=trace, note=self.out.note)
             self._api = Api(http)
+            self.account = account_of(SANDBOX_KEY if self.is_sandbox else key)
         return self._api
 
     def _sandbox(self) -> str:
@@ -96,15 +107,21 @@ class Session:
         from airvid import local_sandbox
 
         if not self.faults and (running := local_sandbox.running_server(self.data)):
-            return running
+            api_url, self._storage = running
+            return api_url
         seed = os.environ.get("AIRVID_SANDBOX_SEED")
         self._server = local_sandbox.make_server(self.data, faults=self.faults, seed=seed).start()
+        self._storage = self._server.storage_url
         return self._server.api_url
 
     def _checked_faults(self) -> list[str]:
         from airvid.local_sandbox import asked_faults
 
         return asked_faults(self._common.fault)
+
+    def current_link(self, url: str) -> str:
+        """A link that the journal kept, for this run: the sandbox's storage host has another port in each."""
+        return f"{self._storage}/{url.split('/', 3)[3]}" if self._storage else url
 
     async def models(self, *, need_key: bool = True) -> list[Model]:
         """The video models, kept for completion. Raises: as `Api.models` and `api`."""
@@ -137,7 +154,10 @@ class Session:
         return progress.choose(self.out, count)
 
     def cause_of(self, error: AirvidError) -> AirvidError:
-        """The error itself, or the sandbox's own where the sandbox is broken."""
+        """The error itself, or the sandbox's own where the sandbox is broken. A hint fits where the key comes from."""
+        for each in getattr(error, "errors", [error]):
+            if isinstance(each, AuthError) and each.hint == "airvid auth login":
+                each.hint = key_hint(self.settings.other_key_source() or "")
         trouble = self._server.emulator.trouble if self._server else None
         if not trouble:
             return error

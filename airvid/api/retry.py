@@ -11,6 +11,8 @@ from airvid.api.models import number
 
 # Seconds without an answer, and of a download without a byte, after which a command without --timeout gives up.
 PATIENCE = 60.0
+# Seconds for which a rate limit is waited out: it passes.
+LIMIT_PATIENCE = 90.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
 # The longest pause in seconds, though the server asks for a longer one.
 LONGEST_HINT = 600.0

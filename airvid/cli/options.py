@@ -31,7 +31,9 @@ STATUS = option("--status STATUS", "Only those of this status; repeatable.", aut
 OUTPUT = option(
     "-o, --output PATH", "A file, a directory, - for stdout, or a template (airvid help templates).", SAVING
 )
-TIMEOUT = option("--timeout TIME", "Stop waiting after so long (90, 10m, 1h); the task itself goes on.", SAVING)
+TIMEOUT = option(
+    "--timeout TIME", "Stop waiting after so long (90, 10m, 1h30m; 0: no limit); the task itself goes on.", SAVING
+)
 SUMMARY = option("--summary FILE", "Append a Markdown table of the clips to this file.", SAVING)
 FORCE = flag("--force", "Overwrite existing files.", SAVING)
 OPEN = flag("--open", "Open the saved clip in the desktop's player.", SAVING)

@@ -61,8 +61,10 @@ async def _serve(session: Session, data: Path, port: int, render: float | None, 
 
 def _reset(data: Path) -> None:
     """Remove what the sandbox remembers, however broken it is; what else is in its folder stays. Raises: FileError."""
-    if url := running_server(data):
-        raise FileError(f"a sandbox runs at {url}: it would go on without its tasks", hint="end it first, with Ctrl-C")
+    if running := running_server(data):
+        raise FileError(
+            f"a sandbox runs at {running[0]}: it would go on without its tasks", hint="end it first, with Ctrl-C"
+        )
     for each in (path for pattern in _OURS for path in data.glob(pattern)):
         try:
             if each.is_dir() and not each.is_symlink():

@@ -19,7 +19,7 @@ from airvid.ui.text import length, size
 LOG_EVERY = 10.0
 # CI runners kill a job that has been silent for some minutes.
 LONGEST_SILENCE = 60.0
-SAVING = "saving"
+SAVING, SENDING = "saving", "uploading"
 
 
 class Row:
@@ -58,10 +58,10 @@ class Row:
         is_news, self.trouble_is = not self.trouble_is, what
         self._owner.changed(self, is_news)
 
-    def bytes(self, done: int, total: int | None) -> None:
-        """How much of a file is on the disk."""
-        if self.state != SAVING:
-            self.state, self.saving_since, self.saved_before = SAVING, clock.elapsed(), done
+    def bytes(self, done: int, total: int | None, state: str = SAVING) -> None:
+        """How much of a file is where it goes."""
+        if self.state != state:
+            self.state, self.saving_since, self.saved_before = state, clock.elapsed(), done
         self.done, self.total, self.trouble_is = done, total, ""
         self.percent = min(100.0, done * 100 / total) if total else None
         self._owner.changed(self, is_news=False)
@@ -81,7 +81,7 @@ class Row:
 
     @property
     def is_saving(self) -> bool:
-        return self.state == SAVING
+        return self.state in (SAVING, SENDING)
 
 
 class Progress:

@@ -72,6 +72,7 @@ class TaskView(NamedTuple):
                 "created": entry and entry.created,
                 "expires_at": entry and entry.expires_at,
                 "cost_cents": entry and entry.cost_cents,
+                "result_url": entry and entry.result_url,
             }
         record["airvid"] = {
             "status": self.status,
