@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from airvid.config import checked, seconds
@@ -46,7 +47,8 @@ async def _serve(session: Session, data: Path, port: int, render: float | None, 
     loop = asyncio.get_running_loop()
 
     def log(line: str) -> None:
-        loop.call_soon_threadsafe(session.out.note, line)
+        with suppress(RuntimeError):  # the loop has ended, and the program with it
+            loop.call_soon_threadsafe(session.out.note, line)
 
     faults = session.faults or asked_faults(())
     with make_server(data, port, faults=faults, log=log, render=render, **options) as server, announced(data, server):

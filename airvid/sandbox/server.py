@@ -155,7 +155,10 @@ class _Handler(BaseHTTPRequestHandler):
         told = f"fault: {response.fault}" if response.fault else ""
         ending = response.ending if response.ending in ("reset", "silence") else str(response.status)
         self.server.log(" ".join(filter(None, (self.command, request.route[:200], ending, told))))
+        self.connection.settimeout(None)  # a client may read as slowly as it likes
         self._send(response)
+        if not self.close_connection:
+            self.connection.settimeout(self.timeout)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _answer
 
@@ -215,7 +218,7 @@ class _Handler(BaseHTTPRequestHandler):
             except TimeoutError:
                 pass
             finally:
-                self.connection.settimeout(self.timeout)
+                self.connection.settimeout(None)
         return False
 
     def _reset(self) -> None:
