@@ -7,7 +7,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -140,6 +140,7 @@ class Common:
     no_color: bool = False
     # The whole command line, for a hint that says it again.
     line: Sequence[str] = ()
+    fault: list[str] = field(default_factory=list)
 
 
 class Definition(NamedTuple):

@@ -109,6 +109,13 @@ class HttpClient:
         # Seconds that a whole answer may take, however slowly it comes; of streams and clips, its head.
         self._longest = 2 * (self.timeouts.connect + self.timeouts.read)
 
+    def check_way(self) -> str | None:
+        """The proxy to the API, without its password. Raises: UnavailableError where it or the certificates are odd."""
+        url = httpx.URL(self.base_url)
+        self._clients.client(url)
+        proxy = self._clients.proxy_for(url)
+        return redact.origin(proxy) if proxy else None
+
     async def aclose(self) -> None:
         await self._clients.aclose()
 

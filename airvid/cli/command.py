@@ -7,6 +7,7 @@ import os
 import textwrap
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -14,9 +15,10 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from airvid.cli import corrections, topics
 from airvid.config import Common, checked
-from airvid.errors import AirvidError, UsageError
+from airvid.errors import AirvidError, FileError, UsageError
 
 if TYPE_CHECKING:
+    from airvid.session import Session
     from airvid.ui.output import Output
 
 # The groups of the help, beside "Arguments" and "Options".
@@ -28,8 +30,14 @@ _COMMON = {
     "quiet": (["--quiet", "-q"], "Say nothing but results and errors."),
     "debug": (["--debug"], "Trace requests and answers, secrets left out."),
     "sandbox": (["--sandbox"], "Use an emulator of the API: no key, no money."),
+    "fault": (["--fault"], "What goes wrong in the sandbox (airvid sandbox faults); repeatable."),
     "base_url": (["--base-url"], "The API's base URL."),
     "no_color": (["--no-color"], "No colours. NO_COLOR does the same."),
+}
+
+_WITH_VALUE: dict[str, dict[str, Any]] = {
+    "base_url": {"metavar": "URL"},
+    "fault": {"metavar": "SPEC", "multiple": True},
 }
 
 
@@ -59,18 +67,45 @@ def run(ctx: typer.Context, command: Callable[..., Coroutine[Any, Any, None]]) -
     from airvid import system
     from airvid.session import Session, shown_log
 
+    has_summary, params = "summary" in ctx.params, dict(ctx.params)
+    summary = _summary_path(params.pop("summary", None))
+
     async def whole() -> None:
         session = Session(ctx.obj.common, ctx.obj.out)
         try:
-            await command(session, **ctx.params)
+            await command(session, **params)
         except AirvidError as error:
             raise session.cause_of(error) from None
         finally:
+            if summary and has_summary and session.ended:
+                _summarise(session, summary, ctx.command_path)
             await session.aclose()
 
     system.check_open_files()
     with shown_log(ctx.obj.out, with_trace=ctx.obj.common.debug):
         system.run(whole())
+
+
+def _summary_path(given: str | None) -> Path | None:
+    """The file of --summary, which is tried at once, else that of GitHub Actions. Raises: FileError."""
+    if given is None:
+        found = os.environ.get("GITHUB_STEP_SUMMARY") if os.environ.get("GITHUB_ACTIONS") == "true" else None
+        return Path(found) if found else None
+    path = Path(given).expanduser()
+    try:
+        path.open("a").close()
+    except OSError as error:
+        raise FileError(f"--summary {given}: {error.strerror}") from None
+    return path
+
+
+def _summarise(session: Session, path: Path, title: str) -> None:
+    from airvid.ui import summary
+
+    try:
+        summary.append(path, title, session.ended)
+    except OSError as error:
+        session.out.alarm(f"the summary {path} cannot be written: {error.strerror}")
 
 
 # ---------------------------------------------------------------------- declaring a command
@@ -146,7 +181,9 @@ def epilog(examples: Sequence[str], exit_codes: Sequence[int] = ()) -> str:
 
 
 def _keep(ctx: typer.Context, param: Any, value: Any) -> None:
-    if value not in (None, False):
+    if param.multiple:
+        ctx.obj.common.fault += value or []
+    elif value not in (None, False):
         setattr(ctx.obj.common, param.name, value)
 
 
@@ -157,7 +194,7 @@ def _common_options() -> list[Any]:
         TyperOption(
             param_decls=[*flags, name],
             help=text,
-            **({"metavar": "URL"} if name == "base_url" else {"is_flag": True, "default": False}),
+            **_WITH_VALUE.get(name, {"is_flag": True, "default": False}),
             **hidden,
         )
         for name, (flags, text) in _COMMON.items()

@@ -168,6 +168,10 @@ async def _make(
         except asyncio.CancelledError:
             _tell_how_to_go_on(run)
             raise
+        finally:
+            for clip in clips:
+                _latest_entry(run, clip)
+                session.ended.append(clip.view)
 
 
 async def _submit_and_follow(run: _Run, seconds: float | None) -> None:

@@ -107,8 +107,13 @@ async def _download(
         session.out.finished(view, wants_file=True)
         if how.opens:
             finish.open_clip(session, str(view.output))
+        session.ended.append(view)
         return
-    task = await completed(session, task_id, "-o", how.output)
+    try:
+        task = await completed(session, task_id, "-o", how.output)
+    except AirvidError as error:
+        session.ended.append(TaskView(Task.parse({"task_id": task_id, "status": error.code})))
+        raise
     entry = session.journal.by_task(session.service, [task_id]).get(task_id)
     fields = naming.of_task(task, entry, clock.now(), n)
     row = progress.row(short_id(task_id), about=TaskView(task, entry).prompt or "")
@@ -118,11 +123,13 @@ async def _download(
         passes_over = isinstance(error, FileError) and how.skip_existing and how.name.template is not None
         if not passes_over or (count := await (place := how.name.destination(fields)).size()) is None:
             row.drop()
+            session.ended.append(TaskView(task, entry))
             raise
         row.end(f"{place} is there already")
         view = TaskView(task, entry, str(place), count)
     else:
         row.end(finish.last_word(view, clock.elapsed() - began))
+    session.ended.append(view)
     if how.name.template is not None:
         session.out.finished(view, wants_file=True)
     if how.opens and view.output:

@@ -302,3 +302,41 @@ SETTINGS = Table(
     lambda setting: [setting.name, _value(setting), setting.source],
     lambda setting: setting._asdict(),
 )
+
+
+# ---------------------------------------------------------------------- faults of the sandbox
+
+
+def _fault_record(row: tuple[str, Any]) -> dict[str, Any]:
+    name, kind = row
+    often = "once" if kind.places else "always"
+    return {"fault": name, "does": kind.does, "example": kind.example, "where": [*kind.places], "default": often}
+
+
+FAULTS = Table(
+    (
+        Column("FAULT", lambda row: Cell(row[0]), 9),
+        Column("WHAT HAPPENS", lambda row: Cell(row[1].does), 8, shrinks="wrap"),
+        Column("EXAMPLE", lambda row: Cell(row[1].example), 7),
+        Column("@WHERE (ELSE THE FIRST)", lambda row: Cell(" ".join(row[1].places)), 5, shrinks="wrap"),
+        Column("TIMES", lambda row: Cell(_fault_record(row)["default"]), 4),
+    ),
+    lambda row: [" ".join(each) if isinstance(each, list) else each for each in _fault_record(row).values()],
+    _fault_record,
+)
+
+
+# ---------------------------------------------------------------------- what doctor finds
+
+
+_FINDING_STYLE = {"ok": "green", "note": "yellow", "wrong": "red"}
+FINDINGS = Table(
+    (
+        Column("STATE", lambda row: Cell(row.state, _FINDING_STYLE[row.state]), 9),
+        Column("CHECK", lambda row: Cell(row.check), 8),
+        Column("FINDING", lambda row: Cell(row.message), 7, shrinks="wrap"),
+        Column("HINT", lambda row: Cell(row.hint), 6, shrinks="wrap"),
+    ),
+    lambda row: [row.state, row.check, row.message, row.hint],
+    lambda row: row._asdict(),
+)
