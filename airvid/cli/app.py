@@ -274,6 +274,7 @@ def batch(
     yes: bool = flag("-y, --yes", "Do not ask.", MONEY),
     output: str | None = options.OUTPUT,
     results: str | None = option("--results FILE", "The results; without it, results.jsonl beside the clips.", SAVING),
+    join: str | None = option("--join FILE", "Join all clips, in the manifest's order, to this film.", SAVING),
     jobs: str | None = number("-j, --jobs NUMBER", "How many clips at a time, up to 4.", SAVING),
     timeout: str | None = options.TIMEOUT,
 ) -> None:
