@@ -12,7 +12,7 @@ from urllib.parse import quote
 from airvid import clock
 from airvid.api.answers import Answer, refusal
 from airvid.api.http import Attempt, HttpClient
-from airvid.api.models import Model, Task, error_text, is_task_id
+from airvid.api.models import EXPIRED, STATUSES, Model, Task, error_text, is_task_id
 from airvid.api.retry import PATIENCE
 from airvid.errors import UnavailableError, UsageError
 
@@ -44,6 +44,14 @@ class Api:
         """Whether `created` or `expires_at`, which go by the server's clock, lies in the past."""
         return moment is not None and self.http.server_now() >= moment
 
+    def at_its_end(self, task: Task, *, otherwise: float | None = None) -> Task:
+        """The task; as an expired one where its state is no known word and its day is over.
+
+        `otherwise`: when its day is over where the server does not tell, Unix seconds.
+        """
+        latest = otherwise if task.latest_end is None else task.latest_end
+        return task.updated({"status": EXPIRED}) if task.status not in STATUSES and self.is_past(latest) else task
+
     async def models(self, patience: float = PATIENCE) -> list[Model]:
         """The video models, in the server's order."""
         return await self.http.get("/models", _models, patience=patience)
@@ -66,11 +74,13 @@ class Api:
 
     async def task(self, task_id: str, patience: float = PATIENCE) -> Task:
         """One reading of a task."""
-        return await self.http.get(_path(task_id), lambda answer: _task(answer, task_id), patience=patience)
+        task = await self.http.get(_path(task_id), lambda answer: _task(answer, task_id), patience=patience)
+        return self.at_its_end(task)
 
     async def tasks(self, patience: float = PATIENCE) -> Listing:
         """The account's recent tasks, one entry an id."""
-        return await self.http.get("/video/tasks", _listing, patience=patience)
+        listing = await self.http.get("/video/tasks", _listing, patience=patience)
+        return listing._replace(tasks=[self.at_its_end(task) for task in listing.tasks])
 
     async def delete(self, task_id: str, patience: float = PATIENCE) -> None:
         """Remove a history entry; one that is gone is no error."""

@@ -18,13 +18,18 @@ STATUSES = (QUEUED, PROCESSING, COMPLETED, FAILED, EXPIRED)
 TERMINAL = frozenset({COMPLETED, FAILED, EXPIRED})
 # Seconds for which another server of the API may not know a new task yet.
 FRESH_SECONDS = 20.0
+# Seconds from a task's creation to its end, where the server does not tell when it expires.
+TASK_SECONDS = 86400.0
 
-# Other words for the states. A word that is not here counts as still running, and is shown as it is.
+# Other words for the states. A word that is not here is shown as it is, and counts as still running until the task has
+# a result or its day is over.
 _SYNONYMS = {
     **dict.fromkeys(("pending", "submitted", "waiting", "scheduled", "created", "starting"), QUEUED),
     **dict.fromkeys(("in_progress", "running", "started", "generating", "rendering"), PROCESSING),
     **dict.fromkeys(("succeeded", "success", "successful", "complete", "done", "finished"), COMPLETED),
-    **dict.fromkeys(("failure", "error", "errored", "canceled", "cancelled", "rejected"), FAILED),
+    **dict.fromkeys(("failure", "error", "errored", "canceled", "cancelled", "rejected", "aborted"), FAILED),
+    **dict.fromkeys(("timed_out", "timedout", "timeout", "terminated", "killed", "stopped"), FAILED),
+    **dict.fromkeys(("blocked", "moderated", "nsfw", "content_filtered", "flagged", "denied"), FAILED),
 }
 MODES = ("text", "image", "reference")
 # Most bytes, as JSON, of a task's merged record; and of one value that stays where the record had to be cut.
@@ -120,9 +125,10 @@ class Task(NamedTuple):
             return None
         url = text(raw.get("result_url"))
         progress = number(raw.get("progress"))
+        status = canonical_status(raw.get("status"))
         return cls(
             task_id=task_id,
-            status=canonical_status(raw.get("status")),
+            status=COMPLETED if url and status not in STATUSES else status,
             raw=raw,
             progress=None if progress is None else min(100.0, max(0.0, progress)),
             model=text(raw.get("model")),
@@ -157,6 +163,11 @@ class Task(NamedTuple):
     @property
     def is_terminal(self) -> bool:
         return self.status in TERMINAL
+
+    @property
+    def latest_end(self) -> float | None:
+        """When the task is over at the latest, Unix seconds; None where the server tells neither time."""
+        return self.created + TASK_SECONDS if self.expires_at is None and self.created is not None else self.expires_at
 
     def could_be(self, request: dict[str, Any]) -> bool:
         """Whether the task can have been made by this request body: no value that both have differs."""
