@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from airvid.api.models import Model
 from airvid.config import Common, Setting, Settings, folder, normal_base_url
-from airvid.errors import AirvidError, AuthError, UsageError
+from airvid.errors import AirvidError, AuthError, LimitedError, UnavailableError, UsageError
 from airvid.journal.journal import Journal
 from airvid.places import DEFAULT_BASE_URL, SANDBOX, SANDBOX_KEY
 from airvid.ui.output import Output
@@ -62,23 +65,27 @@ class Session:
         if self._api is None:
             from airvid.api.client import Api
             from airvid.api.http import HttpClient, Timeouts
+            from airvid.ui.progress import Countdown
 
             self.settings.check()
             trace = self.out.trace if self._common.debug else None
+            wait = Countdown(self.out)
             given = {phase: self.settings.get(f"{phase}-timeout") for phase in ("connect", "read", "create")}
             timeouts = Timeouts(**{phase: seconds for phase, seconds in given.items() if seconds is not None})
             if self.is_sandbox:
                 from airvid.local_sandbox import make_server
 
                 self._server = make_server(self.data).start()
-                http = HttpClient(self._server.api_url, SANDBOX_KEY, timeouts=timeouts, trace=trace, use_proxies=False)
+                http = HttpClient(
+                    self._server.api_url, SANDBOX_KEY, timeouts=timeouts, trace=trace, wait=wait, use_proxies=False
+                )
             else:
                 if not key and (stored := self.settings.key()):
                     key = stored.value
                 if not key and need_key:
                     raise AuthError("no API key", hint="airvid auth login, or set AIRVID_API_KEY; --sandbox needs none")
                 self.out.secret = key or ""
-                http = HttpClient(self.base_url.value, key, timeouts=timeouts, trace=trace, note=self.out.note)
+                http = HttpClient(self.base_url.value, key, timeouts=timeouts, trace=trace, wait=wait)
             self._api = Api(http)
         return self._api
 
@@ -111,6 +118,21 @@ class Session:
         from airvid.ui import progress
 
         return progress.choose(self.out, count)
+
+    @asynccontextmanager
+    async def time_limit(self, seconds: float | None) -> AsyncIterator[None]:
+        """Limit a block that follows no task to so many seconds; None and 0 are no limit. Raises: as `time_up`."""
+        try:
+            async with asyncio.timeout(seconds or None):
+                yield
+        except TimeoutError:
+            raise self.time_up("the time was up") from None
+
+    def time_up(self, what: str) -> AirvidError:
+        """The error for a time limit that ends a request and no wait for a task, with the last failure as its cause."""
+        trouble = self._api.http.trouble if self._api else None
+        error = LimitedError if isinstance(trouble, LimitedError) else UnavailableError
+        return error(f"{what}: {trouble.message}" if trouble else what)
 
     def cause_of(self, error: AirvidError) -> AirvidError:
         """The error itself, or the sandbox's own where the sandbox is broken."""

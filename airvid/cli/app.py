@@ -76,6 +76,7 @@ def models(
         "--max-price USD", "Only models whose clip costs at most this: of --duration, else the shortest.", MONEY
     ),
     sort: str = option("--sort price|name", "The order.", autocompletion=completion.sorts, default="price"),
+    give_up: str | None = options.GIVE_UP,
 ) -> None:
     """The video models: what each can do, and what a clip costs."""
     from airvid.commands import models
@@ -135,6 +136,7 @@ def status(
     exit_status: bool = flag(
         "--exit-status", "Exit by the task's state: 0 completed, 5 failed, 6 expired, 10 running."
     ),
+    give_up: str | None = options.GIVE_UP,
 ) -> None:
     """Show each task once, as it is now."""
     from airvid.commands import status
@@ -179,6 +181,7 @@ def list_(
     ids: bool = flag("--ids", "Only the ids."),
     local: bool = flag("--local", "List this machine's journal: older tasks too, with files and costs."),
     search: str | None = option("--search TEXT", "With --local: only prompts with this text."),
+    give_up: str | None = options.GIVE_UP,
 ) -> None:
     """Recent tasks, newest first."""
     from airvid.commands import list as list_tasks
@@ -199,6 +202,7 @@ def delete(
     statuses: list[str] | None = options.STATUS,
     older_than: str | None = option("--older-than TIME", "Only those older than this: 90, 10m, 2h, 3d."),
     yes: bool = flag("-y, --yes", "Do not ask."),
+    give_up: str | None = options.GIVE_UP,
 ) -> None:
     """Remove history entries. Stored media and running jobs are not touched."""
     from airvid.commands import delete
@@ -221,6 +225,7 @@ def download(
     takes_all: bool = flag("--all", "Every completed task not yet saved."),
     jobs: str | None = number("-j, --jobs NUMBER", "How many at a time.", SAVING),
     opens: bool = options.OPEN,
+    give_up: str | None = options.GIVE_UP,
 ) -> None:
     """Save the clips of completed tasks."""
     from airvid.commands import download
@@ -243,6 +248,7 @@ def preview(
         default=...,
     ),
     opens: bool = flag("--open", "In the desktop's player instead."),
+    give_up: str | None = options.GIVE_UP,
 ) -> None:
     """Show a clip's contact sheet in the terminal."""
     from airvid.commands import preview

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from airvid.cli import options
 from airvid.cli.command import command, flag, group, run
 
 app = group("auth", "The API key: login, logout, status.", examples=["airvid auth login", "airvid auth status"])
@@ -18,6 +19,7 @@ app = group("auth", "The API key: login, logout, status.", examples=["airvid aut
 def login(
     ctx: typer.Context,
     no_verify: bool = flag("--no-verify", "Store the key without asking the API."),
+    give_up: str | None = options.GIVE_UP,
 ) -> None:
     """Store the API key: typed unseen, or read from standard input."""
     from airvid.commands import auth

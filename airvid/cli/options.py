@@ -32,6 +32,7 @@ OUTPUT = option(
     "-o, --output PATH", "A file, a directory, - for stdout, or a template (airvid help templates).", SAVING
 )
 TIMEOUT = option("--timeout TIME", "Stop waiting after so long (90, 10m, 1h); the task itself goes on.", SAVING)
+GIVE_UP = option("--timeout TIME", "Give up after so long: 90, 10m, 1h; 0: never.")
 FORCE = flag("--force", "Overwrite existing files.", SAVING)
 OPEN = flag("--open", "Open the saved clip in the desktop's player.", SAVING)
 # The same for `create`, where a setting applies if the option is not given.

@@ -122,7 +122,7 @@ async def _make(
 ) -> None:
     """Make the clips within --timeout, of which `passed` seconds are over. Raises: the errors that they ended with."""
     timeout = settings["timeout"]
-    left = None if timeout is None else max(0.0, timeout - passed)
+    left = max(0.0, timeout - passed) if timeout else None
     report, waits = SubmitReport(session.out), bool(settings["wait"])
     submitter = Submitter(session.api(), session.journal, report, wait_for_slot=waits)
     if listing:
@@ -244,14 +244,15 @@ async def _show_previews(run: _Run) -> None:
 
 def _timed_out(run: _Run, clip: Clip) -> AirvidError:
     """The error for a clip that had not ended when the time was up."""
-    entry = _latest_entry(run, clip)
+    entry, trouble = _latest_entry(run, clip), run.submitter.trouble
+    why = f": {trouble.message}" if trouble else ""
     if entry.fate in ("sent", "unknown"):
-        return UnknownFateError("the time was up before it was known whether a task was made", hint=UNKNOWN_FATE_HINT)
+        return UnknownFateError(
+            f"the time was up before it was known whether a task was made{why}", hint=UNKNOWN_FATE_HINT
+        )
     if not entry.task_id:
-        trouble = run.submitter.trouble
-        if isinstance(trouble, UnavailableError):
-            return UnavailableError(f"the time was up before a task could be made: {trouble.message}")
-        return LimitedError("the time was up before a task could be made")
+        kind = UnavailableError if isinstance(trouble, UnavailableError) else LimitedError
+        return kind(f"the time was up before a task could be made{why}")
     clip.write(run.session.out.finished, clip.view, wants_file=False)
     return finish.timed_out(run.session, clip, run.plan.output_of(clip.number))
 

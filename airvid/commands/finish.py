@@ -34,13 +34,15 @@ FRESH = 60.0
 class Clip:
     """One clip of a run: what is known of its task, and the errors it ended with.
 
-    `number` counts from 1. `is_ours`: this run made the task. `was_read`: its end was read from the server.
+    `number` counts from 1. `is_ours`: this run made the task. `was_read`: its end was read from the server. `trouble`:
+    why it cannot be read at present.
     """
 
     number: int
     view: TaskView
     is_ours: bool = False
     was_read: bool = False
+    trouble: str = ""
     error: AirvidError | None = None
     unwritten: AirvidError | None = None
 
@@ -105,8 +107,10 @@ async def follow(session: Session, clip: Clip, row: Row) -> AsyncGenerator[TaskV
     ) as readings:
         async for reading in readings:
             if isinstance(reading, Trouble):
+                clip.trouble = reading.what
                 row.trouble(reading.what)
                 continue
+            clip.trouble = ""
             if reading.was_cut and not was_cut:
                 was_cut = True
                 session.out.warn(f"{task.task_id}: {CUT}")
@@ -195,7 +199,7 @@ def how_to_go_on(session: Session, clips: Sequence[Clip], output: str | None) ->
 def timed_out(session: Session, clip: Clip, output: str | None) -> WaitTimeoutError:
     """The error for a task that goes on after --timeout; `output`: as for `how_to_go_on`."""
     return WaitTimeoutError(
-        f"the time was up; the task goes on ({clip.view.status})",
+        f"the time was up; the task goes on ({clip.view.status})" + (f"; {clip.trouble}" if clip.trouble else ""),
         task_id=clip.view.task_id,
         hint=how_to_go_on(session, [clip], output),
     )

@@ -14,7 +14,7 @@ from airvid.clips.naming import Naming
 from airvid.clips.plan import Plan, check_cost, model_for
 from airvid.clips.request import Request, collected
 from airvid.commands import finish, preview
-from airvid.errors import AirvidError, AuthError, UnavailableError, UsageError, complain
+from airvid.errors import AirvidError, AuthError, UsageError, complain
 from airvid.session import Session
 
 
@@ -33,8 +33,6 @@ def chosen_settings(
             settings[name] = session.settings.choose(name, value)
     if settings["output"] is not None or shows_preview:
         settings["wait"] = True
-    if not settings["wait"]:
-        settings["timeout"] = None
     return settings
 
 
@@ -155,7 +153,7 @@ async def _ask(
 ) -> tuple[list[Model] | None, Listing | None]:
     """The models, and the tasks that there are before the create: a lost answer is later compared with them."""
     try:
-        async with asyncio.timeout(settings["timeout"]):
+        async with asyncio.timeout(settings["timeout"] or None):
             if dry_run:
                 return await session.models(need_key=False), None
             session.api()  # raises AuthError without a key, before anything is asked
@@ -165,7 +163,7 @@ async def _ask(
             models, present = await asyncio.gather(session.models(), _present(session))
             return models, present
     except TimeoutError:
-        raise UnavailableError("the time was up before the server had told its models; nothing was sent") from None
+        raise session.time_up("nothing was sent: the time was up before the server had told its models") from None
 
 
 async def _present(session: Session) -> Listing | None:

@@ -31,7 +31,7 @@ async def run(
     force: bool,
     opens: bool,
 ) -> None:
-    limit = None if timeout is None else checked("timeout", timeout, "--timeout")
+    limit = None if timeout is None else checked("timeout", timeout, "--timeout") or None
     errors: list[AirvidError] = []
     if output is not None:
         finish.check_stdout(session, Naming.parse(output, 1), opens=opens)
@@ -51,7 +51,8 @@ async def run(
                 await _follow_all(watch, progress)
     except TimeoutError:
         if not watch:
-            raise WaitTimeoutError("the time was up before the server had answered which tasks there are") from None
+            error = session.time_up("the time was up before the server had told which tasks there are")
+            raise (WaitTimeoutError(f"{error.message}; the task goes on") if ids else error) from None
     except asyncio.CancelledError:
         if watch and (left := watch.left()):
             session.out.note(f"the tasks go on; to pick them up: {finish.how_to_go_on(session, left, output)}")

@@ -49,6 +49,7 @@ class Live(Progress):
         )
         self._drawn_at = float("-inf")
         self._is_stale = True
+        self._told = ""
 
     def __enter__(self) -> Progress:
         self._output.bars = self
@@ -74,6 +75,9 @@ class Live(Progress):
         super().dropped(row)
         self._is_stale = True
 
+    def tell(self, what: str) -> None:
+        self._told, self._is_stale = what, True
+
     def clear(self) -> None:
         if self._live.is_started:
             self._live.update("", refresh=True)
@@ -96,10 +100,12 @@ class Live(Progress):
         stream, (width, height) = self._output.stderr, self._output.console.size
         lines = [
             ({name: terminal.tame(stream, text, 200) for name, text in texts.items()}, percent)
-            for texts, percent in self._lines(height)
+            for texts, percent in self._lines(height - bool(self._told))
         ]
+        cut = terminal.how_to_cut(stream)
+        told = Text(terminal.tame(stream, self._told), "yellow", no_wrap=True, overflow=cut)
         # The cursor rests on a line of its own: a terminal echoes the keys of Ctrl-C there.
-        self._live.update(Group(_table(lines, width, terminal.how_to_cut(stream)), ""))
+        self._live.update(Group(_table(lines, width, cut), *[told] * bool(told), ""))
         self._live.start()
         self._live.refresh()
         self._is_stale, self._drawn_at = False, clock.elapsed()

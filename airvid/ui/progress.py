@@ -6,8 +6,10 @@ Progress is only shown: nothing depends on it.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 from airvid import clock
 from airvid.api.models import Task
@@ -121,6 +123,9 @@ class Progress:
         if row in self.rows:
             self.rows.remove(row)
 
+    def tell(self, what: str) -> None:
+        """Show what is waited for, below the bars; an empty text ends that."""
+
     def clear(self) -> None:
         """Remove the bars from the screen before a line of results."""
 
@@ -171,15 +176,43 @@ class Log(Progress):
         self._output.note(line)
 
 
+class Countdown:
+    """Waits before a request is repeated, and tells why: on a terminal counting down, else by a line now and then."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._told_at = float("-inf")
+
+    async def __call__(self, what: str, seconds: float) -> None:
+        output, end = self._output, clock.elapsed() + seconds
+        if not output.bars and not _has_bars(output):
+            if clock.elapsed() - self._told_at >= LOG_EVERY:
+                self._told_at = clock.elapsed()
+                output.note(f"{what}; trying again in {length(max(1.0, seconds))}")
+            await clock.sleep(seconds)
+            return
+        with nullcontext(output.bars) if output.bars else choose(output) as progress:
+            try:
+                while (left := end - clock.elapsed()) > 0:
+                    progress.tell(f"trying again in {math.ceil(left)}s (Ctrl-C is safe): {what}")
+                    await clock.sleep(min(1.0, left))
+            finally:
+                progress.tell("")
+
+
 def choose(output: Output, count: int | None = None) -> Progress:
     """The display for this run. `count`: the number of rows to expect."""
     if output.quiet:
         return Progress(count)
-    if terminal.can_animate(output.stderr):
+    if _has_bars(output):
         from airvid.ui.live import Live
 
         return Live(output, count)
     return Log(output, count)
+
+
+def _has_bars(output: Output) -> bool:
+    return not output.quiet and not output.as_json and terminal.can_animate(output.stderr)
 
 
 def states(rows: Sequence[Row], most: int | None = None) -> str:
