@@ -73,6 +73,11 @@ def cents(value: object) -> float | None:
     return found if found is not None and abs(found) < _MOST_CENTS else None
 
 
+def product(amount: float, factor: float) -> float:
+    """An amount of money times a factor, without the digits that only binary fractions make: 3 x 0.1 is 0.3."""
+    return round(amount * factor, 9)
+
+
 def text(value: object) -> str | None:
     """A non-empty string, else None."""
     return value if isinstance(value, str) and value.strip() else None
@@ -240,7 +245,7 @@ class Model(NamedTuple):
         seconds = seconds if seconds is not None else self.caps.min_seconds
         if seconds is None or self.caps.cents_per_second is None:
             return None
-        return cents(seconds * self.caps.cents_per_second)
+        return cents(product(self.caps.cents_per_second, seconds))
 
 
 def _makes_video(raw: dict[str, Any]) -> bool:

@@ -68,7 +68,7 @@ keys. A key that this machine does not know is null.
                                   list --local also a word of fate, or deleted
   prompt            string
   request           object        the body that was sent
-  output            string        the file it was saved to
+  output            string        the absolute path of the file it was saved to
   bytes             integer       that file's length
   estimate_cents    number        duration x the listed price
   intended_at       number        Unix seconds, before the POST

@@ -195,7 +195,7 @@ def _give_up(run: _Run, error: AirvidError) -> None:
 
 async def _finish(run: _Run, clip: Clip, row: Row) -> None:
     """Follow one task to its end and save its clip. Its failure does not stop the others: no Exception is raised."""
-    session, plan, began = run.session, run.plan, clock.elapsed()
+    session, plan = run.session, run.plan
     with clip.keeping_errors(hint=_how_to_go_on(run, clip)):
         finish.name_row(session, clip.view, row)
         async with aclosing(finish.follow(session, clip, row)) as changes:
@@ -206,7 +206,8 @@ async def _finish(run: _Run, clip: Clip, row: Row) -> None:
         clip.error = finish.error_of(session, task)
         if clip.error is None:
             await _save(run, clip, task, row)
-    clip.write(row.end, finish.last_word(clip.view, clock.elapsed() - began), is_good=clip.error is None)
+    told = finish.last_word(clip.view, row.passed)
+    clip.write(row.end, told, is_good=clip.error is None, path=clip.view.output)
     if plan.name is None or plan.saves_files:
         clip.write(session.out.finished, clip.view, wants_file=plan.saves_files)
     run.ended.append(clip)
@@ -274,14 +275,21 @@ def _how_to_go_on(run: _Run, clip: Clip) -> str:
 
 def _tell_how_to_go_on(run: _Run) -> None:
     """After an interruption: the command that follows each clip that goes on."""
-    fates = []
+    fates, going = [], []
     for clip in run.clips:
         entry = _latest_entry(run, clip)
         fates.append(entry.fate)
         if entry.fate in ("sent", "unknown"):
             run.session.out.warn(f"whether a task was made is unknown; {UNKNOWN_FATE_HINT}")
         elif entry.task_id and clip not in run.ended and run.waits:
-            run.session.out.note(f"the task goes on; to pick it up: {_how_to_go_on(run, clip)}")
+            going.append(clip)
+    outputs = {run.plan.output_of(clip.number) for clip in going}
+    if len(outputs) > 1 and [clip.number for clip in going] == list(range(1, len(going) + 1)):
+        outputs = {run.plan.output}  # `watch` numbers them alike
+    for output in outputs:
+        clips = [clip for clip in going if len(outputs) == 1 or run.plan.output_of(clip.number) == output]
+        whom = "the tasks go on; to pick them up" if len(clips) > 1 else "the task goes on; to pick it up"
+        run.session.out.note(f"{whom}: {finish.how_to_go_on(run.session, clips, output)}")
     _tell_unsubmitted(run, fates.count("intended") + fates.count("waiting"))
 
 

@@ -87,7 +87,6 @@ async def _download(
     how: _How,
 ) -> None:
     """Save the n-th task's clip."""
-    began = clock.elapsed()
     task = await completed(session, task_id, "-o", how.output)
     entry = session.journal.by_task(session.service, [task_id]).get(task_id)
     fields = naming.of_task(task, entry, clock.now(), n)
@@ -102,7 +101,7 @@ async def _download(
         row.end(f"{path} is there already")
         view = TaskView(task, entry, str(path), path.stat().st_size)
     else:
-        row.end(finish.last_word(view, clock.elapsed() - began))
+        row.end(finish.last_word(view, None), path=view.output)
     if how.name.template is not None:
         session.out.finished(view, wants_file=True)
     if how.opens and view.output:

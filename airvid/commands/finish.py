@@ -34,13 +34,14 @@ FRESH = 60.0
 class Clip:
     """One clip of a run: what is known of its task, and the errors it ended with.
 
-    `number` counts from 1. `is_ours`: this run made the task. `was_read`: its end was read from the server. `trouble`:
-    why it cannot be read at present.
+    `number` counts from 1. `is_ours`: this run made the task. `was_running`: this run has seen it run; `was_read`: its
+    end was read from the server. `trouble`: why it cannot be read at present.
     """
 
     number: int
     view: TaskView
     is_ours: bool = False
+    was_running: bool = False
     was_read: bool = False
     trouble: str = ""
     error: AirvidError | None = None
@@ -79,7 +80,9 @@ def name_row(session: Session, view: TaskView, row: Row, *, about: str = "") -> 
     known_at = view.entry and view.entry.known_at
     began = view.created if known_at is None else known_at
     past = session.journal.past_seconds(session.service, view.model) if view.model else []
-    passed = 0.0 if began is None else max(0.0, clock.now() - began)
+    # `created` goes by the server's clock.
+    now = session.api().http.server_now() if known_at is None else clock.now()
+    passed = 0.0 if began is None else max(0.0, now - began)
     row.named(short_id(view.task_id), about=about, past=past, passed=passed)
 
 
@@ -92,7 +95,7 @@ async def follow(session: Session, clip: Clip, row: Row) -> AsyncGenerator[TaskV
     assert task
     is_fresh = clip.is_ours or bool(entry and entry.status != DELETED and clock.now() - entry.intended_at < FRESH)
     ends = [row.began + seconds for seconds in row.past]
-    was_cut = False
+    was_cut = is_told = False
     async with aclosing(
         finish.track(
             session.api(),
@@ -116,6 +119,10 @@ async def follow(session: Session, clip: Clip, row: Row) -> AsyncGenerator[TaskV
                 session.out.warn(f"{task.task_id}: {CUT}")
             is_news, task = reading.facts != task.facts, reading
             clip.view = TaskView(task, entry)
+            clip.was_running |= not task.is_terminal
+            if not (entry or is_told):
+                is_told = True
+                name_row(session, clip.view, row, about=clip.view.prompt or "")
             if is_news:
                 yield clip.view
             row.task(task)
@@ -180,14 +187,15 @@ def check_stdout(session: Session, name: Naming, *, opens: bool) -> None:
 # ---------------------------------------------------------------------- show
 
 
-def last_word(view: TaskView, seconds: float) -> str:
-    """The last line about a clip that took `seconds`."""
+def last_word(view: TaskView, seconds: float | None) -> str:
+    """The last line about a clip. `seconds`: how long it took, None where this run has not seen it run."""
+    after = "" if seconds is None else f" after {length(seconds)}"
     if view.bytes is None:
-        return f"{view.status} after {length(seconds)}"
+        return f"{view.status}{after}"
     clip = clip_seconds(view)
     about = size(view.bytes) if clip is None else f"{clip:g} s, {size(view.bytes)}"
     price = "" if view.cost_cents is None else f" for {money(view.cost_cents)}"
-    return f"saved {view.output} ({about}) after {length(seconds)}{price}"
+    return f"saved {view.output} ({about}){after}{price}"
 
 
 def how_to_go_on(session: Session, clips: Sequence[Clip], output: str | None) -> str:

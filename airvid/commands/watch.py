@@ -9,7 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from airvid import clock
-from airvid.api.models import QUEUED, Task
+from airvid.api.models import COMPLETED, QUEUED, Task
 from airvid.clips import naming
 from airvid.clips.naming import Naming
 from airvid.commands import common, finish
@@ -57,6 +57,9 @@ async def run(
         if watch and (left := watch.left()):
             session.out.note(f"the tasks go on; to pick them up: {finish.how_to_go_on(session, left, output)}")
         raise
+    done = [clip.view.task_id for clip in watch.ended if clip.view.status == COMPLETED and not clip.error]
+    if done and output is None and session.out.shows_both:
+        session.out.note(f"to save {'them' if len(done) > 1 else 'it'}: {session.command('download', *done)}")
     settle([*errors, *watch.outcomes()])
 
 
@@ -123,7 +126,7 @@ async def _follow_all(watch: _Watch, progress: Progress) -> None:
 
 async def _follow(watch: _Watch, clip: Clip, progress: Progress) -> None:
     """Follow one task to its end and save its clip. Its failure does not stop the others: no Exception is raised."""
-    session, out, began = watch.session, watch.session.out, clock.elapsed()
+    session, out = watch.session, watch.session.out
     row = progress.row(clip.view.task_id)
     with clip.keeping_errors():
         finish.name_row(session, clip.view, row, about=clip.view.prompt or "")
@@ -139,7 +142,8 @@ async def _follow(watch: _Watch, clip: Clip, progress: Progress) -> None:
     if not clip.was_read:
         clip.write(row.drop)  # all that is known is from the journal
     else:
-        clip.write(row.end, finish.last_word(clip.view, clock.elapsed() - began), is_good=clip.error is None)
+        told = finish.last_word(clip.view, row.passed if clip.was_running else None)
+        clip.write(row.end, told, is_good=clip.error is None, path=clip.view.output)
         if watch.name is None or watch.name.template is not None:
             clip.write(out.ended, clip.view, wants_file=watch.name is not None)
     watch.ended.append(clip)

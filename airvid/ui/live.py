@@ -67,9 +67,9 @@ class Live(Progress):
     def changed(self, row: Row, is_news: bool) -> None:
         self._is_stale = True
 
-    def ended(self, row: Row, message: str, is_good: bool) -> None:
-        super().ended(row, message, is_good)
-        self._output.last_word(row.label, message, is_good)
+    def ended(self, row: Row, message: str, is_good: bool, path: str | None) -> None:
+        super().ended(row, message, is_good, path)
+        self._output.last_word(row.label, message, is_good, path)
 
     def dropped(self, row: Row) -> None:
         super().dropped(row)

@@ -92,6 +92,11 @@ class Output:
     def is_terminal(self) -> bool:
         return self.stdout.isatty()
 
+    @property
+    def shows_both(self) -> bool:
+        """Whether the user sees messages and results on the same terminal, and what a message told is no news."""
+        return self.is_terminal and self.stderr.isatty() and not self.quiet and not self.as_json
+
     # ------------------------------------------------------------------ messages, on standard error
 
     @cached_property
@@ -104,12 +109,15 @@ class Output:
         if not self.quiet:
             self._message((plain(message, _LONGEST_SENTENCE), "dim"))
 
-    def last_word(self, name: str, message: str, is_good: bool) -> None:
-        """The end of a row that had a bar."""
+    def last_word(self, name: str, message: str, is_good: bool, path: str | None = None) -> None:
+        """The end of a row that had a bar; a link to the file at `path`."""
         if not self.quiet:
             good, bad = "✓✗" if terminal.can_write(self.stderr, "✓✗") else "+x"
             sign = (good, "green") if is_good else (bad, "red")
-            self._message(sign, (f" {plain(f'{name}: {message}', _LONGEST_SENTENCE)}", ""))
+            link = terminal.file_link(path) if self.color and terminal.can_link() else None
+            self._message(
+                sign, (" ", ""), (plain(f"{name}: {message}", _LONGEST_SENTENCE), f"link {link}" if link else "")
+            )
 
     def warn(self, message: str) -> None:
         """A warning; not with `--quiet`."""
@@ -128,7 +136,7 @@ class Output:
         """What happened, and the command that helps."""
         for each in error.errors if isinstance(error, SeveralErrors) else [error]:
             if self.as_json:
-                self._message((dumps({"error": {key: _short(value) for key, value in each.record().items()}}), ""))
+                self._write_message(dumps({"error": {key: _short(value) for key, value in each.record().items()}}))
                 continue
             subject = f"{plain(each.task_id, _LONGEST_NAME)}: " if each.task_id else ""
             reference = f" (request {plain(each.request_id, _LONGEST_NAME)})" if each.request_id else ""
@@ -141,16 +149,22 @@ class Output:
 
     def _message(self, *pieces: tuple[str, str]) -> None:
         """Write a line of texts and their styles. A log gets only the texts, without loading Rich."""
-        shown = [
-            (re.sub(_KEY_LIKE, lambda found: masked(found[0]), self._masked(text)), style) for text, style in pieces
-        ]
-        if self.stderr.isatty() or (self._forces_color and self.color):
+        if self.as_json:
+            self._write_message(dumps({"note": "".join(text for text, _ in pieces)}))
+        elif self.stderr.isatty() or (self._forces_color and self.color):
             from rich.text import Text
 
-            self.console.print(Text.assemble(*shown))
+            self.console.print(Text.assemble(*((self._without_keys(text), style) for text, style in pieces)))
         else:
-            self._messages.write("".join(text for text, _ in shown) + "\n")
-            self._messages.flush()
+            self._write_message("".join(text for text, _ in pieces))
+
+    def _write_message(self, line: str = "") -> None:
+        self._messages.write(self._without_keys(line) + "\n")
+        self._messages.flush()
+
+    def _without_keys(self, text: str) -> str:
+        """A message without the key of this run, and without what looks like a key."""
+        return re.sub(_KEY_LIKE, lambda found: masked(found[0]), self._masked(text))
 
     def _masked(self, text: str) -> str:
         """A text without the key of this run."""
@@ -171,10 +185,10 @@ class Output:
             with system.interruptible():
                 return getpass.getpass(question, stream=self.stderr)
         except EOFError:
-            self._message()
+            self._write_message()
             return ""
         except Interrupted:
-            self._message()
+            self._write_message()
             raise
 
     # ------------------------------------------------------------------ results, on standard output
@@ -268,7 +282,9 @@ class Output:
         self.record(view.record(), [view.task_id])
 
     def finished(self, view: TaskView, *, wants_file: bool) -> None:
-        """A completed clip: its file if one was asked for, else its URL."""
+        """A completed clip: its file if one was asked for, which the row's last line may have told, else its URL."""
+        if wants_file and self.shows_both:
+            return
         where = view.output if wants_file else view.task and view.task.result_url
         if self.as_json:
             self.emit(view.record())
@@ -281,8 +297,8 @@ class Output:
                 self.line(where, path=view.output)
 
     def ended(self, view: TaskView, *, wants_file: bool) -> None:
-        """A watched task at its end: id, state, file or URL."""
-        if not self.as_json:
+        """A watched task at its end: id, state, file or URL; nothing where the row's last line has told it."""
+        if not self.as_json and not self.shows_both:
             self.line(view.task_id, view.status, view.output if wants_file else view.task and view.task.result_url)
 
     def changed(self, view: TaskView) -> None:

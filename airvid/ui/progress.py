@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -22,6 +23,8 @@ LOG_EVERY = 10.0
 # CI runners kill a job that has been silent for some minutes.
 LONGEST_SILENCE = 60.0
 SAVING = "saving"
+# Characters of what a row is about, in a line of a log.
+LONGEST_ABOUT = 24
 
 
 class Row:
@@ -68,9 +71,9 @@ class Row:
         self.percent = min(100.0, done * 100 / total) if total else None
         self._owner.changed(self, is_news=False)
 
-    def end(self, message: str, *, is_good: bool = True) -> None:
-        """End the row with a last line."""
-        self._owner.ended(self, message, is_good)
+    def end(self, message: str, *, is_good: bool = True, path: str | None = None) -> None:
+        """End the row with a last line, which is a link to the file at `path` where it can be one."""
+        self._owner.ended(self, message, is_good, path)
 
     def drop(self) -> None:
         """End the row without a line."""
@@ -115,7 +118,7 @@ class Progress:
     def changed(self, row: Row, is_news: bool) -> None:
         """`is_news`: its state is a new one."""
 
-    def ended(self, row: Row, message: str, is_good: bool) -> None:
+    def ended(self, row: Row, message: str, is_good: bool, path: str | None) -> None:
         self.finished += 1
         self.dropped(row)
 
@@ -147,19 +150,32 @@ class Log(Progress):
 
     def changed(self, row: Row, is_news: bool) -> None:
         if is_news:
-            self._write(_line(row))
+            self._write(self._line(row))
         elif row.is_saving and not row.done:
             self._written_at = clock.elapsed()  # a short save needs no line
         elif clock.elapsed() - self._written_at >= LOG_EVERY:
             self._write(self._summary())
 
-    def ended(self, row: Row, message: str, is_good: bool) -> None:
-        super().ended(row, message, is_good)
-        self._write(f"{row.label}: {message}")
+    def ended(self, row: Row, message: str, is_good: bool, path: str | None) -> None:
+        super().ended(row, message, is_good, path)
+        self._write(f"{self._name(row)}: {message}")
+
+    def _name(self, row: Row) -> str:
+        """The row's label; where there are several rows, with the beginning of what it is about."""
+        return f"{row.label} {row.about[:LONGEST_ABOUT]}".rstrip() if self.count > 1 else row.label
+
+    def _line(self, row: Row) -> str:
+        name = self._name(row)
+        if row.trouble_is:
+            return f"{name}: {row.trouble_is}"
+        if row.is_saving:
+            return f"{name}: saving {size(row.done)}" + (f" of {size(row.total)}" if row.total else "")
+        percent = f" {row.percent:.0f}%" if row.percent else ""
+        return f"{name}: {row.state or 'waiting'}{percent} {length(row.passed)}"
 
     def _summary(self) -> str:
         if len(self.rows) == 1:
-            return _line(self.rows[0])
+            return self._line(self.rows[0])
         after = f"after {length(clock.elapsed() - self.began)}"
         if not self.rows:
             return f"still waiting {after}"
@@ -173,7 +189,9 @@ class Log(Progress):
 
     def _write(self, line: str) -> None:
         self._written_at = clock.elapsed()
-        self._output.note(line)
+        self._output.note(
+            f"{time.strftime('%H:%M:%S', time.localtime(clock.now()))} {line}" if self.count > 1 else line
+        )
 
 
 class Countdown:
@@ -219,12 +237,3 @@ def states(rows: Sequence[Row], most: int | None = None) -> str:
     """How many rows are in each state, at `most` so many states: `66 queued, 13 processing`."""
     counts = Counter(row.state or "waiting" for row in rows).most_common(most)
     return ", ".join(f"{number} {state}" for state, number in counts)
-
-
-def _line(row: Row) -> str:
-    if row.trouble_is:
-        return f"{row.label}: {row.trouble_is}"
-    if row.is_saving:
-        return f"{row.label}: saving {size(row.done)}" + (f" of {size(row.total)}" if row.total else "")
-    percent = f" {row.percent:.0f}%" if row.percent else ""
-    return f"{row.label}: {row.state or 'waiting'}{percent} {length(row.passed)}"

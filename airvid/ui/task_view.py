@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airvid.api.models import COMPLETED, EXPIRED, FAILED, Task
@@ -77,7 +78,7 @@ class TaskView(NamedTuple):
             "status": self.status,
             "prompt": self.prompt,
             "request": entry and entry.request,
-            "output": self.file,
+            "output": os.path.abspath(self.file) if self.file and self.file != "-" else self.file,
             "bytes": self.bytes if self.bytes is not None else entry and entry.bytes,
             "estimate_cents": entry and entry.estimate_cents,
             "intended_at": entry and entry.intended_at,
