@@ -29,6 +29,8 @@ class Session:
         self.out = out
         self.settings = Settings()
         self._common = common
+        # --bell, None where the line does not say.
+        self.bell: bool | None = None
         self._api: Api | None = None
         self._server: Server | None = None
         if common.base_url is not None and (common.sandbox or self.settings.is_sandbox()):
@@ -117,7 +119,7 @@ class Session:
         """The display of progress for `count` clips."""
         from airvid.ui import progress
 
-        return progress.choose(self.out, count)
+        return progress.choose(self.out, count, rings=bool(self.settings.choose("bell", self.bell)))
 
     @asynccontextmanager
     async def time_limit(self, seconds: float | None) -> AsyncIterator[None]:

@@ -107,24 +107,26 @@ def _signals_to(
 
 
 def on_stop(step_aside: Callable[[], None]) -> Callable[[], object]:
-    """Call `step_aside` before Ctrl-Z stops the program, until the result is called. On Windows it is never called."""
-    if IS_WINDOWS or signal.getsignal(signal.SIGTSTP) != signal.SIG_DFL:
-        return lambda: None
+    """Call `step_aside` before Ctrl-Z stops the program or Ctrl-\\ ends it, until the result is called.
+
+    On Windows it is never called.
+    """
     import asyncio
 
     loop = asyncio.get_running_loop()
+    numbers = () if IS_WINDOWS else (signal.SIGTSTP, signal.SIGQUIT)
+    heeded = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
 
-    def stop() -> None:
+    def stop(number: int) -> None:
         step_aside()
-        loop.remove_signal_handler(signal.SIGTSTP)
-        signal.raise_signal(signal.SIGTSTP)
-        loop.add_signal_handler(signal.SIGTSTP, stop)
+        loop.remove_signal_handler(number)
+        signal.raise_signal(number)
+        loop.add_signal_handler(number, stop, number)
 
-    try:
-        loop.add_signal_handler(signal.SIGTSTP, stop)
-    except (RuntimeError, ValueError):
-        return lambda: None  # not on the main thread
-    return functools.partial(loop.remove_signal_handler, signal.SIGTSTP)
+    with suppress(RuntimeError, ValueError):  # not on the main thread
+        for number in heeded:
+            loop.add_signal_handler(number, stop, number)
+    return lambda: [loop.remove_signal_handler(number) for number in heeded]
 
 
 def is_in_background(stream: TextIO) -> bool:

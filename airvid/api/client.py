@@ -15,7 +15,10 @@ from airvid.api.http import Attempt, HttpClient
 from airvid.api.models import EXPIRED, STATUSES, Model, Task, error_text, is_task_id
 from airvid.api.retry import PATIENCE
 from airvid.errors import UnavailableError, UsageError
+from airvid.ui.text import size
 
+# The HTTP status of a request that is longer than the server takes.
+TOO_LARGE = 413
 # Events of a stream that may come at once, and per second in the long run: more would keep a processor busy.
 MOST_EVENTS, EVENTS_A_SECOND = 500, 10.0
 # A task's id in a refusal, whatever its type, also where the text ends within it; no null, and no empty one.
@@ -69,6 +72,10 @@ class Api:
         if answer.status // 100 not in (2, 3) and not _MAY_NAME_TASK.search(answer.text):
             error = refusal(answer)
             error.http_status = answer.status
+            if answer.status == TOO_LARGE:
+                pictures = sum(len(image.get("b64_json", "")) for image in body.get("input_images", ()))
+                error.message += f"; the pictures in it are {size(pictures * 3 // 4)}"
+                error.hint = "-i with a smaller picture, or with a picture's web address: -i https://HOST/fox.jpg"
             raise error
         raise _ambiguous(answer, told)
 

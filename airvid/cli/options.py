@@ -33,6 +33,7 @@ OUTPUT = option(
 )
 TIMEOUT = option("--timeout TIME", "Stop waiting after so long (90, 10m, 1h); the task itself goes on.", SAVING)
 GIVE_UP = option("--timeout TIME", "Give up after so long: 90, 10m, 1h; 0: never.")
+BELL = flag("--bell/--no-bell", "Ring the terminal's bell when a wait of more than 10 s ends.", SAVING, default=None)
 FORCE = flag("--force", "Overwrite existing files.", SAVING)
 OPEN = flag("--open", "Open the saved clip in the desktop's player.", SAVING)
 # The same for `create`, where a setting applies if the option is not given.

@@ -60,6 +60,7 @@ async def run(
     `given`: the options that are settings too, by their names in config.SETTINGS; None where the line does not say.
     """
     began = clock.elapsed()
+    session.bell = given.pop("bell")
     complaints: list[AirvidError] = []
     settings = plans.chosen_settings(session, given, complaints, shows_preview=shows_preview)
     asked = plans.request_of(settings, image, reference, extra, complaints)

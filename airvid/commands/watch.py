@@ -27,11 +27,13 @@ async def run(
     ids: Sequence[str],
     output: str | None,
     timeout: str | None,
+    bell: bool | None,
     fail_fast: bool,
     force: bool,
     opens: bool,
 ) -> None:
     limit = None if timeout is None else checked("timeout", timeout, "--timeout") or None
+    session.bell = bell
     errors: list[AirvidError] = []
     if output is not None:
         finish.check_stdout(session, Naming.parse(output, 1), opens=opens)

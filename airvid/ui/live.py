@@ -21,7 +21,7 @@ from airvid.api.models import QUEUED
 from airvid.api.retry import is_overdue, seconds_left
 from airvid.ui import terminal
 from airvid.ui.output import Output
-from airvid.ui.progress import Progress, Row, states
+from airvid.ui.progress import Progress, Row, Shown, states
 from airvid.ui.text import length, money, size
 
 # Seconds between two frames while something changes, and while nothing does.
@@ -38,12 +38,11 @@ _LEAST_BAR, _LEAST_ABOUT = 8, 10
 Line = tuple[dict[str, str], float | None]
 
 
-class Live(Progress):
+class Live(Shown):
     """Rows as bars on standard error."""
 
-    def __init__(self, output: Output, count: int | None) -> None:
-        super().__init__(count)
-        self._output = output
+    def __init__(self, output: Output, count: int | None, *, rings: bool) -> None:
+        super().__init__(output, count, rings=rings)
         self._live = live.Live(
             console=output.console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
         )
@@ -58,11 +57,12 @@ class Live(Progress):
         self._drawing = asyncio.create_task(self._keep_drawing())
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: object) -> None:
         self._drawing.cancel()
         self._undo()
         self._output.bars = system.before_abort = None
         self._stop()
+        super().__exit__(*error)
 
     def changed(self, row: Row, is_news: bool) -> None:
         self._is_stale = True

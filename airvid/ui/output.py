@@ -128,6 +128,12 @@ class Output:
         """A warning, even with `--quiet`."""
         self._labelled("warning", "yellow", message)
 
+    def ring(self) -> None:
+        """Ring the bell of a terminal."""
+        if self.stderr.isatty():
+            self._messages.write("\a")
+            self._messages.flush()
+
     def trace(self, line: str) -> None:
         """A line of `--debug`."""
         self._message((plain(line, _LONGEST_TRACE), "dim"))

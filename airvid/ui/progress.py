@@ -22,6 +22,8 @@ from airvid.ui.text import length, size
 LOG_EVERY = 10.0
 # CI runners kill a job that has been silent for some minutes.
 LONGEST_SILENCE = 60.0
+# Seconds of a wait whose end the bell rings.
+LONG_WAIT = 10.0
 SAVING = "saving"
 # Characters of what a row is about, in a line of a log.
 LONGEST_ABOUT = 24
@@ -133,20 +135,33 @@ class Progress:
         """Remove the bars from the screen before a line of results."""
 
 
-class Log(Progress):
-    """Rows as plain lines: each change of state, and at most one line in ten seconds otherwise."""
+class Shown(Progress):
+    """What the displays share: they write on an output, and ring when they end after LONG_WAIT seconds."""
 
-    def __init__(self, output: Output, count: int | None) -> None:
+    def __init__(self, output: Output, count: int | None, *, rings: bool) -> None:
         super().__init__(count)
         self._output = output
+        self._rings = rings
+
+    def __exit__(self, *_: object) -> None:
+        if self._rings and clock.elapsed() - self.began > LONG_WAIT:
+            self._output.ring()
+
+
+class Log(Shown):
+    """Rows as plain lines: each change of state, and at most one line in ten seconds otherwise."""
+
+    def __init__(self, output: Output, count: int | None, *, rings: bool = False) -> None:
+        super().__init__(output, count, rings=rings)
         self._written_at = self.began
 
     def __enter__(self) -> Progress:
         self._breaking_silence = asyncio.create_task(self._break_silence())
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: object) -> None:
         self._breaking_silence.cancel()
+        super().__exit__(*error)
 
     def changed(self, row: Row, is_news: bool) -> None:
         if is_news:
@@ -218,15 +233,15 @@ class Countdown:
                 progress.tell("")
 
 
-def choose(output: Output, count: int | None = None) -> Progress:
-    """The display for this run. `count`: the number of rows to expect."""
+def choose(output: Output, count: int | None = None, *, rings: bool = False) -> Progress:
+    """The display for this run. `count`: the number of rows to expect; `rings`: with a bell after a long wait."""
     if output.quiet:
         return Progress(count)
     if _has_bars(output):
         from airvid.ui.live import Live
 
-        return Live(output, count)
-    return Log(output, count)
+        return Live(output, count, rings=rings)
+    return Log(output, count, rings=rings)
 
 
 def _has_bars(output: Output) -> bool:

@@ -13,7 +13,7 @@ from creates import CREATE
 from in_process_terminal import run_on_terminal
 from program import World, json_answer
 
-from airvid.sandbox.emulator import Request
+from airvid.sandbox.emulator import Pace, Request
 
 
 @pytest.mark.parametrize(
@@ -127,3 +127,20 @@ def test_an_interruption_gives_one_hint_for_all_clips(world: World, output: list
     assert re.fullmatch(
         rf"the tasks go on; to pick them up: airvid watch( [\w-]{{36}}){{4}}{re.escape(expected)}", hint
     )
+
+
+# ---------------------------------------------------------------------- the bell
+
+
+@pytest.mark.parametrize("command", [[*CREATE, "--wait"], ["watch"]], ids=lambda command: command[0])
+def test_the_bell_rings_once_when_a_long_wait_ends(world: World, command: list[str]) -> None:
+    def rings(*more: str) -> int:
+        world.airvid(*CREATE)
+        return run_on_terminal(world, *command, *more).raw.count("\a")
+
+    assert (rings(), rings("--bell")) == (0, 1)
+    assert world.airvid("config", "set", "bell", "true").code == 0
+    assert (rings(), rings("--no-bell")) == (1, 0)
+    assert "\a" not in world.airvid(*CREATE, "--wait").err
+    world.emulator.pace = Pace(queued=0, processing=5)
+    assert rings() == 0
