@@ -22,6 +22,9 @@ class Clock:
     def elapsed(self) -> float:
         return time.monotonic()
 
+    def block(self, seconds: float) -> None:
+        time.sleep(seconds)
+
 
 _clock = Clock()
 
@@ -34,6 +37,11 @@ def now() -> float:
 def elapsed() -> float:
     """Seconds on a monotonic clock; only differences mean something."""
     return _clock.elapsed()
+
+
+def block(seconds: float) -> None:
+    """Wait, and have the event loop wait as well."""
+    _clock.block(seconds)
 
 
 async def sleep(seconds: float) -> None:

@@ -19,8 +19,11 @@ from airvid.places import SANDBOX_KEY
 
 # Variables that hold the key. Programs that airvid starts do not get them.
 KEY_VARIABLES = ("AIRVID_API_KEY", "AIRFORCE_API_KEY")
+# The variable that names a file with the key, such as a secret that a container mounts.
+KEY_FILE_VARIABLE = "AIRVID_API_KEY_FILE"
 _BASE_URL_VARIABLES = ("AIRVID_BASE_URL", "AIRFORCE_BASE_URL")
-_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+_LENGTH = re.compile("".join(rf"(?:(\d+(?:\.\d+)?)\s*{unit}\s*)?" for unit in _UNITS))
 # Bounds of numbers: larger ones are typing errors.
 _MOST_DAYS = 3650
 _MOST_DOLLARS = 1_000_000
@@ -28,6 +31,9 @@ _MOST_CLIPS = 1000
 _MOST_JOBS = 64
 _MOST_SECONDS = 86_400  # of a clip
 _MOST_SEED = 2**63 - 1
+_LONGEST_KEY_FILE = 1 << 16  # bytes
+# Paths of the API, as people copy them from its documentation.
+_ENDPOINT = re.compile(r"/(video/(generations|tasks)|models|chat/completions|images/generations)(/.*)?$")
 
 
 def folder(kind: str) -> Path:
@@ -36,11 +42,13 @@ def folder(kind: str) -> Path:
 
 
 def seconds(value: object) -> float:
-    """A length of time: seconds, or a number with s, m, h or d. Raises: ValueError."""
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*", str(value).lower())
-    length = float(found[1]) * _UNITS[found[2]] if found else math.inf
+    """A length of time: seconds, or numbers with d, h, m and s, such as `1h30m`. Raises: ValueError."""
+    text = str(value).strip().lower()
+    found = _LENGTH.fullmatch(f"{text}s" if text[-1:].isdigit() and not re.search("[dhms]", text) else text)
+    parts = zip(found.groups("0"), _UNITS.values(), strict=True) if found and text else ()
+    length = sum(float(number) * unit for number, unit in parts) if parts else math.inf
     if length > _MOST_DAYS * 86_400:
-        raise ValueError(f"a length of time up to {_MOST_DAYS}d: seconds, or 90s, 10m, 2h, 1d")
+        raise ValueError(f"a length of time up to {_MOST_DAYS}d: seconds, or 90s, 10m, 1h30m, 1d")
     return length
 
 
@@ -53,12 +61,8 @@ def _patience(value: object) -> float:
 
 def _text(value: object) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise ValueError("text that is not empty")
+        raise ValueError("text")
     return value.strip()
-
-
-def _path(value: object) -> str:
-    return os.path.expanduser(_text(value))
 
 
 def whole(least: int, most: int) -> Callable[[object], int]:
@@ -97,9 +101,20 @@ def _mode(value: object) -> str:
     return str(value)
 
 
+def bare(text: str) -> str:
+    """Text without what a paste brings along: a byte order mark, blanks and quotes around it."""
+    text = text.strip().removeprefix("\ufeff").strip()
+    if len(text) > 1 and text[0] + text[-1] in ('""', "''", "“”", "‘’"):
+        text = text[1:-1].strip()
+    return text
+
+
 def normal_base_url(value: object) -> str:
-    """The API's base as `scheme://host[:port]/…/v1`, with or without its `/v1` or a slash. Raises: ValueError."""
-    given = str(value).strip().rstrip("/")
+    """The API's base as `scheme://host[:port]/…/v1`. Its `/v1` may be missing, or an endpoint stand behind it.
+
+    Raises: ValueError.
+    """
+    given = bare(str(value)).rstrip("/")
     try:
         parts = urlsplit(given)
         usable = bool(parts.scheme in ("http", "https") and parts.hostname and parts.port != 0)
@@ -107,7 +122,7 @@ def normal_base_url(value: object) -> str:
         usable = False
     if not usable or "@" in parts.netloc or parts.query or parts.fragment or not given.isprintable() or " " in given:
         raise ValueError("a web address such as https://host/v1")
-    path = parts.path.rstrip("/")
+    path = _ENDPOINT.sub("", parts.path.rstrip("/"))
     return f"{parts.scheme}://{parts.netloc.lower()}{path if path.endswith('/v1') else path + '/v1'}"
 
 
@@ -145,7 +160,7 @@ SETTINGS: dict[str, Definition] = {
     "count": Definition(whole(1, _MOST_CLIPS)),
     "max-cost": Definition(money),
     "wait": Definition(switch),
-    "output": Definition(_path),
+    "output": Definition(_text),
     "timeout": Definition(seconds),
     "force": Definition(switch),
     "open": Definition(switch),
@@ -185,7 +200,7 @@ class Settings:
 
     def find(self, name: str) -> Setting | None:
         if source := self._first_set(_BASE_URL_VARIABLES if name == "base-url" else (variable(name),)):
-            return Setting(name, checked(name, self._environment[source].strip(), source), source)
+            return Setting(name, checked(name, bare(self._environment[source]), source), source)
         value = self.file.get(name)
         if value is None:
             return None
@@ -233,9 +248,13 @@ class Settings:
         return sorted(set(self.file) - SETTINGS.keys() - {"api-key"})
 
     def key(self) -> Setting | None:
-        """The API key and where it comes from. Raises: AuthError for one with characters that no key has."""
+        """The API key and where it comes from.
+
+        Raises: AuthError for one with characters that no key has; FileError for a file of it that cannot be read.
+        """
         if source := self.other_key_source():
-            return Setting("api-key", sound_key(self._environment[source], source), source)
+            given = self._key_from_file if source == KEY_FILE_VARIABLE else self._environment[source]
+            return Setting("api-key", sound_key(given, source), source)
         stored = self.file.get("api-key")
         if isinstance(stored, str) and stored.strip():
             return Setting("api-key", sound_key(stored, str(self.path)), str(self.path))
@@ -243,12 +262,24 @@ class Settings:
 
     def other_key_source(self) -> str | None:
         """The variable whose key overrides the stored one, if one is set."""
-        return self._first_set(KEY_VARIABLES)
+        return self._first_set((*KEY_VARIABLES, KEY_FILE_VARIABLE))
+
+    @functools.cached_property
+    def _key_from_file(self) -> str:
+        path = os.path.expanduser(self._environment[KEY_FILE_VARIABLE].strip())
+        try:
+            with open(path, "rb") as file:
+                return file.read(_LONGEST_KEY_FILE).decode("utf-8", "replace")
+        except OSError as error:
+            raise FileError(f"{KEY_FILE_VARIABLE} names {path}, which cannot be read: {error.strerror}") from None
 
     def has_sandbox_key(self) -> bool:
         """Whether the environment holds what `airvid sandbox` prints to export."""
-        source = self.other_key_source()
-        return source is not None and self._environment[source].strip() == SANDBOX_KEY
+        try:
+            found = self.key() if self.other_key_source() else None
+        except (AuthError, FileError):
+            return False  # the error comes where the key is needed
+        return found is not None and found.value == SANDBOX_KEY
 
     def is_sandbox(self) -> bool:
         given = self._environment.get("AIRVID_SANDBOX", "").strip()
@@ -317,9 +348,9 @@ def setting_name(given: str) -> str:
         )
     import difflib
 
-    near = difflib.get_close_matches(name, SETTINGS, n=1)
-    also = f"; did you mean {near[0]}?" if near else "."
-    raise UsageError(f"no setting {given!r}{also} Known: {', '.join(SETTINGS)}", hint="airvid config list")
+    near = difflib.get_close_matches(name, SETTINGS, n=3)
+    also = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(SETTINGS)}"
+    raise UsageError(f"no setting {given!r}; {also}", hint="airvid config list")
 
 
 def checked(name: str, value: object, source: str | None = None, parse: Callable[[object], Any] | None = None) -> Any:
@@ -329,6 +360,8 @@ def checked(name: str, value: object, source: str | None = None, parse: Callable
     try:
         return (parse or SETTINGS[name].check)(value)
     except ValueError as error:
+        if not str(value).strip():
+            raise UsageError(f"{source or name}: it is empty; it takes {error}") from None
         raise UsageError(f"{source or name}: {str(value)[:100]!r} is not {error}") from None
 
 
@@ -337,11 +370,22 @@ def variable(name: str) -> str:
     return "AIRVID_" + re.sub("[-.]", "_", name.upper())
 
 
+def key_hint(source: str) -> str:
+    """What helps against a wrong key from `source`: the stored one does not count where the environment has one."""
+    if source in (*KEY_VARIABLES, KEY_FILE_VARIABLE):
+        return f"unset {source}, or set it to the right key"
+    return "airvid auth login"
+
+
 def sound_key(key: str, source: str) -> str:
-    """The key, stripped. Raises: AuthError, which does not show it, for blanks and characters that are not ASCII."""
-    key = key.strip()
+    """The key without quotes, `Bearer` and blanks around it.
+
+    Raises: AuthError, which does not show it, for an empty one, blanks in it and characters that are not ASCII.
+    """
+    key = bare(re.sub(r"(?i)^(authorization:\s*)?bearer\s+", "", bare(key)))
     if not re.fullmatch(r"[\x21-\x7e]+", key):
-        raise AuthError(f"the API key in {source} holds spaces or characters that no key has", hint="airvid auth login")
+        what = "holds spaces or characters that no key has" if key else "is empty"
+        raise AuthError(f"the API key in {source} {what}", hint=key_hint(source))
     return key
 
 

@@ -8,8 +8,12 @@ import shutil
 import stat
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
+
+from airvid.errors import FileError
 
 # Opening a FIFO or a device with these neither waits nor takes over a terminal.
 _CAREFUL = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
@@ -101,3 +105,17 @@ def room(folder: Path) -> int:
     if not usage.total:
         return sys.maxsize  # the file system does not say
     return max(0, usage.free - min(_RESERVE, usage.total // 20))
+
+
+def file_error(path: Path, error: OSError) -> FileError:
+    """The disk's refusal."""
+    return FileError(f"{path} cannot be written: {error.strerror or error}")
+
+
+@contextmanager
+def file_errors(path: Path) -> Iterator[None]:
+    """Turn any OSError into a FileError about `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise file_error(path, error) from None

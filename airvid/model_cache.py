@@ -29,14 +29,13 @@ def keep(service: str, models: Iterable[Model]) -> None:
 
 
 def kept(service: str) -> list[Model]:
-    """The models that a service last listed.
-
-    Raises: OSError, FileError; ValueError, TypeError, KeyError for a damaged file.
-    """
-    record = json.loads(_path(service).read_bytes())
-    if record["service"] != service:
+    """The models that a service last listed; none where no whole file of them can be read."""
+    try:
+        record = json.loads(_path(service).read_bytes())
+        found = record["models"] if record["service"] == service else []
+        return [Model(model_id, Caps(*caps), raw={}) for model_id, caps in found]
+    except (OSError, FileError, ValueError, TypeError, KeyError):
         return []
-    return [Model(model_id, Caps(*caps), raw={}) for model_id, caps in record["models"]]
 
 
 def _path(service: str) -> Path:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from airvid.api.models import Model
-from airvid.config import Common, Setting, Settings, folder, normal_base_url
+from airvid.config import Common, Setting, Settings, folder, key_hint, normal_base_url
 from airvid.errors import AirvidError, AuthError, LimitedError, UnavailableError, UsageError
 from airvid.journal.journal import Journal
 from airvid.places import DEFAULT_BASE_URL, SANDBOX, SANDBOX_KEY
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
     from airvid.ui.progress import Progress
 
 
+def account_of(key: str | None) -> str:
+    """A name for a key, from which the key cannot be found."""
+    return hashlib.sha256((key or "").encode("utf-8", "replace")).hexdigest()[:16]
+
+
 class Session:
     """One run of the program. `service` names the API in the journal: its base URL, or the sandbox."""
 
@@ -32,6 +38,8 @@ class Session:
         # --bell, None where the line does not say.
         self.bell: bool | None = None
         self._api: Api | None = None
+        # What tells keys apart in the journal, once `api` was called.
+        self.account = ""
         self._server: Server | None = None
         if common.base_url is not None and (common.sandbox or self.settings.is_sandbox()):
             raise UsageError("the sandbox and --base-url contradict each other", hint="unset AIRVID_SANDBOX")
@@ -89,7 +97,12 @@ class Session:
                 self.out.secret = key or ""
                 http = HttpClient(self.base_url.value, key, timeouts=timeouts, trace=trace, wait=wait)
             self._api = Api(http)
+            self.account = account_of(SANDBOX_KEY if self.is_sandbox else key)
         return self._api
+
+    def current_link(self, url: str) -> str:
+        """A link that the journal kept, for this run: the sandbox's storage host has another port in each."""
+        return f"{self._server.storage_url}/{url.split('/', 3)[3]}" if self._server else url
 
     async def models(self, *, need_key: bool = True) -> list[Model]:
         """The video models, kept for completion. Raises: as `Api.models` and `api`."""
@@ -137,7 +150,10 @@ class Session:
         return error(f"{what}: {trouble.message}" if trouble else what)
 
     def cause_of(self, error: AirvidError) -> AirvidError:
-        """The error itself, or the sandbox's own where the sandbox is broken."""
+        """The error itself, or the sandbox's own where the sandbox is broken. A hint fits where the key comes from."""
+        for each in getattr(error, "errors", [error]):
+            if isinstance(each, AuthError) and each.hint == "airvid auth login":
+                each.hint = key_hint(self.settings.other_key_source() or "")
         trouble = self._server.emulator.trouble if self._server else None
         if not trouble:
             return error

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
 from airvid import clock
+from airvid.api import redact
 from airvid.api.answers import Answer, refusal
 from airvid.api.http import Attempt, HttpClient
 from airvid.api.models import EXPIRED, STATUSES, Model, Task, error_text, is_task_id
 from airvid.api.retry import PATIENCE
-from airvid.errors import UnavailableError, UsageError
+from airvid.errors import NotFoundError, UnavailableError, UsageError
 from airvid.ui.text import size
 
+T = TypeVar("T")
 # The HTTP status of a request that is longer than the server takes.
 TOO_LARGE = 413
 # Events of a stream that may come at once, and per second in the long run: more would keep a processor busy.
@@ -57,7 +59,7 @@ class Api:
 
     async def models(self, patience: float = PATIENCE) -> list[Model]:
         """The video models, in the server's order."""
-        return await self.http.get("/models", _models, patience=patience)
+        return await self._whole("/models", _models, patience)
 
     async def create(self, body: dict[str, Any], attempt: Attempt) -> Task:
         """Submit one clip, sent once; `attempt` tells whether it has left.
@@ -65,7 +67,7 @@ class Api:
         Raises: UnavailableError, with `sent` where it is unknown what became of it; the server's refusal.
         """
         answer = await self.http.post("/video/generations", body, attempt)
-        task, told = Task.parse(answer.data), _told_id(answer)
+        task, told = Task.parse(answer.data, base_url=self.http.base_url), _told_id(answer)
         # An id of another kind than the API's own tells as little as none.
         if answer.status // 100 in (2, 3) and task is not None and told == task.task_id:
             return task
@@ -81,13 +83,20 @@ class Api:
 
     async def task(self, task_id: str, patience: float = PATIENCE) -> Task:
         """One reading of a task."""
-        task = await self.http.get(_path(task_id), lambda answer: _task(answer, task_id), patience=patience)
-        return self.at_its_end(task)
+        return await self.http.get(_path(task_id), lambda answer: self._task(answer, task_id), patience=patience)
 
     async def tasks(self, patience: float = PATIENCE) -> Listing:
         """The account's recent tasks, one entry an id."""
-        listing = await self.http.get("/video/tasks", _listing, patience=patience)
-        return listing._replace(tasks=[self.at_its_end(task) for task in listing.tasks])
+        return await self._whole("/video/tasks", self._listing, patience)
+
+    async def _whole(self, path: str, parse: Callable[[Answer], T | None], patience: float) -> T:
+        """An endpoint that every server of the API has: where it is missing, the base URL is wrong."""
+        try:
+            return await self.http.get(path, parse, patience=patience)
+        except NotFoundError as error:
+            where = redact.address(self.http.base_url)
+            error.message, error.hint = f"there is no such API at {where}: {error.message}", "airvid config list"
+            raise
 
     async def delete(self, task_id: str, patience: float = PATIENCE) -> None:
         """Remove a history entry; one that is gone is no error."""
@@ -113,6 +122,30 @@ class Api:
                 if name == "error" or (error_text(payload.get("error")) and "status" not in payload):
                     raise UnavailableError(f"the stream reports: {error_text(payload) or 'an error'}")
                 yield payload
+
+    def _listing(self, answer: Answer) -> Listing | None:
+        entries = answer.data.get("data") if isinstance(answer.data, dict) else answer.data
+        if not isinstance(entries, list):
+            return None
+        found = {
+            task.task_id: self.at_its_end(task)
+            for entry in reversed(entries)
+            if (task := Task.parse(entry, base_url=self.http.base_url))
+        }
+        as_listed = [*found.values()][::-1]
+        return Listing(sorted(as_listed, key=lambda task: -(task.created or 0)), answer.server_time, answer.age)
+
+    def _task(self, answer: Answer, task_id: str) -> Task | None:
+        """None for an answer with neither id nor status: an error in a 200."""
+        data = answer.data
+        if isinstance(data, dict) and isinstance(data.get("data"), dict) and "status" not in data:
+            data = data["data"]
+        if not isinstance(data, dict) or not (data.get("task_id") or data.get("status")):
+            return None
+        if str(data.get("task_id") or task_id) != task_id:
+            return None  # another task's record is worse than none
+        task = Task.parse(data, task_id, base_url=self.http.base_url)
+        return task and self.at_its_end(task)
 
 
 def _ambiguous(answer: Answer, told: object) -> UnavailableError:
@@ -147,24 +180,3 @@ def _models(answer: Answer) -> list[Model] | None:
         return None
     found = {model.id: model for entry in reversed(entries) if (model := Model.parse(entry))}
     return list(reversed(found.values()))
-
-
-def _listing(answer: Answer) -> Listing | None:
-    entries = answer.data.get("data") if isinstance(answer.data, dict) else answer.data
-    if not isinstance(entries, list):
-        return None
-    found = {task.task_id: task for entry in reversed(entries) if (task := Task.parse(entry))}
-    as_listed = [*found.values()][::-1]
-    return Listing(sorted(as_listed, key=lambda task: -(task.created or 0)), answer.server_time, answer.age)
-
-
-def _task(answer: Answer, task_id: str) -> Task | None:
-    """None for an answer with neither id nor status: an error in a 200."""
-    data = answer.data
-    if isinstance(data, dict) and isinstance(data.get("data"), dict) and "status" not in data:
-        data = data["data"]
-    if not isinstance(data, dict) or not (data.get("task_id") or data.get("status")):
-        return None
-    if str(data.get("task_id") or task_id) != task_id:
-        return None  # another task's record is worse than none
-    return Task.parse(data, task_id)

@@ -127,8 +127,13 @@ def _make_client(proxy: str | None, tls: ssl.SSLContext) -> httpx.AsyncClient:
     except ImportError:
         message, hint = "a SOCKS proxy is set, which needs another package", "pip install 'httpx[socks]'"
     except (ValueError, httpx.InvalidURL):
-        message, hint = f"the address of the proxy cannot be used: {_shown(proxy)}", _PROXY_HINT
+        message = f"the address of the proxy cannot be used: {_shown(proxy)}"
+        hint = "HTTPS_PROXY=http://user:password@host:port, with %2F for / and %40 for @ in the password"
     raise UnavailableError(message, sent=False, is_final=True, hint=hint)
+
+
+class HeaderError(UnavailableError):
+    """An answer has a header line that is no HTTP. Other programs take it."""
 
 
 def unavailable(error: Exception, url: httpx.URL, proxy: str | None, *, sent: bool) -> UnavailableError:
@@ -136,6 +141,8 @@ def unavailable(error: Exception, url: httpx.URL, proxy: str | None, *, sent: bo
     host = url.raw_host.decode("ascii", "replace")
     where = f"{host}:{url.port}" if url.port else host
     is_final, hint = False, None
+    if found := re.fullmatch(r"illegal header line: bytearray\(b(.*)\)", str(error)):
+        return HeaderError(f"{where} sent a header line that is no HTTP: {found[1]}", sent=sent)
     if found := re.search(r"CERTIFICATE_VERIFY_FAILED\] (?:certificate verify failed: )?([^(]*)", str(error)):
         what, is_final = f"the certificate of {where} cannot be trusted: {found[1].strip()}", True
         hint = next((hint for why, hint in _CERTIFICATE_HINTS.items() if re.search(why, found[1].lower())), _ROOTS_HINT)

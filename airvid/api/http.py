@@ -112,6 +112,8 @@ class HttpClient:
         # The latest `Date` of the API, Unix seconds, less `clock.elapsed` at that moment.
         self._latest_date = -math.inf
         self._clients = Clients(use_proxies)
+        # Results that say that they are compressed, and are not.
+        self._plain: set[httpx.URL] = set()
         # Seconds that a whole answer may take, however slowly it comes; of streams and clips, its head.
         self._longest = 2 * (self.timeouts.connect + self.timeouts.read)
 
@@ -140,7 +142,9 @@ class HttpClient:
                 )
             except (UnavailableError, LimitedError) as error:
                 self.trouble, now, most = error, clock.elapsed(), patience
-                if isinstance(error, LimitedError) or error.sent:
+                if isinstance(error, LimitedError):
+                    reached, most = now, max(patience, retry.LIMIT_PATIENCE) if patience else 0.0
+                elif error.sent:
                     reached = now
                 elif patience != math.inf:
                     most = min(patience, reached - began + retry.UNREACHABLE)
@@ -209,7 +213,7 @@ class HttpClient:
     def _body(self, request: httpx.Request, response: httpx.Response) -> Body:
         # No encoding was asked for. Stores repeat whatever name the uploader gave, and the bytes are plain then.
         headers = response.headers.copy()
-        is_packed = headers.get("content-encoding", "").strip().lower() == "gzip"
+        is_packed = headers.get("content-encoding", "").strip().lower() == "gzip" and request.url not in self._plain
         if not is_packed:
             headers.pop("content-encoding", None)
         chunks = response.aiter_bytes() if is_packed else response.aiter_raw()
@@ -217,8 +221,12 @@ class HttpClient:
 
     async def _chunks(self, request: httpx.Request, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         with self._failures_of(request):
-            async for chunk in chunks:
-                yield chunk
+            try:
+                async for chunk in chunks:
+                    yield chunk
+            except httpx.DecodingError:
+                self._plain.add(request.url)  # to be taken as it is when it is asked for again
+                raise
 
     async def _exchange(self, request: httpx.Request, attempt: Attempt, deadline: Deadline) -> Answer:
         """Send a request and read its whole answer within the deadline."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from typing import Any, NamedTuple, Self
+from urllib.parse import urljoin
 
 QUEUED, PROCESSING = "queued", "processing"
 COMPLETED, FAILED, EXPIRED = "completed", "failed", "expired"
@@ -120,15 +121,21 @@ class Task(NamedTuple):
     was_cut: bool = False
 
     @classmethod
-    def parse(cls, raw: object, task_id: str | None = None) -> Self | None:
-        """The task in an answer, None where there is none. `task_id` is used where the answer has no id."""
+    def parse(cls, raw: object, task_id: str | None = None, *, base_url: str = "") -> Self | None:
+        """The task in an answer, None where there is none. `task_id` is used where the answer has no id, `base_url`
+        where its link has no scheme or host.
+        """
         if not isinstance(raw, dict):
             return None
         found = raw.get("task_id")
         task_id = text(found) or (str(found) if isinstance(found, int) and not isinstance(found, bool) else task_id)
         if task_id is None or not is_task_id(task_id):
             return None
-        url = text(raw.get("result_url"))
+        url = (text(raw.get("result_url")) or "").strip()
+        if url.startswith("/") and base_url:
+            url = urljoin(base_url, url)
+        if url and url != raw["result_url"]:
+            raw = {**raw, "result_url": url}
         progress = number(raw.get("progress"))
         status = canonical_status(raw.get("status"))
         return cls(
@@ -141,7 +148,7 @@ class Task(NamedTuple):
             created=number(raw.get("created")),
             expires_at=number(raw.get("expires_at")),
             cost_cents=cents(raw.get("cost_cents")),
-            result_url=url if url and url.lower().startswith(("http://", "https://")) else None,
+            result_url=url if url.lower().startswith(("http://", "https://")) else None,
             error=error_text(raw.get("error")),
             duration_seconds=number(raw.get("duration_seconds")),
         )

@@ -13,6 +13,8 @@ from airvid.api.models import number
 PATIENCE = 60.0
 # The same for a host to which there is no connection.
 UNREACHABLE = 15.0
+# Seconds for which a rate limit is waited out: it passes.
+LIMIT_PATIENCE = 90.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
 # The longest pause in seconds, though the server asks for a longer one.
 LONGEST_HINT = 600.0

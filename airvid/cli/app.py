@@ -102,9 +102,11 @@ def create(
     aspect_ratio: str | None = options.ASPECT_RATIO,
     quality: str | None = options.QUALITY,
     mode: str | None = options.MODE,
-    image: str | None = option("-i, --image PATH|URL", "The first frame.", REQUEST),
+    image: str | None = option("-i, --image PATH|URL", "The first frame; - reads standard input.", REQUEST),
     reference: list[str] | None = option("-r, --reference PATH|URL", "A picture for the style; repeatable.", REQUEST),
-    seed: str | None = number("--seed NUMBER", "The same seed makes the same clip again.", REQUEST),
+    seed: str | None = number(
+        "--seed NUMBER", "The same seed makes the same clip again; of several clips, they count up from it.", REQUEST
+    ),
     sound: bool | None = flag("--sound/--no-sound", "With or without sound.", REQUEST, default=None),
     extra: list[str] | None = option("--set KEY=VALUE", "More for the model: JSON or text; repeatable.", REQUEST),
     count: str | None = number("-n, --count NUMBER", "How many variations to make.", REQUEST),
@@ -119,7 +121,11 @@ def create(
     open: bool | None = options.OPEN_OR_SETTING,
     shows_preview: bool = flag("--preview", "Show its contact sheet in the terminal; implies -w.", SAVING),
 ) -> None:
-    """Submit a clip; with --wait follow it, with -o save it."""
+    """Submit a clip; with --wait follow it, with -o save it.
+
+    Where neither option nor setting says: the cheapest healthy model that fits, its shortest length, its own shape and
+    quality, one clip, no seed.
+    """
     from airvid.commands import create
 
     run(ctx, create.run)
@@ -224,7 +230,7 @@ def download(
     output: str | None = options.OUTPUT,
     force: bool = options.FORCE,
     skip_existing: bool = flag("--skip-existing", "Skip files that exist.", SAVING),
-    takes_all: bool = flag("--all", "Every completed task not yet saved."),
+    takes_all: bool = flag("--all", "Every completed task whose clip is not on this disk."),
     jobs: str | None = number("-j, --jobs NUMBER", "How many at a time.", SAVING),
     opens: bool = options.OPEN,
     give_up: str | None = options.GIVE_UP,

@@ -35,9 +35,18 @@ def logout(ctx: typer.Context) -> None:
     run(ctx, auth.logout)
 
 
-@command(app, "status", examples=["airvid auth status", "airvid auth status --json"], exit_codes=[0, 3, 11])
-def status(ctx: typer.Context) -> None:
-    """Where the key comes from."""
+@command(
+    app,
+    "status",
+    examples=["airvid auth status", "airvid auth status --offline --json"],
+    exit_codes=[0, 1, 2, 3, 4, 8, 9, 11],
+)
+def status(
+    ctx: typer.Context,
+    offline: bool = flag("--offline", "Do not ask whether the API accepts the key."),
+    give_up: str | None = options.GIVE_UP,
+) -> None:
+    """Where the key comes from, and whether the API accepts it."""
     from airvid.commands import auth
 
     run(ctx, auth.status)

@@ -113,10 +113,14 @@ def _check(ctx: typer.Context, param: typer.CallbackParam, value: str | None) ->
 
 
 def command(
-    owner: typer.Typer, name: str, *, examples: Sequence[str], exit_codes: Sequence[int]
+    owner: typer.Typer, name: str, *, examples: Sequence[str], exit_codes: Sequence[int], takes_negatives: bool = False
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Make a function a command, with examples and exit codes at the end of its help."""
-    return owner.command(name, cls=Command, epilog=epilog(examples, exit_codes), **SETTINGS)
+    """Make a function a command, with examples and exit codes at the end of its help.
+
+    `takes_negatives`: what looks like an option and is none is an argument, such as `-5`.
+    """
+    settings = {**SETTINGS["context_settings"], "ignore_unknown_options": takes_negatives}
+    return owner.command(name, cls=Command, epilog=epilog(examples, exit_codes), context_settings=settings)
 
 
 def group(name: str, text: str, *, examples: Sequence[str]) -> typer.Typer:

@@ -95,10 +95,7 @@ def _chosen(ctx: typer.Context) -> list[Model]:
 def _kept(ctx: typer.Context) -> list[Model]:
     from airvid import model_cache
 
-    try:
-        return model_cache.kept(_session(ctx).service)
-    except OSError:
-        return []
+    return model_cache.kept(_session(ctx).service)
 
 
 def _about(model: Model) -> str:

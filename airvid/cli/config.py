@@ -38,6 +38,7 @@ def get(ctx: typer.Context, key: str = options.KEY) -> None:
         "airvid config set budget.day 20    # US dollars; more is not sent",
     ],
     exit_codes=[0, 2, 11],
+    takes_negatives=True,
 )
 def set_(
     ctx: typer.Context,

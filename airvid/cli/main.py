@@ -58,8 +58,21 @@ def _read_and_run(arguments: Sequence[str], invocation: Invocation) -> int:
     except typer.Abort:
         raise KeyboardInterrupt from None
     except typer.TyperException as error:
-        raise UsageError(error.format_message().rstrip("."), hint=f"{invocation.path} --help") from None
+        hint = _prompt_hint(error, arguments, invocation) or f"{invocation.path} --help"
+        raise UsageError(error.format_message().rstrip("."), hint=hint) from None
     return code if isinstance(code, int) else 0
+
+
+def _prompt_hint(error: typer.TyperException, arguments: Sequence[str], invocation: Invocation) -> str | None:
+    """How to ask for a clip of words that begin with `-`, where they were read as an option that does not exist."""
+    option = getattr(error, "option_name", None)
+    word = next((each for each in arguments if option and each.startswith(option)), "")
+    is_prompt = " " in word or (word and word != option and not word.startswith("--"))
+    if invocation.path != "airvid create" or not is_prompt:
+        return None
+    from shlex import quote
+
+    return f"airvid create -- {quote(word)}, with the options before the --; or airvid create --help"
 
 
 def _end_completion(error: BaseException) -> int:

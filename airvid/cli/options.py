@@ -31,8 +31,10 @@ STATUS = option("--status STATUS", "Only those of this status; repeatable.", aut
 OUTPUT = option(
     "-o, --output PATH", "A file, a directory, - for stdout, or a template (airvid help templates).", SAVING
 )
-TIMEOUT = option("--timeout TIME", "Stop waiting after so long (90, 10m, 1h); the task itself goes on.", SAVING)
-GIVE_UP = option("--timeout TIME", "Give up after so long: 90, 10m, 1h; 0: never.")
+TIMEOUT = option(
+    "--timeout TIME", "Stop waiting after so long (90, 10m, 1h30m; 0: no limit); the task itself goes on.", SAVING
+)
+GIVE_UP = option("--timeout TIME", "Give up after so long (90, 10m, 1h30m; 0: no limit).")
 BELL = flag("--bell/--no-bell", "Ring the terminal's bell when a wait of more than 10 s ends.", SAVING, default=None)
 FORCE = flag("--force", "Overwrite existing files.", SAVING)
 OPEN = flag("--open", "Open the saved clip in the desktop's player.", SAVING)

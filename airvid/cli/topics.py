@@ -98,6 +98,7 @@ variable counts as unset.
 
   AIRVID_API_KEY, AIRFORCE_API_KEY
                         the API key; the first that is set
+  AIRVID_API_KEY_FILE   a file that holds it, where neither is set
   AIRVID_BASE_URL, AIRFORCE_BASE_URL
                         the API's base URL; the first that is set
   AIRVID_SANDBOX        1: every command uses the sandbox, as with --sandbox
@@ -119,11 +120,19 @@ Also honoured:
   TERM=dumb             no colours, and lines instead of bars
   COLUMNS, LINES        the size of the terminal, for tables, bars and this help
   HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY
-                        proxies
+                        proxies; NO_PROXY takes networks (10.0.0.0/8), too
   SSL_CERT_FILE, SSL_CERT_DIR
-                        certificates to trust beside the system's own
+                        certificates to trust beside the system's own; where
+                        SSL_CERT_FILE is not set, REQUESTS_CA_BUNDLE or
+                        CURL_CA_BUNDLE
+  AWS_…, GOOGLE_…, AZURE_STORAGE_…
+                        what the tools of S3, Google Cloud Storage and Azure
+                        read, for -o s3://, gs:// and az:// (AWS_PROFILE,
+                        AWS_ACCESS_KEY_ID, AWS_SHARED_CREDENTIALS_FILE,
+                        AWS_CONFIG_FILE, …)
   XDG_CONFIG_HOME       holds airvid/config.toml
-  XDG_DATA_HOME         holds airvid/journal.db and airvid/sandbox/
+  XDG_DATA_HOME         holds airvid/journal.db, airvid/sandbox/ and clips on
+                        their way to a store, airvid/uploads/
   XDG_CACHE_HOME        holds the list of models for completion
   DISPLAY, WAYLAND_DISPLAY
                         where --open finds a desktop
@@ -145,13 +154,19 @@ fields in braces. A value never leaves the folder that the template names.
   {seed}        the seed; an error where there is none
 
 {{ and }} stand for braces. A directory (one that exists, or with / at its end)
-means DIRECTORY/{date}-{slug}-{short_id}.mp4. Several clips with one plain name
-are numbered: fox.mp4 becomes fox-1.mp4, fox-2.mp4. An existing file is an
-error (exit code 11); --force overwrites it.
+means DIRECTORY/{date}-{slug}-{short_id}.mp4. Of several clips, those that
+would get the same name are numbered: fox.mp4 becomes fox-1.mp4, fox-2.mp4.
+~ is your home folder. A suffix of another kind of video (.mov, .webm) is an
+error (exit code 2), an existing file another (11); --force overwrites it.
+
+An address is s3://BUCKET/KEY, gs://BUCKET/KEY or az://CONTAINER/KEY, with
+fields in the key; it needs the extra cloud. The clip is checked whole here,
+then uploaded. Keys and region are those of the store's own tools.
 
 Examples:
   airvid create "fox in snow" -n 4 -o 'takes/{slug}-{n}.mp4'
   airvid download --all -o 'clips/{date}/{model}-{short_id}.mp4'
+  airvid download --all -o 's3://my-bucket/{date}/{slug}-{short_id}.mp4'
 """,
     "json": f"""\
 JSON
@@ -189,8 +204,9 @@ Other commands
   delete            task_id, deleted (true, also for a task that was gone)
   auth login        key (masked), path (of the file that holds it)
   auth logout       removed, path
-  auth status       source (a variable, a file, or sandbox), key (masked), and
-                    base_url; in the sandbox key is null, base_url missing
+  auth status       source (a variable, a file, or sandbox), key (masked),
+                    base_url, and accepted (null: not asked, or no answer); in
+                    the sandbox key is null, the last two are missing
   config list, get  name, value, source (a variable, or the config file)
   config set        name, value
   config unset      name, removed
@@ -198,9 +214,9 @@ Other commands
   sandbox           base_url, api_key
   sandbox reset     path, reset
 
-deleted, removed and reset are booleans; seconds is a number; frames, width,
-height and size are integers; value is a string, number or boolean; the others
-are strings. frames and seconds may be null.
+accepted, deleted, removed and reset are booleans; seconds is a number; frames,
+width, height and size are integers; value is a string, number or boolean; the
+others are strings. frames and seconds may be null.
 
 Errors: an object a line on standard error; notes and progress there stay text
   error.code        string        a name from airvid help exit-codes

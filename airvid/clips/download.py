@@ -11,18 +11,17 @@ import asyncio
 import math
 import os
 import random
-import tempfile
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from airvid import clock, system
+from airvid import clock
 from airvid.api import retry
+from airvid.api.connections import HeaderError
 from airvid.api.deadline import Deadline
 from airvid.api.http import HttpClient
 from airvid.clips.part import ChangedError, DeadLinkError, Part, Segment, open_part
-from airvid.clips.part_file import file_errors
 from airvid.errors import FileError, UnavailableError, as_unavailable
 from airvid.ui.text import length
 
@@ -44,24 +43,16 @@ class Received(NamedTuple):
     trouble: str = ""
 
 
-def claim(path: Path) -> None:
-    """See that a file can be made beside `path`, and its folder, before anything is spent. Raises: FileError."""
-    with file_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Unbuffered: what a full disk does not take would make the closing fail, and the file stay.
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".airvid-", suffix=".probe", buffering=0) as probe:
-            left = 4096
-            while left:
-                left -= probe.write(bytes(left))
-            system.sync(probe)
-
-
-async def save(http: HttpClient, url: str, path: Path, *, clip: str, force: bool) -> AsyncGenerator[Received, None]:
+async def save(
+    http: HttpClient, url: str, path: Path, *, clip: str, force: bool, is_last: bool = True
+) -> AsyncGenerator[Received, None]:
     """Bring the MP4 at `url` to `path`; done when the iterator ends, and only then is anything under that name.
 
-    `clip` names it whatever its link: a validator proves nothing across clips, and links change.
+    `clip` names it whatever its link: a validator proves nothing across clips, and links change. `is_last`: no other
+    link is tried, so that a video which is not whole is kept.
 
-    Raises: DeadLinkError, NotVideoError, FileError (the part is kept), UnavailableError (the part is kept).
+    Raises: DeadLinkError, HeaderError, NotVideoError, OtherVideoError, FileError (the part is kept), UnavailableError
+    (the part is kept).
     """
     path = Path(os.path.realpath(path))
     with open_part(path, clip) as part:
@@ -73,7 +64,7 @@ async def save(http: HttpClient, url: str, path: Path, *, clip: str, force: bool
                     async for received in steps:
                         furthest = max(furthest, received.done)
                         yield received
-                part.check()
+                suffix = part.check(is_last=is_last)
                 break
             except (FileError, OSError):
                 raise
@@ -88,12 +79,12 @@ async def save(http: HttpClient, url: str, path: Path, *, clip: str, force: bool
             elif isinstance(error, DeadLinkError):
                 raise error  # a link that has brought bytes may only refuse so many connections
             pause = patience.pause(clock.elapsed(), error.retry_after, random.random())
-            if pause is None or error.is_final:
+            if pause is None or error.is_final or isinstance(error, HeaderError):
                 raise error from error.__cause__
             if pause >= retry.TOLD_PAUSE:
                 yield Received(part.done, part.total, f"{error.message}; waiting {length(pause)} to ask again")
             await clock.sleep(pause)
-        part.publish(force=force)
+        part.publish(suffix, force=force)
 
 
 async def _fill(http: HttpClient, url: str, part: Part) -> AsyncGenerator[Received, None]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
 from airvid.api.client import Api
+from airvid.api.connections import HeaderError
 from airvid.api.models import COMPLETED, EXPIRED, FAILED, Task
 from airvid.clips import download
 from airvid.clips.download import Received
 from airvid.clips.follow import Shared, Trouble, follow
 from airvid.clips.part import DeadLinkError, NotVideoError
-from airvid.errors import AirvidError, ExpiredError, NotFoundError, TaskFailedError, UnavailableError
+from airvid.clips.part_file import OtherVideoError
+from airvid.errors import AirvidError, ExpiredError, FileError, NotFoundError, TaskFailedError, UnavailableError
 from airvid.journal.journal import Journal
 from airvid.ui.text import moment
 
@@ -60,24 +63,38 @@ async def track(
             yield reading
 
 
-async def fetch(api: Api, task: Task, path: Path, *, force: bool, retry: str) -> AsyncGenerator[Received, None]:
+async def fetch(
+    api: Api, task: Task, path: Path, *, force: bool, retry: str, keeps: bool = True
+) -> AsyncGenerator[Received, None]:
     """Bring a completed task's clip to `path`; it is whole there when the iterator ends.
 
-    A link that is dead or leads to no video is read again from the task, once. `retry`: as for `error_of`.
-    Raises: ExpiredError for a dead link after its time, UnavailableError before it; FileError; NotVideoError.
+    A link that is dead or leads to no video is read again from the task, once. `retry`: as for `error_of`; `keeps`:
+    whether the folder stays.
+    Raises: ExpiredError for a dead link after its time, UnavailableError before it; FileError; OtherVideoError.
     """
     try:
-        async with aclosing(_received(api, task, path, force=force)) as steps:
-            async for received in steps:
-                yield received
-        return
-    except (DeadLinkError, NotVideoError):
-        pass
-    task = await _with_new_link(api, task, retry)
-    try:
-        async with aclosing(_received(api, task, path, force=force)) as steps:
-            async for received in steps:
-                yield received
+        for is_last in (False, True):
+            try:
+                async with aclosing(_received(api, task, path, force=force, is_last=is_last)) as steps:
+                    async for received in steps:
+                        yield received
+                return
+            except (DeadLinkError, NotVideoError):
+                if is_last:
+                    raise
+            task = await _with_new_link(api, task, retry)
+    except OtherVideoError as error:
+        if keeps and error.is_whole:
+            raise
+        kept = f"{error.message}; the clip" if keeps else f"the result is {error.what}; it"
+        raise FileError(f"{kept} is at {task.result_url}", hint=retry) from None
+    except FileError as error:
+        error.message += f"; the clip is at {task.result_url}"
+        error.hint = error.hint or retry
+        raise
+    except HeaderError as error:
+        error.hint = shlex.join(["curl", "-fL", "--create-dirs", "-o", str(path), task.result_url or ""])
+        raise
     except DeadLinkError as error:
         if task.expires_at is not None and api.is_past(task.expires_at):
             raise ExpiredError(f"the clip expired on {moment(task.expires_at)}", task_id=task.task_id) from None
@@ -97,6 +114,6 @@ async def _with_new_link(api: Api, task: Task, retry: str) -> Task:
     return task
 
 
-def _received(api: Api, task: Task, path: Path, *, force: bool) -> AsyncGenerator[Received, None]:
+def _received(api: Api, task: Task, path: Path, *, force: bool, is_last: bool) -> AsyncGenerator[Received, None]:
     assert task.result_url
-    return download.save(api.http, task.result_url, path, clip=task.task_id, force=force)
+    return download.save(api.http, task.result_url, path, clip=task.task_id, force=force, is_last=is_last)

@@ -1,33 +1,49 @@
-"""From `-o` to a path: files, folders, `-` and templates."""
+"""From `-o` to a destination: files, folders, objects in a store, `-` and templates."""
 
 from __future__ import annotations
 
 import os
 import re
-import stat
+import shlex
 import string
 import unicodedata
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
 from airvid.api.models import Task
-from airvid.errors import FileError, UsageError
+from airvid.destinations import cloud
+from airvid.destinations.cloud import CloudObject
+from airvid.destinations.local import LocalFile
+from airvid.errors import UsageError
 from airvid.journal.entries import Entry
 
 FIELDS = ("id", "short_id", "model", "slug", "date", "time", "n", "seed")
 DEFAULT_NAME = "{date}-{slug}-{short_id}.mp4"
 _FROM_THE_SERVER = {"id", "short_id"}
-# The longest suffix of the files beside a clip while it is downloaded.
-_LONGEST_SUFFIX = ".part.json"
+
+
+# Suffixes of video of other kinds: a clip is an MP4.
+_OTHERS = {".avi", ".flv", ".gif", ".mkv", ".mov", ".mpeg", ".mpg", ".ogv", ".ts", ".webm", ".webp", ".wmv"}
+# Names that Windows keeps for devices, whatever their suffix.
+_DEVICES = re.compile(r"(con|prn|aux|nul|(com|lpt)[0-9¹²³]) *(\..*)?", re.IGNORECASE)
 
 
 class Naming:
-    """Where clips go. `template`: a path with {fields}, None for standard output."""
+    """Where clips go. `template`: a path or an address with {fields}, None for standard output.
+
+    Several clips are numbered, until `tell_apart` finds those whose names differ anyway.
+    """
 
     def __init__(self, template: str | None, count: int = 1) -> None:
         self.template = template
         self.count = count
+        self.fields = set() if template is None else _fields(template)
+        # Whether clips can get the same name, and the numbers of those that do not.
+        self.may_collide = count > 1 and not self.fields & {*_FROM_THE_SERVER, "n"}
+        self._distinct: set[str] = set()
 
     @classmethod
     def parse(cls, output: str, count: int) -> Naming:
@@ -38,38 +54,68 @@ class Naming:
             return cls(None)
         if not output.strip() or "\0" in output:
             raise UsageError("-o needs the name of a file or directory, a template, or -")
-        used = _fields(output)
-        is_folder = output.endswith(("/", os.sep)) or ("{" not in output and os.path.isdir(output))
-        template = os.path.join(output, DEFAULT_NAME) if is_folder else output
-        if count > 1 and not is_folder and not used & {*_FROM_THE_SERVER, "n"}:
-            stem, suffix = os.path.splitext(template)
-            template = f"{stem}-{{n}}{suffix}"
-        return cls(template, count)
+        output = os.path.expanduser(output)
+        _fields(output)
+        if is_url := cloud.is_url(output):
+            cloud.split(output)
+        if output.endswith(("/", os.sep)) or ("{" not in output and not is_url and os.path.isdir(output)):
+            return cls(os.path.join(output, DEFAULT_NAME), count)
+        stem, suffix = os.path.splitext(output)
+        if suffix.lower() in _OTHERS:
+            raise UsageError(f"a clip is an MP4, and no {suffix[1:].upper()}", hint=f"-o {shlex.quote(f'{stem}.mp4')}")
+        return cls(output, count)
 
     @property
     def is_known(self) -> bool:
         """Whether the path is known before the task has an id."""
-        return self.template is not None and not _fields(self.template) & _FROM_THE_SERVER
+        return self.template is not None and not self.fields & _FROM_THE_SERVER
 
     def uses(self, field: str) -> bool:
-        return self.template is not None and field in _fields(self.template)
+        return field in self.fields
 
-    def path(self, values: Mapping[str, str]) -> Path:
-        """The path for one clip. No value can lead out of the template's folder. Raises: UsageError."""
+    def destination(self, values: Mapping[str, str]) -> LocalFile | CloudObject:
+        """Where one clip goes. No value can lead out of the template's folder. Raises: UsageError."""
         assert self.template is not None
-        values = dict(values) | {"n": values.get("n", "1").zfill(len(str(self.count)))}
-        parts = string.Formatter().parse(self.template)
+        template, n = self.template, values.get("n", "1")
+        if self.may_collide and n not in self._distinct:
+            stem, suffix = os.path.splitext(template)
+            template = f"{stem}-{{n}}{suffix}"
+        values = dict(values) | {"n": n.zfill(len(str(self.count)))}
         try:
-            return Path("".join(text + (_harmless(values[field]) if field else "") for text, field, _, _ in parts))
+            found = "".join(_filled(part, values) for part in _parts(template))
         except KeyError as error:
             raise UsageError(f"-o uses {{{error.args[0]}}}, which this clip does not have") from None
+        return _destination(found)
 
-    @property
-    def folder(self) -> Path:
-        """The deepest folder of the template that holds no field."""
+    def tell_apart(self, clips: Sequence[Mapping[str, str]]) -> None:
+        """Number only the names that would collide. `clips`: the fields of all, without those not known yet."""
+        if not self.may_collide:
+            return
+        names: dict[str, str] = {}
+        self._distinct = {values["n"] for values in clips}
+        for values in clips:
+            with suppress(UsageError):
+                # Some disks take upper and lower case for the same.
+                names[values["n"]] = str(self.destination(values)).casefold()
+        counts = Counter(names.values())
+        self._distinct = {n for n, name in names.items() if counts[name] == 1}
+        # A number can make a name that another clip has without one.
+        numbered = {
+            str(self.destination(each)).casefold() for each in clips if each["n"] in names.keys() - self._distinct
+        }
+        self._distinct = {n for n in self._distinct if names[n] not in numbered}
+
+    def any_destination(self) -> LocalFile | CloudObject:
+        """A place in the deepest folder of the template that holds no field."""
         assert self.template is not None
-        before = self.template.partition("{")[0] if _fields(self.template) else self.path({})
-        return Path(os.path.dirname(before) or ".")
+        if not self.fields:
+            return self.destination({})
+        before = self.template.partition("{")[0]
+        return _destination(before.removesuffix(os.path.basename(before)) + "clip.mp4")
+
+
+def _destination(output: str) -> LocalFile | CloudObject:
+    return CloudObject(output) if cloud.is_url(output) else LocalFile(Path(output))
 
 
 def values(
@@ -110,43 +156,23 @@ def of_task(task: Task, entry: Entry | None, at: float, n: int) -> dict[str, str
     )
 
 
+def known_fields(task_id: str, task: Task | None, entry: Entry | None, n: int) -> dict[str, str]:
+    """As `of_task`, as far as the fields are known before the task is read; `task` is from the list."""
+    created = (task and task.created) or (entry and entry.created) or None
+    found = of_task(task or Task(task_id, "", {}), entry, created or 0.0, n)
+    unknown = {
+        "slug": not (entry and entry.prompt) and not (task and task.prompt),
+        "model": not (entry and entry.model) and not (task and task.model),
+        "date": created is None,
+        "time": created is None,
+    }
+    return {name: value for name, value in found.items() if not unknown.get(name)}
+
+
 def slug(prompt: str) -> str:
     """A prompt as part of a file name: letters, marks and digits of every script."""
     kept = _kept(unicodedata.normalize("NFC", prompt[:1000]).lower())
     return _cut(re.sub("-+", "-", kept).strip("-"), 50).strip("-") or "clip"
-
-
-def check(path: Path, *, force: bool) -> None:
-    """Check that a clip can be saved at `path`, without making anything. Raises: FileError."""
-    if len(os.fsencode(path.name)) + len(_LONGEST_SUFFIX) > 255:
-        raise FileError(f"the file name {path.name[:40]}… is too long")
-    try:
-        found = path.stat() if path.exists() else None
-        is_link = path.is_symlink()
-    except (OSError, ValueError) as error:
-        raise FileError(f"{path} cannot be used: {getattr(error, 'strerror', error)}") from None
-    if found and stat.S_ISDIR(found.st_mode):
-        raise FileError(f"{path} is a directory", hint=f"-o {path}{os.sep}")
-    if found and not stat.S_ISREG(found.st_mode):
-        raise FileError(f"{path} is no regular file", hint="-o - writes to standard output")
-    if (found or is_link) and not force:
-        raise FileError(f"{path} exists", hint="--force overwrites it; or give another -o")
-    check_folder(path.parent)
-
-
-def check_folder(folder: Path) -> None:
-    """Check that `folder` can be written, or made. Raises: FileError."""
-    try:
-        for place in (folder, *folder.parents):
-            if place.is_dir():
-                if not os.access(place, os.W_OK | os.X_OK):
-                    raise FileError(f"the directory {place} is not writable")
-                return
-            if os.path.lexists(place):
-                raise FileError(f"{place} is not a directory")
-    except (OSError, ValueError) as error:
-        raise FileError(f"the directory {folder} cannot be used: {getattr(error, 'strerror', error)}") from None
-    raise FileError(f"there is no directory {folder}, and none to make it in")
 
 
 def _fields(template: str) -> set[str]:
@@ -167,6 +193,21 @@ def _fields(template: str) -> set[str]:
                 hint="write {{ and }} for braces",
             )
     return {field for field, _, _ in parts}
+
+
+def _parts(template: str) -> list[str]:
+    """The names in a template, and what separates them."""
+    return re.split(f"([{re.escape(os.sep)}/])", template)
+
+
+def _filled(part: str, values: Mapping[str, str]) -> str:
+    """A part of a template with its values, as a name that every system takes. Raises: KeyError."""
+    pieces = list(string.Formatter().parse(part))
+    name = "".join(text + (_harmless(values[field]) if field else "") for text, field, _, _ in pieces)
+    if not any(field for _, field, _, _ in pieces):
+        return name  # the user's own
+    name = name.rstrip(". ") or "-"
+    return f"_{name}" if _DEVICES.fullmatch(name) else name
 
 
 def _harmless(value: str) -> str:

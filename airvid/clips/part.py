@@ -29,8 +29,9 @@ from airvid import clock, files, system
 from airvid.api import retry
 from airvid.api.http import Body
 from airvid.clips import part_file
-from airvid.clips.part_file import beside, file_error, file_errors
+from airvid.clips.part_file import DAMAGED, OtherVideoError, beside
 from airvid.errors import FileError, UnavailableError
+from airvid.files import file_error, file_errors
 from airvid.media import mp4
 
 # Segments of a file, each of which gets a connection of its own; none has fewer bytes when the file is divided.
@@ -48,7 +49,7 @@ class DeadLinkError(UnavailableError):
 
 
 class NotVideoError(FileError):
-    """What came is no MP4."""
+    """What came is no video, or not all of one."""
 
 
 class ChangedError(UnavailableError):
@@ -251,10 +252,10 @@ class Part:
             self._remember()
         # What is no video is not worth a disk.
         if began < mp4.HEAD <= segment.at:
-            self._file.seek(0)
-            if not mp4.begins(head := self._file.read(2 * mp4.HEAD)):
+            head = self._head()
+            if not mp4.begins(head) and not mp4.other_suffix(head):
                 self.restart()
-                raise NotVideoError(f"the result is no video: it begins with {head.decode('ascii', 'replace')!r}")
+                raise NotVideoError(f"the result is no video: it begins with {head[:16].decode('ascii', 'replace')!r}")
 
     def finish(self, segment: Segment) -> None:
         """An answer has ended. Raises: UnavailableError where it ended too soon."""
@@ -270,21 +271,33 @@ class Part:
         with file_errors(self.final):
             system.sync(self._file)
 
-    def check(self) -> None:
-        """Look at the whole container. Raises: NotVideoError, UnavailableError."""
+    def check(self, *, is_last: bool) -> str:
+        """Look at the whole container: the suffix of its kind.
+
+        Raises: UnavailableError; NotVideoError, for a video that is not whole only where no other link `is_last`.
+        """
         size, is_announced = os.fstat(self._file.fileno()).st_size, self.total is not None
         if size != self.done:
             self.restart()
             raise UnavailableError(f"{self.path} was changed meanwhile")
         is_told = self._tells_end or is_announced
-        flaw = mp4.flaw(self._file, size, may_end_anywhere=is_told)
+        head = self._head()
+        other = mp4.other_suffix(head)
+        flaw = None if other else mp4.flaw(self._file, size, may_end_anywhere=is_told)
         if not flaw and not is_told:
             flaw = self._doubt(size)
-        if flaw:
-            self.restart()
-            if is_announced:  # all of it is here: it will not get better
-                raise NotVideoError(f"the result is no video: {flaw}")
-            raise UnavailableError(f"the video may not be whole: {flaw}")
+        if not flaw:
+            return other or ".mp4"
+        if is_announced and is_last and mp4.begins(head):
+            return DAMAGED  # it is paid for, and all of it that there is
+        self.restart()
+        if is_announced:  # all of it is here: it will not get better
+            raise NotVideoError(f"the result is no video: {flaw}")
+        raise UnavailableError(f"the video may not be whole: {flaw}")
+
+    def _head(self) -> bytes:
+        self._file.seek(0)
+        return self._file.read(mp4.HEAD)
 
     def _doubt(self, size: int) -> str | None:
         """What speaks against a sound file whose end the server did not tell; None where it is proved."""
@@ -300,10 +313,17 @@ class Part:
         self.path.unlink(missing_ok=True)
         self._sidecar.unlink(missing_ok=True)
 
-    def publish(self, *, force: bool) -> None:
-        """Sync, and give it its name in one step. Without `force` a file that has appeared there is left alone."""
-        with file_errors(self.final):
-            part_file.publish(self._file, self.path, self.final, force=force)
+    def publish(self, suffix: str, *, force: bool) -> None:
+        """As `part_file.publish`. Raises: also OtherVideoError where the `suffix` is not that of an MP4."""
+        if suffix == ".mp4":
+            final = self.final
+        else:
+            has_suffix = self.final.suffix.lower() == ".mp4" and suffix != DAMAGED
+            final, force = beside(self.final.with_suffix("") if has_suffix else self.final, suffix), False
+        with file_errors(final):
+            part_file.publish(self._file, self.path, final, force=force)
+        if final != self.final:
+            raise OtherVideoError(final, self.final)
 
 
 @contextmanager

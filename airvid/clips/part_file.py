@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import shlex
+from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 
@@ -16,6 +16,21 @@ from airvid import files, system
 from airvid.errors import FileError
 
 _LONGEST_SIDECAR = 1 << 20
+# What the name of an MP4 gets that is not whole, and will not be.
+DAMAGED = ".damaged"
+
+
+class OtherVideoError(FileError):
+    """What came is video of another kind, or not whole, and kept in the file `path` in the place of `wanted`."""
+
+    def __init__(self, path: Path, wanted: Path) -> None:
+        self.is_whole = not path.name.endswith(DAMAGED)
+        self.path = path
+        self.what = f"{path.suffix[1:].upper()} and no MP4" if self.is_whole else "no whole video"
+        super().__init__(
+            f"the result is {self.what}; it is saved as {path}",
+            hint=shlex.join(["ffmpeg", "-i", str(path), str(wanted)]),
+        )
 
 
 def check_part(path: Path) -> None:
@@ -85,10 +100,7 @@ def publish(file: FileIO, part: Path, final: Path, *, force: bool) -> None:
         else:
             _rename_new(part, final)
     except FileExistsError:
-        raise FileError(
-            f"{final} has appeared meanwhile; the clip is whole in {part}",
-            hint="--force overwrites it; or give another -o",
-        ) from None
+        raise FileError(f"{final} has appeared meanwhile; the clip is whole in {part}") from None
     system.sync_folder(final.parent)
     beside(part, ".json").unlink(missing_ok=True)
 
@@ -162,17 +174,3 @@ def write_sidecar(path: Path, kept: object) -> None:
 
 def beside(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
-
-
-def file_error(path: Path, error: OSError) -> FileError:
-    """The disk's refusal."""
-    return FileError(f"{path} cannot be written: {error.strerror or error}")
-
-
-@contextmanager
-def file_errors(path: Path) -> Iterator[None]:
-    """Turn any OSError into a FileError about `path`."""
-    try:
-        yield
-    except OSError as error:
-        raise file_error(path, error) from None

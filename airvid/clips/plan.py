@@ -11,19 +11,22 @@ from typing import Any
 
 from airvid import system
 from airvid.api.models import Model, product
-from airvid.clips import download, naming, part_file, request
+from airvid.clips import naming, part_file, request
 from airvid.clips.naming import Naming
 from airvid.clips.request import Request, collected
+from airvid.destinations import cloud
+from airvid.destinations.cloud import CloudObject
+from airvid.destinations.local import LocalFile
 from airvid.errors import AirvidError, FileError, PaymentError, UsageError
 from airvid.ui.text import money
 
 
 @dataclass
 class Plan:
-    """`count` clips of one request, each with this `body` and an estimate of `cents` (None: unknown).
+    """`count` clips of one request, each with this `body` and a seed of its own.
 
-    `output` is what -o says, and `name` is made of it; both None: the clips are not saved. `at`: Unix seconds for the
-    names. `force`: files that are there are replaced.
+    `cents` is the estimate for one (None: unknown). `output` is what -o says, and `name` is made of it; both None: the
+    clips are not saved. `at`: Unix seconds for the names. `force`: files that are there are replaced.
     """
 
     asked: Request
@@ -35,6 +38,10 @@ class Plan:
     force: bool
     cents: float | None = None
 
+    def __post_init__(self) -> None:
+        if self.name:
+            self.name.tell_apart([self.fields(n, "") for n in range(1, self.count + 1)])
+
     @property
     def total_cents(self) -> float | None:
         return None if self.cents is None else product(self.cents, self.count)
@@ -44,11 +51,23 @@ class Plan:
         """Whether the clips go to files, and not to standard output or nowhere."""
         return self.name is not None and self.name.template is not None
 
+    def seed(self, n: int) -> object:
+        """The seed of clip `n`, None where none is asked for: they count up, as equal seeds make equal clips."""
+        first = self.asked.effective_seed
+        return first + n - 1 if isinstance(first, int) and not isinstance(first, bool) else first
+
+    def body_of(self, n: int) -> dict[str, Any]:
+        """What is sent for clip `n`."""
+        return self.body if self.seed(n) is None else self.body | {"seed": self.seed(n)}
+
     def targets(self) -> list[str | None]:
-        """For the journal: for each clip what -o says, as a path that holds from any folder."""
+        """For the journal: for each clip what -o says, as it holds from any folder."""
         if self.name is None or self.name.template is None:
             return [None] * self.count
-        return [os.path.abspath(path if self.name.is_known else self.name.template) for path in self.paths()]
+        if self.name.is_known:
+            return [place.absolute for place in self.places()]
+        is_url = cloud.is_url(self.name.template)
+        return [self.name.template if is_url else os.path.abspath(self.name.template)] * self.count
 
     def fields(self, n: int, task_id: str) -> dict[str, str]:
         """The fields of a template, for clip `n`."""
@@ -57,39 +76,40 @@ class Plan:
             model=self.body.get("model"),
             at=self.at,
             n=n,
-            seed=self.asked.effective_seed,
+            seed=self.seed(n),
             task_id=task_id,
         )
 
-    def paths(self) -> list[Path]:
-        """The files that the clips go to, if any. An id that is not known yet has 36 characters, as most have."""
+    def places(self) -> list[LocalFile | CloudObject]:
+        """Where the clips go, if they are saved. An id that is not known yet has 36 characters, as most have."""
         if self.name is None or not self.saves_files:
             return []
-        return [self.name.path(self.fields(n, "0" * 36)) for n in range(1, self.count + 1)]
+        return [self.name.destination(self.fields(n, "0" * 36)) for n in range(1, self.count + 1)]
 
     def output_of(self, n: int) -> str | None:
         """The -o with which `watch` saves clip `n` to the same file."""
         if self.name is None or not self.saves_files:
             return None if self.name is None else "-"
-        return str(self.name.path(self.fields(n, ""))) if self.name.is_known else self.output
+        return str(self.name.destination(self.fields(n, ""))) if self.name.is_known else self.output
 
-    def check_paths(self, complaints: list[AirvidError]) -> None:
-        """See that the clips' files can be written."""
-        for path in self.paths():
+    async def check_places(self, complaints: list[AirvidError]) -> None:
+        """See that the clips can be saved where they go."""
+        for place in self.places():
             with collected(complaints):
-                naming.check(path, force=self.force)
-                part_file.check_part(path)
+                await place.check(force=self.force)
+                if isinstance(place, LocalFile):
+                    part_file.check_part(place.file)
 
-    def claim(self, *, shows_preview: bool) -> None:
+    async def claim(self, *, shows_preview: bool) -> None:
         """Make the folders, and see that files can be written there, before a clip is paid. Raises: AirvidError."""
         system.check_thread()
-        paths = self.paths()
-        if self.name and paths and not self.name.is_known:
-            paths = [self.name.folder / "clip.mp4"]
-        if not paths and (self.name or shows_preview):
-            paths = [_temporary()]
-        for path in {path.parent: path for path in paths}.values():
-            download.claim(path)
+        places = self.places()
+        if self.name and places and not self.name.is_known:
+            places = [self.name.any_destination()]
+        if not places and (self.name or shows_preview):
+            places = [LocalFile(_temporary())]
+        for place in {os.path.dirname(place.absolute): place for place in places}.values():
+            await place.check_writable()
 
 
 def _temporary() -> Path:

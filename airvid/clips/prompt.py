@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 
 from airvid import system
+from airvid.clips import pictures
 from airvid.errors import FileError, UsageError
 
 
-def read_prompt(argument: str | None, file: str | None) -> str:
-    """The prompt from the command line, a file, or standard input (`-`). Raises: UsageError, FileError."""
-    hint = 'airvid create "fox in snow"; - reads it from standard input'
+def read_prompt(argument: str | None, file: str | None, images: Sequence[str] = ()) -> str:
+    """The prompt from the command line, a file, or standard input (`-`), which `images` may want for a picture.
+
+    Raises: UsageError, FileError.
+    """
+    hint = 'airvid create "fox in snow"; - reads standard input, and -- goes before one that begins with -'
     if argument is not None and file is not None:
         raise UsageError("PROMPT and --prompt-file contradict each other")
     if argument is None and file is None:
         raise UsageError("no prompt", hint=hint)
+    if "-" in (argument, file) and "-" in images:
+        raise UsageError("the prompt and a picture both want standard input", hint="--prompt-file FILE")
     if "-" in (argument, file):
         prompt = _decoded(system.read_stdin(), "standard input")
     elif file is not None:
@@ -37,6 +45,27 @@ def _typed(argument: str) -> str:
         return os.fsencode(argument).decode("utf-8")
     except UnicodeError:
         return argument  # `complaints_of` says what is wrong with it
+
+
+def file_meant(argument: str) -> UsageError | None:
+    """The complaint about a prompt that is the name of a file, with the two commands that it may stand for."""
+    name = next((each for each in (argument, argument.removeprefix("@")) if _is_file(each)), None)
+    if name is None:
+        return None
+    try:
+        pictures.check(name, {})
+        meant = f"airvid create PROMPT -i {quote(name)}"
+    except FileError:
+        meant = f"airvid create --prompt-file {quote(name)}"
+    literally = f"printf %s {quote(argument)} | airvid create -"
+    return UsageError(f"the prompt {argument!r} is the name of a file", hint=f"{meant}; for the words: {literally}")
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return os.path.isfile(name)
+    except ValueError:
+        return False  # a NUL in it
 
 
 def _decoded(content: bytes, source: str) -> str:

@@ -5,18 +5,17 @@ A complaint is an error that is collected and not raised, so that the user sees 
 
 from __future__ import annotations
 
-import base64
+import itertools
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from airvid.api.models import MODES, Caps, Model
+from airvid.clips import pictures
 from airvid.config import SETTINGS
-from airvid.errors import AirvidError, FileError, UsageError
+from airvid.errors import AirvidError, UsageError
 
 # Keys of the body that have an option of their own: set there, they are checked and priced.
 _OWN_OPTIONS = {
@@ -30,8 +29,6 @@ _OWN_OPTIONS = {
 }
 # Characters of a value of --set, and lists and objects inside one another in it.
 LONGEST_EXTRA, DEEPEST_EXTRA = 100_000, 20
-# What the formats that a browser shows begin with.
-_IMAGE = rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|GIF8[79]a|BM|II\*\0|MM\0\*|RIFF.{4}WEBP|.{4}ftyp(avi[fs]|hei[cx]|m[is]f1)"
 
 
 @contextmanager
@@ -58,6 +55,9 @@ class Request:
     # Keys of the body with their values: those whose option is sent as it is given, and those of --set.
     plain: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
+    # By their names, the pictures that can be read only once; and, once there is a body, what they give away.
+    contents: dict[str, bytes] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def effective_mode(self) -> str:
@@ -79,6 +79,13 @@ class Request:
             ("aspect_ratio", self.aspect_ratio, caps.aspect_ratios),
             ("quality", self.quality, caps.qualities),
         ]
+
+    def what(self, key: str) -> str:
+        """A value of `values` in a message, as the user gave it."""
+        if key == "mode":
+            option = "--image" if self.image is not None else "--reference" if self.reference else "mode text"
+            return f"--mode {self.mode}" if self.mode else option
+        return f"--{key.replace('_', '-')} {getattr(self, key)}"
 
 
 def plain_keys(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,18 +153,20 @@ def complaints_of(request: Request) -> list[AirvidError]:
         "--aspect-ratio": request.aspect_ratio,
         "--quality": request.quality,
         "--set": json.dumps(request.extra, ensure_ascii=False),
-        "--image or --reference": "".join(image for image in request.images if is_url(image)),
+        "--image or --reference": "".join(image for image in request.images if pictures.is_url(image)),
     }
     for what, value in said.items():
         if any("\ud800" <= each <= "\udfff" for each in value or ""):
             complaints.append(UsageError(f"{what} is not valid UTF-8 text"))
+    if "\0" in (request.prompt or ""):
+        complaints.append(UsageError("the prompt holds NUL characters: it is no text, or UTF-16; save it as UTF-8"))
     if request.duration is not None and request.duration < 1:
         complaints.append(UsageError(f"--duration {request.duration}: at least 1 second"))
     with collected(complaints):
         _check_mode(request)
     for image in request.images:
         with collected(complaints):
-            check_image(image)
+            pictures.check(image, request.contents)
     return complaints
 
 
@@ -177,42 +186,38 @@ def _check_mode(request: Request) -> None:
         raise UsageError("--mode text contradicts --image and --reference")
 
 
-def is_url(image: str) -> bool:
-    return image.lower().startswith(("http://", "https://"))
-
-
-def check_image(image: str) -> None:
-    """See that a picture is a URL or an image file. Raises: FileError."""
-    if is_url(image):
-        return
-    try:
-        path = Path(image).expanduser()
-        if path.exists() and not path.is_file():
-            raise FileError(f"{image!r} is no regular file, and so no image")
-        with path.open("rb") as file:
-            head = file.read(32)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise FileError(f"the image {image} cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    if not re.match(_IMAGE, head, re.DOTALL):
-        raise FileError(f"{image} is not an image (PNG, JPEG, WebP, GIF, BMP, TIFF, HEIC or AVIF)")
-
-
 def model_complaints(request: Request, model: Model) -> list[AirvidError]:
     """What the model's caps do not allow. A cap that is missing allows everything."""
     found: list[AirvidError] = []
     for key, value, allowed in request.values(model.caps):
         if value is not None and allowed and spelling(value, allowed) is None:
-            option = key.replace("_", "-")
-            found.append(UsageError(f"--{option} {value} is not for {model.id}: it takes {', '.join(allowed)}"))
-    if request.duration is not None:
+            kind = "mode " if key == "mode" else ""
+            takes = f"it takes {kind}{', '.join(allowed)}{_question(value, allowed)}"
+            found.append(UsageError(f"{request.what(key)} is not for {model.id}: {takes}"))
+    if not _has_seconds(request, model):
         low, high = model.caps.min_seconds, model.caps.max_seconds
-        if (low is not None and request.duration < low) or (high is not None and request.duration > high):
-            span = " to ".join(f"{each:g}" for each in (low, high) if each is not None)
-            bound = "" if low is not None and high is not None else "at least " if high is None else "at most "
-            found.append(
-                UsageError(f"--duration {request.duration} is not for {model.id}: it takes {bound}{span} seconds")
-            )
+        span = " to ".join(f"{each:g}" for each in (low, high) if each is not None)
+        bound = "" if low is not None and high is not None else "at least " if high is None else "at most "
+        found.append(UsageError(f"--duration {request.duration} is not for {model.id}: it takes {bound}{span} seconds"))
     return found
+
+
+def _has_seconds(request: Request, model: Model) -> bool:
+    low, high = model.caps.min_seconds, model.caps.max_seconds
+    asked = request.duration
+    return asked is None or ((low is None or low <= asked) and (high is None or asked <= high))
+
+
+def _question(name: str, known: Iterable[str], most: int = 1) -> str:
+    """`; did you mean …?` with at most so many of the nearest names; empty where none is near."""
+    import difflib
+
+    by_lower = {each.lower(): each for each in known}
+    if exact := by_lower.get(name.lower()):
+        return f"; did you mean {exact}?"
+    near = difflib.get_close_matches(name.lower(), by_lower, n=most, cutoff=0.5)
+    near += [lower for lower in by_lower if name.lower() in lower and lower not in near]
+    return f"; did you mean {', '.join(by_lower[lower] for lower in near[:most])}?" if near else ""
 
 
 def spelling(value: str, allowed: Sequence[str]) -> str | None:
@@ -225,12 +230,7 @@ def find_model(models: Sequence[Model], name: str) -> Model:
     for model in models:
         if model.id == name:
             return model
-    import difflib
-
-    by_lower = {model.id.lower(): model.id for model in models}
-    near = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.5)
-    near += [lower for lower in by_lower if name.lower() in lower and lower not in near]
-    question = f"; did you mean {', '.join(by_lower[lower] for lower in near[:3])}?" if near else ""
+    question = _question(name, [model.id for model in models], most=3)
     raise UsageError(f"there is no video model {name!r}{question}", hint="airvid models")
 
 
@@ -244,31 +244,49 @@ def choose_model(models: Sequence[Model], request: Request) -> Model:
         raise UsageError("no video model is up at the moment", hint="airvid models")
     prices = [(model.cents(request.duration), model) for model in healthy if _surely_allows(model, request)]
     if not prices:
-        raise UsageError(f"no healthy model allows all of this{_offers(healthy, request)}", hint="airvid models")
+        raise UsageError(_missing(healthy, request), hint="airvid models")
     return min(prices, key=lambda each: (each[0] is None, each[0] or 0.0, each[1].id))[1]
 
 
 def _surely_allows(model: Model, request: Request) -> bool:
     """Whether the caps name what is asked. A model whose caps do not say is never chosen without --model."""
-    silent = any(
-        value is not None and not allowed and (key, value) != ("mode", "text")
+    return all(_named(model, request).values())
+
+
+def _named(model: Model, request: Request) -> dict[str, bool]:
+    """For each thing that is asked, as the user gave it: whether the model's caps name it."""
+    named = {
+        request.what(key): spelling(value, allowed or ("text",) * (key == "mode")) is not None
         for key, value, allowed in request.values(model.caps)
-    ) or (request.duration is not None and model.caps.max_seconds is None)
-    return not silent and not model_complaints(request, model)
+        if value is not None
+    }
+    if request.duration is not None:
+        named[f"--duration {request.duration}"] = model.caps.max_seconds is not None and _has_seconds(request, model)
+    return named
 
 
-def _offers(models: Sequence[Model], request: Request) -> str:
-    offers = []
-    for same in zip(*(request.values(model.caps) for model in models), strict=True):
-        key, asked, _ = same[0]
-        values = sorted({each for _, _, allowed in same for each in allowed})
-        if asked is not None and values:
-            offers.append(f"{key.replace('_', ' ')} {asked} (there is {', '.join(values)})")
-    lows = [model.caps.min_seconds for model in models if model.caps.min_seconds is not None]
-    highs = [model.caps.max_seconds for model in models if model.caps.max_seconds is not None]
-    if request.duration is not None and lows and highs:
-        offers.append(f"duration {request.duration} (there is {min(lows):g} to {max(highs):g})")
-    return ": " + "; ".join(offers) if offers else ""
+def _missing(models: Sequence[Model], request: Request) -> str:
+    """Why none of the models can be chosen: what none can do, else the fewest things that none can do together."""
+    named = [_named(model, request) for model in models]
+    if impossible := [what for what in named[0] if not any(each[what] for each in named)]:
+        return "no healthy model makes " + "; nor ".join(what + _offer(models, request, what) for what in impossible)
+    together = next(
+        whats
+        for size in range(2, len(named[0]) + 1)
+        for whats in itertools.combinations(named[0], size)
+        if not any(all(each[what] for what in whats) for each in named)
+    )
+    return f"no healthy model makes {' with '.join(together)}, though each alone"
+
+
+def _offer(models: Sequence[Model], request: Request, what: str) -> str:
+    """The nearest to what none of the models can do, else all that they can."""
+    for at, (key, value, _) in enumerate(request.values(Caps())):
+        if request.what(key) == what:
+            values = sorted({each for model in models for each in request.values(model.caps)[at][2]})
+            return _question(str(value), values) or (f" (there is {', '.join(values)})" if values else "")
+    ends = [end for model in models for end in (model.caps.min_seconds, model.caps.max_seconds) if end is not None]
+    return f" (there is {min(ends):g} to {max(ends):g} seconds)" if ends else ""
 
 
 def body(request: Request, model: Model | None) -> dict[str, Any]:
@@ -276,6 +294,8 @@ def body(request: Request, model: Model | None) -> dict[str, Any]:
 
     `model` None: the caps are not looked at (`--no-validate`). Raises: FileError for a picture that cannot be read.
     """
+    sent = [pictures.as_sent(image, request.contents) for image in request.images]
+    request.warnings = [warning for _, warning in sent if warning]
     asked: dict[str, Any] = {
         "model": model.id if model else request.model,
         "prompt": request.prompt,
@@ -283,7 +303,7 @@ def body(request: Request, model: Model | None) -> dict[str, Any]:
         "duration_seconds": request.duration,
         "aspect_ratio": request.aspect_ratio,
         "quality": request.quality,
-        "input_images": [_picture(image) for image in request.images] or None,
+        "input_images": [image for image, _ in sent] or None,
         **request.plain,
         **request.extra,
     }
@@ -291,13 +311,3 @@ def body(request: Request, model: Model | None) -> dict[str, Any]:
         for key, value, allowed in request.values(model.caps):
             asked[key] = value and (spelling(value, allowed) or value)
     return {key: value for key, value in asked.items() if value is not None}
-
-
-def _picture(image: str) -> dict[str, str]:
-    if is_url(image):
-        return {"url": image}
-    try:
-        content = Path(image).expanduser().read_bytes()
-    except OSError as error:
-        raise FileError(f"the image {image} cannot be read: {error.strerror}") from None
-    return {"b64_json": base64.b64encode(content).decode("ascii")}

@@ -46,12 +46,14 @@ class Submitter:
         *,
         wait_for_slot: bool,
     ) -> None:
-        """`wait_for_slot`: a refusal by a limit is waited out and not raised."""
+        """`wait_for_slot`: a refusal by any limit is waited out and not raised; else only by a short rate limit."""
         self._api = api
         self._journal = journal
         self._report = report
         self._wait_for_slot = wait_for_slot
         self._lookup = TaskLookup(api, journal, report)
+        # Seconds that the clip which is being submitted has waited for rate limits.
+        self._waited = 0.0
         # Why the last POST was not taken.
         self.trouble: AirvidError | None = None
 
@@ -64,6 +66,7 @@ class Submitter:
 
         Raises: UnknownFateError; the server's refusal; UnavailableError where no connection was made.
         """
+        self._waited = 0.0
         if self._wait_for_slot:
             await self._wait_in_line(entry)
         began, attempt = clock.elapsed(), 0
@@ -161,18 +164,22 @@ class Submitter:
         found, listing = await self._lookup.at_once(entry, body)
         if found:
             return found
-        if not self._wait_for_slot:
+        pause = max(error.retry_after or 0.0, min(LONGEST_SLOT_WAIT, SLOT_PAUSE * 2.0 ** min(attempt, 8)))
+        self._waited += pause
+        if not self._wait_for_slot and (error.concurrency or self._waited > retry.LIMIT_PATIENCE):
             self._journal.mark_refused(entry, error.message)
             error.hint = "--wait waits for its turn"
             raise error
-        self._journal.mark_unsent(entry, in_line=True)
-        await self._wait_for_slot_or_hint(entry, error, attempt, listing)
+        self._journal.mark_unsent(entry, in_line=self._wait_for_slot)
+        await self._wait_for_slot_or_hint(entry, error, attempt, pause, listing)
         if found := await self._lookup.after_refusal(entry, body, refused_at):
             return found
-        if attempt and not error.concurrency:
+        if (attempt or listing is None) and not error.concurrency:
             # Where the limit is so low that the look in the list used it up, the POST has to wait once more.
+            self._report.note("waiting for the rate limit once more: looking in the task list counted, too")
             await self._pause(error.retry_after or SLOT_PAUSE)
-        await self._wait_in_line(entry)
+        if self._wait_for_slot:
+            await self._wait_in_line(entry)
         return None
 
     async def _wait_in_line(self, entry: Entry) -> None:
@@ -187,9 +194,9 @@ class Submitter:
             await self._pause(QUEUE_PAUSE)
 
     async def _wait_for_slot_or_hint(
-        self, entry: Entry, error: LimitedError, attempt: int, listing: Listing | None
+        self, entry: Entry, error: LimitedError, attempt: int, pause: float, listing: Listing | None
     ) -> None:
-        """Wait as long as the server asks for, and for one task less in its list than when it refused.
+        """Wait for `pause` seconds, and for one task less in its list than when it refused.
 
         How many tasks may run at once is unknown. Only the first create in line reads the list.
         Raises: the refusal itself, where it only sounds like a limit and nothing is running.
@@ -204,8 +211,7 @@ class Submitter:
         self._report.note(f"waiting for {what}: {error.message}{after}")
         self._report.waiting()
         began = clock.elapsed()
-        blind = min(LONGEST_SLOT_WAIT, SLOT_PAUSE * 2.0 ** min(attempt, 8))
-        await self._pause(max(error.retry_after or 0.0, SLOT_PAUSE if most_running else blind))
+        await self._pause(max(error.retry_after or 0.0, SLOT_PAUSE) if most_running else pause)
         while most_running and clock.elapsed() - began < LONGEST_SLOT_WAIT:
             if self._journal.ahead(entry):
                 await self._pause(QUEUE_PAUSE)

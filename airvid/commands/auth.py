@@ -6,7 +6,7 @@ import sys
 
 from airvid import system
 from airvid.config import sound_key
-from airvid.errors import AuthError, UsageError
+from airvid.errors import AirvidError, AuthError, UsageError
 from airvid.session import Session
 from airvid.ui.text import masked
 
@@ -40,14 +40,23 @@ async def logout(session: Session) -> None:
         session.out.warn(f"{other} still holds a key")
 
 
-async def status(session: Session) -> None:
+async def status(session: Session, *, offline: bool) -> None:
     if session.is_sandbox:
         session.out.record({"source": "sandbox", "key": None}, ["sandbox", "needs no key"])
         return
     found = session.settings.key()
     if found is None:
         raise AuthError("no API key", hint="airvid auth login, or set AIRVID_API_KEY")
+    accepted, failure = None, None
+    if not offline:
+        try:
+            await session.api().tasks()
+            accepted = True
+        except AirvidError as error:
+            accepted, failure = False if isinstance(error, AuthError) else None, error
     shown = masked(found.value)
-    session.out.record(
-        {"source": found.source, "key": shown, "base_url": session.base_url.value}, [shown, found.source]
-    )
+    record = {"source": found.source, "key": shown, "base_url": session.base_url.value, "accepted": accepted}
+    words = {True: "accepted", False: "refused", None: "not checked"}
+    session.out.record(record, [shown, found.source, words[accepted]])
+    if failure:
+        raise failure

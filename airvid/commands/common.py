@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from airvid import system
-from airvid.api.models import is_task_id
+from airvid.api.models import Task, is_task_id
 from airvid.api.retry import PATIENCE
+from airvid.clips import naming
+from airvid.clips.naming import Naming
+from airvid.config import bare
 from airvid.errors import AirvidError, LimitedError, NotFoundError, UnavailableError, UsageError, as_failure
 from airvid.session import Session
 
@@ -24,7 +28,7 @@ def given(arguments: Iterable[str]) -> list[str]:
     found: list[str] = []
     for argument in arguments:
         more = [argument] if argument != "-" else system.read_stdin().decode("utf-8", "replace").split("\n")
-        found += [each.strip() for each in more if each.strip() or argument != "-"]
+        found += [bare(each) for each in more if each.strip() or argument != "-"]
     if "" in found:
         raise UsageError("an empty task id", hint="airvid list")
     return list(dict.fromkeys(found))
@@ -56,12 +60,14 @@ async def _resolve(session: Session, name: str, patience: float) -> str:
         return await _last(session, patience)
     if not is_task_id(name):
         raise UsageError("that is no task id", hint="airvid list --ids")
-    if len(name) < 4 or _WHOLE_ID.fullmatch(name) or session.journal.by_task(session.service, [name]):
+    if _WHOLE_ID.fullmatch(name) or session.journal.by_task(session.service, [name]):
         return name
     known = set(session.journal.with_prefix(session.service, name))
     listed = {task.task_id for task in (await session.api().tasks(patience=patience)).tasks}
     if name in listed:
         return name
+    if len(name) < 4:
+        raise NotFoundError("no such task; the beginning of an id needs 4 characters", hint="airvid list --ids")
     found = sorted(known | {each for each in listed if each.startswith(name)})
     if len(found) > 1:
         raise UsageError(f"{name!r} begins several task ids: {', '.join(found[:5])}", hint="airvid list --ids")
@@ -75,13 +81,24 @@ async def _last(session: Session, patience: float) -> str:
     """
     entry = session.journal.last(session.service)
     if entry is None:
-        raise NotFoundError("this machine's journal has no task yet", hint="airvid list shows the server's")
+        raise NotFoundError("there is no task in this machine's journal", hint="airvid list shows the server's")
     if entry.task_id:
         return entry.task_id
     take_note(session, await session.api().tasks(patience=patience))
     if (settled := session.journal.entry(entry.id)) and settled.task_id:
         return settled.task_id
     raise UnavailableError("what became of the last create is unknown", hint="airvid list, before you create it again")
+
+
+async def tell_apart(session: Session, name: Naming, ids: Sequence[str], listed: Iterable[Task] = ()) -> None:
+    """See which clips of these tasks need a number in their names. The list is read where nothing else tells."""
+    if not name.may_collide or not name.fields:
+        return
+    entries, tasks = session.journal.by_task(session.service, ids), {task.task_id: task for task in listed}
+    if any(each not in entries and each not in tasks for each in ids):
+        with suppress(AirvidError):  # names that are not known are numbered
+            tasks = {task.task_id: task for task in (await session.api().tasks()).tasks}
+    name.tell_apart([naming.known_fields(each, tasks.get(each), entries.get(each), n) for n, each in enumerate(ids, 1)])
 
 
 async def side_by_side(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from airvid.config import SETTINGS, checked, setting_name
-from airvid.errors import NotFoundError
+from airvid import model_cache
+from airvid.clips import request
+from airvid.config import SETTINGS, bare, checked, setting_name
+from airvid.errors import AirvidError, NotFoundError, UsageError
 from airvid.session import Session
 from airvid.ui import views
 
@@ -28,17 +30,36 @@ async def get(session: Session, *, key: str) -> None:
 
 async def set_one(session: Session, *, key: str, value: str) -> None:
     name = setting_name(key)
-    session.settings.set(name, checked(name, value))
+    session.settings.set(name, checked(name, bare(value)))
     session.out.record({"name": name, "value": session.settings.file[name]}, None)
     session.out.note(f"{name} is set in {session.settings.path}")
+    if name == "model":
+        await _warn_of_unknown_model(session, session.settings.file[name])
+    if (used := session.settings.find(name)) and used.source != str(session.settings.path):
+        session.out.warn(f"{used.source} is set in the environment, and goes before it")
+
+
+async def _warn_of_unknown_model(session: Session, name: str) -> None:
+    """Warn of a model that the server does not list, unless the server cannot be asked."""
+    if any(model.id == name for model in model_cache.kept(session.service)):
+        return
+    try:
+        models = await session.api(need_key=False).models(patience=0)
+    except AirvidError:
+        return
+    try:
+        request.find_model(models, name)
+    except UsageError as error:
+        session.out.warn(error.message)
 
 
 async def unset(session: Session, *, key: str) -> None:
     name = setting_name(key)
     removed = session.settings.unset(name)
     session.out.record({"name": name, "removed": removed}, None)
-    if not removed:
-        session.out.note(f"{name} was not set in {session.settings.path}")
+    session.out.note(f"{name} {'is removed from' if removed else 'was not set in'} {session.settings.path}")
+    if used := session.settings.find(name):
+        session.out.warn(f"{used.source} still sets it")
 
 
 async def path(session: Session) -> None:

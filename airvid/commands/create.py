@@ -7,7 +7,7 @@ print it, follow the task, save the clip.
 from __future__ import annotations
 
 import asyncio
-import copy
+import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, aclosing
@@ -18,6 +18,7 @@ from typing import Any
 from airvid import clock
 from airvid.api.client import Listing
 from airvid.api.models import Task
+from airvid.clips import naming
 from airvid.clips.lookup import UNKNOWN_FATE_HINT
 from airvid.clips.plan import Plan
 from airvid.clips.prompt import read_prompt
@@ -27,7 +28,9 @@ from airvid.commands import finish, plans, preview
 from airvid.commands.finish import Clip
 from airvid.errors import (
     AirvidError,
+    FileError,
     LimitedError,
+    PaymentError,
     UnavailableError,
     UnknownFateError,
     as_failure,
@@ -61,27 +64,38 @@ async def run(
     """
     began = clock.elapsed()
     session.bell = given.pop("bell")
+    line: dict[str, Any] = {
+        "prompt": prompt,
+        "prompt-file": prompt_file,
+        "image": image,
+        "reference": reference,
+        "set": extra,
+    }
+    line |= {name.replace("_", "-"): value for name, value in given.items()}
+    line |= {"no-validate": no_validate, "preview": shows_preview}
     complaints: list[AirvidError] = []
     settings = plans.chosen_settings(session, given, complaints, shows_preview=shows_preview)
     asked = plans.request_of(settings, image, reference, extra, complaints)
     asked.prompt = ""
     with collected(complaints):
-        asked.prompt = read_prompt(prompt, prompt_file)
+        asked.prompt = read_prompt(prompt, prompt_file, asked.images)
+        plans.check_words(session, prompt)
     plan = plans.offline_plan(session, asked, settings, complaints, shows_preview=shows_preview)
     listing = await plans.complete(session, plan, settings, complaints, dry_run=dry_run, no_validate=no_validate)
     if dry_run:
         session.out.plan(plan.body, plan.count, plan.total_cents)
         return
-    plan.claim(shows_preview=shows_preview)
+    await plan.claim(shows_preview=shows_preview)
     entries = session.journal.intend(
         base_url=session.service,
-        request=plan.body,
+        account=session.account,
+        requests=[plan.body_of(n + 1) for n in range(plan.count)],
         targets=plan.targets(),
         estimate_cents=plan.cents,
         budgets=plans.budgets(session),
     )
     passed = clock.elapsed() - began
-    await _make(session, plan, settings, entries, listing, passed, shows_preview=shows_preview)
+    await _make(session, plan, settings, line, entries, listing, passed, shows_preview=shows_preview)
 
 
 # ---------------------------------------------------------------------- submit, follow, save
@@ -91,8 +105,9 @@ async def run(
 class _Run:
     """The clips of one create, from POST to file.
 
-    `ended` are those that ended, in that order. `previews` are files to show, by the clip's number; where --preview has
-    no -o, they are in `preview_folder`.
+    `line` is what was typed, by the options' names; `max_cost` is in USD. `previews` are files to show, by the clip's
+    number; where --preview has no -o, they are in `preview_folder`. `ended` are the clips that ended, in that order,
+    `unsent` those after a refusal.
     """
 
     session: Session
@@ -100,21 +115,25 @@ class _Run:
     clips: Sequence[Clip]
     report: SubmitReport
     submitter: Submitter
+    line: Mapping[str, Any]
+    max_cost: float | None
     waits: bool
     opens: bool
     shows_preview: bool
     preview_folder: Path | None
     previews: dict[int, Path] = field(default_factory=dict)
     ended: list[Clip] = field(default_factory=list)
+    unsent: list[Clip] = field(default_factory=list)
 
     def left(self) -> list[Clip]:
-        return [clip for clip in self.clips if clip not in self.ended]
+        return [clip for clip in self.clips if clip not in self.ended and clip not in self.unsent]
 
 
 async def _make(
     session: Session,
     plan: Plan,
     settings: Mapping[str, Any],
+    line: Mapping[str, Any],
     entries: Sequence[Entry],
     listing: Listing | None,
     passed: float,
@@ -135,7 +154,8 @@ async def _make(
         folder = None
         if shows_preview and plan.name is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="airvid-")))
-        run = _Run(session, plan, clips, report, submitter, waits, bool(settings["open"]), shows_preview, folder)
+        limit, opens = settings["max-cost"], bool(settings["open"])
+        run = _Run(session, plan, clips, report, submitter, line, limit, waits, opens, shows_preview, folder)
         try:
             await _submit_and_follow(run, left)
         except asyncio.CancelledError:
@@ -155,7 +175,8 @@ async def _submit_and_follow(run: _Run, seconds: float | None) -> None:
             clip.error = _timed_out(run, clip)
             run.ended.append(clip)
     await _show_previews(run)
-    settle(clip.outcome for clip in run.ended)
+    # Without --wait a clip that was submitted has not ended well yet: the failure of another is the answer.
+    settle(clip.outcome for clip in run.ended if run.waits or clip.outcome)
 
 
 async def _submit_all(run: _Run, group: asyncio.TaskGroup, progress: Progress) -> None:
@@ -165,33 +186,65 @@ async def _submit_all(run: _Run, group: asyncio.TaskGroup, progress: Progress) -
         row.phase("submitting")
         try:
             assert clip.view.entry
-            clip.view = TaskView(*await run.submitter.submit(clip.view.entry, run.plan.body))
+            clip.view = TaskView(*await run.submitter.submit(clip.view.entry, run.plan.body_of(clip.number)))
         except Exception as raised:  # clips that are followed already go on
-            clip.error = as_failure(raised)
             row.drop()
-            run.ended.append(clip)
-            _give_up(run, clip.error)  # the next clip would be refused as well
+            _give_up(run, clip, as_failure(raised))  # the next clip would be refused as well
             return
         if run.waits:
             cents = clip.view.cost_cents
             price = "its price is unknown" if cents is None else f"estimated at {money(cents)}"
             out.note(f"task {clip.view.task_id} submitted, {price}")
             group.create_task(_finish(run, clip, row))
-            continue
-        row.drop()
-        clip.write(out.submitted, clip.view)
-        run.ended.append(clip)
+        else:
+            row.drop()
+            clip.write(out.submitted, clip.view)
+            run.ended.append(clip)
+        if (passed := _passed_limit(run, clip)) and clip.number < len(run.clips):
+            _give_up(run, run.clips[clip.number], PaymentError(f"{passed} would be passed"), hints=False)
+            return
+    _tell_next_command(run)
 
 
-def _give_up(run: _Run, error: AirvidError) -> None:
-    """End the clips that were not submitted because of `error`, with the same exit code."""
-    left = [clip for clip in run.left() if not clip.view.task]
-    _tell_unsubmitted(run, len(left))
-    for clip in left:
-        clip.error = copy.copy(error)
-        clip.error.message = f"not submitted, as the one before could not be: {error.message}"
-        clip.error.request_id = None
-        run.ended.append(clip)
+def _passed_limit(run: _Run, clip: Clip) -> str | None:
+    """The limit that the clips pass now that the server has told a clip's price; None where they are within all."""
+    session, cost = run.session, clip.view.cost_cents
+    total = sum((each.view.cost_cents if each.view.task else run.plan.cents) or 0.0 for each in run.clips)
+    passed = f"--max-cost {run.max_cost:g}" if run.max_cost is not None and total > run.max_cost * 100 + 1e-6 else None
+    try:
+        session.journal.check_budgets(plans.budgets(session), 0.0, 0)
+    except PaymentError:
+        passed = passed or "a budget"
+    except FileError:
+        pass  # the journal is asked before the next POST leaves
+    if passed:
+        estimate = f"estimated at {money(run.plan.cents)}" if run.plan.cents is not None else "not estimated"
+        session.out.alarm(f"task {clip.view.task_id} costs {money(cost)}, {estimate}: that passes {passed}")
+    return passed
+
+
+def _give_up(run: _Run, clip: Clip, error: AirvidError, *, hints: bool = True) -> None:
+    """End a clip that could not be submitted, and those after it: one error, with the command for the rest alone."""
+    if len(run.clips) > 1:
+        error.message += f"; {clip.number - 1} of {len(run.clips)} clips were submitted"
+        left = [each for each in run.clips[clip.number - 1 :] if not _is_unknown(run, each)]
+        if left and hints and isinstance(error, LimitedError):
+            error.hint = _command_for_rest(run, left, waits=True)
+        elif left and hints:
+            error.hint = f"{f'{error.hint}; then ' if error.hint else ''}{_command_for_rest(run, left)}"
+    clip.error = error
+    run.ended.append(clip)
+    run.unsent = list(run.clips[clip.number :])
+
+
+def _command_for_rest(run: _Run, left: Sequence[Clip], *, waits: bool = False) -> str:
+    line = {**run.line, "wait": True} if waits else run.line
+    return plans.command_for(run.session, line, len(left), run.plan.seed(left[0].number))
+
+
+def _is_unknown(run: _Run, clip: Clip) -> bool:
+    """Whether a clip's POST may have made a task that is not known."""
+    return not clip.view.task and _latest_entry(run, clip).fate in ("sent", "unknown")
 
 
 async def _finish(run: _Run, clip: Clip, row: Row) -> None:
@@ -207,6 +260,8 @@ async def _finish(run: _Run, clip: Clip, row: Row) -> None:
         clip.error = finish.error_of(session, task)
         if clip.error is None:
             await _save(run, clip, task, row)
+    if type(clip.error) is FileError:
+        clip.error.hint = session.command("download", clip.view.task_id)  # the same create again would pay again
     told = finish.last_word(clip.view, row.passed)
     clip.write(row.end, told, is_good=clip.error is None, path=clip.view.output)
     if plan.name is None or plan.saves_files:
@@ -226,7 +281,7 @@ async def _save(run: _Run, clip: Clip, task: Task, row: Row) -> None:
         )
     if run.preview_folder:
         path = run.preview_folder / f"{short_id(task.task_id)}.mp4"
-        await finish.fetch(session, task, path, row, force=False)
+        await finish.fetch(session, task, path, row, force=False, keeps=False)
         run.previews[clip.number] = path
     elif run.shows_preview and clip.view.output:
         run.previews[clip.number] = Path(clip.view.output)
@@ -291,9 +346,18 @@ def _tell_how_to_go_on(run: _Run) -> None:
         clips = [clip for clip in going if len(outputs) == 1 or run.plan.output_of(clip.number) == output]
         whom = "the tasks go on; to pick them up" if len(clips) > 1 else "the task goes on; to pick it up"
         run.session.out.note(f"{whom}: {finish.how_to_go_on(run.session, clips, output)}")
-    _tell_unsubmitted(run, fates.count("intended") + fates.count("waiting"))
+    left = [clip for clip, fate in zip(run.clips, fates, strict=True) if fate in ("intended", "waiting")]
+    if left:
+        count = f"{len(left)} clip{'s' if len(left) > 1 else ''}"
+        run.session.out.note(f"not submitted: {count} of {len(run.clips)}; {_command_for_rest(run, left)}")
 
 
-def _tell_unsubmitted(run: _Run, count: int) -> None:
-    if count:
-        run.session.out.note(f"{count} more {'clips were' if count > 1 else 'clip was'} not submitted")
+def _tell_next_command(run: _Run) -> None:
+    """On a terminal: the command that saves what was submitted."""
+    out = run.session.out
+    if run.waits or out.as_json or not out.is_terminal:
+        return
+    file = f"{naming.slug(run.plan.asked.prompt or '')}.mp4"
+    one = len(run.clips) == 1 and not Path(file).exists()
+    words = ["last", "-o", file] if one else ["-o", f".{os.sep}"]
+    out.note(f"next: {run.session.command('watch', *words)}")

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from airvid import clock
-from airvid.api.models import PROCESSING, QUEUED, STATUSES, canonical_status
+from airvid.api.models import COMPLETED, EXPIRED, FAILED, STATUSES, Task, canonical_status
 from airvid.commands import common
 from airvid.config import checked
 from airvid.errors import AirvidError, NotFoundError, UsageError, settle
 from airvid.session import Session
-from airvid.ui.text import short_id
+from airvid.ui.task_view import TaskView
+from airvid.ui.text import moment, short_id
 
 
 async def run(
@@ -26,20 +27,27 @@ async def run(
     if not yes and not may_ask:
         raise UsageError("deleting without being asked needs -y", hint="airvid delete -y …")
     errors: list[AirvidError] = []
+    listed: dict[str, Task] = {}
     if ids:
         found, errors = await common.resolve(session, common.given(ids))
     else:
-        found = await _selected(session, statuses, older_than)
-    if not found:
+        listed = await _selected(session, statuses, older_than)
+        found = list(listed)
+    tasks, unread = await _read(session, found, listed)
+    errors += unread
+    if not tasks:
         settle(errors)
         session.out.note("nothing to delete")
         return
-    _warn_of_running(session, found)
-    what = f"{len(found)} history entries" if len(found) > 1 else f"the history entry {short_id(found[0])}"
+    _tell_what_is_lost(session, tasks)
+    what = f"{len(tasks)} history entries" if len(tasks) > 1 else f"the history entry {short_id(next(iter(tasks)))}"
     if not yes and not session.out.confirm(f"Delete {what}? Stored media and running jobs are not touched. [y/N] "):
         raise AirvidError("nothing was deleted")
 
     async def remove(task_id: str) -> None:
+        task = tasks[task_id]
+        if task and task.status == COMPLETED and task.result_url:
+            session.journal.keep_link(session.service, task)  # the server does not tell it any more afterwards
         try:
             await session.api().delete(task_id)
         except NotFoundError:
@@ -47,31 +55,62 @@ async def run(
         session.journal.note_deleted(session.service, task_id)
         session.out.record({"task_id": task_id, "deleted": True}, [task_id])
 
-    outcomes = await common.side_by_side(found, remove)
-    if None in outcomes:
+    outcomes = await common.side_by_side(tasks, remove)
+    for task_id in [each for each, task in tasks.items() if task is None]:
+        session.out.note(f"the server has no task {task_id}")
+    if any(task and outcome is None for task, outcome in zip(tasks.values(), outcomes, strict=True)):
         session.out.note("only the history was removed: stored media and running jobs are not touched")
     settle([*errors, *outcomes])
 
 
-def _warn_of_running(session: Session, found: list[str]) -> None:
-    """Warn of tasks that still run: they are paid for, and their clips can no longer be fetched once deleted."""
-    for task_id, entry in session.journal.by_task(session.service, found).items():
-        if entry.state in (QUEUED, PROCESSING):
-            prompt = f", {entry.prompt[:60]}," if entry.prompt else ""
-            session.out.warn(f"{short_id(task_id)}{prompt} is still running: its clip cannot be fetched any more then")
+async def _read(
+    session: Session, ids: Sequence[str], listed: Mapping[str, Task]
+) -> tuple[dict[str, Task | None], list[AirvidError]]:
+    """The tasks with their links (None: the server has no such task), and the errors of those that cannot be read."""
+    tasks: dict[str, Task | None] = {}
+
+    async def read(task_id: str) -> None:
+        task = listed.get(task_id)
+        if task is None or (task.status == COMPLETED and not task.result_url):
+            try:
+                task = await session.api().task(task_id)
+            except NotFoundError:
+                task = None
+        tasks[task_id] = task
+
+    outcomes = await common.side_by_side(ids, read)
+    return {each: tasks[each] for each in ids if each in tasks}, [error for error in outcomes if error]
 
 
-async def _selected(session: Session, given: Sequence[str], older_than: str | None) -> list[str]:
-    """The ids of the tasks that --all, --status and --older-than select."""
+def _tell_what_is_lost(session: Session, tasks: Mapping[str, Task | None]) -> None:
+    """Name the clips that are paid for and not on this disk, and until when they can be fetched."""
+    entries = session.journal.by_task(session.service, tasks)
+    for task in filter(None, tasks.values()):
+        view = TaskView(task, entries.get(task.task_id))
+        what = short_id(task.task_id) + (f", {view.prompt[:60]}," if view.prompt else "")
+        is_saved = view.entry and view.entry.is_saved
+        if is_saved or task.status in (FAILED, EXPIRED) or session.api().is_past(task.expires_at):
+            continue
+        if task.status == COMPLETED and task.result_url:
+            until = "it expires" if task.expires_at is None else moment(task.expires_at)
+            how = session.command("download", task.task_id)
+            session.out.note(f"{what} is not on this disk; until {until} it can be fetched: {how}")
+        else:
+            state = "completed, but without a link" if task.status == COMPLETED else "still running"
+            session.out.warn(f"{what} is {state}: its clip cannot be fetched any more then")
+
+
+async def _selected(session: Session, given: Sequence[str], older_than: str | None) -> dict[str, Task]:
+    """The tasks that --all, --status and --older-than select."""
     statuses = {canonical_status(each) for each in given}
     if unknown := statuses - set(STATUSES):
         raise UsageError(f"--status {', '.join(sorted(unknown))} is not one of {', '.join(STATUSES)}")
     before = None
     if older_than is not None:
         before = clock.now() - checked("timeout", older_than, "--older-than")
-    return [
-        task.task_id
+    return {
+        task.task_id: task
         for task in (await session.api().tasks()).tasks
         if (not statuses or task.status in statuses)
         and (before is None or (task.created is not None and task.created < before))
-    ]
+    }

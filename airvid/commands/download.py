@@ -10,7 +10,7 @@ from airvid.api.models import COMPLETED, Task
 from airvid.clips import naming
 from airvid.clips.naming import DEFAULT_NAME, Naming
 from airvid.commands import common, finish, status
-from airvid.errors import AirvidError, FileError, UsageError, WaitTimeoutError, settle
+from airvid.errors import AirvidError, FileError, NotFoundError, UsageError, WaitTimeoutError, settle
 from airvid.session import Session
 from airvid.ui.progress import Progress
 from airvid.ui.task_view import TaskView
@@ -53,14 +53,17 @@ async def run(
     output = DEFAULT_NAME if output is None else output
     finish.check_stdout(session, Naming.parse(output, 1), opens=opens)
     errors: list[AirvidError] = []
+    listed: list[Task] = []
     if takes_all:
-        found = await _unsaved(session)
+        listed = await _unsaved(session)
+        found = [task.task_id for task in listed]
         if not found:
             session.out.note("nothing to download")
             return
     else:
         found, errors = await common.resolve(session, common.given(ids))
     name = Naming.parse(output, max(1, len(found)))
+    await common.tell_apart(session, name, found, listed)
     with session.progress(len(found)) as progress:
 
         async def one(task_id: str) -> None:
@@ -72,11 +75,11 @@ async def run(
     settle([*errors, *outcomes])
 
 
-async def _unsaved(session: Session) -> list[str]:
-    """The completed tasks whose clips this machine has not saved."""
-    saved = session.journal.saved_ids(session.service)
-    listed = (await session.api().tasks()).tasks
-    return [task.task_id for task in listed if task.status == COMPLETED and task.task_id not in saved]
+async def _unsaved(session: Session) -> list[Task]:
+    """The completed tasks whose clips are not on this disk now."""
+    listed = [task for task in (await session.api().tasks()).tasks if task.status == COMPLETED]
+    entries = session.journal.by_task(session.service, (task.task_id for task in listed))
+    return [task for task in listed if not (task.task_id in entries and entries[task.task_id].is_saved)]
 
 
 async def _download(
@@ -87,6 +90,12 @@ async def _download(
     how: _How,
 ) -> None:
     """Save the n-th task's clip."""
+    if how.skip_existing and (view := await _present(session, task_id, n, how.name)):
+        progress.row(short_id(task_id), about=view.prompt or "").end(f"{view.output} is there already")
+        session.out.finished(view, wants_file=True)
+        if how.opens:
+            finish.open_clip(session, str(view.output))
+        return
     task = await completed(session, task_id, "-o", how.output)
     entry = session.journal.by_task(session.service, [task_id]).get(task_id)
     fields = naming.of_task(task, entry, clock.now(), n)
@@ -95,11 +104,11 @@ async def _download(
         view = await finish.save(session, task, row, how.name, entry=entry, fields=fields, force=how.force)
     except Exception as error:
         passes_over = isinstance(error, FileError) and how.skip_existing and how.name.template is not None
-        if not passes_over or not (path := how.name.path(fields)).is_file():
+        if not passes_over or (count := await (place := how.name.destination(fields)).size()) is None:
             row.drop()
             raise
-        row.end(f"{path} is there already")
-        view = TaskView(task, entry, str(path), path.stat().st_size)
+        row.end(f"{place} is there already")
+        view = TaskView(task, entry, str(place), count)
     else:
         row.end(finish.last_word(view, None), path=view.output)
     if how.name.template is not None:
@@ -108,17 +117,36 @@ async def _download(
         finish.open_clip(session, view.output)
 
 
+async def _present(session: Session, task_id: str, n: int, name: Naming) -> TaskView | None:
+    """The n-th task with its file, where that is there and its name is known without the server."""
+    if name.template is None:
+        return None
+    entry = session.journal.by_task(session.service, [task_id]).get(task_id)
+    try:
+        place = name.destination(naming.known_fields(task_id, None, entry, n))
+    except UsageError:
+        return None
+    if (count := await place.size()) is None:
+        return None
+    return TaskView(None if entry else Task.parse({}, task_id), entry, str(place), count)
+
+
 async def completed(session: Session, task_id: str, *how: str) -> Task:
     """A completed task. `how`: the options for `watch` in the hint for a task that still runs.
 
     Raises: the error that the task ended with; WaitTimeoutError where it still runs.
     """
-    task = await status.read(session, task_id)
-    for _ in range(URL_READINGS):  # the URL may come a moment after the status
-        if task.status != COMPLETED or task.result_url:
-            break
-        await clock.sleep(URL_PAUSE)
+    try:
         task = await status.read(session, task_id)
+        for _ in range(URL_READINGS):  # the URL may come a moment after the status
+            if task.status != COMPLETED or task.result_url:
+                break
+            await clock.sleep(URL_PAUSE)
+            task = await status.read(session, task_id)
+    except NotFoundError:
+        if not (remembered := _remembered(session, task_id)):
+            raise
+        task = remembered
     session.journal.note_task(session.service, task)
     if (error := finish.error_of(session, task)) is not None:
         raise error
@@ -127,3 +155,14 @@ async def completed(session: Session, task_id: str, *how: str) -> Task:
             f"the task is {task.status}: there is no clip yet", hint=session.command("watch", task_id, *how)
         )
     return task
+
+
+def _remembered(session: Session, task_id: str) -> Task | None:
+    """A completed task that the server has forgotten, where the journal has its link."""
+    entry = session.journal.by_task(session.service, [task_id]).get(task_id)
+    if not entry or not entry.result_url:
+        return None
+    session.out.note(f"the server has no task {short_id(task_id)} any more; the journal has the link of its clip")
+    kept = ("task_id", "status", "model", "prompt", "created", "expires_at", "cost_cents", "result_url")
+    task = Task.parse({name: getattr(entry, name) for name in kept})
+    return task and task._replace(result_url=session.current_link(entry.result_url))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
@@ -12,14 +13,17 @@ from typing import Any
 
 from airvid import clock, system
 from airvid.api.models import DELETED, MOST_RECORD, Task
-from airvid.clips import finish, naming
+from airvid.clips import finish
 from airvid.clips.follow import Trouble
 from airvid.clips.naming import Naming
+from airvid.clips.part_file import OtherVideoError
 from airvid.config import KEY_VARIABLES
+from airvid.destinations.cloud import CloudObject, is_url
+from airvid.destinations.local import LocalFile
 from airvid.errors import AirvidError, FileError, UsageError, WaitTimeoutError, as_failure
 from airvid.journal.entries import Entry
 from airvid.session import Session
-from airvid.ui.progress import Row
+from airvid.ui.progress import SENDING, Row
 from airvid.ui.task_view import TaskView
 from airvid.ui.text import length, money, short_id, size
 from airvid.ui.views import clip_seconds
@@ -142,16 +146,25 @@ async def save(
 ) -> TaskView:
     """Bring a completed task's clip to where `name` says. Raises: as `fetch`; FileError."""
     if name.template is not None:
-        path = name.path(fields)
-        naming.check(path, force=force)
-        await fetch(session, task, path, row, force=force)
+        place = name.destination(fields)
+        path = place.local_path(f"{session.service} {task.task_id}")
+        if not place.waits(path):
+            await place.check(force=force)
+            try:
+                await fetch(session, task, path, row, force=force)
+            except OtherVideoError as error:
+                count = error.path.stat().st_size
+                session.journal.note_saved(session.service, task.task_id, os.path.abspath(error.path), count)
+                raise
         count = path.stat().st_size
-        session.journal.note_saved(session.service, task.task_id, path, count)
+        await _deliver(session, task, place, path, row, force=force)
+        session.journal.note_saved(session.service, task.task_id, place.absolute, count)
+        place.forget(path)
         entry = session.journal.by_task(session.service, [task.task_id]).get(task.task_id, entry)
-        return TaskView(task, entry, str(path), count)
+        return TaskView(task, entry, str(place), count)
     with tempfile.TemporaryDirectory(prefix="airvid-") as folder:
         path = Path(folder, "clip.mp4")
-        await fetch(session, task, path, row, force=force)
+        await fetch(session, task, path, row, force=force, keeps=False)
         # The clip is checked before its first byte is written: a reader never gets half a clip with exit 0.
         with path.open("rb") as file:
             while chunk := file.read(1 << 20):
@@ -159,10 +172,24 @@ async def save(
     return TaskView(task, entry, "-")
 
 
-async def fetch(session: Session, task: Task, path: Path, row: Row, *, force: bool) -> None:
-    """Download a completed task's clip to `path`, shown in `row`. Raises: as `clips.finish.fetch`."""
+async def _deliver(
+    session: Session, task: Task, place: LocalFile | CloudObject, path: Path, row: Row, *, force: bool
+) -> None:
+    """Bring a clip that is whole at `path` to where it belongs. Raises: FileError with the command that goes on."""
+    size = path.stat().st_size
+    try:
+        async with aclosing(place.deliver(path, force=force)) as steps:
+            async for sent in steps:
+                row.bytes(sent, size, SENDING)
+    except FileError as error:
+        again = session.command("download", task.task_id, "-o", str(place))
+        raise FileError(f"{error.message}; the clip is whole in {path}", hint=error.hint or again) from None
+
+
+async def fetch(session: Session, task: Task, path: Path, row: Row, *, force: bool, keeps: bool = True) -> None:
+    """Download a completed task's clip to `path`, shown in `row`. Arguments and errors: as `clips.finish.fetch`."""
     retry = session.command("download", task.task_id)
-    async with aclosing(finish.fetch(session.api(), task, path, force=force, retry=retry)) as steps:
+    async with aclosing(finish.fetch(session.api(), task, path, force=force, retry=retry, keeps=keeps)) as steps:
         async for received in steps:
             if received.trouble:
                 row.trouble(received.trouble)
@@ -171,8 +198,10 @@ async def fetch(session: Session, task: Task, path: Path, row: Row, *, force: bo
 
 
 def check_stdout(session: Session, name: Naming, *, opens: bool) -> None:
-    """See that standard output can take a clip, where it goes there. Raises: UsageError, FileError."""
+    """See that standard output takes a clip that goes there, and --open has a file. Raises: UsageError, FileError."""
     if name.template is not None:
+        if opens and is_url(name.template):
+            raise UsageError("--open shows a file, and -o names an object in a store", hint="-o FILE")
         return
     if session.out.is_terminal:
         raise UsageError("-o - would write the clip's bytes onto the terminal", hint="-o FILE, or a pipe")

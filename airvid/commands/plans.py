@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,10 +13,14 @@ from airvid.api.models import Model
 from airvid.clips import request
 from airvid.clips.naming import Naming
 from airvid.clips.plan import Plan, check_cost, model_for
+from airvid.clips.prompt import file_meant
 from airvid.clips.request import Request, collected
 from airvid.commands import finish, preview
+from airvid.config import checked
+from airvid.destinations.cloud import is_url
 from airvid.errors import AirvidError, AuthError, UsageError, complain
 from airvid.session import Session
+from airvid.ui.text import money
 
 
 def chosen_settings(
@@ -24,7 +29,8 @@ def chosen_settings(
     """Each setting, from the option where one was given, else from environment or config file; None where none says."""
     saves = given["output"] is not None or shows_preview
     if given["wait"] is False and saves:
-        complaints.append(UsageError("--no-wait contradicts -o and --preview, which wait for the clip"))
+        waiting = "-o" if given["output"] is not None else "--preview"
+        complaints.append(UsageError(f"--no-wait contradicts {waiting}, which waits for the clip"))
     settings: dict[str, Any] = {}
     for keyword, value in given.items():
         name = keyword.replace("_", "-")
@@ -33,6 +39,7 @@ def chosen_settings(
             settings[name] = session.settings.choose(name, value)
     if settings["output"] is not None or shows_preview:
         settings["wait"] = True
+    settings["timeout"] = settings["timeout"] or None  # 0 is no limit
     return settings
 
 
@@ -60,6 +67,15 @@ def request_of(
     )
 
 
+def check_words(session: Session, prompt: str | None) -> None:
+    """See that a prompt on the line is no file's name: on a terminal that is a question. Raises: UsageError."""
+    if prompt is None or prompt == "-" or (complaint := file_meant(prompt)) is None:
+        return
+    may_ask = sys.stdin.isatty() and session.out.stderr.isatty() and not session.out.as_json
+    if not may_ask or not session.out.confirm(f"{complaint.message}. Make a clip of these words? [y/N] "):
+        raise complaint
+
+
 def offline_plan(
     session: Session,
     asked: Request,
@@ -78,7 +94,7 @@ def offline_plan(
     if shows_preview:
         with collected(complaints):
             _check_preview(session, settings["output"])
-    return Plan(
+    plan = Plan(
         asked,
         {"model": asked.model},
         settings["output"],
@@ -87,6 +103,10 @@ def offline_plan(
         clock.now(),
         force=bool(settings["force"]),
     )
+    if settings["seed"] is not None:
+        with collected(complaints):
+            checked("seed", plan.seed(plan.count), f"the seed of clip {plan.count}")
+    return plan
 
 
 def _naming(session: Session, asked: Request, settings: Mapping[str, Any]) -> Naming | None:
@@ -105,6 +125,8 @@ def _check_preview(session: Session, output: str | None) -> None:
     preview.check(session)
     if output == "-" or session.out.as_json:
         raise UsageError("--preview wants standard output for itself, without -o - and --json")
+    if output and is_url(output):
+        raise UsageError("--preview shows a file, and -o names an object in a store", hint="-o FILE")
 
 
 async def complete(
@@ -124,7 +146,7 @@ async def complete(
     # A file's name may contain the model's. Where it does not, the files are checked before the server is asked.
     checked_early = asked.model is not None or plan.name is None or not plan.name.uses("model")
     if checked_early:
-        plan.check_paths(complaints)
+        await plan.check_places(complaints)
     needs_models = not (no_validate and asked.model)
     try:
         models, listing = await _ask(session, settings, dry_run=dry_run, needs_models=needs_models)
@@ -137,15 +159,32 @@ async def complete(
     with collected(complaints):
         check_cost(settings["max-cost"], plan.total_cents)
     if not checked_early:
-        plan.check_paths(complaints)
+        await plan.check_places(complaints)
     if model or no_validate:
         with collected(complaints):
             session.journal.check_budgets(budgets(session), plan.cents, plan.count)
     complain(complaints)
-    if model and not asked.model:
-        session.out.note(f"model {model.id}: the cheapest that fits")
     plan.body = request.body(asked, model)
+    for warning in asked.warnings:
+        session.out.warn(warning)
+    session.out.note(_bought(session, plan, model))
     return listing
+
+
+def _bought(session: Session, plan: Plan, model: Model | None) -> str:
+    """What a create buys, as a sentence: model and why, seconds, shape, price."""
+    asked, setting = plan.asked, session.settings.find("model")
+    is_set = setting is not None and setting.value == asked.model
+    why = (
+        " (the cheapest that fits)" if not asked.model else f" (as {setting.source} says)" if setting and is_set else ""
+    )
+    shortest = model.caps.min_seconds if model else None
+    own = "its own length" if shortest is None else f"{shortest:g} s (its shortest)"
+    shape = [str(plan.body[key]) for key in ("aspect_ratio", "quality") if key in plan.body] or ["its own shape"]
+    price = "price unknown" if plan.total_cents is None else f"estimated at {money(plan.total_cents)}"
+    clips = "" if plan.count == 1 else f"{plan.count} clips of "
+    parts = [f"{asked.duration} s" if asked.duration else own, *shape, price + (" in all" if clips else "")]
+    return f"{clips}{plan.body['model']}{why}: {', '.join(parts)}"
 
 
 async def _ask(
@@ -181,3 +220,25 @@ def budgets(session: Session) -> dict[str, float]:
     """The budgets that are set, in USD, by period."""
     found = {period: session.settings.get(f"budget.{period}") for period in ("day", "month")}
     return {period: limit for period, limit in found.items() if limit is not None}
+
+
+def command_for(session: Session, line: Mapping[str, Any], count: int, seed: object) -> str:
+    """The command that asks for `count` clips as `line` did, which is what was typed, by the options' names.
+
+    `seed`: that of the first.
+    """
+    typed = {**line, "prompt": None, "count": count}
+    if isinstance(seed, int):
+        typed["set"] = [pair for pair in line["set"] if pair.partition("=")[0].strip() != "seed"]
+        typed["seed"] = seed
+    words: list[str] = []
+    for name, value in typed.items():
+        for each in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(each, bool):
+                words += [f"--{name}"] if each else [f"--no-{name}"] * (name in ("sound", "wait"))
+            elif each is not None:
+                words += [f"--{name}", str(each)]
+    prompt = [] if line["prompt"] is None else [line["prompt"]]
+    if prompt and prompt[0].startswith("-") and prompt != ["-"]:
+        return session.command("create", *words, "--", *prompt)
+    return session.command("create", *prompt, *words)

@@ -83,7 +83,7 @@ async def _found(session: Session, what: str, *, opens: bool) -> AsyncIterator[t
         task = await download.completed(session, found[0], "-o", path.name)
         with session.progress() as progress:
             row = progress.row(short_id(task.task_id))
-            await finish.fetch(session, task, path, row, force=False)
+            await finish.fetch(session, task, path, row, force=False, keeps=False)
         yield path, False
 
 

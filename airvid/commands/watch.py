@@ -32,7 +32,7 @@ async def run(
     force: bool,
     opens: bool,
 ) -> None:
-    limit = None if timeout is None else checked("timeout", timeout, "--timeout") or None
+    limit = None if timeout is None else checked("timeout", timeout, "--timeout") or None  # 0 is no limit
     session.bell = bell
     errors: list[AirvidError] = []
     if output is not None:
@@ -40,14 +40,17 @@ async def run(
     watch = None
     try:
         async with asyncio.timeout(limit):
+            listed: list[Task] = []
             if ids:
                 found, errors = await common.resolve(session, common.given(ids), patience=math.inf)
             else:
-                found = await _running(session)
+                found, listed = await _running(session)
             if not found and not errors:
                 session.out.note("nothing is running")
                 return
             name = None if output is None else Naming.parse(output, max(1, len(found)))
+            if name:
+                await common.tell_apart(session, name, found, listed)
             watch = _Watch(session, _clips(session, found), output, name, fail_fast, force=force, opens=opens)
             with session.progress(len(found)) as progress:
                 await _follow_all(watch, progress)
@@ -65,13 +68,16 @@ async def run(
     settle([*errors, *watch.outcomes()])
 
 
-async def _running(session: Session) -> list[str]:
-    """All tasks that run: those that the server lists, and those that were running when the journal last knew."""
+async def _running(session: Session) -> tuple[list[str], list[Task]]:
+    """All tasks that run: those that the server lists, and those that were running when the journal last knew.
+
+    And the server's list.
+    """
     listing = await session.api().tasks(patience=math.inf)  # a wait does not give up
     common.take_note(session, listing)
     found = [str(entry.task_id) for entry in session.journal.running(session.service)]
     found += [task.task_id for task in listing.tasks if not task.is_terminal]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(found)), listing.tasks
 
 
 def _clips(session: Session, ids: Sequence[str]) -> list[Clip]:

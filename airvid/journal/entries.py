@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sqlite3
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ from airvid import clock
 from airvid.api.models import QUEUED, Task, is_task_id
 from airvid.journal.schema import Database
 
-_TEXTS = ("task_id", "status", "model", "prompt", "target", "file", "error")
+_TEXTS = ("task_id", "status", "model", "prompt", "target", "file", "error", "result_url", "account")
 _NUMBERS = (
     "sent_at",
     "estimate_cents",
@@ -22,6 +23,7 @@ _NUMBERS = (
     "saved_at",
     "known_at",
     "ended_at",
+    "deleted_at",
 )
 
 
@@ -54,6 +56,9 @@ class Entry(NamedTuple):
     candidates: tuple[str, ...] = ()
     known_at: float | None = None
     ended_at: float | None = None
+    result_url: str | None = None
+    deleted_at: float | None = None
+    account: str | None = None
 
     @property
     def took(self) -> float | None:
@@ -64,6 +69,16 @@ class Entry(NamedTuple):
     def state(self) -> str:
         """The task's status once there is a task, else the fate of its POST."""
         return (self.status or QUEUED) if self.fate == "known" else self.fate
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether the clip is on this disk, as long as it was saved; one in a store of the user's counts as saved."""
+        if self.file is None or "://" in self.file:
+            return self.file is not None
+        try:
+            return os.path.getsize(self.file) == self.bytes
+        except (OSError, ValueError):
+            return False
 
 
 def read_entry(row: sqlite3.Row) -> Entry:
@@ -161,10 +176,21 @@ def take_task(database: Database, entry: Entry, task: Task) -> None:
 
 
 def set_task(database: Database, entry: Entry, task: Task, *, adopted: bool = False) -> Entry:
+    """A create has made a task. Where the server estimates a higher price than we did, its price counts."""
     database.execute(
         "UPDATE clip SET fate = 'known', task_id = ?, status = ?, created = ?, expires_at = ?, candidates = '[]',"
-        " present = '[]', adopted = ?, known_at = ? WHERE id = ?",
-        (task.task_id, task.status, task.created, task.expires_at, adopted, clock.now(), entry.id),
+        " present = '[]', adopted = ?, known_at = ?, estimate_cents = nullif(max(coalesce(estimate_cents, 0), ?), 0)"
+        " WHERE id = ?",
+        (
+            task.task_id,
+            task.status,
+            task.created,
+            task.expires_at,
+            adopted,
+            clock.now(),
+            task.cost_cents or 0,
+            entry.id,
+        ),
     )
     return reread(database, entry.id)
 

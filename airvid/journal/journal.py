@@ -8,13 +8,12 @@ machine's clock unless another is named.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from airvid import clock
-from airvid.api.models import Task
+from airvid.api.models import COMPLETED, Task
 from airvid.errors import FileError, Interrupted
 from airvid.journal.budgets import hold_budget
 from airvid.journal.entries import (
@@ -63,29 +62,31 @@ class Journal(Reader):
         self,
         *,
         base_url: str,
-        request: dict[str, Any],
+        account: str,
+        requests: Sequence[dict[str, Any]],
         targets: Sequence[str | None],
         estimate_cents: float | None,
         budgets: dict[str, float],
     ) -> list[Entry]:
-        """Write down that clips are about to be asked for, one for each of `targets` (a path, or None).
+        """Write down that clips are about to be asked for, one for each of `requests`.
 
-        `estimate_cents` is for one clip, `budgets` are USD by period, `day` and `month`. All fit, or none is taken.
+        Each has a target (a path, or None). `account` tells keys apart; `estimate_cents` is for one clip; `budgets` are
+        USD by period, `day` and `month`. All fit, or none is taken.
         Raises: PaymentError where a budget would be passed; FileError where the journal cannot be written.
         """
-        remembered = json.dumps(without_images(request))
+        asked = [(each.get("model"), each.get("prompt"), json.dumps(without_images(each))) for each in requests]
 
         def work(database: Database) -> list[Entry]:
             process = self._processes.register()
             self._hold(database, budgets, estimate_cents, len(targets))
-            common = (base_url, clock.now(), process, request.get("model"), request.get("prompt"))
+            common = (base_url, account, clock.now(), process)
             made = [
                 database.execute(
-                    "INSERT INTO clip (base_url, fate, intended_at, process, model, prompt, request, target,"
-                    " estimate_cents) VALUES (?, 'intended', ?, ?, ?, ?, ?, ?, ?)",
-                    (*common, remembered, target, estimate_cents),
+                    "INSERT INTO clip (base_url, account, fate, intended_at, process, model, prompt, request, target,"
+                    " estimate_cents) VALUES (?, ?, 'intended', ?, ?, ?, ?, ?, ?, ?)",
+                    (*common, *each, target, estimate_cents),
                 )
-                for target in targets
+                for each, target in zip(asked, targets, strict=True)
             ]
             return [reread(database, cursor.lastrowid) for cursor in made]
 
@@ -186,10 +187,12 @@ class Journal(Reader):
         self._note(
             "UPDATE clip SET status = :status, error = coalesce(:error, error),"
             " cost_cents = coalesce(:cost, cost_cents), created = coalesce(created, :created),"
-            " expires_at = coalesce(expires_at, :expires_at), ended_at = coalesce(ended_at, :ended_at)"
+            " expires_at = coalesce(expires_at, :expires_at), ended_at = coalesce(ended_at, :ended_at),"
+            " result_url = coalesce(:result_url, result_url)"
             " WHERE base_url = :base_url AND task_id = :task_id"
             " AND (status IS NOT 'completed' OR :status = 'completed')"
-            " AND (status IS NOT :status OR cost_cents IS NOT coalesce(:cost, cost_cents))",
+            " AND (status IS NOT :status OR cost_cents IS NOT coalesce(:cost, cost_cents)"
+            " OR result_url IS NOT coalesce(:result_url, result_url))",
             *(
                 {
                     "base_url": base_url,
@@ -200,28 +203,42 @@ class Journal(Reader):
                     "created": task.created,
                     "expires_at": task.expires_at,
                     "ended_at": clock.now() if ended_now else None,
+                    "result_url": task.result_url if task.status == COMPLETED else None,
                 }
                 for task in tasks
                 if task.task_id in ours
             ),
         )
 
+    def keep_link(self, base_url: str, task: Task) -> None:
+        """Write down a completed task with its link, before it is deleted. Raises: FileError."""
+        values = (task.task_id, task.status, task.model, task.prompt, task.created, task.expires_at, task.result_url)
+        self._write(
+            lambda database: database.execute(
+                "INSERT INTO clip (base_url, fate, intended_at, task_id, status, model, prompt, created, expires_at,"
+                " result_url) VALUES (?, 'known', ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (base_url, task_id) DO UPDATE SET"
+                " status = excluded.status, expires_at = coalesce(expires_at, excluded.expires_at),"
+                " result_url = excluded.result_url",
+                (base_url, clock.now(), *values),
+            )
+        )
+
     def note_deleted(self, base_url: str, task_id: str) -> None:
         """The task was deleted on the server: it is not followed any more. A task that had ended keeps its status."""
         self._note(
-            "UPDATE clip SET status = 'deleted' WHERE base_url = ? AND task_id = ?"
-            " AND coalesce(status, '') NOT IN ('completed', 'failed', 'expired')",
-            (base_url, task_id),
+            "UPDATE clip SET deleted_at = ?, status = CASE WHEN coalesce(status, '') IN"
+            " ('completed', 'failed', 'expired') THEN status ELSE 'deleted' END WHERE base_url = ? AND task_id = ?",
+            (clock.now(), base_url, task_id),
         )
 
-    def note_saved(self, base_url: str, task_id: str, file: Path, size: int) -> None:
-        """The clip is saved at `file`; one that this machine did not ask for gets a new row."""
+    def note_saved(self, base_url: str, task_id: str, file: str, size: int) -> None:
+        """The clip is saved at `file` (absolute); one that this machine did not ask for gets a new row."""
         now = clock.now()
         self._note(
             "INSERT INTO clip (base_url, fate, intended_at, task_id, status, file, bytes, saved_at)"
             " VALUES (?, 'known', ?, ?, 'completed', ?, ?, ?) ON CONFLICT (base_url, task_id) DO UPDATE SET"
             " file = excluded.file, bytes = excluded.bytes, saved_at = excluded.saved_at",
-            (base_url, now, task_id, os.path.abspath(file), size, now),
+            (base_url, now, task_id, file, size, now),
         )
 
     # ------------------------------------------------------------------ other creates
@@ -239,11 +256,9 @@ class Journal(Reader):
         return found
 
     def ahead(self, entry: Entry) -> int:
-        """How many creates of this API wait for a slot and came before this one."""
+        """How many creates by this key, at whatever address, wait for a slot and came before this one."""
         rows = self._rows(
-            "SELECT process FROM clip WHERE base_url = ? AND fate = 'waiting' AND id < ?",
-            entry.base_url,
-            entry.id,
+            "SELECT process FROM clip WHERE account = ? AND fate = 'waiting' AND id < ?", entry.account, entry.id
         )
         processes = (row["process"] for row in rows)
         return sum(self._processes.is_running(name) and self._processes.is_awake(name) for name in processes)

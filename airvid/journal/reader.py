@@ -52,13 +52,13 @@ class Reader:
         return [entry.task_id for entry in rows if entry.task_id]
 
     def last(self, base_url: str) -> Entry | None:
-        """The newest entry that was sent and not refused; of a damaged row at least its task's id.
+        """The newest entry that was sent, not refused and not deleted; of a damaged row at least its task's id.
 
         Raises: FileError where the journal cannot be read.
         """
         rows = self._surely(
             "SELECT * FROM clip WHERE base_url = ? AND sent_at IS NOT NULL AND fate IN ('sent', 'unknown', 'known')"
-            " ORDER BY id DESC LIMIT 100",
+            " AND deleted_at IS NULL AND coalesce(status, '') <> 'deleted' ORDER BY id DESC LIMIT 100",
             base_url,
         )
         for row in rows:
@@ -84,10 +84,6 @@ class Reader:
             model,
         )
         return [row["seconds"] for row in rows if is_number(row["seconds"])]
-
-    def saved_ids(self, base_url: str) -> set[str]:
-        rows = self._rows("SELECT task_id FROM clip WHERE base_url = ? AND saved_at IS NOT NULL", base_url)
-        return {row["task_id"] for row in rows}
 
     def entries(
         self,

@@ -97,13 +97,20 @@ DROP TRIGGER spending_update;
 CREATE TRIGGER clip_day AFTER INSERT ON clip BEGIN UPDATE clip SET day = {_local_day("new")} WHERE id = new.id; END;
 """
     + _spending_triggers(_local_day("{}"), "{}.day"),
+    # Where a completed task's clip is, for when the server has forgotten the task; when the task was deleted there; and
+    # which key made it, as the limit of running tasks is the key's.
+    """
+ALTER TABLE clip ADD COLUMN result_url TEXT;
+ALTER TABLE clip ADD COLUMN deleted_at REAL;
+ALTER TABLE clip ADD COLUMN account TEXT;
+""",
 )
 VERSION = len(_LAYOUTS)
 # The columns that the program reads and writes.
 _COLUMNS = (
     "id, base_url, fate, intended_at, process, sent_at, task_id, status, model, prompt, request, target,"
     " estimate_cents, cost_cents, created, expires_at, file, bytes, saved_at, error, candidates, present, adopted,"
-    " known_at, ended_at"
+    " known_at, ended_at, result_url, deleted_at, account"
 )
 # What this version's layout has beside the columns: without a trigger, for example, budgets would miss what is spent.
 _PARTS = {"sqlite_autoindex_clip_1", "clip_day", "spending_insert", "spending_delete", "spending_update"}

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from airvid import system
+from airvid import clock, system
 from airvid.errors import FileError, Interrupted
 from airvid.journal import schema
 from airvid.journal.schema import Database
@@ -113,22 +112,22 @@ class Store:
         except sqlite3.OperationalError as error:
             if not schema.is_busy(error):
                 raise
-        began = time.monotonic()
+        began = clock.elapsed()
         try:
             with system.noted_signals() as received:
                 return self._retrying(act, began + patience, received)
         finally:
-            self._patience = max(0.0, self._patience - (time.monotonic() - began))
+            self._patience = max(0.0, self._patience - (clock.elapsed() - began))
 
     def _retrying(self, act: Callable[[], T], end: float, signals: list[int]) -> T:
         pause, longest = _PAUSES
         while True:
-            time.sleep(pause)
+            clock.block(pause)
             pause = min(2 * pause, longest)
             try:
                 return act()
             except sqlite3.OperationalError as error:
                 if signals:
                     raise Interrupted(signals[0]) from None
-                if not schema.is_busy(error) or time.monotonic() >= end:
+                if not schema.is_busy(error) or clock.elapsed() >= end:
                     raise

@@ -1,13 +1,29 @@
-"""Whether what was received is an MP4, and whole. Source: ISO/IEC 14496-12, 4.2."""
+"""Whether what was received is an MP4, and whole, or video of another kind. Source: ISO/IEC 14496-12, 4.2."""
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 from typing import IO
 
-HEAD = 8
-"""Bytes that tell whether a file begins as an MP4."""
+HEAD = 377
+"""Bytes that tell what kind of video a file is."""
+# How files of other kinds begin, and their suffixes.
+_OTHERS = (
+    (rb"\x1aE\xdf\xa3.{,60}webm", ".webm"),
+    (rb"\x1aE\xdf\xa3", ".mkv"),
+    (rb"GIF8[79]a", ".gif"),
+    (rb"G.{187}G.{187}G", ".ts"),
+    (rb".{4}(moov|mdat|wide|pnot)", ".mov"),
+    (rb"RIFF.{4}AVI ", ".avi"),
+    (rb"RIFF.{4}WEBP", ".webp"),
+    (rb"\0\0\x01\xba", ".mpg"),
+    (rb"FLV\x01", ".flv"),
+    (rb"OggS", ".ogv"),
+)
+# Boxes without which a video is not whole.
+_NEEDED = (b"moov", b"mdat", b"moof")
 # More than any clip has; each costs a look.
 MOST_BOXES = 20_000
 # Bytes of headers, more than an hour of video has; each sample costs a look.
@@ -18,8 +34,13 @@ ROUNDING, SHORT = 0.002, 0.1
 
 
 def begins(head: bytes) -> bool:
-    """Whether a file that begins with these bytes (at least HEAD) can be an MP4."""
+    """Whether a file that begins with these bytes (at least 8) can be an MP4."""
     return head[4:8] == b"ftyp"
+
+
+def other_suffix(head: bytes) -> str | None:
+    """The suffix of a file that begins with these bytes (HEAD, or all) and is video of another kind; else None."""
+    return next((suffix for how, suffix in _OTHERS if re.match(how, head, re.DOTALL)), None)
 
 
 def flaw(file: IO[bytes], size: int, *, may_end_anywhere: bool = True) -> str | None:
@@ -55,7 +76,9 @@ def _boxes(file: IO[bytes], size: int, *, may_end_anywhere: bool = True) -> Iter
         elif length == 0 and may_end_anywhere:
             length = size - at
         if len(head) < 8 or length < start or at + length > size:
-            raise ValueError("its end is missing")
+            if head[4:8] in _NEEDED:
+                raise ValueError("its end is missing")
+            return  # bytes behind the last box: some tools leave them there
         yield head[4:8], at + start, length - start
         at += length
 

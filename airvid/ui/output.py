@@ -288,13 +288,16 @@ class Output:
         self.record(view.record(), [view.task_id])
 
     def finished(self, view: TaskView, *, wants_file: bool) -> None:
-        """A completed clip: its file if one was asked for, which the row's last line may have told, else its URL."""
+        """A completed clip, or a file that is there: its file if one was asked for, else its URL.
+
+        A file that the row's last line has told is not told again.
+        """
         if wants_file and self.shows_both:
             return
         where = view.output if wants_file else view.task and view.task.result_url
         if self.as_json:
             self.emit(view.record())
-        elif where and view.status == COMPLETED:
+        elif where and (wants_file or view.status == COMPLETED):
             # A path that is not valid Unicode: a program needs its bytes.
             text = where.encode(errors="ignore").decode()
             if wants_file and text != where and text == plain(text) and not self.is_terminal:

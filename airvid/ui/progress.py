@@ -24,7 +24,7 @@ LOG_EVERY = 10.0
 LONGEST_SILENCE = 60.0
 # Seconds of a wait whose end the bell rings.
 LONG_WAIT = 10.0
-SAVING = "saving"
+SAVING, SENDING = "saving", "uploading"
 # Characters of what a row is about, in a line of a log.
 LONGEST_ABOUT = 24
 
@@ -65,10 +65,10 @@ class Row:
         is_news, self.trouble_is = not self.trouble_is, what
         self._owner.changed(self, is_news)
 
-    def bytes(self, done: int, total: int | None) -> None:
-        """How much of a file is on the disk."""
-        if self.state != SAVING:
-            self.state, self.saving_since, self.saved_before = SAVING, clock.elapsed(), done
+    def bytes(self, done: int, total: int | None, state: str = SAVING) -> None:
+        """How much of a file is where it goes."""
+        if self.state != state:
+            self.state, self.saving_since, self.saved_before = state, clock.elapsed(), done
         self.done, self.total, self.trouble_is = done, total, ""
         self.percent = min(100.0, done * 100 / total) if total else None
         self._owner.changed(self, is_news=False)
@@ -88,7 +88,7 @@ class Row:
 
     @property
     def is_saving(self) -> bool:
-        return self.state == SAVING
+        return self.state in (SAVING, SENDING)
 
 
 class Progress:
@@ -184,7 +184,7 @@ class Log(Shown):
         if row.trouble_is:
             return f"{name}: {row.trouble_is}"
         if row.is_saving:
-            return f"{name}: saving {size(row.done)}" + (f" of {size(row.total)}" if row.total else "")
+            return f"{name}: {row.state} {size(row.done)}" + (f" of {size(row.total)}" if row.total else "")
         percent = f" {row.percent:.0f}%" if row.percent else ""
         return f"{name}: {row.state or 'waiting'}{percent} {length(row.passed)}"
 

@@ -73,12 +73,13 @@ class TaskView(NamedTuple):
                 "created": entry and entry.created,
                 "expires_at": entry and entry.expires_at,
                 "cost_cents": entry and entry.cost_cents,
+                "result_url": entry and entry.result_url,
             }
         record["airvid"] = {
             "status": self.status,
             "prompt": self.prompt,
             "request": entry and entry.request,
-            "output": os.path.abspath(self.file) if self.file and self.file != "-" else self.file,
+            "output": _whole(self.file),
             "bytes": self.bytes if self.bytes is not None else entry and entry.bytes,
             "estimate_cents": entry and entry.estimate_cents,
             "intended_at": entry and entry.intended_at,
@@ -87,3 +88,8 @@ class TaskView(NamedTuple):
             "candidates": list(entry.candidates) if entry else [],
         }
         return record
+
+
+def _whole(file: str | None) -> str | None:
+    """The absolute path of a file; standard output and objects in the cloud as they are."""
+    return file if not file or file == "-" or "://" in file else os.path.abspath(file)

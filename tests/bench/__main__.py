@@ -15,12 +15,12 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.table import Table
 
-from . import download, polling, start, tab, wait, watch
+from . import download, polling, start, tab, upload, wait, watch
 from .rows import Row, Theme, measure
 
 THEMES: Sequence[Theme] = (
     start.THEME, start.TLS, tab.THEME, wait.THEME, polling.THEME, watch.THEME,
-    download.LINE, download.CAPPED, download.MEMORY,
+    download.LINE, download.CAPPED, download.MEMORY, upload.TIME, upload.MEMORY,
 )  # fmt: skip
 
 

@@ -110,9 +110,34 @@ def test_logout_says_where_a_key_still_is(world: World) -> None:
 
 def test_status_shows_the_last_four_and_where_the_key_comes_from(world: World, file: Path) -> None:
     store(file)
-    assert world.airvid("auth", "status").out == f"sk-air-…{KEY[-4:]}\t{file}\n"
+    assert world.airvid("auth", "status", "--offline").out == f"sk-air-…{KEY[-4:]}\t{file}\tnot checked\n"
     shown = world.airvid("--json", "auth", "status").json
-    assert shown == {"source": str(file), "key": f"sk-air-…{KEY[-4:]}", "base_url": API}
+    assert shown == {"source": str(file), "key": f"sk-air-…{KEY[-4:]}", "base_url": API, "accepted": True}
+
+
+@pytest.mark.parametrize("place", ["variable", "file"])
+def test_status_says_whether_the_api_accepts_the_key(world: World, tmp_path: Path, place: str) -> None:
+    store(tmp_path / "config" / "airvid" / "config.toml")
+    if place == "file":
+        world.env.delenv("AIRVID_API_KEY")
+    result = world.airvid("auth", "status")
+    assert (result.code, result.out.split("\t")[2]) == (0, "accepted\n")
+    world.emulator.keys = {"another"}
+    result = world.airvid("auth", "status")
+    assert (result.code, result.out.split("\t")[2]) == (3, "refused\n")
+    # The stored key does not count where the environment has one.
+    assert ("unset AIRVID_API_KEY" if place == "variable" else "airvid auth login") in result.err
+    assert ("airvid auth login" in result.err) is (place == "file")
+    assert world.airvid("auth", "status", "--json").json["accepted"] is False
+
+
+def test_status_tells_an_api_out_of_reach_from_a_key_that_is_refused(world: World) -> None:
+    world.emulator.faults = [Fault("GET /video/tasks", times=10**6, before=True)]
+    result = world.airvid("auth", "status", "--json")
+    assert (result.code, result.json["accepted"]) == (9, None)
+    calls = len(world.calls)
+    assert world.airvid("auth", "status", "--offline").code == 0
+    assert len(world.calls) == calls
 
 
 @pytest.mark.usefixtures("file")

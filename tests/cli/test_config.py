@@ -12,6 +12,7 @@ import pytest
 from program import API, KEY, World
 
 from airvid.config import SETTINGS, Settings, normal_base_url, seconds
+from airvid.sandbox.emulator import Fault
 
 OTHER = "sk-air-other-fedcba9876543210"
 
@@ -100,7 +101,7 @@ def test_the_key_comes_from_our_variable_the_providers_or_the_file(
         world.env.setenv(name, value)
     result = world.airvid("auth", "status")
     assert result.code == 0
-    shown, origin = result.out.removesuffix("\n").split("\t")
+    shown, origin, _ = result.out.removesuffix("\n").split("\t")
     assert shown == f"sk-air-…{last}"
     assert origin.endswith(source)
 
@@ -354,3 +355,60 @@ def test_a_budget_can_be_set_however_the_file_spells_it(world: World, file: Path
 def test_a_file_that_cannot_be_written_is_a_file_error(world: World, tmp_path: Path) -> None:
     (tmp_path / "config").write_text("in the way")
     assert world.airvid("config", "set", "model", "x").code == 11
+
+
+# ---------------------------------------------------------------------- what set and unset say
+
+
+@pytest.mark.parametrize(
+    ("given", "near"), [("modle", ["mode", "model"]), ("budget.dya", ["budget.day"]), ("time-out", ["timeout"])]
+)
+@pytest.mark.parametrize("command", ["set", "unset", "get"])
+def test_a_wrong_name_is_answered_with_the_nearest_settings(
+    world: World, command: str, given: str, near: list[str]
+) -> None:
+    result = world.airvid("config", command, given, *(["1"] if command == "set" else []))
+    assert result.code == 2
+    said = result.err.splitlines()[0].split("; ")[1]
+    assert all(each in said for each in near)
+    assert "jobs" not in said
+
+
+@pytest.mark.parametrize(("model", "warned"), [("wan-2.6", False), ("no-such", True), ("Wan-2.6", True)])
+@pytest.mark.parametrize("is_cached", [True, False])
+def test_setting_a_model_that_there_is_not_warns(world: World, model: str, warned: bool, is_cached: bool) -> None:
+    if is_cached:
+        world.airvid("models")
+    result = world.airvid("config", "set", "model", model)
+    assert (result.code, "warning: there is no video model" in result.err) == (0, warned)
+    assert world.airvid("config", "get", "model").out == f"{model}\n"
+
+
+def test_a_model_is_set_without_a_server(world: World) -> None:
+    world.emulator.faults = [Fault("GET /models", times=10**6, before=True)]
+    result = world.airvid("config", "set", "model", "no-such")
+    assert (result.code, "warning" in result.err) == (0, False)
+    assert world.clock.elapsed() < 20
+
+
+@pytest.mark.parametrize("value", ["-5", "-123456789", "5"])
+def test_a_negative_number_is_a_value(world: World, value: str) -> None:
+    assert world.airvid("config", "set", "seed", value).code == 0
+    assert world.airvid("config", "get", "seed", "--json").json["value"] == int(value)
+
+
+@pytest.mark.parametrize("arguments", [["seed", "-x"], ["count", "-5"], ["seed", "5", "--jsn"]])
+def test_a_wrong_option_is_no_value(world: World, file: Path, arguments: list[str]) -> None:
+    assert (world.airvid("config", "set", *arguments).code, file.exists()) == (2, False)
+
+
+def test_unset_says_what_it_did(world: World, file: Path) -> None:
+    world.airvid("config", "set", "seed", "5")
+    assert f"seed is removed from {file}" in world.airvid("config", "unset", "seed").err
+    assert f"seed was not set in {file}" in world.airvid("config", "unset", "seed").err
+
+
+@pytest.mark.parametrize("command", [["set", "seed", "5"], ["unset", "seed"]])
+def test_a_variable_that_goes_before_the_file_is_named(world: World, command: list[str]) -> None:
+    world.env.setenv("AIRVID_SEED", "7")
+    assert "AIRVID_SEED" in world.airvid("config", *command).err

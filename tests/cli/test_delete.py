@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import shutil
 import sys
 
 import pytest
@@ -89,7 +91,8 @@ def test_what_is_not_meant_surely_deletes_nothing(world: World, arguments: list[
 
 @pytest.mark.parametrize("status", [200, 404])
 def test_deleting_what_is_gone_is_no_error(world: World, status: int) -> None:
-    world.answer = lambda _: json_answer(status, {"deleted": True} if status == 200 else {"error": "no"})
+    answer = json_answer(status, {"deleted": True} if status == 200 else {"error": "no"})
+    world.answer = lambda request: answer if request.method == "DELETE" else None
     result = world.airvid("delete", "-y", MISSING)
     assert (result.code, result.lines) == (0, [MISSING])
 
@@ -129,3 +132,63 @@ def test_what_was_not_removed_is_not_said_to_be(world: World, tasks: list[str]) 
     result = world.airvid("delete", "-y", tasks[1])
     assert result.code == 1
     assert "was removed" not in result.err
+
+
+# ---------------------------------------------------------------------- clips that are not on this disk
+
+
+def forget(world: World) -> None:
+    """Begin a new journal, which knows none of the tasks."""
+    shutil.rmtree(world.folder.parent / "data")
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+@pytest.mark.parametrize("selection", [["{}"], ["--status", "completed"]])
+def test_a_clip_that_was_never_saved_is_named_and_can_be_fetched_afterwards(
+    world: World, tasks: list[str], is_known: bool, selection: list[str]
+) -> None:
+    if not is_known:
+        forget(world)
+    result = world.airvid("delete", "-y", *(each.format(tasks[2]) for each in selection))
+    assert (result.code, deleted(world)) == (0, [tasks[2]])
+    assert f"{tasks[2][:8]}, clip 0, is not on this disk; until 20" in result.err
+    assert f"airvid download {tasks[2]}" in result.err
+    saved = world.airvid("download", tasks[2], "-o", "fox.mp4")
+    assert (saved.code, (world.folder / "fox.mp4").read_bytes()) == (0, world.emulator._rendered(tasks[2])), saved.err
+    world.clock.advance(86_400)
+    expired = world.airvid("download", tasks[2], "-o", "late.mp4")
+    assert (expired.code, "expired on 20" in expired.err) == (6, True)
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_only_clips_that_are_not_on_the_disk_now_are_named(world: World, tasks: list[str], is_there: bool) -> None:
+    world.airvid("download", tasks[2], "-o", "fox.mp4")
+    if not is_there:
+        os.unlink(world.folder / "fox.mp4")
+    assert ("is not on this disk" in world.airvid("delete", "-y", tasks[2]).err) is not is_there
+
+
+def test_a_running_task_that_only_the_server_knows_is_named(world: World, tasks: list[str]) -> None:
+    forget(world)
+    assert f"{tasks[0][:8]}, clip 2, is still running" in world.airvid("delete", "-y", "--all").err
+
+
+def test_where_the_link_cannot_be_kept_the_task_is_not_deleted(world: World, tasks: list[str]) -> None:
+    forget(world)
+    (world.folder.parent / "data").write_text("in the way")
+    assert (world.airvid("delete", "-y", tasks[2]).code, deleted(world)) == (11, [])
+
+
+def test_last_is_never_a_deleted_task(world: World, tasks: list[str]) -> None:
+    for task in tasks:
+        assert world.airvid("delete", "-y", "last").lines == [task]
+    assert world.airvid("status", "last").code == 4
+
+
+def test_what_the_server_never_had_is_not_said_to_be_removed(world: World) -> None:
+    result = world.airvid("delete", "-y", MISSING)
+    assert (result.code, f"the server has no task {MISSING}" in result.err, "was removed" in result.err) == (
+        0,
+        True,
+        False,
+    )

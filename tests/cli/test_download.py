@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,17 @@ def test_a_file_that_is_skipped_is_not_fetched(world: World) -> None:
     assert [request for _, request in world.emulator.requests if request.storage] == []
 
 
+@pytest.mark.parametrize("output", ["fox.mp4", "{slug}-{date}.mp4", "{id}.mp4", "."])
+def test_a_file_that_is_there_is_skipped_without_the_server(world: World, output: str) -> None:
+    made(world)
+    saved = world.airvid("download", "last", "-o", output).lines
+    world.clock.advance(5 * 86_400)
+    world.answer = lambda _: json_answer(503, {"error": "down"})
+    world.emulator.requests.clear()
+    result = world.airvid("download", "last", "-o", output, "--skip-existing")
+    assert (result.code, result.lines, world.calls) == (0, saved, [])
+
+
 # ---------------------------------------------------------------------- --all, several
 
 
@@ -102,6 +114,14 @@ def test_all_takes_every_completed_task_not_yet_saved(world: World) -> None:
     assert (result.code, result.lines) == (0, ["b.mp4"])
     assert files(world.folder) == ["b.mp4", "first.mp4"]
     assert second
+
+
+@pytest.mark.parametrize("change", [Path.unlink, lambda path: path.write_bytes(b"another clip")])
+def test_all_takes_a_clip_whose_file_is_gone(world: World, change: Callable[[Path], object]) -> None:
+    made(world)
+    world.airvid("download", "last", "-o", "fox.mp4")
+    change(world.folder / "fox.mp4")
+    assert world.airvid("download", "--all", "-o", "again.mp4").lines == ["again.mp4"]
 
 
 def test_all_of_nothing_is_no_error(world: World) -> None:
@@ -122,7 +142,7 @@ def test_jobs_bounds_how_many_are_fetched_side_by_side(world: World, jobs: str) 
 def test_one_that_cannot_be_had_does_not_stop_the_others(world: World) -> None:
     tasks = made(world, "a", "b")
     result = world.airvid("download", tasks[0], TASK, tasks[1], "-o", "{slug}.mp4")
-    assert (result.code, sorted(result.lines)) == (1, ["a-1.mp4", "b-3.mp4"])
+    assert (result.code, sorted(result.lines)) == (1, ["a.mp4", "b.mp4"])
     assert TASK in result.err
 
 

@@ -153,7 +153,7 @@ REFUSALS: list[tuple[Response, int, str]] = [
     (json_answer(404, {"error": "unknown"}), 4, "unknown"),
     (json_answer(409, {"error": {"message": "concurrency limit", "code": "409"}}), 8, "concurrency limit"),
     (Response(422, {}, b"plain words"), 1, "plain words"),
-    (json_answer(429, {"error": "slow down"}), 8, "slow down"),
+    (json_answer(429, {"error": "too many tasks"}), 8, "too many tasks"),
     (Response(413, {}, b"<html><title>Too Large</title></html>"), 1, "Too Large"),
     (Response(400, {}, b""), 1, "HTTP 400"),
 ]

@@ -11,7 +11,7 @@ import pytest
 from program import KEY, World, json_answer
 from small_files import tiny_mp4
 
-from airvid.sandbox.emulator import Fault, Request, Response
+from airvid.sandbox.emulator import Fault, Pace, Request, Response
 
 POST = "POST /video/generations"
 CREATE = ("create", "a fox", "-m", "wan-2.6", "-d", "8")
@@ -96,6 +96,28 @@ def test_an_id_that_the_locked_journal_cannot_take_is_told_and_written_later(wor
     assert result.code == 0
     assert str(rows(world)[-1][1]) in result.err
     assert rows(world)[-1][0] == "known"
+
+
+def test_a_locked_journal_is_waited_for_once_and_the_paid_clips_are_saved(world: World) -> None:
+    world.airvid("create", "first")
+    world.emulator.pace = Pace(queued=0, processing=0)
+    lock = locked(world)
+    began = world.clock.elapsed()
+
+    def answer(request: Request) -> Response | None:
+        if request.method == "POST":
+            lock.__enter__()
+            world.answer = lambda _: None
+        return None
+
+    world.answer = answer
+    result = world.airvid("create", "a fox", "-n", "3", "-o", "fox.mp4")
+    lock.__exit__(None, None, None)
+    assert result.code in (0, 1, 11), result.err
+    # Ten seconds for the id that is known and for the next intent, and no more for all the notes.
+    assert 20 <= world.clock.elapsed() - began < 60
+    assert (world.folder / "fox-1.mp4").exists()
+    assert result.err.count("cannot be written") <= 4
 
 
 def test_an_answer_that_names_a_task_of_before_is_no_new_one(world: World) -> None:

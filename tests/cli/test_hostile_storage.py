@@ -63,10 +63,10 @@ def test_a_byte_order_mark_swallows_nothing(world: World) -> None:
     assert json.loads(error_message(200, "\ufeff{}", None).removeprefix("\ufeff")) == {}
     world.answer = lambda request: (
         Response(200, {"Content-Type": "application/json"}, "\ufeff".encode() + json.dumps(DONE).encode())
-        if request.route.endswith("/x")
+        if request.route.endswith("/xxxx")
         else None
     )
-    assert world.airvid("status", "x").code == 0
+    assert world.airvid("status", "xxxx").code == 0
 
 
 @pytest.mark.parametrize("line", [b"data: ", b":", b""])

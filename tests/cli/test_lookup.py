@@ -93,7 +93,9 @@ def test_a_task_without_its_prompt_is_not_taken_from_a_rival(world: World, tmp_p
     request = {"model": "wan-2.6", "prompt": "cat", "duration_seconds": 8}
 
     def send(journal: Journal) -> None:
-        (entry,) = journal.intend(base_url=API, request=request, targets=[None], estimate_cents=1, budgets={})
+        (entry,) = journal.intend(
+            base_url=API, account="", requests=[request], targets=[None], estimate_cents=1, budgets={}
+        )
         journal.mark_sent(entry, world.clock.now(), [])
         cat.append(other_machine(world, prompt="cat"))
 

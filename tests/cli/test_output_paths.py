@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ def files(folder: Path) -> list[str]:
         ("{date}_{time}.mp4", rf"{DAY}_{TIME}\.mp4"),
         ("{n}-{seed}.mp4", r"1-7\.mp4"),
         ("{{n}}.mp4", r"{n}\.mp4"),
+        ("fox.m4v", r"fox\.m4v"),
         ("fox without suffix", "fox without suffix"),
     ],
 )
@@ -67,6 +69,56 @@ def test_several_clips_are_numbered(world: World, output: str, count: int, expec
     result = world.airvid("create", "x", "-n", str(count), "-o", output)
     assert result.code == 0, result.err
     assert files(world.folder) == sorted(result.lines) == expected
+
+
+@pytest.mark.parametrize("command", ["watch", "download", "download --all"])
+@pytest.mark.parametrize("is_known", [True, False])
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("{slug}.mp4", ["a-1.mp4", "a-3.mp4", "b.mp4"]),
+        ("{model}/{slug}.mp4", ["dune-lite/a.mp4", "wan-2.6/a.mp4", "wan-2.6/b.mp4"]),
+        ("{short_id}.mp4", None),
+        ("fox.mp4", ["fox-1.mp4", "fox-2.mp4", "fox-3.mp4"]),
+    ],
+)
+def test_only_names_that_would_collide_are_numbered(
+    world: World, command: str, is_known: bool, template: str, expected: list[str] | None
+) -> None:
+    order = ["a", "b", "a"][:: -1 if "all" in command else 1]  # the list has the newest first
+    models = ["dune-lite", "wan-2.6", "wan-2.6"][:: -1 if "all" in command else 1]
+    tasks = [world.airvid("create", each, "-m", model).lines[0] for each, model in zip(order, models, strict=True)]
+    world.clock.advance(100)
+    if not is_known:
+        shutil.rmtree(world.folder.parent / "data")
+    result = world.airvid(*command.split(), *([] if "all" in command else tasks), "-o", template)
+    assert result.code == 0, result.err
+    assert files(world.folder) == (expected or sorted(f"{each[:8]}.mp4" for each in tasks))
+
+
+@pytest.mark.parametrize("command", ["create x", "watch last", "download last"])
+def test_a_tilde_is_the_home_folder_in_every_command(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
+    world.airvid("create", "x")
+    world.clock.advance(100)
+    assert world.airvid(*command.split(), "-o", "~/clips/fox.mp4").code == 0
+    assert (files(tmp_path / "home"), files(world.folder)) == (["clips/fox.mp4"], [])
+
+
+@pytest.mark.parametrize("command", ["create x", "watch last", "download last"])
+@pytest.mark.parametrize(("output", "right"), [("fox.mov", "fox.mp4"), ("my {slug}.WEBM", "'my {slug}.mp4'")])
+def test_a_suffix_of_another_kind_of_video_is_a_usage_error(
+    world: World, command: str, output: str, right: str
+) -> None:
+    world.airvid("create", "x")
+    world.clock.advance(100)
+    world.emulator.requests.clear()
+    result = world.airvid(*command.split(), "-o", output)
+    assert (result.code, f"hint: -o {right}" in result.err) == (2, True), result.err
+    assert (world.posts, files(world.folder)) == ([], [])
 
 
 def test_one_clip_is_not_numbered(world: World) -> None:

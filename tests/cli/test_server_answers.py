@@ -9,6 +9,7 @@ import re
 import httpx
 import pytest
 from program import API, KEY, World, json_answer
+from small_files import PNG
 
 from airvid import __version__
 from airvid.sandbox.emulator import Fault, Request, Response
@@ -98,7 +99,12 @@ def test_a_concurrency_limit_is_known_by_its_words(world: World, status: int, me
 
 
 @pytest.mark.parametrize(
-    ("status", "hint"), [(401, "airvid auth login"), (403, "airvid auth status"), (302, "airvid config set base-url")]
+    ("status", "hint"),
+    [
+        (401, "unset AIRVID_API_KEY, or set it to the right key"),
+        (403, "airvid auth status"),
+        (302, "airvid config set base-url"),
+    ],
 )
 def test_where_something_can_be_done_the_command_is_told(world: World, status: int, hint: str) -> None:
     world.answer = lambda _: json_answer(status, {"error": "no"}, {"Location": "http://elsewhere.test/v1"})
@@ -280,7 +286,7 @@ def test_debug_shows_no_signed_redirect(world: World, location: str) -> None:
 
 
 def test_debug_shows_no_picture(world: World) -> None:
-    picture = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 2000
+    picture = PNG + bytes(range(256)) * 2000
     (world.folder / "fox.png").write_bytes(picture)
     result = world.airvid("create", "x", "-i", "fox.png", "--debug")
     assert result.code == 0

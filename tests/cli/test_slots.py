@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 from creates import CREATE, POST, other_machine, rows
-from program import API, World, json_answer
+from program import API, KEY, World, json_answer
 from terminal import environment
 
 from airvid.sandbox.emulator import Fault, Pace, Request
+from airvid.session import account_of
 
 # A process that asks for a clip and gets as far as `fate`; it lives until its standard input ends.
 PERSON = textwrap.dedent("""
@@ -32,7 +33,8 @@ PERSON = textwrap.dedent("""
     request = {"model": "wan-2.6", "prompt": "fox", "duration_seconds": 8}
     with clock.use(At()):
         journal = Journal(Path(sys.argv[1]), print)
-        entry, = journal.intend(base_url=sys.argv[2], request=request, targets=[None], estimate_cents=40, budgets={})
+        given = {"base_url": sys.argv[2], "account": sys.argv[5], "requests": [request]}
+        entry, = journal.intend(**given, targets=[None], estimate_cents=40, budgets={})
         if sys.argv[3] == "sent":
             journal.mark_sent(entry, float(sys.argv[4]), [])
         elif sys.argv[3] == "waiting":
@@ -43,10 +45,13 @@ PERSON = textwrap.dedent("""
 
 
 @contextmanager
-def somebody(world: World, tmp_path: Path, fate: str, base_url: str = API) -> Iterator[subprocess.Popen[bytes]]:
+def somebody(
+    world: World, tmp_path: Path, fate: str, base_url: str = API, key: str = KEY
+) -> Iterator[subprocess.Popen[bytes]]:
     """Another process with a create of that fate; it is killed at the end, and only reaped rows are rid of it."""
     data = tmp_path / "data" / "airvid"
     command = [sys.executable, "-c", PERSON, str(data / "journal.db"), base_url, fate, str(world.clock.now())]
+    command.append(account_of(key))
     streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen(command, env=environment(tmp_path), **streams) as process:  # type: ignore[call-overload]
         try:
@@ -120,13 +125,20 @@ def beats(world: World, tmp_path: Path) -> None:
         os.utime(each, (world.clock.now(), world.clock.now()))
 
 
-def test_a_living_create_is_waited_for_in_line(world: World, tmp_path: Path) -> None:
-    with somebody(world, tmp_path, "waiting"):
+@pytest.mark.parametrize("base_url", [API, "http://gateway.test/v1"])
+def test_a_living_create_is_waited_for_in_line(world: World, tmp_path: Path, base_url: str) -> None:
+    with somebody(world, tmp_path, "waiting", base_url):
         beats(world, tmp_path)
         result = world.airvid(*CREATE, "--wait", "--timeout", "10")
         assert (result.code, world.posts) == (8, [])
         assert "1 more in line" in result.err
     assert world.airvid(*CREATE, "--wait").code == 0
+
+
+def test_a_create_by_another_key_is_not_waited_for(world: World, tmp_path: Path) -> None:
+    with somebody(world, tmp_path, "waiting", key="sk-air-another"):
+        beats(world, tmp_path)
+        assert world.airvid(*CREATE, "--wait", "--timeout", "90").code == 0
 
 
 def test_a_stopped_create_is_passed_by(world: World, tmp_path: Path) -> None:

@@ -175,3 +175,11 @@ def test_gives_up_on_a_failing_server_after_about_a_minute(world: World) -> None
     before = world.clock.elapsed()
     assert world.airvid("status", task).code == 9
     assert 30 < world.clock.elapsed() - before < 90
+
+
+@pytest.mark.parametrize("command", ["status", "watch", "download", "delete"])
+@pytest.mark.parametrize("given", ["5", "5e6"])
+def test_the_beginning_of_an_id_needs_four_characters(world: World, command: str, given: str) -> None:
+    world.airvid("create", "x", "-m", "wan-2.6")
+    result = world.airvid(command, given, *(["-y"] if command == "delete" else []))
+    assert (result.code, "needs 4 characters" in result.err) == (4, True)

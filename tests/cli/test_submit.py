@@ -229,7 +229,9 @@ def test_nothing_more_is_sent_after_a_clip_of_unknown_fate(world: World) -> None
     world.emulator.faults.append(Fault(POST, before=True, skip=1))
     result = world.airvid(*CREATE, "-n", "3")
     assert (len(result.lines), len(world.posts)) == (1, 2)
-    assert result.code == 1
+    assert result.code == 9
+    assert "1 of 3 clips were submitted" in result.err
+    assert "--count 1" in result.err.splitlines()[-1]
 
 
 @pytest.mark.parametrize("fate", ["sent", "unknown"])
@@ -315,13 +317,50 @@ LIMITS = [
 ]
 
 
-@pytest.mark.parametrize("limit", LIMITS)
-def test_without_waiting_a_limit_ends_with_8_at_once(world: World, limit: Response) -> None:
+@pytest.mark.parametrize("limit", [*LIMITS[3:], json_answer(429, {"error": "Rate limit"}, {"Retry-After": "91"})])
+def test_without_waiting_a_limit_that_does_not_pass_soon_ends_with_8_at_once(world: World, limit: Response) -> None:
     world.emulator.faults.append(Fault(POST, limit, before=True))
     result = world.airvid(*CREATE)
     assert (result.code, len(world.posts)) == (8, 1)
     assert "--wait" in result.err
     assert world.clock.elapsed() < 5
+
+
+@pytest.mark.parametrize("limit", LIMITS[:3])
+def test_without_waiting_a_rate_limit_that_passes_soon_is_waited_out_and_told(world: World, limit: Response) -> None:
+    world.emulator.faults.append(Fault(POST, limit, before=True))
+    result = world.airvid(*CREATE)
+    assert (result.code, len(result.lines), len(world.posts)) == (0, 1, 2)
+    assert "waiting for the rate limit" in result.err
+    assert 20 <= world.clock.elapsed() < 30
+
+
+def test_without_waiting_a_rate_limit_that_stays_is_given_up_after_90_seconds(world: World) -> None:
+    world.emulator.faults.append(Fault(POST, json_answer(429, {"error": "Rate limit"}), before=True, times=99))
+    result = world.airvid(*CREATE)
+    assert (result.code, result.out) == (8, "")
+    assert 30 <= world.clock.elapsed() <= 95
+
+
+@pytest.mark.parametrize("options", [[], ["--wait"]])
+def test_an_account_held_to_one_request_a_minute_can_create(world: World, options: list[str]) -> None:
+    """Its own reads use the allowance, before the POST and after its refusal."""
+    free_at = 0.0
+
+    def answer(request: Request) -> Response | None:
+        nonlocal free_at
+        left = free_at - world.clock.now()
+        if request.storage:
+            return None
+        if left > 0:
+            return json_answer(429, {"error": "1 request a minute"}, {"Retry-After": f"{left + 0.5:.0f}"})
+        free_at = world.clock.now() + 60
+        return None
+
+    world.answer = answer
+    result = world.airvid(*CREATE, *options)
+    assert result.code == 0, result.err
+    assert len(listed(world)) == 1
 
 
 @pytest.mark.parametrize("limit", LIMITS)

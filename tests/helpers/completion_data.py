@@ -67,7 +67,12 @@ def note(path: Path, service: str, *task_ids: str, state: str = "queued", prompt
     """Clips in a journal, each from its intent to its state."""
     journal = Journal(path, print)
     entries = journal.intend(
-        base_url=service, request={"prompt": prompt}, targets=[None] * len(task_ids), estimate_cents=None, budgets={}
+        base_url=service,
+        account="",
+        requests=[{"prompt": prompt}] * len(task_ids),
+        targets=[None] * len(task_ids),
+        estimate_cents=None,
+        budgets={},
     )
     for entry, task_id in zip(entries, task_ids, strict=True):
         # Not by Task.parse, which refuses the hostile ones: a journal of another version may hold them.

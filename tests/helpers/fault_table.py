@@ -368,3 +368,57 @@ TABLES: dict[str, list[Cell]] = {
     "fetches": [*answers("fetch", "fetch, for ever"), *FETCHES],
     "fetches by status": statuses("fetch", "fetch, for ever"),
 }
+
+
+# ---------------------------------------------------------------------- through a proxy
+
+
+QUICKER = {**QUICKLY, "AIRVID_CONNECT_TIMEOUT": "1"}
+MADE: dict[str, Any] = {"code": 0, "posts": 1, "tasks": 1}
+# What ends otherwise than without a proxy: the TLS in the tunnel had not begun, so that nothing can have been sent.
+THROUGH_PROXY = {"closed at once · create": MADE, "silent · create": {**MADE, "env": QUICKER}}
+
+
+def tunnelled(cell: Cell) -> Cell:
+    """The same cell through a proxy."""
+    return replace(cell, **THROUGH_PROXY.get(cell.name, {}))
+
+
+# What the proxy does when a call has come: at its next connection, or, cut, at once to the one that is open.
+PROXY_FAULTS: list[tuple[Any, ...]] = [
+    # create follow fetch
+    (0, 0, 0, "refuses connections for a second", ("refused", ALWAYS, 0.9)),
+    (9, 10, 10, "refuses connections", ("refused",)),
+    (0, 0, 0, "closes", ("closed", 2)),
+    (0, 0, 0, "resets", ("reset", 2)),
+    (0, 0, 0, "is silent", ("silent", 1)),
+    (9, 10, 9, "wants a password", (407,)),
+    (9, 10, 9, "forbids it", (403,)),
+    (0, 0, 0, "answers 502 twice", (502, 2)),
+    (9, 10, 10, "answers 502", (502,)),
+    (0, 0, 0, "answers 504 twice", (504, 2)),
+    (0, 0, 0, "resets the tunnel", ("200 reset", 2)),
+    (0, 0, 0, "is silent in the tunnel", ("200 silent", 1)),
+    (9, 0, 0, "cuts the tunnel as the request leaves", ("request", 1)),
+]
+
+
+def proxy_faults() -> Iterator[Cell]:
+    for *codes, name, state in PROXY_FAULTS:
+        for call, phase, code in zip((LIST, POST, READ), ("create", "follow", "fetch"), codes, strict=True):
+            count = 0 if phase == "create" and code else 1
+            env = QUICKER if "silent" in name else {}
+            rule = Rule(call, port_state=PortState("proxy", *state))
+            yield Cell(f"{name} · {phase}", (rule,), code, posts=count, tasks=count, env=env)
+
+
+CUT = PortState("proxy", "answer")
+OF_THE_PROXY = [
+    *proxy_faults(),
+    post("cuts the tunnel when the server has the create", port_state=CUT),
+    post("cuts the tunnel with a create that is not made", 9, tasks=0, before=True, port_state=CUT),
+    Cell("cuts the tunnel of a stream", (Rule(STREAM, port_state=CUT),)),
+    Cell("cuts the tunnel of a reading", (Rule(READ, port_state=CUT),)),
+    Cell("cuts the tunnel of a clip", (Rule(FETCH, drip=0.02, port_state=CUT),)),
+]
+PROXY_TABLES = {"the proxy": OF_THE_PROXY, **{name: list(map(tunnelled, table)) for name, table in TABLES.items()}}

@@ -1,7 +1,8 @@
 """A faulty server: the emulator on two real ports, which changes answers or closes its ports by rules.
 
 The sandbox's own server ends whole connections badly. This one also breaks off in the middle of a head, drips, lies
-about lengths, changes single keys of a true answer, and refuses connections for a while.
+about lengths, changes single keys of a true answer, and refuses connections for a while. With a certificate it speaks
+TLS and has a third port: a proxy that takes CONNECT, and has faults of its own.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import json
 import math
 import os
 import re
+import select
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -25,15 +28,20 @@ from airvid.sandbox.emulator import Emulator, Request, Response
 from airvid.sandbox.messages import refusal
 
 ALWAYS = 10**9
+ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 Step = bytes | float
 """Bytes that are sent, or seconds that pass."""
 
 
 class PortState(NamedTuple):
-    """How a port treats its next `connections`, or all for `seconds`. Connections that are open are closed."""
+    """How a port treats its next `connections`, or all for `seconds`. Connections that are open are closed.
 
-    port: Literal["api", "storage"]
-    how: Literal["refused", "closed", "silent"]
+    The proxy has more faults: a status instead of its 200, a reset before or after it, silence after it, and a tunnel
+    that is cut as the request leaves ("request", its next connections) or with the answer due ("answer", those open).
+    """
+
+    port: Literal["api", "storage", "proxy"]
+    how: Literal["refused", "closed", "silent", "reset", "200 reset", "200 silent", "request", "answer"] | int
     connections: int = ALWAYS
     seconds: float = math.inf  # only for "refused", which the server does not notice
 
@@ -63,15 +71,21 @@ class Rule:
 
 
 class FaultyServer:
-    """Serves an emulator. The first rule that matches a call and is not used up applies. `requests`: all so far."""
+    """Serves an emulator. The first rule that matches a call and is not used up applies. `requests`: all so far.
 
-    def __init__(self, emulator: Emulator, rules: tuple[Rule, ...]) -> None:
+    With `tls`, a context with a certificate for localhost, it is reached over TLS, and through the proxy `proxy_url`.
+    """
+
+    def __init__(self, emulator: Emulator, rules: tuple[Rule, ...], tls: ssl.SSLContext | None = None) -> None:
         self.emulator = emulator
         self.requests: list[Request] = []
         self.closing = threading.Event()
         self._rules = list(rules)
         self._lock = threading.Lock()
-        self._ports = {name: _Port(self, storage=name == "storage") for name in ("api", "storage")}
+        self._ports = {name: _Port(self, storage=name == "storage", tls=tls) for name in ("api", "storage")}
+        if tls:
+            self._ports["proxy"] = _Proxy(self)
+            self.proxy_url = self._ports["proxy"].url
         emulator.storage = self._ports["storage"].url
         self.api_url = f"{self._ports['api'].url}/v1"
 
@@ -187,11 +201,11 @@ def _dripping(whole: bytes, pause: float) -> Iterator[Step]:
 class _Port:
     """One port, which can be closed, and a thread for each connection."""
 
-    def __init__(self, faulty: FaultyServer, *, storage: bool) -> None:
-        self.faulty, self.storage = faulty, storage
+    def __init__(self, faulty: FaultyServer, *, storage: bool = False, tls: ssl.SSLContext | None = None) -> None:
+        self.faulty, self.storage, self._tls = faulty, storage, tls
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self._address = self._listener.getsockname()
-        self.url = "http://{}:{}".format(*self._address)
+        self.url = f"https://localhost:{self._address[1]}" if tls else "http://{}:{}".format(*self._address)
         self._open: set[socket.socket] = set()
         self._silent: set[socket.socket] = set()
         self._lock = threading.Lock()
@@ -205,14 +219,17 @@ class _Port:
     def set_state(self, state: PortState) -> None:
         """From now on, connections are treated like this."""
         self._state = state
-        with self._lock:
-            for connection in self._open:
-                with suppress(OSError):
-                    # What is being answered on it still goes out; the next request needs another connection.
-                    connection.shutdown(socket.SHUT_RD)
+        self._end_reading()
         if state.how == "refused":
             self._state, self._open_at = None, time.monotonic() + state.seconds
             self._shut()
+
+    def _end_reading(self) -> None:
+        """What is being answered on a connection still goes out; the next request needs another one."""
+        with self._lock:
+            for connection in self._open:
+                with suppress(OSError):
+                    socket.socket.shutdown(connection, socket.SHUT_RD)  # that of TLS would end both ways
 
     def close(self) -> None:
         self._shut()
@@ -240,29 +257,119 @@ class _Port:
             how = self._state.how if self._state and self._state.connections else ""
             if self._state and how:
                 self._state = self._state._replace(connections=self._state.connections - 1)
-            if how == "closed":
-                connection.close()
+            if how in ("closed", "reset"):
+                end_connection(connection, reset=how == "reset")
                 continue
             with self._lock:
                 self._open.add(connection)
             if how == "silent":
                 self._silent.add(connection)
             else:
-                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+                threading.Thread(target=self._serve, args=(connection, how), daemon=True).start()
 
     def _reopen(self) -> None:
         if self.faulty.closing.wait(min(threading.TIMEOUT_MAX, self._open_at - time.monotonic())):
             return
         self._listener = socket.create_server(self._address, backlog=64)
 
-    def _serve(self, connection: socket.socket) -> None:
+    def _serve(self, connection: socket.socket, how: str | int) -> None:
         try:
             with suppress(OSError):  # the client closed the connection
+                if self._tls:
+                    plain = connection
+                    connection = self._tls.wrap_socket(plain, server_side=True)
+                    with self._lock:
+                        self._open = self._open - {plain} | {connection}
                 _Conversation(connection, self._address, self)  # type: ignore[arg-type]
         finally:
             with self._lock:
                 self._open.discard(connection)
             connection.close()
+
+
+class _Proxy(_Port):
+    """A proxy. Every connection is a tunnel, in which it sees the records of TLS but not what they hold."""
+
+    def __init__(self, faulty: FaultyServer) -> None:
+        super().__init__(faulty)
+        self._far: set[socket.socket] = set()
+        self._is_cut = False
+
+    def set_state(self, state: PortState) -> None:
+        if state.how != "answer":
+            super().set_state(state)
+            return
+        self._is_cut = True
+        with self._lock:
+            for far in self._far:
+                with suppress(OSError):
+                    far.shutdown(socket.SHUT_RDWR)
+
+    def _end_reading(self) -> None:
+        """Tunnels that are open stay open."""
+
+    def _serve(self, near: socket.socket, how: str | int) -> None:
+        is_reset = how in ("200 reset", "request")
+        try:
+            address = _read_head(near).split()[1]
+            if isinstance(how, int):
+                near.sendall(b"HTTP/1.1 %d Refused\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % how)
+            elif how.startswith("200 "):
+                near.sendall(ESTABLISHED)
+                if how == "200 silent":
+                    self.faulty.closing.wait()
+            else:
+                self._tunnel(near, int(address.rpartition(b":")[2]), upto_request=how == "request")
+        except OSError:
+            is_reset = True  # as one side does, so does the proxy to the other
+        finally:
+            with self._lock:
+                self._open.discard(near)
+            end_connection(near, reset=is_reset or self._is_cut)
+
+    def _tunnel(self, near: socket.socket, port: int, *, upto_request: bool) -> None:
+        """Both ways until either side ends. Raises: OSError where it does not end well."""
+        try:
+            far = socket.create_connection(("127.0.0.1", port))
+        except OSError:
+            near.sendall(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
+            return
+        with far:
+            with self._lock:
+                self._far.add(far)
+            near.sendall(ESTABLISHED)
+            encrypted = 0
+            while True:
+                for one in select.select([near, far], [], [])[0]:
+                    data = _read_record(one) if upto_request and one is near else one.recv(1 << 16)
+                    encrypted += upto_request and one is near and data[:1] == b"\x17"
+                    if not data or encrypted == 2:  # the first ends the handshake, the second is the request
+                        return
+                    (far if one is near else near).sendall(data)
+
+
+def _read_head(connection: socket.socket) -> bytes:
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        if not (byte := connection.recv(1)):
+            raise ConnectionError
+        head += byte
+    return head
+
+
+def _read_record(connection: socket.socket) -> bytes:
+    """One record of TLS: its type, version and length, and so many bytes."""
+    head = connection.recv(5, socket.MSG_WAITALL)
+    return head + connection.recv(int.from_bytes(head[3:]), socket.MSG_WAITALL)
+
+
+def end_connection(connection: socket.socket, *, reset: bool) -> None:
+    if reset:
+        linger = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        socket.close(connection.detach())  # now: a plain close() waits for the reading and writing ends
+    else:
+        connection.close()
 
 
 class _Conversation(BaseHTTPRequestHandler):
@@ -288,9 +395,7 @@ class _Conversation(BaseHTTPRequestHandler):
         if end == "silent":
             faulty.closing.wait()
         if end == "reset":
-            linger = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-            socket.close(self.connection.detach())  # now: a plain close() waits for the reading and writing ends
+            end_connection(self.connection, reset=True)
         self.close_connection = bool(end)
 
     do_GET = do_POST = do_DELETE = _answer

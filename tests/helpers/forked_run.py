@@ -7,34 +7,44 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-from terminal import environment
+from subprocess import CompletedProcess, TimeoutExpired
 
 _FORKS = multiprocessing.get_context(None if sys.platform == "win32" else "forkserver")
-_LOADED = ["forked_run", "pytest", "airvid.commands.create", "airvid.commands.watch", "airvid.commands.download"]
+_LOADED = ["forked_run", "loaded_program", "pytest"]
 
 
 class ForkedRun:
-    """A run in `folder`. Its output goes to `out` and `err` beside the folder; `sentinel` is ready at its end."""
+    """A run in `folder`. Its output goes to two files; `sentinel` is ready at its end.
 
-    def __init__(self, arguments: Sequence[str], folder: Path, env: Mapping[str, str]) -> None:
+    Of `env`, what Python itself reads at its start (its variables, the locale) has no effect. The code of `prelude`
+    runs before the program.
+    """
+
+    def __init__(self, arguments: Sequence[str], folder: Path, env: Mapping[str, str], *, prelude: str = "") -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._err = folder.with_name("err")
-        whole = environment(folder.parent, **env)
-        os.environ["PYTHONPATH"] = whole["PYTHONPATH"] = os.pathsep.join(
-            [whole["PYTHONPATH"], os.path.dirname(__file__)]
-        )
+        self.arguments = arguments
+        self._streams = Path(tempfile.mkdtemp())
+        # The process that is forked from needs this folder to find the modules that it loads.
+        os.environ["PYTHONPATH"] = os.pathsep.join([env["PYTHONPATH"], os.path.dirname(__file__)])
         _FORKS.set_forkserver_preload(_LOADED)
-        self._process = _FORKS.Process(target=_run, args=(list(arguments), folder, whole))
+        self._process = _FORKS.Process(target=_run, args=(list(arguments), folder, dict(env), self._streams, prelude))
         self._process.start()
         self.sentinel = self._process.sentinel
 
     @property
     def is_alive(self) -> bool:
         return self._process.is_alive()
+
+    @property
+    def said(self) -> str:
+        """What it has written to standard error so far."""
+        path = self._streams / "err"
+        return path.read_text("utf-8", "replace") if path.exists() else ""
 
     def kill(self) -> None:
         """As `kill -9` does."""
@@ -44,24 +54,40 @@ class ForkedRun:
     def join(self, seconds: float) -> None:
         self._process.join(seconds)
 
-    def end(self) -> tuple[int | None, str]:
-        """Exit code (None: it had to be killed) and standard error."""
+    def end(self) -> CompletedProcess[str]:
+        """Its exit code (-9 where it had to be killed) and all that it wrote."""
         self._process.join(0)
-        code = self._process.exitcode
-        if code is None:
+        if self.is_alive:
             self.kill()
+        code = self._process.exitcode
         self._process.close()
-        return code, self._err.read_text("utf-8", "replace")
+        out, err = ((self._streams / name).read_text("utf-8", "replace") for name in ("out", "err"))
+        shutil.rmtree(self._streams)
+        return CompletedProcess(self.arguments, code if code is not None else 1, out, err)
 
 
-def _run(arguments: list[str], folder: Path, env: dict[str, str]) -> None:
+def run(
+    arguments: Sequence[str], folder: Path, env: Mapping[str, str], *, seconds: float = 30, prelude: str = ""
+) -> CompletedProcess[str]:
+    """A run to its end. Raises: TimeoutExpired."""
+    started = ForkedRun(arguments, folder, env, prelude=prelude)
+    started.join(seconds)
+    is_late, done = started.is_alive, started.end()
+    if is_late:
+        raise TimeoutExpired(list(arguments), seconds, done.stdout, done.stderr)
+    return done
+
+
+def _run(arguments: list[str], folder: Path, env: dict[str, str], streams: Path, prelude: str) -> None:
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(env)
     for number, name in ((1, "out"), (2, "err")):
-        file = os.open(folder.with_name(name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        file = os.open(streams / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         os.dup2(file, number)
         os.close(file)
-    from airvid.cli.main import main
+    from airvid.cli.main import entry
 
-    sys.exit(main(arguments))
+    exec(prelude, {})
+    sys.argv = ["airvid", *arguments]
+    entry()

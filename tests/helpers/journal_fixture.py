@@ -34,9 +34,9 @@ class JournalFixture:
             journal.close()
 
     def intend(self, prompt: str = "a fox", cents: float | None = 10.0, count: int = 1, **more: Any) -> list[Entry]:
-        given: dict[str, Any] = {"base_url": API, "targets": [None] * count, "budgets": {}, **more}
-        request = {"model": "wan", "prompt": prompt}
-        return self.journal.intend(**{"request": request, **given}, estimate_cents=cents)
+        given: dict[str, Any] = {"base_url": API, "account": "", "targets": [None] * count, "budgets": {}, **more}
+        requests = [given.pop("request", {"model": "wan", "prompt": prompt})] * len(given["targets"])
+        return self.journal.intend(**given, requests=requests, estimate_cents=cents)
 
     def sent(self, **more: Any) -> Entry:
         return self.journal.mark_sent(self.intend(**more)[0], self.clock.now(), [])

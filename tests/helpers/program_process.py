@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import forked_run
 from program import KEY
 from small_files import tiny_mp4
 from terminal import AIRVID, environment
@@ -67,11 +68,11 @@ class User:
         self.env = environment(home, AIRVID_BASE_URL=base_url, AIRVID_API_KEY=KEY, **more)
         self.target = self.here / "fox.mp4"
         self.part = self.here / "fox.mp4.part"
+        self._prelude = ""
 
     def airvid(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
         """Run the program to its end. Raises: subprocess.TimeoutExpired after half a minute."""
-        command, more = [*AIRVID, *arguments], {**self.env, **env}
-        return subprocess.run(command, cwd=self.here, env=more, capture_output=True, text=True, timeout=30, check=False)
+        return forked_run.run(arguments, self.here, {**self.env, **env}, prelude=self._prelude)
 
     @contextmanager
     def running(self, *arguments: str, **env: str) -> Iterator[subprocess.Popen[str]]:
@@ -87,16 +88,10 @@ class User:
 
     def first_words(self, *arguments: str, upto: str = AGAIN, nth: int = 1, **env: str) -> tuple[int, str]:
         """What is said on standard error up to the nth line with `upto`, at which it is killed (-9), or to its end."""
-        said = ""
-        with self.running(*arguments, **env) as process:
-            assert process.stderr
-            for line in process.stderr:
-                said += line
-                nth -= upto in line
-                if nth == 0:
-                    process.kill()
-                    break
-            return process.wait(30), said
+        started = forked_run.ForkedRun(arguments, self.here, {**self.env, **env}, prelude=self._prelude)
+        until(lambda: not started.is_alive or started.said.count(upto) >= nth, upto, 30)
+        done = started.end()
+        return done.returncode, done.stderr
 
     def kill_midway(self, *arguments: str) -> int:
         """Kill -9 the program while its file is under way; the length of the part that it leaves."""
@@ -107,6 +102,7 @@ class User:
 
     def customise(self, code: str) -> None:
         """Let every Python of this user run `code` at its start: a machine with other settings than this one."""
+        self._prelude = code
         folder = self.here.parent / "site"
         folder.mkdir()
         (folder / "sitecustomize.py").write_text(code)

@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
+
 from airvid.sandbox.emulator import ClipSpec
 
-PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
+
+def png_chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def png(width: int, height: int, *chunks: bytes) -> bytes:
+    """A black picture, with these chunks in it."""
+    head = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+    rows = png_chunk(b"IDAT", zlib.compress(bytes((width + 1) * height)))
+    return b"\x89PNG\r\n\x1a\n" + head + b"".join(chunks) + rows + png_chunk(b"IEND", b"")
+
+
+PNG = png(4, 3)
 
 
 def tiny_mp4(payload: bytes = b"x" * 1000) -> bytes:

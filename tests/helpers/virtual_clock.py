@@ -28,6 +28,9 @@ class VirtualClock(clock.Clock):
     def elapsed(self) -> float:
         return self._passed
 
+    def block(self, seconds: float) -> None:
+        self.advance(seconds)
+
     def advance(self, seconds: float) -> None:
         self._passed += seconds
 

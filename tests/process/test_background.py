@@ -1,4 +1,4 @@
-"""The program in the background of a shell, under a CI, and ended by Ctrl-\\: plain lines, and the cursor comes back."""
+"""The program in the background of a shell, under a CI, and ended by Ctrl-\\: plain lines, and the cursor back."""
 
 from __future__ import annotations
 

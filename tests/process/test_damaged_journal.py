@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import sqlite3
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -13,10 +12,9 @@ from pathlib import Path
 import pytest
 from program import World
 from program_process import CLIP, User, calls, make_tasks, posts, until
-from terminal import AIRVID
 
 from airvid.journal.schema import _LAYOUTS
-from airvid.sandbox.emulator import Emulator, Fault, Pace, Request, Response
+from airvid.sandbox.emulator import Emulator, Fault, Pace
 from airvid.sandbox.messages import refusal
 from airvid.sandbox.server import Server
 
@@ -275,41 +273,6 @@ def test_a_signal_is_heard_while_the_journal_is_locked(
     assert posts(server) == 1
     with opened(user) as database:
         assert database.execute("SELECT count(*) FROM clip").fetchone() == (1,)
-
-
-class Locking(Emulator):
-    """The emulator that holds the user's journal from the first create on."""
-
-    def __init__(self) -> None:
-        super().__init__(pace=Pace(0, 0), render=lambda _: CLIP)
-        self.lock: sqlite3.Connection | None = None
-        self.path = Path()
-
-    def handle(self, request: Request, now: float) -> Response:
-        if request.method == "POST" and self.lock is None:
-            self.lock = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
-            self.lock.execute("BEGIN IMMEDIATE")
-        return super().handle(request, now)
-
-
-def test_a_locked_journal_is_waited_for_once_and_the_paid_clip_is_saved(tmp_path: Path) -> None:
-    emulator = Locking()
-    with Server(emulator) as server:
-        user = User(tmp_path, server.api_url)
-        emulator.path = journal(user)
-        began = time.monotonic()
-        command = [*AIRVID, *CREATE, "-n", "3", "-o", "fox.mp4"]
-        result = subprocess.run(
-            command, cwd=user.here, env=user.env, capture_output=True, text=True, timeout=120, check=False
-        )
-        took = time.monotonic() - began
-    assert emulator.lock
-    emulator.lock.close()
-    emulator.close()
-    assert result.returncode in (0, 1, 11), result.stderr
-    assert took < 60  # ten seconds for each of three ids, and no more for all the notes
-    assert (user.here / "fox-1.mp4").read_bytes() == CLIP
-    assert result.stderr.count("cannot be written") <= 4
 
 
 # ---------------------------------------------------------------------- money

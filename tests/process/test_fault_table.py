@@ -7,6 +7,7 @@ clip's name; no task is made twice, and the key never reaches the storage host.
 from __future__ import annotations
 
 import json
+import ssl
 import sys
 import time
 from multiprocessing.connection import wait
@@ -14,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fault_table import CLIP, TABLES, Cell
+from fault_table import CLIP, PROXY_TABLES, TABLES, Cell
 from faulty_server import FaultyServer
 from forked_run import ForkedRun
 from program import KEY
+from proxies import certificate, pem
+from terminal import environment
 
 from airvid.sandbox.emulator import Emulator, Pace, Request
 
@@ -26,19 +29,27 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot 
 # Seconds for a cell that ends in the clip, and for one that has to be ended by --timeout.
 LONG, SHORT = 25, 4
 SIDE_BY_SIDE, STARTING = 32, 3
+# A machine without root certificates of its own, which take longer to read than many a cell.
+NO_ROOTS = """
+import ssl
+own = ssl.get_default_verify_paths()._replace(openssl_cafile="", openssl_capath="")
+ssl.get_default_verify_paths = lambda: own
+"""
 
 
 class Run:
     """One cell being played."""
 
-    def __init__(self, cell: Cell, home: Path) -> None:
+    def __init__(self, cell: Cell, home: Path, tls: ssl.SSLContext | None, **env: str) -> None:
         self._cell, self._folder = cell, home / "here"
         # Long enough to be followed for a moment.
         self._emulator = Emulator(pace=Pace(queued=0.05, processing=0.3), render=lambda _: CLIP)
-        self._rough = FaultyServer(self._emulator, cell.rules)
+        self._rough = FaultyServer(self._emulator, cell.rules, tls)
         self._rough.start()
-        env = {"AIRVID_BASE_URL": self._rough.api_url, "AIRVID_API_KEY": KEY, **cell.env}
-        self._process = ForkedRun(self._arguments(), self._folder, env)
+        env |= {"AIRVID_BASE_URL": self._rough.api_url, "AIRVID_API_KEY": KEY, **cell.env}
+        if tls:
+            env["HTTPS_PROXY"] = self._rough.proxy_url
+        self._process = ForkedRun(self._arguments(), self._folder, environment(home, **env), prelude=NO_ROOTS)
         self.sentinel = self._process.sentinel
         self.deadline = time.monotonic() + LONG + 15
 
@@ -59,7 +70,8 @@ class Run:
 
     def end(self) -> list[str]:
         """What is not as it should be."""
-        code, told = self._process.end()
+        done = self._process.end()
+        code, told = done.returncode, done.stderr
         self._rough.close()
         cell, seen = self._cell, self._rough.requests
         posts = sum(request.method == "POST" for request in seen)
@@ -83,8 +95,25 @@ class Run:
 
 @pytest.mark.parametrize("table", TABLES)
 def test_every_cell_ends_in_the_clip_or_in_its_exit_code(table: str, tmp_path: Path) -> None:
+    play(TABLES[table], tmp_path)
+
+
+@pytest.mark.parametrize("table", PROXY_TABLES)
+def test_so_does_every_cell_through_a_connect_proxy(table: str, tmp_path: Path) -> None:
+    trustme = pytest.importorskip("trustme", reason="trustme is not installed")
+    authority = trustme.CA()
+    play(
+        PROXY_TABLES[table],
+        tmp_path,
+        certificate(authority.issue_cert("localhost")),
+        SSL_CERT_FILE=pem(tmp_path, authority),
+    )
+
+
+def play(cells: list[Cell], home: Path, tls: ssl.SSLContext | None = None, **env: str) -> None:
+    """Run the cells, many at a time."""
     wrong: dict[str, list[str]] = {}
-    left = list(enumerate(TABLES[table]))
+    left = list(enumerate(cells))
     running: dict[Any, tuple[str, Run]] = {}  # by what is ready when they have ended
     try:
         while left or running:
@@ -92,7 +121,7 @@ def test_every_cell_ends_in_the_clip_or_in_its_exit_code(table: str, tmp_path: P
                 left and len(running) < SIDE_BY_SIDE and sum(run.is_starting for _, run in running.values()) < STARTING
             ):
                 place, cell = left.pop(0)
-                run = Run(cell, tmp_path / str(place))
+                run = Run(cell, home / str(place), tls, **env)
                 running[run.sentinel] = cell.name, run
             late = [each for each, (_, run) in running.items() if time.monotonic() > run.deadline]
             for each in {*late, *wait(list(running), timeout=0.05)}:

@@ -19,8 +19,8 @@ from program_process import CLIP, LinkedEmulator, User, make_tasks, posts, size
 from proxies import answering
 from small_files import tiny_mp4
 
-from airvid.clips import download
 from airvid.clips.download import SYNC_EVERY
+from airvid.destinations import local
 from airvid.sandbox.server import Server
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="Windows has no such files and owners")
@@ -143,7 +143,7 @@ def test_the_probe_of_a_folder_has_a_name_that_nobody_guesses(tmp_path: Path) ->
     precious = tmp_path / "precious"
     precious.write_text("mine")
     (tmp_path / f".fox.mp4.{os.getpid()}.probe").symlink_to(precious)
-    download.claim(tmp_path / "fox.mp4")
+    local.claim(tmp_path / "fox.mp4")
     assert precious.read_text() == "mine"
     assert len(list(tmp_path.iterdir())) == 2
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sqlite3
 import ssl
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from email.utils import formatdate
 from pathlib import Path
 
@@ -383,20 +382,16 @@ PNG = bytes.fromhex(
 )
 
 
-@contextmanager
-def journal_of(user: User) -> Iterator[sqlite3.Connection]:
-    with closing(sqlite3.connect(Path(user.env["XDG_DATA_HOME"], "airvid", "journal.db"))) as database:
-        yield database
+def test_what_may_be_paid_for_counts_for_the_budget(world: World) -> None:
+    world.emulator.faults.append(Fault(POST, Response(303, {"Location": "https:tasks/7"})))
+    world.env.setenv("AIRVID_BUDGET_DAY", "0.20")
+    unread = 0
 
+    def answer(request: Request) -> Response | None:
+        nonlocal unread
+        unread += request.path.endswith("/video/tasks") and len(world.posts) > 0
+        return Response(503) if request.path.endswith("/video/tasks") and 0 < unread <= 6 else None
 
-def test_what_may_be_paid_for_counts_for_the_budget(attacked: Callable[..., Attacked]) -> None:
-    made = attacked(
-        Rule("GET /video/tasks$", times=1),
-        Rule("GET /video/tasks$", say=Response(503), before=True, times=6),
-        Rule("POST", say=Response(303, {"Location": "https:tasks/7"}), times=1),
-    )
-    made.user.airvid("config", "set", "budget.day", "0.20")
-    assert made.user.airvid(*CREATE).returncode == 9
-    assert made.user.airvid(*CREATE).returncode == 7
-    with journal_of(made.user) as database:
-        assert database.execute("SELECT fate FROM clip").fetchall() == [("unknown",)]
+    world.answer = answer
+    assert [world.airvid(*CREATE).code for _ in range(2)] == [9, 7]
+    assert [each["airvid"]["fate"] for each in world.objects("list", "--local", "--json")] == ["unknown"]

@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 from forked_run import ForkedRun
 from program import KEY
+from terminal import environment
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot fork processes")
 
@@ -135,7 +136,7 @@ def storage(tmp_path: Path) -> Iterator[Storage]:
 def test_a_download_killed_fifty_times_is_whole_and_fetched_but_once(storage: Storage, tmp_path: Path) -> None:
     chance, live = random.Random(2), 0
     target = tmp_path / "home" / "here" / "fox.mp4"
-    env = {"AIRVID_BASE_URL": storage.url, "AIRVID_API_KEY": KEY}
+    env = environment(tmp_path / "home", AIRVID_BASE_URL=storage.url, AIRVID_API_KEY=KEY)
 
     def start() -> ForkedRun:
         return ForkedRun(["download", TASK, "-o", "fox.mp4"], target.parent, env)
@@ -149,8 +150,8 @@ def test_a_download_killed_fifty_times_is_whole_and_fetched_but_once(storage: St
         assert not target.exists()
     last = start()
     last.join(60)
-    code, told = last.end()
-    assert code == 0, told
+    done = last.end()
+    assert done.returncode == 0, done.stderr
     assert filecmp.cmp(target, tmp_path / "clip.mp4", shallow=False)
     assert {path.name for path in target.parent.iterdir()} == {"fox.mp4"}
     assert live >= LIVE

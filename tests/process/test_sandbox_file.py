@@ -108,3 +108,12 @@ def test_resetting_a_sandbox_that_never_was_is_no_error(user: User) -> None:
     result = user.airvid("sandbox", "reset", "--json")
     assert result.returncode == 0, result.stderr
     assert user.airvid("sandbox", "rest").returncode == 2
+
+
+def test_a_deleted_clip_of_the_sandbox_can_be_fetched_by_a_later_run(user: User) -> None:
+    """Its storage host has another port in every run."""
+    task = user.airvid("--sandbox", "create", "a fox", "-m", "dune-lite").stdout.strip()
+    assert user.airvid("--sandbox", "watch", task).returncode == 0
+    assert user.airvid("--sandbox", "delete", "-y", task).returncode == 0
+    done = user.airvid("--sandbox", "download", task, "-o", "fox.mp4")
+    assert (done.returncode, user.target.exists()) == (0, True), done.stderr

@@ -96,6 +96,24 @@ def test_no_proxy_is_honoured(server: Server, tls: User, variable: str, hosts: s
     assert_saved(tls, server)
 
 
+@pytest.mark.parametrize("networks", ["127.0.0.0/8", "10.0.0.0/8, 127.0.0.1/32", "::1/128,127.0.0.0/8"])
+def test_no_proxy_takes_networks(plain: User, networks: str) -> None:
+    done = plain.airvid("models", HTTP_PROXY=dead(), NO_PROXY=networks)
+    assert done.returncode == 0, done.stderr
+    _, said = plain.first_words("models", HTTP_PROXY=dead(), NO_PROXY="10.0.0.0/8,::1/128,nonsense/9")
+    assert "proxy" in said
+
+
+@pytest.mark.parametrize("word", ["s3/cret", "s3@cret", "s3?cret#", "s3:cret", "s3%2Fcret"])
+@pytest.mark.parametrize("command", [["models"], ["models", "--debug"], ["list", "--json"]])
+def test_a_proxy_s_password_is_never_shown(plain: User, command: list[str], word: str) -> None:
+    address = dead()
+    code, said = plain.first_words(*command, HTTP_PROXY=address.replace("//", f"//user:{word}@"), upto="again")
+    assert code
+    assert "proxy" in said
+    assert not any(part in said for part in ("s3", "cret", base64.b64encode(f"user:{word}".encode()).decode()))
+
+
 def test_the_sandbox_asks_no_proxy(plain: User) -> None:
     done = plain.airvid("--sandbox", "models", AIRVID_BASE_URL="", HTTP_PROXY=dead(), ALL_PROXY=dead())
     assert done.returncode == 0, done.stderr
@@ -194,7 +212,10 @@ def test_an_address_that_no_proxy_can_have_is_an_error_in_plain_words(
     assert "proxy" in said.lower()
 
 
-def test_socks_needs_one_package_more(plain: User) -> None:
-    code, said = plain.first_words("models", ALL_PROXY="socks5://127.0.0.1:1")
+@pytest.mark.parametrize("scheme", ["socks5", "socks5h", "socks"])
+@pytest.mark.parametrize("variable", ["ALL_PROXY", "all_proxy"])
+def test_socks_needs_one_package_more(plain: User, scheme: str, variable: str) -> None:
+    plain.env[variable] = f"{scheme}://127.0.0.1:1"
+    code, said = plain.first_words("models")
     assert code == 9
     assert "httpx[socks]" in said

@@ -53,7 +53,7 @@ def moto() -> Iterator[str]:
 def _answers(url: str) -> bool:
     try:
         return httpx.get(url, trust_env=False).is_success
-    except httpx.ConnectError:
+    except httpx.TransportError:
         return False
 
 

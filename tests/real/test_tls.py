@@ -152,11 +152,61 @@ def test_ssl_cert_file_adds_to_the_systems_roots(
     assert code == 0, said
 
 
-def test_a_missing_ssl_cert_file_is_an_error_that_names_it(user: User, tmp_path: Path) -> None:
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_the_variables_of_other_tools_count_where_ssl_cert_file_is_not_set(
+    user: User, roots: str, variable: str
+) -> None:
+    done = user.airvid("models", **{variable: roots})
+    assert done.returncode == 0, done.stderr
+    user.env[variable] = roots
+    code, said = user.first_words("models", SSL_CERT_FILE="/nowhere.pem")
+    assert (code, "/nowhere.pem" in said) == (9, True)
+
+
+def test_an_authority_without_a_key_identifier_is_taken_where_the_user_named_it(server: Server, user: User) -> None:
+    """As inspection proxies make them. Python 3.13 refuses them by default."""
+    authority, chain = _without_identifiers(user.here.parent)
+    with Relay(server.api_url, tls=chain, name="localhost") as relay:
+        done = user.airvid("models", AIRVID_BASE_URL=relay.url, SSL_CERT_FILE=authority)
+    assert done.returncode == 0, done.stderr
+
+
+def _without_identifiers(folder: Path) -> tuple[str, ssl.SSLContext]:
+    """An authority's file, and a server's context with a certificate of its, neither with a key identifier."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    def name(text: str) -> x509.Name:
+        return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
+
+    now, pem_form = datetime.datetime.now(datetime.UTC), serialization.Encoding.PEM
+    keys = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    made = []
+    for text, key, extension in (
+        ("inspection", keys[0], x509.BasicConstraints(ca=True, path_length=None)),
+        ("localhost", keys[1], x509.SubjectAlternativeName([x509.DNSName("localhost")])),
+    ):
+        builder = x509.CertificateBuilder().subject_name(name(text)).issuer_name(name("inspection"))
+        builder = builder.public_key(key.public_key()).serial_number(x509.random_serial_number())
+        builder = builder.not_valid_before(now - datetime.timedelta(days=1))
+        builder = builder.not_valid_after(now + datetime.timedelta(days=1)).add_extension(extension, critical=True)
+        made.append(builder.sign(keys[0], hashes.SHA256()).public_bytes(pem_form))
+    (folder / "inspection.pem").write_bytes(made[0])
+    private = keys[1].private_bytes(pem_form, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (folder / "server.pem").write_bytes(private + made[1])
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "server.pem")
+    return str(folder / "inspection.pem"), context
+
+
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_a_missing_ssl_cert_file_is_an_error_that_names_it(user: User, tmp_path: Path, variable: str) -> None:
     path = str(tmp_path / "nowhere.pem")
-    code, said = user.first_words("models", SSL_CERT_FILE=path)
+    user.env[variable] = path
+    code, said = user.first_words("models")
     assert code in (2, 9, 11), said
-    assert "SSL_CERT_FILE" in said.splitlines()[0]
+    assert variable in said.splitlines()[0]
     assert path in said
 
 

@@ -14,6 +14,7 @@ from program import World
 from airvid.api.models import Task
 from airvid.clips import naming
 from airvid.clips.naming import FIELDS, Naming, slug
+from airvid.destinations import local
 from airvid.errors import FileError, UsageError
 from airvid.journal.entries import Entry
 
@@ -27,7 +28,7 @@ def values(**more: Any) -> dict[str, str]:
 
 
 def path(template: str, count: int = 1, **more: Any) -> str:
-    return str(Naming.parse(template, count).path(values(**more)))
+    return str(Naming.parse(template, count).destination(values(**more)))
 
 
 # ---------------------------------------------------------------------- what -o means
@@ -86,23 +87,23 @@ def test_an_unknown_field_is_answered_with_those_there_are() -> None:
 
 def test_a_seed_field_without_a_seed_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="seed"):
-        Naming.parse("{seed}.mp4", 1).path(values(seed=None))
+        Naming.parse("{seed}.mp4", 1).destination(values(seed=None))
 
 
 @pytest.mark.parametrize(
-    ("output", "is_known", "folder"),
+    ("output", "is_known", "place"),
     [
-        ("fox.mp4", True, "."),
-        ("a/b/{slug}-{n}.mp4", True, "a/b"),
-        ("a/{short_id}/{n}.mp4", False, "a"),
-        ("a/x-{id}.mp4", False, "a"),
-        ("{id}.mp4", False, "."),
-        ("a/{{b}}/c.mp4", True, "a/{b}"),
+        ("fox.mp4", True, "fox.mp4"),
+        ("a/b/{slug}-{n}.mp4", True, "a/b/clip.mp4"),
+        ("a/{short_id}/{n}.mp4", False, "a/clip.mp4"),
+        ("a/x-{id}.mp4", False, "a/clip.mp4"),
+        ("{id}.mp4", False, "clip.mp4"),
+        ("a/{{b}}/c.mp4", True, "a/{b}/c.mp4"),
     ],
 )
-def test_what_can_be_told_before_there_is_an_id(output: str, is_known: bool, folder: str) -> None:
+def test_what_can_be_told_before_there_is_an_id(output: str, is_known: bool, place: str) -> None:
     name = Naming.parse(output, 1)
-    assert (name.is_known, str(name.folder)) == (is_known, folder)
+    assert (name.is_known, str(name.any_destination())) == (is_known, place)
 
 
 # ---------------------------------------------------------------------- values
@@ -126,6 +127,44 @@ def test_what_can_be_told_before_there_is_an_id(output: str, is_known: bool, fol
 )
 def test_a_slug_keeps_the_letters_of_every_script(prompt: str, expected: str) -> None:
     assert slug(prompt) == expected
+
+
+@pytest.mark.parametrize(
+    ("template", "prompt", "expected"),
+    [
+        ("{slug}.mp4", "nul", "_nul.mp4"),
+        ("{slug}", "CON", "_con"),
+        ("{slug}{n}.mp4", "com", "_com1.mp4"),
+        ("{slug}.{n}.mp4", "aux", "_aux.1.mp4"),
+        ("{slug}/{n}.mp4", "prn", "_prn/1.mp4"),
+        ("{slug}.mp4", "lpt¹", "_lpt¹.mp4"),
+        ("{slug}.mp4", "nuls", "nuls.mp4"),
+        ("{slug}.mp4", "com10", "com10.mp4"),
+        ("{slug}. .", "fox", "fox"),
+        ("nul-{slug}.mp4", "nul", "nul-nul.mp4"),
+        ("../{slug}.mp4", "con", "../_con.mp4"),
+    ],
+)
+def test_a_value_never_makes_a_name_that_windows_does_not_take(template: str, prompt: str, expected: str) -> None:
+    assert path(template, prompt=prompt) == expected
+
+
+def test_a_model_that_ends_in_a_dot_makes_no_such_folder() -> None:
+    assert path("{model}/fox.mp4", model="wan.") == "wan/fox.mp4"
+
+
+def test_a_number_that_makes_another_clip_s_name_is_told_apart() -> None:
+    name, prompts = Naming.parse("{slug}.mp4", 3), ["fox", "fox", "fox-1"]
+    clips = [values(prompt=prompt, n=n) for n, prompt in enumerate(prompts, 1)]
+    name.tell_apart(clips)
+    assert [str(name.destination(each)) for each in clips] == ["fox-1.mp4", "fox-2.mp4", "fox-1-3.mp4"]
+
+
+def test_upper_and_lower_case_are_the_same_for_some_disks() -> None:
+    name = Naming.parse("{model}.mp4", 2)
+    clips = [values(model=model, n=n) for n, model in enumerate(["Wan", "wan"], 1)]
+    name.tell_apart(clips)
+    assert [str(name.destination(each)) for each in clips] == ["Wan-1.mp4", "wan-2.mp4"]
 
 
 @few
@@ -171,7 +210,7 @@ def test_a_task_that_is_there_gives_its_own_values() -> None:
 
 
 def test_a_place_that_is_free_or_can_be_made_is_good(tmp_path: Path) -> None:
-    naming.check(tmp_path / "a" / "b" / "fox.mp4", force=False)
+    local.check_file(tmp_path / "a" / "b" / "fox.mp4", force=False)
     assert not (tmp_path / "a").exists()
 
 
@@ -192,7 +231,7 @@ def test_a_place_that_takes_no_file_is_refused_even_by_force(
     (tmp_path / "file").write_text("x")
     (tmp_path / "device").symlink_to("/dev/full")
     with pytest.raises(FileError, match=words):
-        naming.check(tmp_path / place, force=force)
+        local.check_file(tmp_path / place, force=force)
 
 
 @pytest.mark.parametrize("place", ["file", "link", "dangling", "loop"])
@@ -201,9 +240,9 @@ def test_what_exists_is_refused_unless_forced(tmp_path: Path, place: str) -> Non
     (tmp_path / "link").symlink_to("file")
     (tmp_path / "dangling").symlink_to("nowhere")
     (tmp_path / "loop").symlink_to("loop")
-    naming.check(tmp_path / place, force=True)
+    local.check_file(tmp_path / place, force=True)
     with pytest.raises(FileError, match="exists"):
-        naming.check(tmp_path / place, force=False)
+        local.check_file(tmp_path / place, force=False)
 
 
 @pytest.mark.parametrize("output", ["x" * 300 + ".mp4", "x" * 300 + "/{id}.mp4", "file/{id}.mp4"])

@@ -73,8 +73,7 @@ def test_whatever_the_order_and_wherever_it_is_killed_the_clip_comes_out_whole(
                     for segment in part.divide():
                         join(part, segment)
             if part.is_whole:
-                part.check()
-                part.publish(force=False)
+                part.publish(part.check(is_last=True), force=False)
                 break
     assert target.read_bytes() == CLIP
     assert [each.name for each in target.parent.iterdir()] == ["fox.mp4"]
@@ -99,8 +98,7 @@ def test_no_segment_gets_the_bytes_of_the_next(part: Part) -> None:
     assert (first.left, first.end, second.at) == (0, second.at, first.at)
     for segment in (*reversed(others), second):
         feed(part, segment, len(CLIP))
-    part.check()
-    part.publish(force=False)
+    part.publish(part.check(is_last=True), force=False)
     assert part.final.read_bytes() == CLIP
 
 
@@ -193,7 +191,7 @@ def test_two_programs_at_one_target_and_the_second_comes_at_its_very_end(
 
     monkeypatch.setattr(os, "link", link)
     feed(part, begin(part), len(CLIP))
-    part.publish(force=False)
+    part.publish(".mp4", force=False)
     assert part.final.read_bytes() == CLIP
     assert [each.name for each in part.final.parent.iterdir()] == ["fox.mp4"]
     assert "another airvid is saving" in told[0]

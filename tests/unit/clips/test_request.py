@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from program import World
+from small_files import PNG
 
 from airvid.api.models import Model
-from airvid.clips import request
+from airvid.clips import pictures, request
 from airvid.clips.request import Request
 from airvid.errors import AirvidError, FileError, UsageError
 
-PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 40
 few = settings(max_examples=40, deadline=None, database=None, derandomize=True)
 
 
@@ -138,34 +138,11 @@ def test_an_option_whose_value_is_empty_is_not_taken_for_none(world: World, opti
 
 
 @pytest.mark.parametrize(
-    "head",
-    [
-        PNG,
-        b"\xff\xd8\xff\xe0" + b"\0" * 30,
-        b"GIF89a" + b"\0" * 30,
-        b"RIFF\x10\0\0\0WEBPVP8 ",
-        b"\0\0\0\x1cftypavif" + b"\0" * 20,
-        b"\0\0\0\x1cftypheic" + b"\0" * 20,
-    ],
-)
-def test_a_picture_is_known_by_its_first_bytes(head: bytes, tmp_path: Path) -> None:
-    (tmp_path / "picture").write_bytes(head)
-    assert request.complaints_of(Request("x", image=str(tmp_path / "picture"))) == []
-
-
-@pytest.mark.parametrize("content", [b"", b"hello", b"RIFF\x10\0\0\0WAVEfmt ", b"\0\0\0\x1cftypisom", b"<svg/>"])
-def test_what_is_no_picture_is_a_file_error(content: bytes, tmp_path: Path) -> None:
-    (tmp_path / "picture.png").write_bytes(content)
-    with pytest.raises(FileError, match="is not an image"):
-        request.check_image(str(tmp_path / "picture.png"))
-
-
-@pytest.mark.parametrize(
     "path", ["missing.png", ".", "/dev/null", "a\0b", "x" * 300, "\udcff.png", "~nobody-here/a.png"]
 )
 def test_a_picture_that_cannot_be_read_is_a_file_error(path: str) -> None:
     with pytest.raises(FileError, match=r"cannot be read|no regular file"):
-        request.check_image(path)
+        pictures.check(path, {})
 
 
 # ---------------------------------------------------------------------- what the caps allow

@@ -297,7 +297,7 @@ def test_a_budget_is_kept_over_all_processes_and_services(journals: JournalFixtu
     journals.intend(base_url="http://elsewhere/v1")
     other = journals.another()
     with pytest.raises(PaymentError):
-        other.intend(base_url=API, request={}, targets=[None], estimate_cents=10, budgets={"day": 0.1})
+        other.intend(base_url=API, account="", requests=[{}], targets=[None], estimate_cents=10, budgets={"day": 0.1})
 
 
 # ---------------------------------------------------------------------- how long clips took

@@ -1,0 +1,18 @@
+"""The program with all of its modules, as a process that others are forked from holds it (forked_run.py)."""
+
+import gc
+
+import anyio._backends._asyncio  # noqa: F401
+import httpcore  # noqa: F401
+import truststore  # noqa: F401
+
+from airvid import model_cache  # noqa: F401
+from airvid.api import http  # noqa: F401
+from airvid.cli import app, main  # noqa: F401
+from airvid.clips import part  # noqa: F401
+from airvid.commands import create, download, watch  # noqa: F401
+
+app.program()
+# The collector would write to every object, and so copy the memory that forked processes share.
+gc.collect()
+gc.freeze()

@@ -1,0 +1,198 @@
+"""Clips that go straight into a store: what is checked before a create is paid, and what a kill leaves."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from object_stores import FailingRelay, Store, store
+from program_process import CLIP, User, make_tasks, posts, until
+from small_files import tiny_mp4
+
+from airvid.sandbox.emulator import Emulator, Pace
+from airvid.sandbox.server import Server
+
+obstore = pytest.importorskip("obstore", reason="the extra `cloud` is not installed")
+CREATE = ("create", "fox in snow", "-m", "wan-2.6", "-d", "5", "-o")
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    with store("s3", tmp_path_factory.mktemp("s3")) as found:
+        yield found
+
+
+class Bucket:
+    """A folder of a bucket, as its owner sees it."""
+
+    def __init__(self, s3: Store, folder: str) -> None:
+        from obstore.store import S3Store
+
+        names = {"AWS_ACCESS_KEY_ID": "access_key_id", "AWS_SECRET_ACCESS_KEY": "secret_access_key"}
+        config: Any = {name: s3.env[variable] for variable, name in names.items()}
+        self._store = S3Store(
+            "clips",
+            prefix=folder,
+            endpoint=s3.endpoint,
+            region="us-east-1",
+            client_options={"allow_http": True},
+            **config,
+        )
+        self.url = f"s3://clips/{folder}"
+
+    @property
+    def names(self) -> list[str]:
+        return sorted(each["path"] for each in obstore.list(self._store).collect())
+
+    def read(self, name: str) -> bytes:
+        return bytes(obstore.get(self._store, name).bytes())
+
+    def remove(self, name: str) -> None:
+        obstore.delete(self._store, name)
+
+    def put(self, name: str, content: bytes) -> None:
+        obstore.put(self._store, name, content)
+
+
+@pytest.fixture
+def bucket(s3: Store, tmp_path: Path) -> Bucket:
+    return Bucket(s3, tmp_path.name)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server(Emulator(pace=Pace(queued=0, processing=0), render=lambda _: CLIP)) as server:
+        yield server
+
+
+@pytest.fixture
+def user(tmp_path: Path, server: Server, s3: Store) -> User:
+    return User(tmp_path, server.api_url, **s3.env)
+
+
+def test_a_clip_goes_into_the_bucket_and_nothing_stays_here(user: User, bucket: Bucket, server: Server) -> None:
+    done = user.airvid(*CREATE, f"{bucket.url}/{{slug}}.mp4")
+    assert (done.returncode, done.stdout) == (0, f"{bucket.url}/fox-in-snow.mp4\n"), done.stderr
+    assert (bucket.names, bucket.read("fox-in-snow.mp4")) == (["fox-in-snow.mp4"], CLIP)
+    assert user.left == set()
+    assert not list((user.here.parent / "data" / "airvid" / "uploads").iterdir())
+    [row] = json.loads(user.airvid("list", "--local", "--json").stdout)
+    assert (row["airvid"]["output"], row["airvid"]["bytes"]) == (f"{bucket.url}/fox-in-snow.mp4", len(CLIP))
+    assert posts(server) == 1
+
+
+@pytest.mark.parametrize(
+    ("output", "words"),
+    [
+        ("s3://", "cannot be the name of a bucket"),
+        ("s3://B_A/x.mp4", "cannot be the name of a bucket"),
+        ("s3://clips/../x.mp4", "cannot be a key"),
+        ("s3://clips/a\x07.mp4", "cannot be a key"),
+        ("ftp://clips/x.mp4", "s3://, gs://, az://"),
+        ("s3://clips/{prompt}.mp4", "no field {prompt}"),
+    ],
+)
+def test_an_address_that_cannot_be_costs_nothing(user: User, server: Server, output: str, words: str) -> None:
+    done = user.airvid(*CREATE, output)
+    assert (done.returncode, words in done.stderr) == (2, True), done.stderr
+    assert (posts(server), user.left) == (0, set())
+
+
+@pytest.mark.parametrize(
+    ("output", "env", "words"),
+    [
+        ("s3://no-such-bucket/x.mp4", {}, "there is no s3://no-such-bucket"),
+        ("s3://clips/x.mp4", {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "it does not answer"),
+        ("s3://clips/x.mp4", {"AWS_ACCESS_KEY_ID": "", "AWS_PROFILE": "none"}, "the AWS profile none has no keys"),
+        ("az://clips/x.mp4", {}, "AZURE_STORAGE_ACCOUNT_NAME"),
+    ],
+)
+def test_a_store_that_cannot_take_it_costs_nothing(
+    user: User, server: Server, output: str, env: dict[str, str], words: str
+) -> None:
+    done = user.airvid(*CREATE, output, **env)
+    assert (done.returncode, words in done.stderr) == (11, True), done.stderr
+    assert posts(server) == 0
+
+
+@pytest.mark.parametrize("code", ["AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"])
+def test_a_refusal_is_told_by_its_code_before_anything_is_spent(
+    user: User, server: Server, s3: Store, code: str
+) -> None:
+    """A bucket that may be read and not written, wrong keys, and a session that is over."""
+    body = f"<Error><Code>{code}</Code><Message>secret AKIA</Message></Error>".encode()
+    with FailingRelay(s3.endpoint) as relay:
+        head = b"HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+        relay.trouble.answer = head % len(body) + body
+        done = user.airvid(*CREATE, "s3://clips/x.mp4", AWS_ENDPOINT_URL=relay.url)
+    assert (done.returncode, code in done.stderr, "AKIA" in done.stderr) == (11, True, False), done.stderr
+    assert posts(server) == 0
+
+
+def test_an_object_that_is_there_is_left_alone_and_force_replaces_it(
+    user: User, bucket: Bucket, server: Server
+) -> None:
+    bucket.put("fox.mp4", b"mine")
+    done = user.airvid(*CREATE, f"{bucket.url}/fox.mp4")
+    assert (done.returncode, "exists" in done.stderr, posts(server)) == (11, True, 0), done.stderr
+    assert bucket.read("fox.mp4") == b"mine"
+    assert user.airvid(*CREATE, f"{bucket.url}/fox.mp4", "--force").returncode == 0
+    assert bucket.read("fox.mp4") == CLIP
+
+
+def test_a_failed_upload_keeps_the_clip_and_names_the_command(
+    user: User, server: Server, s3: Store, bucket: Bucket
+) -> None:
+    [task] = make_tasks(server)
+    with FailingRelay(s3.endpoint) as relay:
+        relay.trouble.bytes_left, relay.trouble.deaths = 0, 10_000
+        relay.trouble.passes = 1  # the look whether an object is there
+        done = user.airvid("download", task, "-o", f"{bucket.url}/fox.mp4", AWS_ENDPOINT_URL=relay.url)
+    assert (done.returncode, "the clip is whole in" in done.stderr) == (11, True), done.stderr
+    hint = done.stderr.partition("hint: airvid ")[2].split()
+    fetched = len(server.emulator.requests)
+    done = user.airvid(*hint)
+    assert (done.returncode, bucket.read("fox.mp4")) == (0, CLIP), done.stderr
+    assert not [each for _, each in server.emulator.requests[fetched:] if each.call.startswith("storage")]
+
+
+def test_download_all_moves_what_is_there_once(user: User, server: Server, bucket: Bucket) -> None:
+    tasks = make_tasks(server, 3)
+    where = f"{bucket.url}/{{id}}.mp4"
+    assert user.airvid("download", "--all", "-o", where).returncode == 0
+    assert bucket.names == sorted(f"{task}.mp4" for task in tasks)
+    assert "nothing to download" in user.airvid("download", "--all", "-o", where).stderr
+    assert user.airvid("download", tasks[0], "-o", where, "--skip-existing").returncode == 0
+    assert user.airvid("download", tasks[0], "-o", where).returncode == 11
+
+
+def test_kills_end_in_one_post_and_one_object(tmp_path: Path, s3: Store, bucket: Bucket) -> None:
+    clip = tiny_mp4(random.Random(3).randbytes(12_000_000))
+    with Server(Emulator(pace=Pace(queued=0, processing=0), render=lambda _: clip)) as server:
+        for n in range(20):
+            home = tmp_path / str(n)
+            home.mkdir()
+            _kill_and_go_on(User(home, server.api_url, **s3.env), server, bucket, f"{n}.mp4", n)
+            assert bucket.read(f"{n}.mp4") == clip
+            assert bucket.names == [f"{n}.mp4"]
+            bucket.remove(f"{n}.mp4")
+            shutil.rmtree(home)
+        fetched = [each for _, each in server.emulator.requests if each.call.startswith("storage")]
+        assert 20 <= sum("range" not in each.headers for each in fetched) <= 26
+
+
+def _kill_and_go_on(user: User, server: Server, bucket: Bucket, name: str, n: int) -> None:
+    """Kill -9 a create at an instant of its own; then follow until the clip is in the bucket."""
+    before, where = posts(server), f"{bucket.url}/{name}"
+    with user.running(*CREATE, where) as process:
+        until(lambda: posts(server) > before or process.poll() is not None, "the POST")
+        time.sleep(0.05 + n * 0.12)  # the instant of the kill
+    done = user.airvid("watch", "last", "-o", where)
+    assert done.returncode == 0 or "exists" in done.stderr, done.stderr
+    assert posts(server) == before + 1
