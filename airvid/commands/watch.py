@@ -20,6 +20,9 @@ from airvid.session import Session
 from airvid.ui.progress import Progress, Row
 from airvid.ui.task_view import TaskView
 
+# Ids in the command that saves what was watched.
+MOST_NAMED = 3
+
 
 async def run(
     session: Session,
@@ -64,7 +67,8 @@ async def run(
         raise
     done = [clip.view.task_id for clip in watch.ended if clip.view.status == COMPLETED and not clip.error]
     if done and output is None and session.out.shows_both:
-        session.out.note(f"to save {'them' if len(done) > 1 else 'it'}: {session.command('download', *done)}")
+        which = done if len(done) <= MOST_NAMED else ["--all"]
+        session.out.note(f"to save {'them' if len(done) > 1 else 'it'}: {session.command('download', *which)}")
     settle([*errors, *watch.outcomes()])
 
 
