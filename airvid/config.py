@@ -136,6 +136,8 @@ class Common:
     sandbox: bool = False
     base_url: str | None = None
     no_color: bool = False
+    # The whole command line, for a hint that says it again.
+    line: Sequence[str] = ()
 
 
 class Definition(NamedTuple):

@@ -4,7 +4,7 @@ AirvidError 1
 ├ UsageError 2, AuthError 3, NotFoundError 4, TaskFailedError 5, ExpiredError 6, PaymentError 7, LimitedError 8
 ├ UnavailableError 9
 │ └ UnknownFateError 9
-├ WaitTimeoutError 10, FileError 11, BugError 1
+├ WaitTimeoutError 10, FileError 11 (InUseError as well), BugError 1
 └ SeveralErrors: the code that they share, else 1
 """
 
@@ -23,12 +23,7 @@ class AirvidError(Exception):
     http_status: int | None = None
 
     def __init__(
-        self,
-        message: str,
-        *,
-        hint: str | None = None,
-        request_id: str | None = None,
-        task_id: str | None = None,
+        self, message: str, *, hint: str | None = None, request_id: str | None = None, task_id: str | None = None
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -88,11 +83,9 @@ class LimitedError(AirvidError):
         retry_after: float | None = None,
         concurrency: bool = False,
         is_guess: bool = False,
-        hint: str | None = None,
-        request_id: str | None = None,
-        task_id: str | None = None,
+        **more: str | None,
     ) -> None:
-        super().__init__(message, hint=hint, request_id=request_id, task_id=task_id)
+        super().__init__(message, **more)
         self.retry_after = retry_after
         self.concurrency = concurrency
         self.is_guess = is_guess
@@ -113,11 +106,9 @@ class UnavailableError(AirvidError):
         sent: bool = True,
         is_final: bool = False,
         retry_after: float | None = None,
-        hint: str | None = None,
-        request_id: str | None = None,
-        task_id: str | None = None,
+        **more: str | None,
     ) -> None:
-        super().__init__(message, hint=hint, request_id=request_id, task_id=task_id)
+        super().__init__(message, **more)
         self.sent = sent
         self.is_final = is_final
         self.retry_after = retry_after
@@ -144,6 +135,10 @@ class WaitTimeoutError(AirvidError):
 class FileError(AirvidError):
     code = "file"
     exit_code = 11
+
+
+class InUseError(FileError):
+    """Another airvid is at work on the same file or clip at this moment."""
 
 
 class BugError(AirvidError):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,30 @@ if TYPE_CHECKING:
     from airvid.clips.follow import Shared
     from airvid.sandbox.server import Server
     from airvid.ui.progress import Progress
+
+# Where no command runs, as on TAB, Python itself would write warnings.
+logging.getLogger("airvid").addHandler(logging.NullHandler())
+
+
+class _Shown(logging.Handler):
+    def __init__(self, out: Output) -> None:
+        super().__init__()
+        self._shown_by = {logging.DEBUG: out.trace, logging.INFO: out.note, logging.WARNING: out.warn}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._shown_by[record.levelno](record.getMessage())
+
+
+@contextmanager
+def shown_log(out: Output, *, with_trace: bool) -> Iterator[None]:
+    """Show the user what the modules below the commands log during the body."""
+    log, shown = logging.getLogger("airvid"), _Shown(out)
+    log.setLevel(logging.DEBUG if with_trace else logging.INFO)
+    log.addHandler(shown)
+    try:
+        yield
+    finally:
+        log.removeHandler(shown)
 
 
 def account_of(key: str | None) -> str:
@@ -45,8 +70,8 @@ class Session:
             raise UsageError("the sandbox and --base-url contradict each other", hint="unset AIRVID_SANDBOX")
         self.is_sandbox = common.sandbox or self.settings.is_sandbox()
         # A script that uses `airvid sandbox` by its key spends no money either: it has the sandbox's journal, too.
-        is_play = self.is_sandbox or self.settings.has_sandbox_key()
-        self.data = folder("data") / SANDBOX if is_play else folder("data")
+        self.is_play = self.is_sandbox or self.settings.has_sandbox_key()
+        self.data = folder("data") / SANDBOX if self.is_play else folder("data")
         try:
             stored = self.settings.key()
         except AirvidError:
@@ -54,7 +79,7 @@ class Session:
         out.secret = stored.value if stored else ""
         if self.settings.has_loose_mode():
             out.warn(f"others can read {self.settings.path}, which holds the API key: chmod 600 it")
-        self.journal = Journal(self.data / "journal.db", out.warn)
+        self.journal = Journal(self.data / "journal.db")
 
     @property
     def service(self) -> str:
@@ -78,7 +103,6 @@ class Session:
             from airvid.ui.progress import Countdown
 
             self.settings.check()
-            trace = self.out.trace if self._common.debug else None
             wait = Countdown(self.out)
             given = {phase: self.settings.get(f"{phase}-timeout") for phase in ("connect", "read", "create")}
             timeouts = Timeouts(**{phase: seconds for phase, seconds in given.items() if seconds is not None})
@@ -86,16 +110,14 @@ class Session:
                 from airvid.local_sandbox import make_server
 
                 self._server = make_server(self.data).start()
-                http = HttpClient(
-                    self._server.api_url, SANDBOX_KEY, timeouts=timeouts, trace=trace, wait=wait, use_proxies=False
-                )
+                http = HttpClient(self._server.api_url, SANDBOX_KEY, timeouts=timeouts, wait=wait, use_proxies=False)
             else:
                 if not key and (stored := self.settings.key()):
                     key = stored.value
                 if not key and need_key:
                     raise AuthError("no API key", hint="airvid auth login, or set AIRVID_API_KEY; --sandbox needs none")
                 self.out.secret = key or ""
-                http = HttpClient(self.base_url.value, key, timeouts=timeouts, trace=trace, wait=wait)
+                http = HttpClient(self.base_url.value, key, timeouts=timeouts, wait=wait)
             self._api = Api(http)
             self.account = account_of(SANDBOX_KEY if self.is_sandbox else key)
         return self._api
@@ -120,6 +142,12 @@ class Session:
         if self._common.base_url is not None:
             where = ["--base-url", self._common.base_url]
         return shlex.join(["airvid", *where, *words])
+
+    def same_command(self) -> str:
+        """This run's own command line, to paste."""
+        import shlex
+
+        return shlex.join(["airvid", *self._common.line])
 
     @cached_property
     def shared(self) -> Shared:

@@ -24,8 +24,8 @@ from airvid.errors import AirvidError, Interrupted
 
 # Two signals within so many seconds count as one: both the terminal and a parent process may send a Ctrl-C.
 DOUBLED = 0.3
-# Called before a second Ctrl-C ends the process at once, to restore the terminal.
-before_abort: Callable[[], None] | None = None
+# What restores the terminal before a signal stops the process, or ends it at once.
+_restore: Callable[[], None] | None = None
 if TYPE_CHECKING:
     import asyncio
     import ssl
@@ -66,8 +66,8 @@ def run(command: Coroutine[Any, Any, None]) -> None:
         if len(received) == 1:
             task.cancel()
         elif number == signal.SIGINT and clock.elapsed() - received[0][1] > DOUBLED:
-            if before_abort:
-                before_abort()
+            if _restore:
+                _restore()
             os._exit(128 + number)
 
     runner = asyncio.Runner(loop_factory=clock.loop_factory())
@@ -106,11 +106,9 @@ def _signals_to(
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
-def on_stop(step_aside: Callable[[], None]) -> Callable[[], object]:
-    """Call `step_aside` before Ctrl-Z stops the program or Ctrl-\\ ends it, until the result is called.
-
-    On Windows it is never called.
-    """
+def on_stop(restore: Callable[[], None]) -> Callable[[], None]:
+    """Call `restore` before Ctrl-Z stops the program, or Ctrl-\\ or a second Ctrl-C ends it; not after the result."""
+    global _restore
     import asyncio
 
     loop = asyncio.get_running_loop()
@@ -118,15 +116,22 @@ def on_stop(step_aside: Callable[[], None]) -> Callable[[], object]:
     heeded = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
 
     def stop(number: int) -> None:
-        step_aside()
+        restore()
         loop.remove_signal_handler(number)
         signal.raise_signal(number)
         loop.add_signal_handler(number, stop, number)
 
+    def undo() -> None:
+        global _restore
+        _restore = None
+        for number in heeded:
+            loop.remove_signal_handler(number)
+
+    _restore = restore
     with suppress(RuntimeError, ValueError):  # not on the main thread
         for number in heeded:
             loop.add_signal_handler(number, stop, number)
-    return lambda: [loop.remove_signal_handler(number) for number in heeded]
+    return undo
 
 
 def is_in_background(stream: TextIO) -> bool:

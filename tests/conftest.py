@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,8 +11,11 @@ from pathlib import Path
 import pytest
 from journal_fixture import JournalFixture
 from program import API, KEY, World
+from program_process import LinkedEmulator, User
 
 from airvid import clock
+from airvid.sandbox.emulator import Emulator
+from airvid.sandbox.server import Server
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -21,8 +25,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fuzz-case", type=int, help="only this run of a random search, with its whole traffic shown")
 
 
+# Bytes that must be free in memory for the folders of tests; one clip has 200 MB.
+ROOM = 4 << 30
+
+
 def pytest_configure() -> None:
-    """Heed signals that the parent process ignores (`nohup`): the programs under test would inherit that."""
+    """Make folders in memory where there is room, since each write of a journal waits for the disk.
+
+    Heed signals that the parent process ignores (`nohup`): the programs under test would inherit that.
+    """
+    memory = Path("/dev/shm")
+    if memory.is_dir() and shutil.disk_usage(memory).free > ROOM and not os.statvfs(memory).f_flag & os.ST_NOEXEC:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
     for name in ("SIGINT", "SIGHUP", "SIGQUIT"):
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) == signal.SIG_IGN:
@@ -49,6 +63,26 @@ def journals(tmp_path: Path) -> Iterator[JournalFixture]:
     with clock.use(made.clock):
         yield made
     made.close()
+
+
+@pytest.fixture
+def emulator() -> Emulator:
+    """The API of `server`: tasks are completed at once. A module that needs another one has its own fixture."""
+    return LinkedEmulator()
+
+
+@pytest.fixture
+def server(emulator: Emulator) -> Iterator[Server]:
+    """The API on a real socket."""
+    with Server(emulator) as running:
+        yield running
+    emulator.close()
+
+
+@pytest.fixture
+def user(tmp_path: Path, server: Server) -> User:
+    """A user of `server`, whose program is a process."""
+    return User(tmp_path, server.api_url)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ The key goes to the API's own origin only.
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import random
@@ -27,6 +28,7 @@ from airvid.errors import AirvidError, LimitedError, UnavailableError
 from airvid.ui.text import without_secret
 
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 USER_AGENT = f"airvid/{__version__} (httpx {httpx.__version__})"
 MAX_REDIRECTS = 10
 # Seconds for which a request is repeated whose answers cannot be understood: that rarely gets better.
@@ -87,7 +89,7 @@ async def _wait_silently(_: str, seconds: float) -> None:
 class HttpClient:
     """Requests to one API and to the hosts of its clips.
 
-    `trace` takes each line of `--debug`, without secrets. `wait` waits for so many seconds before a request is
+    Its logger gets each line of `--debug`, without secrets. `wait` waits for so many seconds before a request is
     repeated, and tells why. `trouble` is the last failure, None after a success.
     """
 
@@ -97,14 +99,12 @@ class HttpClient:
         key: str | None,
         *,
         timeouts: Timeouts | None = None,
-        trace: Callable[[str], None] | None = None,
         wait: Callable[[str, float], Awaitable[None]] = _wait_silently,
         use_proxies: bool = True,
     ) -> None:
         self.base_url = base_url.rstrip("/")
         self.timeouts = timeouts or Timeouts()
         self._key = key
-        self._trace = trace
         self.wait = wait
         self.trouble: AirvidError | None = None
         # How far the server's clock is ahead of ours, in seconds, by its last answer.
@@ -224,8 +224,9 @@ class HttpClient:
             try:
                 async for chunk in chunks:
                     yield chunk
-            except httpx.DecodingError:
-                self._plain.add(request.url)  # to be taken as it is when it is asked for again
+            except httpx.DecodingError as error:
+                if "incorrect header" in str(error):  # it is no gzip at all
+                    self._plain.add(request.url)  # to be taken as it is when it is asked for again
                 raise
 
     async def _exchange(self, request: httpx.Request, attempt: Attempt, deadline: Deadline) -> Answer:
@@ -337,14 +338,14 @@ class HttpClient:
         return without_secret(self._key, value, "[key]")
 
     def _show(self, head: str, headers: Mapping[str, str], body: bytes | None) -> None:
-        if self._trace is None:
+        if not _log.isEnabledFor(logging.DEBUG):
             return
         lines = [redact.text(head)]
         lines += [f"{head[0]} {name}: {redact.header(name, value)}" for name, value in headers.items()]
         if body:
             lines.append(f"{head[0]} {redact.body(body.decode('utf-8', 'replace'), LONGEST_SHOWN)}")
         for line in lines:
-            self._trace(self._scrub(line))
+            _log.debug(self._scrub(line))
 
 
 def _check_encoding(response: httpx.Response, *allowed: str) -> None:

@@ -102,14 +102,18 @@ def create(
     aspect_ratio: str | None = options.ASPECT_RATIO,
     quality: str | None = options.QUALITY,
     mode: str | None = options.MODE,
-    image: str | None = option("-i, --image PATH|URL", "The first frame; - reads standard input.", REQUEST),
-    reference: list[str] | None = option("-r, --reference PATH|URL", "A picture for the style; repeatable.", REQUEST),
-    seed: str | None = number(
-        "--seed NUMBER", "The same seed makes the same clip again; of several clips, they count up from it.", REQUEST
+    image: str | None = options.IMAGE,
+    extend: str | None = option(
+        "--extend CLIP",
+        "Go on from the last frame of a file or a task.",
+        REQUEST,
+        autocompletion=completion.tasks,
     ),
-    sound: bool | None = flag("--sound/--no-sound", "With or without sound.", REQUEST, default=None),
-    extra: list[str] | None = option("--set KEY=VALUE", "More for the model: JSON or text; repeatable.", REQUEST),
-    count: str | None = number("-n, --count NUMBER", "How many variations to make.", REQUEST),
+    reference: list[str] | None = options.REFERENCE,
+    seed: str | None = options.SEED,
+    sound: bool | None = options.SOUND,
+    extra: list[str] | None = options.EXTRA,
+    count: str | None = options.COUNT,
     max_cost: str | None = option("--max-cost USD", "Send nothing if the estimate is more than this.", MONEY),
     dry_run: bool = flag("--dry-run", "Show the request and the estimate; send nothing.", MONEY),
     no_validate: bool = flag("--no-validate", "Do not check the request against the model's caps.", MONEY),
@@ -243,6 +247,52 @@ def download(
 
 @command(
     app,
+    "batch",
+    examples=[
+        "airvid batch clips.jsonl -o 'clips/{row}.mp4' --dry-run    # the costs",
+        "airvid batch clips.csv -o clips/ --max-cost 20",
+    ],
+    exit_codes=[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11],
+)
+def batch(
+    ctx: typer.Context,
+    manifest: str = argument("MANIFEST", "A JSONL or CSV file, a row a create; - reads JSONL from stdin.", default=...),
+    model: str | None = options.MODEL,
+    duration: str | None = options.DURATION,
+    aspect_ratio: str | None = options.ASPECT_RATIO,
+    quality: str | None = options.QUALITY,
+    mode: str | None = options.MODE,
+    image: str | None = options.IMAGE,
+    reference: list[str] | None = options.REFERENCE,
+    seed: str | None = options.SEED,
+    sound: bool | None = options.SOUND,
+    extra: list[str] | None = options.EXTRA,
+    count: str | None = options.COUNT,
+    only: list[str] | None = option("--only ROW", "Only this row: its id, or its line; repeatable."),
+    shard: str | None = option("--shard I/N", "Every Nth row, beginning with the Ith."),
+    redo: list[str] | None = option("--redo ROW", "Buy this row again and replace its file; repeatable."),
+    retry_failed: bool = flag("--retry-failed", "Submit failed rows anew."),
+    fail_fast: bool = flag("--fail-fast", "Submit no more after a failure; what runs is finished.", SAVING),
+    max_cost: str | None = option("--max-cost USD", "Send nothing if this run would spend more than this.", MONEY),
+    dry_run: bool = flag("--dry-run", "Show the plan; send nothing.", MONEY),
+    yes: bool = flag("-y, --yes", "Do not ask.", MONEY),
+    output: str | None = options.OUTPUT,
+    results: str | None = option("--results FILE", "The results; without it, results.jsonl beside the clips.", SAVING),
+    jobs: str | None = number("-j, --jobs NUMBER", "How many clips at a time, up to 4.", SAVING),
+    timeout: str | None = options.TIMEOUT,
+) -> None:
+    """Make many clips from one file, four at a time.
+
+    A row is a create; what it does not say, the options say. Run it again after any interruption: nothing is paid
+    twice.
+    """
+    from airvid.commands import batch
+
+    run(ctx, batch.run)
+
+
+@command(
+    app,
     "preview",
     examples=["airvid preview fox.mp4", "airvid preview last --json    # its frames, seconds and size"],
     exit_codes=[0, 1, 2, 3, 4, 5, 6, 8, 9, 10, 11],
@@ -262,6 +312,54 @@ def preview(
     from airvid.commands import preview
 
     run(ctx, preview.run)
+
+
+@command(
+    app,
+    "join",
+    examples=["airvid join shot-1.mp4 shot-2.mp4 -o film.mp4", "airvid join shot-2.mp4 shot-1.mp4 -o cut.mp4 --json"],
+    exit_codes=[0, 1, 2, 3, 4, 5, 6, 8, 9, 10, 11],
+)
+def join(
+    ctx: typer.Context,
+    clips: list[str] = argument(
+        "CLIP...",
+        "Files and tasks (an id, a unique prefix, `last`), in order; - reads more from stdin.",
+        autocompletion=completion.tasks,
+        default=...,
+    ),
+    output: str | None = option("-o, --output FILE", "The film, an MP4.", SAVING),
+    force: bool = flag("--force", "Overwrite an existing file.", SAVING),
+    give_up: str | None = options.GIVE_UP,
+) -> None:
+    """Several clips, one after the other, as one film.
+
+    Clips alike in codec, size, pixel format and rate are joined without re-encoding; others take the first one's shape.
+    """
+    from airvid.commands import join
+
+    run(ctx, join.run)
+
+
+@command(
+    app,
+    "gallery",
+    examples=["airvid gallery", "airvid gallery clips -o best.html --force"],
+    exit_codes=[0, 1, 2, 11],
+)
+def gallery(
+    ctx: typer.Context,
+    folders: list[str] | None = argument(
+        "FOLDER...", "Folders with clips, or files like results.jsonl; default: here."
+    ),
+    output: str | None = option("-o, --output FILE", "The page; without it, gallery.html in the folder.", SAVING),
+    force: bool = flag("--force", "Overwrite a file that is no gallery.", SAVING),
+    opens: bool = flag("--open", "Open the page in the browser.", SAVING),
+) -> None:
+    """One HTML page to compare clips: by prompt, model, seed, cost."""
+    from airvid.commands import gallery
+
+    run(ctx, gallery.run)
 
 
 app.add_typer(auth.app)

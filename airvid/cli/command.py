@@ -58,7 +58,7 @@ def run(ctx: typer.Context, command: Callable[..., Coroutine[Any, Any, None]]) -
     but `give_up`, the --timeout of a command that follows no task, is kept to here.
     """
     from airvid import system
-    from airvid.session import Session
+    from airvid.session import Session, shown_log
 
     given = ctx.params.pop("give_up", None)
     limit = None if given is None else checked("timeout", given, "--timeout")
@@ -73,7 +73,8 @@ def run(ctx: typer.Context, command: Callable[..., Coroutine[Any, Any, None]]) -
         finally:
             await session.aclose()
 
-    system.run(whole())
+    with shown_log(ctx.obj.out, with_trace=ctx.obj.common.debug):
+        system.run(whole())
 
 
 # ---------------------------------------------------------------------- declaring a command
@@ -167,13 +168,17 @@ def _common_options() -> list[Any]:
     ]
 
 
-class Command(TyperCommand):
+class _WithCommonOptions:
+    """What every command and every group has."""
+
+    epilog: str | None
+
     def __init__(self, *args: Any, params: list[Any] | None = None, **attributes: Any) -> None:
-        super().__init__(*args, params=[*(params or []), *_common_options()], **attributes)
+        super().__init__(*args, params=[*(params or []), *_common_options()], **attributes)  # type: ignore[call-arg]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         ctx.obj.path = ctx.command_path
-        return super().parse_args(ctx, args)
+        return super().parse_args(ctx, args)  # type: ignore[misc, no-any-return]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         for name, records in help_groups(self, ctx).items():
@@ -187,19 +192,16 @@ class Command(TyperCommand):
             formatter.write(self.epilog + "\n")
 
 
-class Group(TyperGroup):
-    def __init__(self, *args: Any, params: list[Any] | None = None, **attributes: Any) -> None:
-        super().__init__(*args, params=[*(params or []), *_common_options()], **attributes)
+class Command(_WithCommonOptions, TyperCommand):
+    """A command."""
 
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        ctx.obj.path = ctx.command_path
-        return super().parse_args(ctx, args)
+
+class Group(_WithCommonOptions, TyperGroup):
+    """A group of commands, which its help lists first."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         self.format_commands(ctx, formatter)
-        Command.format_options(self, ctx, formatter)  # type: ignore[arg-type]
-
-    format_epilog = Command.format_epilog
+        super().format_options(ctx, formatter)
 
 
 class Program(Group):

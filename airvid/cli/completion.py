@@ -32,7 +32,7 @@ _MOST, _LONGEST = 50, 60
 _SAFE_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/@+-]{0,199}")
 _UNSAFE = re.compile(r"""["'`$\\\[\]{}()<>|&;*?~#!^=%:]""")
 # The states of tasks that a command cannot use.
-_UNUSABLE = {"watch": (COMPLETED, FAILED, EXPIRED), "download": (FAILED, EXPIRED), "preview": (FAILED, EXPIRED)}
+_UNUSABLE = {"watch": (COMPLETED, FAILED, EXPIRED)} | dict.fromkeys(("download", "preview", "join"), (FAILED, EXPIRED))
 
 
 def _offered(find: Callable[[typer.Context, str], Iterable[Offer]]) -> Completer:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 import typer
 
 from airvid.cli.command import Invocation
+from airvid.config import Common
 from airvid.errors import AirvidError, BugError, FileError, SeveralErrors, UsageError, as_failure
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str]) -> int:
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # the help, in any locale
-    invocation = Invocation()
+    invocation = Invocation(Common(line=arguments))
     try:
         code = _read_and_run(arguments, invocation)
         sys.stdout.flush()

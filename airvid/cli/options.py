@@ -27,6 +27,14 @@ MODE = option("--mode MODE", "text, image or reference.", REQUEST, autocompletio
 DURATION = number("-d, --duration SECONDS", "The clip's length.", REQUEST, autocompletion=completion.durations)
 ASPECT_RATIO = option("-a, --aspect-ratio W:H", "16:9, 9:16, 1:1, …", REQUEST, autocompletion=completion.aspect_ratios)
 QUALITY = option("--quality QUALITY", "480p, 720p, 1080p, …", REQUEST, autocompletion=completion.qualities)
+IMAGE = option("-i, --image PATH|URL", "The first frame; - reads standard input.", REQUEST)
+REFERENCE = option("-r, --reference PATH|URL", "A picture for the style; repeatable.", REQUEST)
+SEED = number(
+    "--seed NUMBER", "The same seed makes the same clip again; of several clips, they count up from it.", REQUEST
+)
+SOUND = flag("--sound/--no-sound", "With or without sound.", REQUEST, default=None)
+EXTRA = option("--set KEY=VALUE", "More for the model: JSON or text; repeatable.", REQUEST)
+COUNT = number("-n, --count NUMBER", "How many variations to make.", REQUEST)
 STATUS = option("--status STATUS", "Only those of this status; repeatable.", autocompletion=completion.statuses)
 OUTPUT = option(
     "-o, --output PATH", "A file, a directory, - for stdout, or a template (airvid help templates).", SAVING

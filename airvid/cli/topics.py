@@ -68,11 +68,13 @@ keys. A key that this machine does not know is null.
                                   list --local also a word of fate, or deleted
   prompt            string
   request           object        the body that was sent
+  extends           string        the task or file that it goes on from
   output            string        the absolute path of the file it was saved to
   bytes             integer       that file's length
   estimate_cents    number        duration x the listed price
   intended_at       number        Unix seconds, before the POST
   saved_at          number        Unix seconds
+  took              number        seconds from the create to the end
   fate              string        of the POST: known (there is a task),
                                   intended, waiting, sent, unknown or refused
   candidates        array         ids of tasks that the POST may have made"""
@@ -152,6 +154,8 @@ fields in braces. A value never leaves the folder that the template names.
   {time}        its time, 140312
   {n}           the clip's number, from 1, padded to the count's width
   {seed}        the seed; an error where there is none
+  {row} {line}  of a batch: the row's id (without one, 8 characters made from
+                what it asks for), and its line in the manifest
 
 {{ and }} stand for braces. A directory (one that exists, or with / at its end)
 means DIRECTORY/{date}-{slug}-{short_id}.mp4. Of several clips, those that
@@ -176,18 +180,25 @@ error. models and list print one array; other commands print one object a line,
 indented on a terminal. A later version may add keys; it renames and removes
 none.
 
-Tasks: create, status, watch, download, list
+Tasks: create, status, watch, download, batch, list
 
 {_TASK_KEYS}
 
 create prints a new task, with --wait an ended one; watch prints every change;
-download prints saved ones. list --ids prints an array of strings.
+download prints saved ones. list --ids prints an array of strings. batch prints
+an ended one with airvid.row (the row's id) and airvid.n (which of its clips);
+results.jsonl has the same objects, with output relative to its folder.
 
 create --dry-run
   request           object        the body that would be sent
   airvid.count      integer       how often
   airvid.estimate_cents
                     number, null  for all of them
+
+batch --dry-run
+  plan              object        rows, clips, seconds, cost_usd; the same by
+                                  model in models, of what is to pay in left;
+                                  how many are done, running, unknown, failed
 
 models
   Each model as the API lists it, plus one key, airvid:

@@ -36,11 +36,15 @@ SYNC_EVERY = 64 << 20
 
 
 class Received(NamedTuple):
-    """Bytes of the file that are here; `total` where the server told; `trouble`: why none come for a while."""
+    """Bytes of the file that are here; `total` where the server told; `trouble`: why none come for a while.
+
+    `is_whole`: the file is checked, and gets its name next.
+    """
 
     done: int
     total: int | None
     trouble: str = ""
+    is_whole: bool = False
 
 
 async def save(
@@ -84,6 +88,7 @@ async def save(
             if pause >= retry.TOLD_PAUSE:
                 yield Received(part.done, part.total, f"{error.message}; waiting {length(pause)} to ask again")
             await clock.sleep(pause)
+        yield Received(part.done, part.done, is_whole=True)
         part.publish(suffix, force=force)
 
 

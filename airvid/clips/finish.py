@@ -99,6 +99,9 @@ async def fetch(
         if task.expires_at is not None and api.is_past(task.expires_at):
             raise ExpiredError(f"the clip expired on {moment(task.expires_at)}", task_id=task.task_id) from None
         raise UnavailableError(error.message, task_id=task.task_id, hint=retry) from None
+    except UnavailableError as error:
+        error.message += f"; the clip is at {task.result_url}"
+        raise
 
 
 async def _with_new_link(api: Api, task: Task, retry: str) -> Task:

@@ -28,6 +28,8 @@ CACHED = 5.0
 UNREADABLE_PAUSE, RIVAL_PAUSE, REFUSED_LIMIT = 5.0, 1.0, 60.0
 # Seconds that the server keeps a task, and that a create which may have made one is mentioned.
 KEPT_SECONDS = 86_400.0
+# Tasks in a whole list: of one that has fewer, nothing was cut off.
+MOST_LISTED = 100
 UNKNOWN_FATE_HINT = "airvid list, before you create it again; airvid list --local --status unknown keeps it in view"
 
 Found = tuple[Task, Entry]
@@ -295,6 +297,22 @@ def settle_unknown(
                 f"whether an earlier create made a task is unknown: {_likely(ids)};"
                 " airvid list --local --status unknown"
             )
+
+
+def surely_unmade(listing: Listing, journal: Journal, entry: Entry) -> bool:
+    """Whether an entry's POST, of which no process is left, has made no task that the server could still show.
+
+    The list is fresh, was made after all time in which the POST can have made one, reaches back to before it, and has
+    no task that fits, whatever that task does not tell.
+    """
+    if entry.sent_at is None or listing.server_time is None or listing.age > CACHED:
+        return False
+    if not entry.sent_at + SENT_WINDOW[1] < listing.server_time < entry.sent_at + KEPT_SECONDS:
+        return False
+    reaches_back = len(listing.tasks) < MOST_LISTED or any(
+        task.created is not None and task.created < entry.sent_at - SENT_WINDOW[0] for task in listing.tasks
+    )
+    return reaches_back and not matches(listing, journal, entry, entry.request, set(), at_any_time=True)
 
 
 def _likely(ids: Sequence[str]) -> str:

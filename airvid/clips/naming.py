@@ -21,6 +21,8 @@ from airvid.errors import UsageError
 from airvid.journal.entries import Entry
 
 FIELDS = ("id", "short_id", "model", "slug", "date", "time", "n", "seed")
+# Those that only a row of a manifest has.
+ROW_FIELDS = ("row", "line")
 DEFAULT_NAME = "{date}-{slug}-{short_id}.mp4"
 _FROM_THE_SERVER = {"id", "short_id"}
 
@@ -46,8 +48,8 @@ class Naming:
         self._distinct: set[str] = set()
 
     @classmethod
-    def parse(cls, output: str, count: int) -> Naming:
-        """Read `-o` for `count` clips. Raises: UsageError."""
+    def parse(cls, output: str, count: int, allowed: Sequence[str] = FIELDS) -> Naming:
+        """Read `-o` for `count` clips, with the fields that are `allowed`. Raises: UsageError."""
         if output == "-":
             if count > 1:
                 raise UsageError(f"-o - takes one clip, not {count}", hint="-o DIRECTORY/ saves several")
@@ -55,7 +57,7 @@ class Naming:
         if not output.strip() or "\0" in output:
             raise UsageError("-o needs the name of a file or directory, a template, or -")
         output = os.path.expanduser(output)
-        _fields(output)
+        _fields(output, allowed)
         if is_url := cloud.is_url(output):
             cloud.split(output)
         if output.endswith(("/", os.sep)) or ("{" not in output and not is_url and os.path.isdir(output)):
@@ -85,7 +87,7 @@ class Naming:
             found = "".join(_filled(part, values) for part in _parts(template))
         except KeyError as error:
             raise UsageError(f"-o uses {{{error.args[0]}}}, which this clip does not have") from None
-        return _destination(found)
+        return destination(found)
 
     def tell_apart(self, clips: Sequence[Mapping[str, str]]) -> None:
         """Number only the names that would collide. `clips`: the fields of all, without those not known yet."""
@@ -111,10 +113,11 @@ class Naming:
         if not self.fields:
             return self.destination({})
         before = self.template.partition("{")[0]
-        return _destination(before.removesuffix(os.path.basename(before)) + "clip.mp4")
+        return destination(before.removesuffix(os.path.basename(before)) + "clip.mp4")
 
 
-def _destination(output: str) -> LocalFile | CloudObject:
+def destination(output: str) -> LocalFile | CloudObject:
+    """Where a clip goes that is to be saved as `output`, a path or the address of an object."""
     return CloudObject(output) if cloud.is_url(output) else LocalFile(Path(output))
 
 
@@ -156,6 +159,11 @@ def of_task(task: Task, entry: Entry | None, at: float, n: int) -> dict[str, str
     )
 
 
+def file_name(task_id: str) -> str:
+    """The name of a file for a clip that is not kept."""
+    return str(Naming("{short_id}.mp4").destination({"short_id": _short(task_id)}))
+
+
 def known_fields(task_id: str, task: Task | None, entry: Entry | None, n: int) -> dict[str, str]:
     """As `of_task`, as far as the fields are known before the task is read; `task` is from the list."""
     created = (task and task.created) or (entry and entry.created) or None
@@ -175,7 +183,7 @@ def slug(prompt: str) -> str:
     return _cut(re.sub("-+", "-", kept).strip("-"), 50).strip("-") or "clip"
 
 
-def _fields(template: str) -> set[str]:
+def _fields(template: str, allowed: Sequence[str] = (*FIELDS, *ROW_FIELDS)) -> set[str]:
     try:
         parts = [
             (field, spec, conversion)
@@ -187,9 +195,9 @@ def _fields(template: str) -> set[str]:
             f"-o {template!r} is not a valid template: {error}", hint="write {{ and }} for braces"
         ) from None
     for field, spec, conversion in parts:
-        if field not in FIELDS or spec or conversion:
+        if field not in allowed or spec or conversion:
             raise UsageError(
-                f"-o has no field {{{field}}}; there are {', '.join(f'{{{each}}}' for each in FIELDS)}",
+                f"-o has no field {{{field}}}; there are {', '.join(f'{{{each}}}' for each in allowed)}",
                 hint="write {{ and }} for braces",
             )
     return {field for field, _, _ in parts}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import re
 from pathlib import Path
 from urllib.parse import unquote_to_bytes, urlsplit
@@ -32,6 +33,11 @@ def check(image: str, contents: dict[str, bytes]) -> None:
         raise FileError(f"{_name(image)} is not an image (PNG, JPEG, WebP, GIF, BMP, TIFF, HEIC or AVIF)")
     if not is_regular:
         contents[image] = content
+
+
+def digest(image: str, contents: dict[str, bytes]) -> str:
+    """What tells a picture from others: its address, or a digest of its content. Raises: FileError."""
+    return image if is_url(image) else hashlib.sha256(_read(image, contents)[0]).hexdigest()
 
 
 def as_sent(image: str, contents: dict[str, bytes]) -> tuple[dict[str, str], str | None]:

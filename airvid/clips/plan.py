@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,8 @@ class Plan:
     """`count` clips of one request, each with this `body` and a seed of its own.
 
     `cents` is the estimate for one (None: unknown). `output` is what -o says, and `name` is made of it; both None: the
-    clips are not saved. `at`: Unix seconds for the names. `force`: files that are there are replaced.
+    clips are not saved. `at`: Unix seconds for the names. `force`: files that are there are replaced. `more_fields`:
+    those that a row of a manifest has besides.
     """
 
     asked: Request
@@ -37,9 +38,10 @@ class Plan:
     at: float
     force: bool
     cents: float | None = None
+    more_fields: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.name:
+        if self.name and self.count > 1:
             self.name.tell_apart([self.fields(n, "") for n in range(1, self.count + 1)])
 
     @property
@@ -71,7 +73,7 @@ class Plan:
 
     def fields(self, n: int, task_id: str) -> dict[str, str]:
         """The fields of a template, for clip `n`."""
-        return naming.values(
+        found = naming.values(
             prompt=self.asked.prompt,
             model=self.body.get("model"),
             at=self.at,
@@ -79,6 +81,7 @@ class Plan:
             seed=self.seed(n),
             task_id=task_id,
         )
+        return found | self.more_fields
 
     def places(self) -> list[LocalFile | CloudObject]:
         """Where the clips go, if they are saved. An id that is not known yet has 36 characters, as most have."""
@@ -96,9 +99,13 @@ class Plan:
         """See that the clips can be saved where they go."""
         for place in self.places():
             with collected(complaints):
-                await place.check(force=self.force)
-                if isinstance(place, LocalFile):
-                    part_file.check_part(place.file)
+                await self.check_place(place)
+
+    async def check_place(self, place: LocalFile | CloudObject) -> None:
+        """Raises: FileError."""
+        await place.check(force=self.force)
+        if isinstance(place, LocalFile):
+            part_file.check_part(place.file)
 
     async def claim(self, *, shows_preview: bool) -> None:
         """Make the folders, and see that files can be written there, before a clip is paid. Raises: AirvidError."""

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -52,6 +54,9 @@ class Request:
     quality: str | None = None
     image: str | None = None
     reference: Sequence[str] = ()
+    # The clip that it goes on from, a task or a file: its last frame is `image`, and `shape` that frame's pixels.
+    extends: str | None = None
+    shape: tuple[int, int] | None = None
     # Keys of the body with their values: those whose option is sent as it is given, and those of --set.
     plain: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
@@ -84,6 +89,7 @@ class Request:
         """A value of `values` in a message, as the user gave it."""
         if key == "mode":
             option = "--image" if self.image is not None else "--reference" if self.reference else "mode text"
+            option = "--extend" if self.extends else option
             return f"--mode {self.mode}" if self.mode else option
         return f"--{key.replace('_', '-')} {getattr(self, key)}"
 
@@ -287,6 +293,17 @@ def _offer(models: Sequence[Model], request: Request, what: str) -> str:
             return _question(str(value), values) or (f" (there is {', '.join(values)})" if values else "")
     ends = [end for model in models for end in (model.caps.min_seconds, model.caps.max_seconds) if end is not None]
     return f" (there is {min(ends):g} to {max(ends):g} seconds)" if ends else ""
+
+
+def nearest_ratio(ratios: Sequence[str], shape: tuple[int, int]) -> str | None:
+    """The aspect ratio, `16:9`, that is nearest to a width and height; None where there is none."""
+    known = {each: re.fullmatch(r"0*([1-9]\d{0,4}):0*([1-9]\d{0,4})", each) for each in ratios}
+    away = {
+        each: abs(math.log(int(found[1]) * shape[1] / int(found[2]) / shape[0]))
+        for each, found in known.items()
+        if found
+    }
+    return min(away, key=lambda each: away[each], default=None)
 
 
 def body(request: Request, model: Model | None) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from airvid.api.client import Api, Listing
 from airvid.api.http import Attempt
 from airvid.api.models import Task
 from airvid.clips.lookup import Found, TaskLookup
-from airvid.errors import AirvidError, LimitedError, UnavailableError, UnknownFateError
+from airvid.clips.results import Results
+from airvid.errors import AirvidError, FileError, LimitedError, UnavailableError, UnknownFateError
 from airvid.journal.entries import Entry
 from airvid.journal.journal import Journal
 from airvid.ui.submit_report import SubmitReport
@@ -45,12 +46,17 @@ class Submitter:
         report: SubmitReport,
         *,
         wait_for_slot: bool,
+        results: Results | None = None,
     ) -> None:
-        """`wait_for_slot`: a refusal by any limit is waited out and not raised; else only by a short rate limit."""
+        """`wait_for_slot`: a refusal by any limit is waited out and not raised; else only by a short rate limit.
+
+        `results`: a batch's second witness.
+        """
         self._api = api
         self._journal = journal
         self._report = report
         self._wait_for_slot = wait_for_slot
+        self._results = results
         self._lookup = TaskLookup(api, journal, report)
         # Seconds that the clip which is being submitted has waited for rate limits.
         self._waited = 0.0
@@ -72,6 +78,7 @@ class Submitter:
         began, attempt = clock.elapsed(), 0
         while True:
             entry = self._journal.mark_sent(entry, self._lookup.begin_post(), self._lookup.present)
+            self._note_in_results(entry)
             try:
                 task = await self._post(entry, body)
                 return task, self._lookup.record(entry, task)
@@ -97,6 +104,15 @@ class Submitter:
                 failure = UnavailableError(f"{type(bug).__name__}: {bug}")
                 return await self._lookup.after_ambiguous(entry, body, failure)
             attempt += 1
+
+    def _note_in_results(self, entry: Entry) -> None:
+        """Tell the second witness of the POST that is about to leave. Raises: FileError; then nothing leaves."""
+        try:
+            if self._results:
+                self._results.note(entry)
+        except FileError as error:
+            self._journal.mark_refused(entry, error.message)
+            raise
 
     async def _post(self, entry: Entry, body: dict[str, Any]) -> Task:
         """One POST. A signal waits a moment for its answer, so that no paid id is thrown away."""

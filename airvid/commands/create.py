@@ -41,7 +41,7 @@ from airvid.session import Session
 from airvid.ui.progress import Progress, Row
 from airvid.ui.submit_report import SubmitReport
 from airvid.ui.task_view import TaskView
-from airvid.ui.text import money, short_id
+from airvid.ui.text import money
 
 
 async def run(
@@ -51,6 +51,7 @@ async def run(
     prompt: str | None,
     prompt_file: str | None,
     image: str | None,
+    extend: str | None,
     reference: Sequence[str],
     extra: Sequence[str],
     dry_run: bool,
@@ -68,6 +69,7 @@ async def run(
         "prompt": prompt,
         "prompt-file": prompt_file,
         "image": image,
+        "extend": extend,
         "reference": reference,
         "set": extra,
     }
@@ -76,6 +78,9 @@ async def run(
     complaints: list[AirvidError] = []
     settings = plans.chosen_settings(session, given, complaints, shows_preview=shows_preview)
     asked = plans.request_of(settings, image, reference, extra, complaints)
+    if extend is not None:
+        with collected(complaints):
+            await plans.extend(session, asked, extend)
     asked.prompt = ""
     with collected(complaints):
         asked.prompt = read_prompt(prompt, prompt_file, asked.images)
@@ -93,6 +98,7 @@ async def run(
         targets=plan.targets(),
         estimate_cents=plan.cents,
         budgets=plans.budgets(session),
+        extends=asked.extends,
     )
     passed = clock.elapsed() - began
     await _make(session, plan, settings, line, entries, listing, passed, shows_preview=shows_preview)
@@ -172,7 +178,11 @@ async def _submit_and_follow(run: _Run, seconds: float | None) -> None:
                     await _submit_all(run, group, progress)
     except TimeoutError:
         for clip in run.left():
-            clip.error = _timed_out(run, clip)
+            error = _timed_out(run, clip)
+            if not clip.view.task_id:
+                _give_up(run, clip, error)
+                break
+            clip.error = error
             run.ended.append(clip)
     await _show_previews(run)
     # Without --wait a clip that was submitted has not ended well yet: the failure of another is the answer.
@@ -226,7 +236,7 @@ def _passed_limit(run: _Run, clip: Clip) -> str | None:
 def _give_up(run: _Run, clip: Clip, error: AirvidError, *, hints: bool = True) -> None:
     """End a clip that could not be submitted, and those after it: one error, with the command for the rest alone."""
     if len(run.clips) > 1:
-        error.message += f"; {clip.number - 1} of {len(run.clips)} clips were submitted"
+        error.message = f"{clip.number - 1} of {len(run.clips)} clips were submitted: {error.message}"
         left = [each for each in run.clips[clip.number - 1 :] if not _is_unknown(run, each)]
         if left and hints and isinstance(error, LimitedError):
             error.hint = _command_for_rest(run, left, waits=True)
@@ -280,7 +290,7 @@ async def _save(run: _Run, clip: Clip, task: Task, row: Row) -> None:
             session, task, row, plan.name, entry=clip.view.entry, fields=fields, force=plan.force
         )
     if run.preview_folder:
-        path = run.preview_folder / f"{short_id(task.task_id)}.mp4"
+        path = run.preview_folder / naming.file_name(task.task_id)
         await finish.fetch(session, task, path, row, force=False, keeps=False)
         run.previews[clip.number] = path
     elif run.shows_preview and clip.view.output:

@@ -14,6 +14,7 @@ from typing import Any
 from airvid import clock, system
 from airvid.api.models import DELETED, MOST_RECORD, Task
 from airvid.clips import finish
+from airvid.clips.download import Received
 from airvid.clips.follow import Trouble
 from airvid.clips.naming import Naming
 from airvid.clips.part_file import OtherVideoError
@@ -79,15 +80,15 @@ class Clip:
 # ---------------------------------------------------------------------- follow
 
 
-def name_row(session: Session, view: TaskView, row: Row, *, about: str = "") -> None:
-    """Give a row the task's id, what it is about, and how long clips of this model took before."""
+def name_row(session: Session, view: TaskView, row: Row, *, about: str = "", label: str = "") -> None:
+    """Give a row its label, else the task's id, what it is about, and how long clips of this model took before."""
     known_at = view.entry and view.entry.known_at
     began = view.created if known_at is None else known_at
     past = session.journal.past_seconds(session.service, view.model) if view.model else []
     # `created` goes by the server's clock.
     now = session.api().http.server_now() if known_at is None else clock.now()
     passed = 0.0 if began is None else max(0.0, now - began)
-    row.named(short_id(view.task_id), about=about, past=past, passed=passed)
+    row.named(label or short_id(view.task_id), about=about, past=past, passed=passed)
 
 
 async def follow(session: Session, clip: Clip, row: Row) -> AsyncGenerator[TaskView, None]:
@@ -146,20 +147,10 @@ async def save(
 ) -> TaskView:
     """Bring a completed task's clip to where `name` says. Raises: as `fetch`; FileError."""
     if name.template is not None:
-        place = name.destination(fields)
-        path = place.local_path(f"{session.service} {task.task_id}")
-        if not place.waits(path):
-            await place.check(force=force)
-            try:
-                await fetch(session, task, path, row, force=force)
-            except OtherVideoError as error:
-                count = error.path.stat().st_size
-                session.journal.note_saved(session.service, task.task_id, os.path.abspath(error.path), count)
-                raise
-        count = path.stat().st_size
-        await _deliver(session, task, place, path, row, force=force)
-        session.journal.note_saved(session.service, task.task_id, place.absolute, count)
-        place.forget(path)
+        place, count = name.destination(fields), 0
+        async with aclosing(bring(session, task, row, place, force=force)) as steps:
+            async for each in steps:
+                count = each
         entry = session.journal.by_task(session.service, [task.task_id]).get(task.task_id, entry)
         return TaskView(task, entry, str(place), count)
     with tempfile.TemporaryDirectory(prefix="airvid-") as folder:
@@ -170,6 +161,32 @@ async def save(
             while chunk := file.read(1 << 20):
                 session.out.raw(chunk)
     return TaskView(task, entry, "-")
+
+
+async def bring(
+    session: Session, task: Task, row: Row, place: LocalFile | CloudObject, *, force: bool
+) -> AsyncGenerator[int, None]:
+    """Bring a completed task's clip to `place`, where it is when the iterator ends.
+
+    Yields its bytes: before it gets its name there, and when it is there. Raises: as `fetch`; FileError.
+    """
+    path = place.local_path(f"{session.service} {task.task_id}")
+    if not place.waits(path):
+        await place.check(force=force)
+        try:
+            async with aclosing(_received(session, task, path, row, force=force)) as steps:
+                async for received in steps:
+                    if received.is_whole:
+                        yield received.done
+        except OtherVideoError as error:
+            count = error.path.stat().st_size
+            session.journal.note_saved(session.service, task.task_id, os.path.abspath(error.path), count)
+            raise
+    count = path.stat().st_size
+    await _deliver(session, task, place, path, row, force=force)
+    session.journal.note_saved(session.service, task.task_id, place.absolute, count)
+    place.forget(path)
+    yield count
 
 
 async def _deliver(
@@ -188,6 +205,14 @@ async def _deliver(
 
 async def fetch(session: Session, task: Task, path: Path, row: Row, *, force: bool, keeps: bool = True) -> None:
     """Download a completed task's clip to `path`, shown in `row`. Arguments and errors: as `clips.finish.fetch`."""
+    async with aclosing(_received(session, task, path, row, force=force, keeps=keeps)) as steps:
+        async for _ in steps:
+            pass
+
+
+async def _received(
+    session: Session, task: Task, path: Path, row: Row, *, force: bool, keeps: bool = True
+) -> AsyncGenerator[Received, None]:
     retry = session.command("download", task.task_id)
     async with aclosing(finish.fetch(session.api(), task, path, force=force, retry=retry, keeps=keeps)) as steps:
         async for received in steps:
@@ -195,6 +220,7 @@ async def fetch(session: Session, task: Task, path: Path, row: Row, *, force: bo
                 row.trouble(received.trouble)
             else:
                 row.bytes(received.done, received.total)
+            yield received
 
 
 def check_stdout(session: Session, name: Naming, *, opens: bool) -> None:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from airvid import clock
+from airvid import clock, system
 from airvid.api.client import Listing
 from airvid.api.models import Model
 from airvid.clips import request
@@ -65,6 +65,21 @@ def request_of(
         plain=plain,
         extra=keys,
     )
+
+
+async def extend(session: Session, asked: Request, clip: str) -> None:
+    """Have the request go on from the last frame of a clip, a file or a task's. Raises: AirvidError."""
+    preview.check_media("--extend")
+    if asked.images or asked.mode not in (None, "image"):
+        raise UsageError(
+            "--extend contradicts --image, --reference and modes other than image: the clip has its first frame"
+        )
+    async with preview.located(session, clip) as found:
+        with preview.opened(found.path) as opened, system.interruptible():
+            still = opened.last()
+    asked.image = f"the last frame of {clip}"
+    asked.contents[asked.image] = still.content
+    asked.extends, asked.shape = found.task_id or str(found.path.absolute()), (still.width, still.height)
 
 
 def check_words(session: Session, prompt: str | None) -> None:
@@ -156,6 +171,8 @@ async def complete(
     model = None if models is None else model_for(asked, models, complaints, no_validate=no_validate)
     if model:
         plan.body["model"], plan.cents = model.id, model.cents(asked.duration)
+        if asked.shape and not asked.aspect_ratio:
+            asked.aspect_ratio = request.nearest_ratio(model.caps.aspect_ratios, asked.shape)
     with collected(complaints):
         check_cost(settings["max-cost"], plan.total_cents)
     if not checked_early:

@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from airvid import clock, system
+from airvid.clips import naming
 from airvid.commands import common, download, finish
 from airvid.config import KEY_VARIABLES
 from airvid.errors import AirvidError, FileError, UsageError
@@ -28,12 +29,12 @@ async def run(session: Session, *, what: str, opens: bool) -> None:
         raise UsageError("--json and --open contradict each other")
     if not opens:
         check(session, needs_terminal=not as_json)
-    async with _found(session, what, opens=opens) as (path, is_kept):
+    async with located(session, what, opens=opens) as (path, _, is_kept):
         if opens:
             if not system.open_file(path, without=KEY_VARIABLES):
                 raise AirvidError(f"there is no desktop here to open {path} on")
         elif as_json:
-            with _opened(path) as clip:
+            with opened(path) as clip:
                 facts = {
                     "file": str(path) if is_kept else None,
                     "frames": clip.frames,
@@ -50,8 +51,7 @@ async def run(session: Session, *, what: str, opens: bool) -> None:
 
 def check(session: Session, *, needs_terminal: bool = True) -> None:
     """See that a clip can be decoded and shown. Raises: UsageError."""
-    if find_spec("av") is None:
-        raise UsageError("the preview needs PyAV to decode the clip", hint="pip install 'airvid[media]'")
+    check_media("the preview")
     if needs_terminal and not session.out.is_terminal:
         raise UsageError(
             "a contact sheet is for a terminal, and standard output is none",
@@ -59,39 +59,53 @@ def check(session: Session, *, needs_terminal: bool = True) -> None:
         )
 
 
+class Located(NamedTuple):
+    """A clip's file, and its task where one was named."""
+
+    path: Path
+    task_id: str | None
+    is_kept: bool = True
+
+
+def check_media(what: str) -> None:
+    """See that the extra `media` is installed. Raises: UsageError."""
+    if find_spec("av") is None:
+        raise UsageError(f"{what} needs PyAV to decode clips", hint="pip install 'airvid[media]'")
+
+
 @asynccontextmanager
-async def _found(session: Session, what: str, *, opens: bool) -> AsyncIterator[tuple[Path, bool]]:
-    """The file that was named, or that a task was saved to; else one that goes away again: False."""
+async def located(session: Session, what: str, *, opens: bool = False) -> AsyncIterator[Located]:
+    """The clip that was named. One that is not on this disk is fetched, and goes away again."""
     if os.path.lexists(what) or os.path.dirname(what) or Path(what).suffix:
-        yield Path(what), True
+        yield Located(Path(what), None)
         return
     found, errors = await common.resolve(session, common.given([what]))
     if errors:
         raise errors[0]
     if len(found) != 1:
-        raise UsageError("a preview is of one clip", hint="airvid preview last")
+        raise UsageError(f"{what} is {len(found)} tasks, where one is wanted", hint="airvid list --ids")
     entry = session.journal.by_task(session.service, found).get(found[0])
     if entry and entry.file and os.path.isfile(entry.file):
-        yield Path(entry.file), True
+        yield Located(Path(entry.file), found[0])
         return
     if opens:
         raise UsageError(
             "a clip that is not saved cannot be opened", hint=session.command("download", found[0], "--open")
         )
     with tempfile.TemporaryDirectory(prefix="airvid-") as folder:
-        path = Path(folder, f"{short_id(found[0])}.mp4")
+        path = Path(folder, naming.file_name(found[0]))
         task = await download.completed(session, found[0], "-o", path.name)
         with session.progress() as progress:
             row = progress.row(short_id(task.task_id))
             await finish.fetch(session, task, path, row, force=False, keeps=False)
-        yield path, False
+        yield Located(path, found[0], is_kept=False)
 
 
 async def show(session: Session, path: Path) -> None:
     """Draw a clip's contact sheet onto the terminal. Raises: FileError."""
     from airvid.media import sheet
 
-    with _opened(path) as clip:
+    with opened(path) as clip:
         screen = sheet.console(session.out.stdout, with_color=session.out.color)
         most = min(sheet.MOST_FRAMES, clip.frames or sheet.MOST_FRAMES)
         grid = sheet.arrange(screen.width, screen.height, clip.aspect, most)
@@ -111,8 +125,8 @@ async def show(session: Session, path: Path) -> None:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Clip]:
-    """The clip in a file that may be anything. Raises: FileError."""
+def opened(path: Path, *, is_known: bool = False) -> Iterator[Clip]:
+    """The clip in a file that may be anything; `is_known` as for a Clip. Raises: FileError."""
     from airvid.media.frames import Clip
 
     try:
@@ -122,7 +136,7 @@ def _opened(path: Path) -> Iterator[Clip]:
     except (OSError, ValueError) as error:
         raise FileError(f"{path} cannot be read: {getattr(error, 'strerror', error)}") from None
     with file:
-        with closing(Clip(file, path.name)) as clip:
+        with closing(Clip(file, path.name, is_known=is_known)) as clip:
             yield clip
 
 

@@ -12,7 +12,10 @@ from airvid import clock
 from airvid.api.models import QUEUED, Task, is_task_id
 from airvid.journal.schema import Database
 
-_TEXTS = ("task_id", "status", "model", "prompt", "target", "file", "error", "result_url", "account")
+_TEXTS = (
+    *("task_id", "status", "model", "prompt", "target", "file", "error", "result_url", "account"),
+    *("manifest", "row", "asked", "extends"),
+)
 _NUMBERS = (
     "sent_at",
     "estimate_cents",
@@ -24,7 +27,34 @@ _NUMBERS = (
     "known_at",
     "ended_at",
     "deleted_at",
+    "n",
 )
+
+
+class RowKey(NamedTuple):
+    """Which clip of which row of a manifest: the `n`th of `row`; `asked` is a digest of what the row asks for."""
+
+    manifest: str
+    row: str
+    n: int
+    asked: str
+
+
+class Attempt(NamedTuple):
+    """What `results.jsonl` tells of one POST for a clip of a row. `intended_at` tells it from other POSTs for it."""
+
+    key: RowKey
+    intended_at: float
+    fate: str
+    sent_at: float | None
+    task_id: str | None
+    status: str | None
+    request: dict[str, Any]
+    created: float | None
+    expires_at: float | None
+    file: str | None
+    bytes: int | None
+    saved_at: float | None
 
 
 class Entry(NamedTuple):
@@ -32,6 +62,7 @@ class Entry(NamedTuple):
 
     `fate` is the column for what became of the POST: intended, waiting (for a slot), sent, known (the task's id is
     here), refused, or unknown (a task may have been made). Cents may be fractional; times are Unix seconds.
+    `manifest`, `row`, `n` and `asked` are those of its RowKey.
     """
 
     id: int
@@ -59,6 +90,11 @@ class Entry(NamedTuple):
     result_url: str | None = None
     deleted_at: float | None = None
     account: str | None = None
+    manifest: str | None = None
+    row: str | None = None
+    n: int | None = None
+    asked: str | None = None
+    extends: str | None = None
 
     @property
     def took(self) -> float | None:
@@ -173,6 +209,39 @@ def take_task(database: Database, entry: Entry, task: Task) -> None:
             "UPDATE clip SET fate = 'unknown', error = 'answered with another task', candidates = ? WHERE id = ?",
             (json.dumps([task.task_id]), entry.id),
         )
+
+
+def take_attempt(database: Database, base_url: str, attempt: Attempt) -> bool:
+    """Write down an attempt; False where its task belongs to another clip."""
+    key, values = attempt.key, attempt._asdict() | attempt.key._asdict()
+    values |= {"base_url": base_url, "model": attempt.request.get("model"), "prompt": attempt.request.get("prompt")}
+    values["request"] = json.dumps(attempt.request)
+    # The `+` keeps SQLite from the index of the base URL, which all rows share.
+    rows = database.execute(
+        "SELECT id, row, n, asked FROM clip WHERE +base_url = :base_url AND (task_id = :task_id"
+        " OR (row = :row AND n = :n AND asked = :asked AND intended_at = :intended_at))",
+        values,
+    ).fetchall()
+    if not rows:
+        database.execute(
+            "INSERT INTO clip (base_url, fate, intended_at, sent_at, task_id, status, model, prompt, request, created,"
+            " expires_at, file, bytes, saved_at, present, manifest, row, n, asked) VALUES (:base_url, :fate,"
+            " :intended_at, :sent_at, :task_id, :status, :model, :prompt, :request, :created, :expires_at, :file,"
+            " :bytes, :saved_at, 'null', :manifest, :row, :n, :asked)",
+            values,
+        )
+        return True
+    if len(rows) > 1 or (rows[0]["row"], rows[0]["n"], rows[0]["asked"]) != key[1:]:
+        return False
+    database.execute(
+        "UPDATE clip SET manifest = :manifest, file = coalesce(:file, file), bytes = coalesce(:bytes, bytes),"
+        " saved_at = coalesce(saved_at, :saved_at),"
+        " fate = CASE WHEN :task_id IS NULL THEN fate ELSE 'known' END,"
+        " status = CASE WHEN task_id IS NULL THEN :status ELSE status END, task_id = coalesce(task_id, :task_id)"
+        f" WHERE id = {rows[0]['id']}",
+        values,
+    )
+    return True
 
 
 def set_task(database: Database, entry: Entry, task: Task, *, adopted: bool = False) -> Entry:

@@ -14,16 +14,19 @@ from typing import Any, TypeVar
 
 from airvid import clock
 from airvid.api.models import COMPLETED, Task
-from airvid.errors import FileError, Interrupted
+from airvid.errors import FileError, Interrupted, InUseError
 from airvid.journal.budgets import hold_budget
 from airvid.journal.entries import (
+    Attempt,
     Entry,
+    RowKey,
     is_number,
     read_entry,
     read_present,
     read_request,
     reread,
     set_task,
+    take_attempt,
     take_task,
     without_images,
 )
@@ -41,8 +44,8 @@ LONGEST_POST = 1300.0
 class Journal(Reader):
     """The journal of one data folder, to read and to write. Raises FileError where it cannot be written."""
 
-    def __init__(self, path: Path, warn: Callable[[str], None]) -> None:
-        super().__init__(path, warn)
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
         self._processes = Processes(path.parent / "running")
         # Answers of the server that could not be written yet: they are written before anything else.
         self._owed: list[tuple[Entry, Task]] = []
@@ -67,24 +70,32 @@ class Journal(Reader):
         targets: Sequence[str | None],
         estimate_cents: float | None,
         budgets: dict[str, float],
+        key: RowKey | None = None,
+        attempts: Sequence[Entry] = (),
+        extends: str | None = None,
     ) -> list[Entry]:
         """Write down that clips are about to be asked for, one for each of `requests`.
 
-        Each has a target (a path, or None). `account` tells keys apart; `estimate_cents` is for one clip; `budgets` are
-        USD by period, `day` and `month`. All fit, or none is taken.
-        Raises: PaymentError where a budget would be passed; FileError where the journal cannot be written.
+        Each has a target (a path, or None). `account` tells keys apart; `extends`: the task or file that they go on
+        from; `estimate_cents` is for one clip; `budgets` are USD by period, `day` and `month`. All fit, or none is
+        taken. `key`: the clip of a manifest, of which `attempts` are the earlier entries.
+        Raises: PaymentError where a budget would be passed; FileError where the journal cannot be written, or where
+        another process has begun the same clip.
         """
         asked = [(each.get("model"), each.get("prompt"), json.dumps(without_images(each))) for each in requests]
 
         def work(database: Database) -> list[Entry]:
             process = self._processes.register()
             self._hold(database, budgets, estimate_cents, len(targets))
+            if key:
+                self._claim(database, base_url, key, attempts)
             common = (base_url, account, clock.now(), process)
             made = [
                 database.execute(
                     "INSERT INTO clip (base_url, account, fate, intended_at, process, model, prompt, request, target,"
-                    " estimate_cents) VALUES (?, ?, 'intended', ?, ?, ?, ?, ?, ?, ?)",
-                    (*common, *each, target, estimate_cents),
+                    " estimate_cents, extends, manifest, row, n, asked)"
+                    " VALUES (?, ?, 'intended', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (*common, *each, target, estimate_cents, extends, *(key or (None,) * 4)),
                 )
                 for each, target in zip(asked, targets, strict=True)
             ]
@@ -93,6 +104,16 @@ class Journal(Reader):
         entries = self._vital(work)
         self._store.has_handed_out_rows = True
         return entries
+
+    def _claim(self, database: Database, base_url: str, key: RowKey, attempts: Sequence[Entry]) -> None:
+        """See that no other process has begun this clip since its `attempts` were read. Raises: FileError."""
+        seen = {entry.id for entry in attempts}
+        rows = database.execute(
+            "SELECT id, fate FROM clip WHERE base_url = ? AND manifest = ? AND row = ? AND n = ? AND fate <> 'refused'",
+            (base_url, key.manifest, key.row, key.n),
+        )
+        if any(row["id"] not in seen or row["fate"] in ("intended", "waiting") for row in rows):
+            raise InUseError(f"another airvid is making row {key.row} at this moment")
 
     def check_budgets(self, budgets: dict[str, float], estimate_cents: float | None, count: int) -> None:
         """See that `count` clips fit into the budgets; nothing is reserved. Raises: PaymentError, FileError."""
@@ -231,6 +252,12 @@ class Journal(Reader):
             (clock.now(), base_url, task_id),
         )
 
+    def note_saving(self, base_url: str, task_id: str, file: str, size: int) -> None:
+        """The whole clip is about to get its name: a kill in between leaves a file that is known as this task's."""
+        self._note(
+            "UPDATE clip SET file = ?, bytes = ? WHERE base_url = ? AND task_id = ?", (file, size, base_url, task_id)
+        )
+
     def note_saved(self, base_url: str, task_id: str, file: str, size: int) -> None:
         """The clip is saved at `file` (absolute); one that this machine did not ask for gets a new row."""
         now = clock.now()
@@ -240,6 +267,18 @@ class Journal(Reader):
             " file = excluded.file, bytes = excluded.bytes, saved_at = excluded.saved_at",
             (base_url, now, task_id, file, size, now),
         )
+
+    def take_over(self, base_url: str, attempts: Iterable[Attempt]) -> list[Attempt]:
+        """Write down what `results.jsonl` knows of clips and this journal does not; the attempts that it cannot be.
+
+        An entry that is there learns a task's id and file, and belongs to the manifest that runs now. One that is
+        not is made. The id of another clip's task is refused.
+        """
+
+        def work(database: Database) -> list[Attempt]:
+            return [each for each in attempts if not take_attempt(database, base_url, each)]
+
+        return self._vital(work)
 
     # ------------------------------------------------------------------ other creates
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -13,20 +14,20 @@ from airvid.journal.entries import Entry, is_number, only_id, read_entry
 from airvid.journal.store import Store
 
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 _IN_LIST = "IN (SELECT value FROM json_each(?))"
 
 
 class Reader:
-    """The journal at `path`. Where it cannot be read, `warn` gets a sentence, and the answer is empty.
+    """The journal at `path`. Where it cannot be read, the answer is empty, with a warning in the log.
 
     Methods that raise FileError instead say so.
     """
 
-    def __init__(self, path: Path, warn: Callable[[str], None]) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self._warn_user = warn
         self._warned: set[str] = set()
-        self._store = Store(path, self._warn)
+        self._store = Store(path)
 
     def known_ids(self, task_ids: Iterable[str]) -> set[str]:
         """Those of the ids that an entry has, of whatever base URL."""
@@ -84,6 +85,11 @@ class Reader:
             model,
         )
         return [row["seconds"] for row in rows if is_number(row["seconds"])]
+
+    def of_manifest(self, base_url: str, manifest: str) -> list[Entry]:
+        """Every clip that the rows of a manifest asked for, oldest first. Raises: FileError."""
+        query = "SELECT * FROM clip WHERE base_url = ? AND manifest = ? ORDER BY id"
+        return self._believed(self._surely(query, base_url, manifest), read_entry)
 
     def entries(
         self,
@@ -145,7 +151,7 @@ class Reader:
         """Warn, but only once with the same sentence: many writes fail for one reason."""
         if message not in self._warned:
             self._warned.add(message)
-            self._warn_user(message)
+            _log.warning(message)
 
 
 def newest_tasks(path: Path, service: str, prefix: str, limit: int) -> list[tuple[str, str, str]]:

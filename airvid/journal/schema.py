@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -104,20 +104,33 @@ ALTER TABLE clip ADD COLUMN result_url TEXT;
 ALTER TABLE clip ADD COLUMN deleted_at REAL;
 ALTER TABLE clip ADD COLUMN account TEXT;
 """,
+    # Which clip of which row of a manifest it is, and a digest of what the row asked for.
+    """
+ALTER TABLE clip ADD COLUMN manifest TEXT;
+ALTER TABLE clip ADD COLUMN row TEXT;
+ALTER TABLE clip ADD COLUMN n INTEGER;
+ALTER TABLE clip ADD COLUMN asked TEXT;
+CREATE INDEX clip_by_manifest ON clip (manifest);
+CREATE INDEX clip_by_row ON clip (row, n);
+""",
+    # The task or file whose last frame a clip goes on from.
+    """
+ALTER TABLE clip ADD COLUMN extends TEXT;
+""",
 )
 VERSION = len(_LAYOUTS)
 # The columns that the program reads and writes.
 _COLUMNS = (
     "id, base_url, fate, intended_at, process, sent_at, task_id, status, model, prompt, request, target,"
     " estimate_cents, cost_cents, created, expires_at, file, bytes, saved_at, error, candidates, present, adopted,"
-    " known_at, ended_at, result_url, deleted_at, account"
+    " known_at, ended_at, result_url, deleted_at, account, manifest, row, n, asked, extends"
 )
 # What this version's layout has beside the columns: without a trigger, for example, budgets would miss what is spent.
 _PARTS = {"sqlite_autoindex_clip_1", "clip_day", "spending_insert", "spending_delete", "spending_update"}
 
 
 class Database(sqlite3.Connection):
-    """A connection that replaces lone surrogates, which any text may have, but which SQLite does not take."""
+    """A connection that replaces lone surrogates in texts: SQLite cannot store them."""
 
     def execute(self, query: str, values: Any = (), /) -> sqlite3.Cursor:
         return super().execute(query, _storable(values))
@@ -194,28 +207,31 @@ def check_version(database: Database, path: Path) -> None:
 def _lay_out(database: Database) -> None:
     """Bring an empty or older journal to this version's layout, wholly or not at all; of several processes one does."""
     database.execute("BEGIN IMMEDIATE")
-    try:
+    with _layout_errors():
         for layout in _LAYOUTS[max(0, _version(database)) :]:
             for statement in layout.strip().split(";\n"):
                 database.execute(statement)
         database.execute(f"PRAGMA user_version = {VERSION}")
-    except sqlite3.OperationalError as error:
-        if _code(error) == sqlite3.SQLITE_ERROR:
-            raise LayoutError(f"it is not laid out as a journal: {error}") from error
-        raise
     database.execute("COMMIT")
 
 
 def _check_layout(database: Database) -> None:
-    """Raises: LayoutError, also for another program's table of the same name."""
+    """Check that the file holds a journal and no other program's tables. Raises: LayoutError."""
     if _version(database) > VERSION:
         return  # a newer airvid's layout is not known here
     missing = _PARTS - {row["name"] for row in database.execute("SELECT name FROM sqlite_master")}
     if missing:
         raise LayoutError(f"it is not laid out as a journal: there is no {min(missing)}")
-    try:
+    with _layout_errors():
         database.execute(f"SELECT {_COLUMNS}, day FROM clip LIMIT 0")
         database.execute("SELECT day, cents FROM spending LIMIT 0")
+
+
+@contextmanager
+def _layout_errors() -> Iterator[None]:
+    """Raise SQLite's error for a statement that does not fit the tables as a LayoutError."""
+    try:
+        yield
     except sqlite3.OperationalError as error:
         if _code(error) == sqlite3.SQLITE_ERROR:
             raise LayoutError(f"it is not laid out as a journal: {error}") from error
@@ -231,7 +247,7 @@ def _code(error: sqlite3.Error) -> int:
 
 
 def is_busy(error: sqlite3.Error) -> bool:
-    """Whether another process is at work on it, so that it may go a moment later."""
+    """Whether another process holds the file, so that a later attempt may succeed."""
     return isinstance(error, LockedError) or _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 

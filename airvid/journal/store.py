@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from airvid.journal import schema
 from airvid.journal.schema import Database
 
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 # Seconds that one run waits in all while other processes hold the journal. A write that money depends on waits for as
 # long by itself, whatever was waited before.
 PATIENCE = 10.0
@@ -21,11 +23,10 @@ _PAUSES = (0.001, 0.05)
 
 
 class Store:
-    """One file, opened when first needed. A broken one is mended or set aside, and `warn` gets a sentence."""
+    """One file, opened when first needed. A broken one is mended or set aside, with a warning in the log."""
 
-    def __init__(self, path: Path, warn: Callable[[str], None]) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self._warn = warn
         self._open: Database | None = None
         self._patience = PATIENCE
         # Rows are known by their number, which a new file would give to others: from then on none is begun.
@@ -99,10 +100,10 @@ class Store:
         self.close()
         kept, is_saved = self._waiting(lambda: schema.mend(self.path), patience)
         if kept and is_saved:
-            self._warn(f"the journal was damaged; all its rows are in a new one, and it is kept as {kept}")
+            _log.warning(f"the journal was damaged; all its rows are in a new one, and it is kept as {kept}")
         elif kept:
             self.loss = f"the journal was broken; it is kept as {kept}, and a new one is begun"
-            self._warn(f"{self.loss}: airvid list still shows what the server knows of the last 24 hours")
+            _log.warning(f"{self.loss}: airvid list still shows what the server knows of the last 24 hours")
         return self._waiting(act, patience)
 
     def _waiting(self, act: Callable[[], T], patience: float) -> T:

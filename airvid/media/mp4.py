@@ -127,6 +127,19 @@ def _is_complete(file: IO[bytes], size: int) -> bool | None:
     return None
 
 
+def is_turned(file: IO[bytes], size: int) -> bool:
+    """Whether an MP4 in which `flaw` finds nothing may say that a track is to be turned for display."""
+    identity = struct.pack(">5i", 1 << 16, 0, 0, 0, 1 << 16)
+    for kind, at, length in _boxes(file, size):
+        if kind == b"moov":
+            file.seek(at)
+            for header in _find(file.read(min(length, MOST_HEADERS)), b"trak", b"tkhd"):
+                start = 52 if header[:1] == b"\1" else 40
+                if header[start : start + len(identity)] != identity:
+                    return True
+    return False
+
+
 def _find(content: bytes, kind: bytes, *path: bytes) -> list[bytes]:
     """The contents of the boxes that lie in `content` under these kinds, one in the other."""
     found, at = [], 0

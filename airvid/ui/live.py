@@ -41,7 +41,7 @@ Line = tuple[dict[str, str], float | None]
 class Live(Shown):
     """Rows as bars on standard error."""
 
-    def __init__(self, output: Output, count: int | None, *, rings: bool) -> None:
+    def __init__(self, output: Output, count: int | None, *, rings: bool = False) -> None:
         super().__init__(output, count, rings=rings)
         self._live = live.Live(
             console=output.console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
@@ -52,7 +52,6 @@ class Live(Shown):
 
     def __enter__(self) -> Progress:
         self._output.bars = self
-        system.before_abort = self._stop
         self._undo = system.on_stop(self._stop)
         self._drawing = asyncio.create_task(self._keep_drawing())
         return self
@@ -60,7 +59,7 @@ class Live(Shown):
     def __exit__(self, *error: object) -> None:
         self._drawing.cancel()
         self._undo()
-        self._output.bars = system.before_abort = None
+        self._output.bars = None
         self._stop()
         super().__exit__(*error)
 
@@ -100,15 +99,19 @@ class Live(Shown):
         stream, (width, height) = self._output.stderr, self._output.console.size
         lines = [
             ({name: terminal.tame(stream, text, 200) for name, text in texts.items()}, percent)
-            for texts, percent in self._lines(height - bool(self._told))
+            for texts, percent in self._lines(height - len(self._below()) - bool(self._told))
         ]
         cut = terminal.how_to_cut(stream)
         told = Text(terminal.tame(stream, self._told), "yellow", no_wrap=True, overflow=cut)
         # The cursor rests on a line of its own: a terminal echoes the keys of Ctrl-C there.
-        self._live.update(Group(_table(lines, width, cut), *[told] * bool(told), ""))
+        self._live.update(Group(_table(lines, width, cut), *self._below(), *[told] * bool(told), ""))
         self._live.start()
         self._live.refresh()
         self._is_stale, self._drawn_at = False, clock.elapsed()
+
+    def _below(self) -> list[Text]:
+        """Lines below the rows."""
+        return []
 
     def _lines(self, height: int) -> list[Line]:
         """The rows that fit, the others as one line, and a line for all together."""
@@ -201,6 +204,8 @@ def _rest(row: Row) -> str:
         seconds, count = clock.elapsed() - row.saving_since, row.done - row.saved_before
         left = f", {_about((row.total - row.done) * seconds / count)}" if seconds >= 1 and count > 0 else ""
         return f"of {size(row.total)}{left}"
+    if row.left is not None:
+        return _about(row.left)
     if not row.state or not row.past:
         return ""
     left_seconds = seconds_left(row.past, row.passed)

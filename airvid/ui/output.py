@@ -298,12 +298,25 @@ class Output:
         if self.as_json:
             self.emit(view.record())
         elif where and (wants_file or view.status == COMPLETED):
-            # A path that is not valid Unicode: a program needs its bytes.
-            text = where.encode(errors="ignore").decode()
-            if wants_file and text != where and text == plain(text) and not self.is_terminal:
-                self._write(os.fsencode(where))
+            if wants_file:
+                self._path(where)
             else:
                 self.line(where, path=view.output)
+
+    def saved(self, path: str, record: dict[str, Any]) -> None:
+        """A file that was made: its path, or as JSON a record."""
+        if self.as_json:
+            self.emit(record)
+        else:
+            self._path(path)
+
+    def _path(self, path: str) -> None:
+        # A path that is not valid Unicode: a program needs its bytes.
+        text = path.encode(errors="ignore").decode()
+        if text != path and text == plain(text) and not self.is_terminal:
+            self._write(os.fsencode(path))
+        else:
+            self.line(path, path=path)
 
     def ended(self, view: TaskView, *, wants_file: bool) -> None:
         """A watched task at its end: id, state, file or URL; nothing where the row's last line has told it."""

@@ -37,6 +37,7 @@ class Row:
         self.state = self.trouble_is = ""
         self.was_followed = False
         self.percent: float | None = None
+        self.left: float | None = None  # seconds, of work on this machine
         self.cents: float | None = None
         self.saving_since = 0.0
         self.done = self.saved_before = 0
@@ -71,6 +72,12 @@ class Row:
             self.state, self.saving_since, self.saved_before = state, clock.elapsed(), done
         self.done, self.total, self.trouble_is = done, total, ""
         self.percent = min(100.0, done * 100 / total) if total else None
+        self._owner.changed(self, is_news=False)
+
+    def part(self, what: str, done: float) -> None:
+        """How much of some work on this machine is done, from 0 to 1."""
+        self.state, self.percent = what, min(100.0, done * 100)
+        self.left = self.passed / done - self.passed if done and self.passed >= 1 else None
         self._owner.changed(self, is_news=False)
 
     def end(self, message: str, *, is_good: bool = True, path: str | None = None) -> None:
@@ -218,7 +225,7 @@ class Countdown:
 
     async def __call__(self, what: str, seconds: float) -> None:
         output, end = self._output, clock.elapsed() + seconds
-        if not output.bars and not _has_bars(output):
+        if not output.bars and not has_bars(output):
             if clock.elapsed() - self._told_at >= LOG_EVERY:
                 self._told_at = clock.elapsed()
                 output.note(f"{what}; trying again in {length(max(1.0, seconds))}")
@@ -237,14 +244,14 @@ def choose(output: Output, count: int | None = None, *, rings: bool = False) -> 
     """The display for this run. `count`: the number of rows to expect; `rings`: with a bell after a long wait."""
     if output.quiet:
         return Progress(count)
-    if _has_bars(output):
+    if has_bars(output):
         from airvid.ui.live import Live
 
         return Live(output, count, rings=rings)
     return Log(output, count, rings=rings)
 
 
-def _has_bars(output: Output) -> bool:
+def has_bars(output: Output) -> bool:
     return not output.quiet and not output.as_json and terminal.can_animate(output.stderr)
 
 

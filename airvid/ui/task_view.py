@@ -73,17 +73,20 @@ class TaskView(NamedTuple):
                 "created": entry and entry.created,
                 "expires_at": entry and entry.expires_at,
                 "cost_cents": entry and entry.cost_cents,
+                "error": entry and entry.error,
                 "result_url": entry and entry.result_url,
             }
         record["airvid"] = {
             "status": self.status,
             "prompt": self.prompt,
             "request": entry and entry.request,
+            "extends": entry and entry.extends,
             "output": _whole(self.file),
             "bytes": self.bytes if self.bytes is not None else entry and entry.bytes,
             "estimate_cents": entry and entry.estimate_cents,
             "intended_at": entry and entry.intended_at,
             "saved_at": entry and entry.saved_at,
+            "took": entry and entry.took,
             "fate": entry and entry.fate,
             "candidates": list(entry.candidates) if entry else [],
         }

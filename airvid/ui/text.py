@@ -8,6 +8,10 @@ from __future__ import annotations
 import json
 import re
 from datetime import datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 # C0, DEL and C1 controls, line and paragraph separators, bidi overrides and isolates, halves of characters.
 _HARMFUL = "\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff"
@@ -61,7 +65,7 @@ def short_id(task_id: str) -> str:
 # ---------------------------------------------------------------------- numbers for a reader
 
 
-def money(cents: float | None) -> str:
+def money(cents: float | Decimal | None) -> str:
     """`$0.80`, with fractions of a cent if there are any."""
     if cents is None:
         return "?"

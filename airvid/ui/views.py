@@ -151,6 +151,7 @@ def _task_card(view: TaskView) -> Card:
         ("status", _status(view)),
         ("prompt", Cell(view.prompt)),
         ("model", Cell(", ".join(_request(view)))),
+        ("extends", Cell(entry and entry.extends)),
         ("cost", Cell(_cost_in_words(view))),
         ("made", Cell(made and made + took)),
         ("expires", Cell(_expiry(task))),
@@ -159,6 +160,13 @@ def _task_card(view: TaskView) -> Card:
         ("url", Cell(url, url=web_link(url))),
     ]
     return Card(Cell(_id(view), "bold"), facts)
+
+
+def _prompt_and_chain(view: TaskView) -> Cell:
+    """The prompt, and before it the clip that this one goes on from."""
+    extends = view.entry and view.entry.extends
+    before = f"after {os.path.basename(short_id(extends))}: " if extends else ""
+    return Cell(before + (view.prompt or "") or None)
 
 
 _TASK_COLUMNS = (
@@ -171,7 +179,10 @@ _TASK_COLUMNS = (
     Column("FILE", lambda view: Cell(os.path.basename(view.file or ""), url=file_link(view.file)), 4, shrinks="cut"),
 )
 TASKS = Table(_TASK_COLUMNS, _task_fields, TaskView.record, _task_card)
-ENTRIES = TASKS._replace(fields=_entry_fields)
+ENTRIES = TASKS._replace(
+    columns=[each._replace(cell=_prompt_and_chain) if each.name == "PROMPT" else each for each in _TASK_COLUMNS],
+    fields=_entry_fields,
+)
 
 
 # ---------------------------------------------------------------------- models

@@ -15,12 +15,13 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.table import Table
 
-from . import download, polling, start, tab, upload, wait, watch
+from . import batch, download, join, polling, start, tab, upload, wait, watch
 from .rows import Row, Theme, measure
 
 THEMES: Sequence[Theme] = (
     start.THEME, start.TLS, tab.THEME, wait.THEME, polling.THEME, watch.THEME,
-    download.LINE, download.CAPPED, download.MEMORY, upload.TIME, upload.MEMORY,
+    download.LINE, download.CAPPED, download.MEMORY, upload.TIME, upload.MEMORY, batch.RUN, batch.MANIFEST,
+    join.TIME, join.MEMORY,
 )  # fmt: skip
 
 

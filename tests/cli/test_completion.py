@@ -160,7 +160,7 @@ def test_of_many_the_newest_and_those_that_go_on_from_what_is_typed(complete: Co
 
 def test_what_another_process_has_just_written_is_seen(complete: Complete, tmp_path: Path) -> None:
     path = tmp_path / "data" / "airvid" / "journal.db"
-    holding = Journal(path, print)
+    holding = Journal(path)
     assert holding.running(SERVICE)
     note(path, SERVICE, "new-task")
     assert path.with_name("journal.db-wal").stat().st_size
@@ -171,7 +171,7 @@ def test_what_another_process_has_just_written_is_seen(complete: Complete, tmp_p
 
 
 def test_a_task_that_was_deleted_is_not_offered(complete: Complete, tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "data" / "airvid" / "journal.db", print)
+    journal = Journal(tmp_path / "data" / "airvid" / "journal.db")
     journal.note_deleted(SERVICE, TASKS[0])
     journal.close()
     assert complete("airvid status ") == ["last", *TASKS[1:]]

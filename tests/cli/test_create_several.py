@@ -86,6 +86,14 @@ def test_any_refusal_of_some_is_told_once(world: World, status: int, code: int, 
     assert world.posts[2:] == [world.posts[0]] * 2
 
 
+def test_where_the_time_runs_out_the_clips_without_a_task_are_told_once(world: World) -> None:
+    result = world.airvid("create", "fox", *WAN, "-n", "7", "--wait", "--timeout", "30", "--seed", "1")
+    assert (result.code, len(world.posts)) == (1, 5)
+    assert result.err.count("error: ") == 5
+    assert result.err.count("4 of 7 clips were submitted") == 1
+    assert "hint: airvid create fox --model wan-2.6 --duration 8 --count 3 --wait --timeout 30 --seed 5" in result.err
+
+
 # ---------------------------------------------------------------------- a price that was not estimated
 
 

@@ -14,9 +14,11 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from in_process_terminal import run_on_terminal
+from manifests import write
 from program import World
 from virtual_clock import VirtualClock
 
@@ -26,6 +28,7 @@ GOLDEN = Path(__file__).parent / "golden"
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 REQUEST = re.compile(r"req_[0-9a-f]{32}")
 SIGNATURE = re.compile(r"signature=[0-9a-f]+")
+BATCH = ("batch", "clips.jsonl", "-o", "clips/{row}.mp4")
 FOX = ("create", "fox in snow", "-m", "wan-2.6", "-d", "8")
 NOBODY = "00000000-0000-4000-8000-00000000dead"
 Setup = Callable[[World], None]
@@ -97,6 +100,32 @@ def configured(world: World) -> None:
     world.airvid("config", "set", "budget.day", "20")
 
 
+def manifest(world: World) -> None:
+    staggered(world)
+    rows: list[dict[str, Any]] = [
+        {"id": "fox", "prompt": "fox in snow", "model": "wan-2.6", "duration": 8},
+        {"id": "wolf", "prompt": "a wolf", "duration": 4},
+        {"prompt": "雪の中のキツネ、遠くに冬の山々"},
+    ]
+    write(world.folder, *rows, name="clips.jsonl")
+
+
+def manifest_again(world: World) -> None:
+    manifest(world)
+    world.emulator.outcome = lambda record: "failed" if record["prompt"] == "a wolf" else "completed"
+    world.airvid(*BATCH, "-y")
+
+
+def bad_manifest(world: World) -> None:
+    write(
+        world.folder,
+        {"promt": "fox"},
+        {"prompt": "fox", "duration": 99},
+        {"prompt": "fox", "image": "none.png"},
+        name="clips.jsonl",
+    )
+
+
 @dataclass(frozen=True)
 class Scene:
     """A call, what was there before it, and what a moment of interest looks like on a terminal."""
@@ -152,6 +181,12 @@ SCENES: dict[str, list[Scene]] = {
         Scene(("download", "--all", "-o", "clips/"), shelf),
         Scene(("download", "last", "-o", "fox.mp4"), fox),
         Scene(("download", "last"), pair),
+    ],
+    "batch": [
+        Scene((*BATCH, "--dry-run"), manifest),
+        Scene((*BATCH, "-y"), manifest, moment="3 running.*spent"),
+        Scene((*BATCH, "-y"), manifest_again),
+        Scene((*BATCH, "-y", "--only", "7"), bad_manifest),
     ],
     "auth": [
         Scene(("auth", "status")),

@@ -22,7 +22,7 @@ from airvid.ui.output import Output
 
 def another_terminal(tmp_path: Path, act: Callable[[Journal], object]) -> None:
     """What another airvid of the same user does to the journal, at this moment."""
-    journal = Journal(journal_of(tmp_path), pytest.fail)
+    journal = Journal(journal_of(tmp_path))
     try:
         act(journal)
     finally:

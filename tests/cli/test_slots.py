@@ -32,7 +32,7 @@ PERSON = textwrap.dedent("""
 
     request = {"model": "wan-2.6", "prompt": "fox", "duration_seconds": 8}
     with clock.use(At()):
-        journal = Journal(Path(sys.argv[1]), print)
+        journal = Journal(Path(sys.argv[1]))
         given = {"base_url": sys.argv[2], "account": sys.argv[5], "requests": [request]}
         entry, = journal.intend(**given, targets=[None], estimate_cents=40, budgets={})
         if sys.argv[3] == "sent":

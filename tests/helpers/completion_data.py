@@ -65,7 +65,7 @@ def fill(env: dict[str, str]) -> None:
 
 def note(path: Path, service: str, *task_ids: str, state: str = "queued", prompt: str = "x") -> None:
     """Clips in a journal, each from its intent to its state."""
-    journal = Journal(path, print)
+    journal = Journal(path)
     entries = journal.intend(
         base_url=service,
         account="",

@@ -5,14 +5,18 @@ A hundred starts of Python take most of a minute. These tests are about what com
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from multiprocessing import forkserver
 from pathlib import Path
 from subprocess import CompletedProcess, TimeoutExpired
+
+import pytest
 
 _FORKS = multiprocessing.get_context(None if sys.platform == "win32" else "forkserver")
 _LOADED = ["forked_run", "loaded_program", "pytest"]
@@ -29,9 +33,7 @@ class ForkedRun:
         folder.mkdir(parents=True, exist_ok=True)
         self.arguments = arguments
         self._streams = Path(tempfile.mkdtemp())
-        # The process that is forked from needs this folder to find the modules that it loads.
-        os.environ["PYTHONPATH"] = os.pathsep.join([env["PYTHONPATH"], os.path.dirname(__file__)])
-        _FORKS.set_forkserver_preload(_LOADED)
+        _start_server()
         self._process = _FORKS.Process(target=_run, args=(list(arguments), folder, dict(env), self._streams, prelude))
         self._process.start()
         self.sentinel = self._process.sentinel
@@ -64,6 +66,18 @@ class ForkedRun:
         out, err = ((self._streams / name).read_text("utf-8", "replace") for name in ("out", "err"))
         shutil.rmtree(self._streams)
         return CompletedProcess(self.arguments, code if code is not None else 1, out, err)
+
+
+@functools.cache
+def _start_server() -> None:
+    """Start the process that is forked from. It finds the modules that it loads by PYTHONPATH."""
+    if sys.platform == "win32":
+        return
+    here = Path(__file__).parent
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(here), str(here.parents[1])]))
+        _FORKS.set_forkserver_preload(_LOADED)
+        forkserver.ensure_running()
 
 
 def run(

@@ -14,18 +14,17 @@ from airvid.journal.journal import Journal
 
 
 class JournalFixture:
-    """A journal, its clock, and the warnings that it gave."""
+    """A journal and its clock."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.warnings: list[str] = []
         self.clock = VirtualClock()
         self._journals: list[Journal] = []
         self.journal = self.another()
 
     def another(self) -> Journal:
         """The same journal, opened once more, as by another process."""
-        journal = Journal(self.path, self.warnings.append)
+        journal = Journal(self.path)
         self._journals.append(journal)
         return journal
 

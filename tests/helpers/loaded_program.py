@@ -10,7 +10,7 @@ from airvid import model_cache  # noqa: F401
 from airvid.api import http  # noqa: F401
 from airvid.cli import app, main  # noqa: F401
 from airvid.clips import part  # noqa: F401
-from airvid.commands import create, download, watch  # noqa: F401
+from airvid.commands import batch, create, download, watch  # noqa: F401
 
 app.program()
 # The collector would write to every object, and so copy the memory that forked processes share.

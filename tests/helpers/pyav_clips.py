@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import random
+import struct
+from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -76,4 +80,86 @@ def film(path: Path) -> Path:
             frame.pts = n
             target.mux(stream.encode(frame))
         target.mux(stream.encode(None))
+    return path
+
+
+def numbered(
+    path: Path,
+    *,
+    codec: str = "libx264",
+    size: tuple[int, int] = (160, 96),
+    rate: int = 10,
+    frames: int = 20,
+    level: int = 0,
+    bframes: int = 0,
+    sound: str = "",
+    sound_rate: int = 48_000,
+    pixel_format: str = "yuv420p",
+    aspect: int = 1,
+    noise: bool = False,
+    times: Sequence[int] = (),
+    movflags: str = "",
+    **options: str,
+) -> Path:
+    """Gray frames: the upper half of a brightness of 40 + `level`, the lower half brighter by 8 with every frame.
+
+    `aspect`: how much wider than high a pixel is. `noise` instead of gray. `times`: of the frames, in their usual
+    lengths. `sound`: the codec of a sound of the same length, a beep of a tenth of a second and then silence.
+    """
+    speed = {"libx264": "ultrafast", "libx265": "ultrafast", "libsvtav1": "12"}.get(codec)
+    given = {
+        **({"preset": speed} if speed else {}),
+        **({"x265-params": "log-level=none"} if codec == "libx265" else {}),
+    }
+    with av.open(str(path), "w", options={"movflags": movflags} if movflags else {}) as target:
+        stream: Any = target.add_stream(codec, rate, options=given | options)
+        stream.codec_context.sample_aspect_ratio = aspect
+        stream.width, stream.height, stream.pix_fmt = *size, pixel_format
+        stream.codec_context.max_b_frames = bframes
+        heard: Any = target.add_stream(sound, sound_rate, layout="mono") if sound else None
+        for n, at in enumerate(times or range(frames)):
+            frame = av.VideoFrame(*size, "gray")
+            upper = size[1] // 2 * frame.planes[0].line_size
+            lower = frame.planes[0].buffer_size - upper
+            frame.planes[0].update(bytes([40 + level]) * upper + bytes([40 + 8 * n % 200]) * lower)
+            if noise:
+                frame = av.VideoFrame(*size, "rgb24")
+                frame.planes[0].update(random.Random(n).randbytes(frame.planes[0].buffer_size))
+            frame = frame.reformat(format=pixel_format)
+            frame.pts, frame.time_base = at, Fraction(1, rate)
+            target.mux(stream.encode(frame))
+            if heard:
+                target.mux(heard.encode(_beep(n * sound_rate // rate, (n + 1) * sound_rate // rate, sound_rate)))
+        target.mux(stream.encode(None))
+        if heard:
+            target.mux(heard.encode(None))
+    return path
+
+
+def _beep(start: int, end: int, rate: int) -> av.AudioFrame:
+    frame = av.AudioFrame(format="s16", layout="mono", samples=end - start)
+    samples = [8000 * (1 - 2 * (n // 50 % 2)) if n < rate // 10 else 0 for n in range(start, end)]
+    frame.planes[0].update(b"".join(each.to_bytes(2, "little", signed=True) for each in samples))
+    frame.sample_rate, frame.pts = rate, start
+    return frame
+
+
+def edited(path: Path, *, seconds: float, start: float = 0.0) -> Path:
+    """The same MP4 with another edit list: only `seconds` of its pictures are shown, from `start` on."""
+    whole = path.read_bytes()
+    place, scale = whole.index(b"elst"), whole.index(b"mdhd")
+    (ticks,) = struct.unpack_from(">I", whole, scale + 16)
+    (begin,) = struct.unpack_from(">I", whole, place + 16)
+    edit = struct.pack(">II", round(seconds * 1000), begin + round(start * ticks))
+    path.write_bytes(whole[: place + 12] + edit + whole[place + 20 :])
+    return path
+
+
+def turned(path: Path, matrix: tuple[int, ...]) -> Path:
+    """The same MP4 with a matrix that turns its pictures: its upper left four numbers."""
+    whole = path.read_bytes()
+    place = whole.index(b"tkhd") + 44
+    one = 1 << 16
+    a, b, c, d = (each * one for each in matrix)
+    path.write_bytes(whole[:place] + struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30) + whole[place + 36 :])
     return path

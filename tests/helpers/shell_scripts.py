@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,9 @@ Run = Callable[..., subprocess.CompletedProcess[bytes]]
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    """A quick API on a real socket: half a second from prompt to clip."""
-    with Server(Emulator(pace=Pace(queued=0.1, processing=0.4), render=render_tiny)) as running:
-        yield running
+def emulator() -> Emulator:
+    """A quick API: half a second from prompt to clip."""
+    return Emulator(pace=Pace(queued=0.1, processing=0.4), render=render_tiny)
 
 
 @pytest.fixture

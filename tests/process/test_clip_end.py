@@ -21,18 +21,6 @@ from small_files import tiny_mp4
 from airvid.media import mp4
 from airvid.sandbox.server import Server
 
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with Server(LinkedEmulator()) as running:
-        yield running
-
-
-@pytest.fixture
-def user(tmp_path: Path, server: Server) -> User:
-    return User(tmp_path, server.api_url)
-
-
 # ---------------------------------------------------------------------- videos in fragments
 
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import forked_run
@@ -58,14 +56,8 @@ LOST: list[tuple[str, Fault, bool]] = [
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    with Server(Emulator(pace=Pace(queued=0.05, processing=0.2), render=render_tiny)) as running:
-        yield running
-
-
-@pytest.fixture
-def user(tmp_path: Path, server: Server) -> User:
-    return User(tmp_path, server.api_url)
+def emulator() -> Emulator:
+    return Emulator(pace=Pace(queued=0.05, processing=0.2), render=render_tiny)
 
 
 def entries(user: User) -> list[dict[str, Any]]:

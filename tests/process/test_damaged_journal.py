@@ -11,27 +11,15 @@ from pathlib import Path
 
 import pytest
 from program import World
-from program_process import CLIP, User, calls, make_tasks, posts, until
+from program_process import User, calls, make_tasks, posts, until
 
 from airvid.journal.schema import _LAYOUTS
-from airvid.sandbox.emulator import Emulator, Fault, Pace
+from airvid.sandbox.emulator import Fault
 from airvid.sandbox.messages import refusal
 from airvid.sandbox.server import Server
 
 POST = "POST /video/generations"
 CREATE = ("create", "a fox", "-m", "wan-2.6", "-d", "8")
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with Server(Emulator(pace=Pace(0, 0), render=lambda _: CLIP)) as server:
-        yield server
-    server.emulator.close()
-
-
-@pytest.fixture
-def user(tmp_path: Path, server: Server) -> User:
-    return User(tmp_path, server.api_url)
 
 
 def journal(user: User) -> Path:

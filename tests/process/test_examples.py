@@ -12,14 +12,15 @@ from pathlib import Path
 
 import generated_text
 import pytest
-from program import KEY, World
-from shell_scripts import Run, env, server, sh
+from program import KEY, PACE, STORAGE, World
+from shell_scripts import Run, emulator, env, sh
 from small_files import PNG
 from terminal import AIRVID, Terminal, environment
 
 from airvid.cli import topics
+from airvid.sandbox.emulator import Emulator
 
-__all__ = ["env", "server", "sh"]
+__all__ = ["emulator", "env", "sh"]
 
 # Blocks of the README that no test can run, and why.
 NOT_RUN = {"pip install": "CI runs these two to begin with (.ci/run), in an environment that they make"}
@@ -62,6 +63,21 @@ def prepare(folder: Path) -> None:
     (folder / "fox.png").write_bytes(PNG)
     (folder / "prompt.txt").write_text("fox in snow\n")
     (folder / "key.txt").write_text(KEY)
+    (folder / "clips.jsonl").write_text('{"prompt": "fox in snow"}\n{"prompt": "red kite", "duration": 4}\n')
+    (folder / "clips.csv").write_text("prompt,duration\nwolf,4\nowl,8\n")
+
+
+def prepare_shots(world: World) -> None:
+    """Clips that can be decoded, here and from the API."""
+    pytest.importorskip("av", reason="PyAV (the extra media) is not installed")
+    from pyav_clips import numbered
+
+    for n in (1, 2):
+        numbered(world.folder / f"shot-{n}.mp4")
+    (world.folder / "clips").symlink_to(world.folder)
+    content = (world.folder / "shot-1.mp4").read_bytes()
+    world.emulator.close()
+    world.emulator = Emulator(storage=STORAGE, pace=PACE, render=lambda _: content)
 
 
 @of_kind("program")
@@ -69,6 +85,8 @@ def test_an_example_works(world: World, lines: list[str]) -> None:
     prepare(world.folder)
     for line in ('create "a fox" --wait', "config set model wan-2.6", "config set budget.day 50"):
         assert world.airvid(*shlex.split(line)).code == 0
+    if any(re.search("join|gallery|--extend", line) for line in lines):
+        prepare_shots(world)
     for line in lines:
         words, _, file = line.partition(" < ")
         program, *arguments = shlex.split(words, comments=True)

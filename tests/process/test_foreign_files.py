@@ -9,7 +9,7 @@ import os
 import socket
 import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -58,17 +58,6 @@ def owner(request: pytest.FixtureRequest) -> int:
     if os.geteuid():
         pytest.skip("only root can give files to another user")
     return STRANGER
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with Server(LinkedEmulator()) as running:
-        yield running
-
-
-@pytest.fixture
-def user(tmp_path: Path, server: Server) -> User:
-    return User(tmp_path, server.api_url)
 
 
 def plant(path: Path, kind: Callable[[Path], object], owner: int) -> Callable[[], object]:

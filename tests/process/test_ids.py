@@ -6,17 +6,14 @@ import json
 import sqlite3
 import subprocess
 import time
-from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 from program_process import User, make_tasks, posts
-from small_files import render_tiny
 from terminal import AIRVID
 
 from airvid.api.models import is_task_id
-from airvid.sandbox.emulator import Emulator, Fault, Pace, Response
+from airvid.sandbox.emulator import Fault, Response
 from airvid.sandbox.server import Server
 
 # The first is longer than any line that is shown.
@@ -47,17 +44,6 @@ NO_IDS = [
 ]
 IDS = ["7f", "a", "_x_", "x-", "f47ac10b-58cc-4372-a567-0e02b2c3d479", "task:7f.2", "a..b", "x" * 200]
 CREATE = ["create", "a fox", "-m", "wan-2.6"]
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with Server(Emulator(pace=Pace(queued=0, processing=0), render=render_tiny)) as running:
-        yield running
-
-
-@pytest.fixture
-def user(server: Server, tmp_path: Path) -> User:
-    return User(tmp_path, server.api_url)
 
 
 def answers(server: Server, on: str, record: object) -> None:

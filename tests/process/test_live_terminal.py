@@ -31,9 +31,8 @@ CREATE = ["create", "a fox", "-m", "wan-2.6", "-d", "8", "--wait"]
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    with Server(Emulator(pace=Pace(queued=0.2, processing=60), slots=200, render=render_tiny)) as running:
-        yield running
+def emulator() -> Emulator:
+    return Emulator(pace=Pace(queued=0.2, processing=60), slots=200, render=render_tiny)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from shell_scripts import Run, env, server, sh
+from shell_scripts import Run, emulator, env, sh
 from small_files import tiny_mp4
 from terminal import AIRVID
 
@@ -17,7 +17,7 @@ from airvid import system
 from airvid.sandbox.emulator import Emulator, Fault, Pace
 from airvid.sandbox.server import Server
 
-__all__ = ["env", "server", "sh"]  # fixtures
+__all__ = ["emulator", "env", "sh"]  # fixtures
 
 
 def posts(server: Server) -> int:

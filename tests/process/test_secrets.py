@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from program import KEY
 from program_process import User, free_port, until
-from small_files import render_tiny
 
-from airvid.sandbox.emulator import Emulator, Fault, Pace, Response
+from airvid.sandbox.emulator import Fault, Response
 from airvid.sandbox.server import Server
 
 TASK = "f47ac10b-58cc-4372-a567-0e02b2c3d479"
@@ -23,17 +20,6 @@ LINKS = [
     f"http://a.test/x#{WORD}",
     f"http://anna:{WORD}@a.test/x",
 ]
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with Server(Emulator(pace=Pace(queued=0, processing=0), render=render_tiny)) as running:
-        yield running
-
-
-@pytest.fixture
-def user(server: Server, tmp_path: Path) -> User:
-    return User(tmp_path, server.api_url)
 
 
 def answers(server: Server, response: Response) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 import pytest
-from program_process import CLIP, LinkedEmulator, User, make_tasks, posts
+from program_process import CLIP, User, make_tasks, posts
 from proxies import Relay
 
 from airvid.sandbox.server import Server
@@ -27,17 +26,6 @@ def _has_ipv6() -> bool:
 
 
 pytestmark = pytest.mark.skipif(not _has_ipv6(), reason="this machine has no ::1")
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with Server(LinkedEmulator()) as running:
-        yield running
-
-
-@pytest.fixture
-def user(tmp_path: Path, server: Server) -> User:
-    return User(tmp_path, server.api_url)
 
 
 def teach(user: User, **hosts: list[str]) -> None:

@@ -6,7 +6,6 @@ import gzip
 import json
 import os
 import random
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,17 +18,6 @@ from airvid.sandbox.emulator import Pace
 from airvid.sandbox.server import Server
 
 pytestmark = needs_nginx
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with Server(LinkedEmulator()) as running:
-        yield running
-
-
-@pytest.fixture
-def user(tmp_path: Path, server: Server) -> User:
-    return User(tmp_path, server.api_url)
 
 
 def shelve(nginx: Nginx, server: Server, content: bytes = CLIP, name: str = "clip.mp4") -> Path:

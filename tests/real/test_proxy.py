@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from program import KEY
-from program_process import CLIP, LinkedEmulator, User, free_port, make_tasks, posts
+from program_process import CLIP, User, free_port, make_tasks, posts
 from proxies import Proxy, Relay, certificate, pem
 
 from airvid.sandbox.server import Server
@@ -18,12 +18,6 @@ from airvid.sandbox.server import Server
 trustme = pytest.importorskip("trustme", reason="trustme is not installed")
 CREATE = ["create", "fox", "-m", "wan-2.6", "-o", "fox.mp4"]
 WORD = "p@ss:wörd"
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with Server(LinkedEmulator()) as running:
-        yield running
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ import sys
 import time
 from collections.abc import Iterator
 from importlib.util import find_spec
-from pathlib import Path
 from urllib.parse import parse_qsl, quote, urlsplit
 
 import httpx
@@ -159,22 +158,6 @@ def s3(moto: str) -> Iterator[S3]:
     with S3(moto) as relay:
         relay.put(CLIP)
         yield relay
-
-
-@pytest.fixture
-def emulator() -> LinkedEmulator:
-    return LinkedEmulator()
-
-
-@pytest.fixture
-def server(emulator: LinkedEmulator) -> Iterator[Server]:
-    with Server(emulator) as running:
-        yield running
-
-
-@pytest.fixture
-def user(tmp_path: Path, server: Server) -> User:
-    return User(tmp_path, server.api_url)
 
 
 def test_the_door_is_as_strict_as_s3(s3: S3) -> None:

@@ -25,12 +25,6 @@ ROOT = trustme.CA()  # keys take their time
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    with Server(LinkedEmulator()) as running:
-        yield running
-
-
-@pytest.fixture
 def api(server: Server) -> Iterator[Relay]:
     """The API over TLS, its authority private."""
     with Relay(server.api_url, tls=certificate(ROOT.issue_cert("localhost")), name="localhost") as relay:

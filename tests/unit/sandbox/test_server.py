@@ -27,16 +27,8 @@ CREATE = json.dumps({"model": "wan-2.6", "prompt": "a fox"}).encode()
 
 
 @pytest.fixture
-def emulator() -> Iterator[Emulator]:
-    emulator = Emulator(pace=Pace(0, 0), render=lambda _: CLIP)
-    yield emulator
-    emulator.close()
-
-
-@pytest.fixture
-def server(emulator: Emulator) -> Iterator[Server]:
-    with Server(emulator) as server:
-        yield server
+def emulator() -> Emulator:
+    return Emulator(pace=Pace(0, 0), render=lambda _: CLIP)
 
 
 @pytest.fixture

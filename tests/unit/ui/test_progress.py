@@ -361,6 +361,18 @@ def test_several_files_have_a_bar_for_all_of_them(live: Stage) -> None:
     live.tell(story, 5)
 
 
+def test_work_on_this_machine_has_a_bar_and_an_estimate(live: Stage) -> None:
+    async def story(shown: Progress) -> None:
+        row = shown.row("film.mp4")
+        for step in range(4):
+            row.part("joining", step / 10)
+            await clock.sleep(10)
+        (line,) = [line for line in live.screen() if line.startswith("film.mp4")]
+        assert re.search(r" 30% .* ~70s left", line)
+
+    live.tell(story)
+
+
 def test_what_was_rendered_is_not_unmade_by_its_saving(live: Stage) -> None:
     async def story(shown: Progress) -> None:
         shares = []

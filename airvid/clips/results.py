@@ -1,0 +1,288 @@
+"""`results.jsonl`: beside the clips of a batch, a line for each step of each clip. It is the second witness.
+
+A line is written, and on the disk, before a POST leaves, when the task's id is known, before the clip gets its name,
+and when the clip has ended; the last line of a POST counts. At the end of a run the file is rewritten with one line
+for each. A kill leaves a line that is torn at most: what it would have told had not happened yet.
+
+The journal is the first witness. Where the two disagree, none is believed against the other: whatever one of them
+knows of a POST may have been paid, so it counts. A task's id counts more than none, a file on the disk more than a
+state, a POST of which only one knows as much as one of which both know. So no disagreement leads to a second payment.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from io import BytesIO, FileIO
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from airvid import files, system
+from airvid.api.models import Task, is_task_id, number
+from airvid.clips.part_file import is_at
+from airvid.destinations.cloud import is_url
+from airvid.errors import FileError, InUseError
+from airvid.journal.entries import Attempt, Entry, RowKey, is_number
+from airvid.ui.text import dumps
+
+# What every line begins with, so that a torn one is told from another program's.
+_BEGIN = b'{"airvid":{'
+# Seconds that another process may hold the file.
+_PATIENCE = 10.0
+REFUSED = "refused"
+# Bytes of a results file, and the largest number in it that counts something.
+LARGEST, MOST = 1 << 30, 1 << 48
+
+
+# A POST: its row, its number among the row's clips, and when it was intended.
+_Key = tuple[str, int, float]
+
+
+class _Line(NamedTuple):
+    raw: bytes
+    attempt: Attempt
+    state: str
+    is_play: bool
+
+
+def _key(entry: Entry) -> _Key:
+    return str(entry.row), entry.n or 0, entry.intended_at
+
+
+def _real(path: str) -> str:
+    """A path without links, or an address as it is."""
+    return path if is_url(path) else os.path.realpath(path)
+
+
+class Results:
+    """One results file. `manifest` is that of this run; its clips are in `folders`, or beside the file.
+
+    `is_play` tells the sandbox's clips from paid ones.
+    """
+
+    def __init__(self, path: Path, manifest: str, folders: Iterable[str], *, is_play: bool) -> None:
+        self.path = path
+        self._folders = {os.path.join(_real(each), "") for each in (str(path.parent), *folders)}
+        self.manifest = manifest
+        self._is_play = is_play
+        # The last line of each POST.
+        self._lines: dict[_Key, _Line] = {}
+        # The POSTs that this run knew of before, or has sent: others are another process's.
+        self._known = set[_Key]()
+        # Lines of the sandbox in a run that pays, and the other way round: they are kept, and count for nothing.
+        self._others: list[bytes] = []
+        # Whether a rewritten file would differ.
+        self._is_untidy = False
+        # How far the file is read, and which file that was.
+        self._read_to, self._file = 0, (0, 0)
+
+    def load(self) -> list[Attempt]:
+        """What the file knows. Raises: FileError, also for a file that airvid has not written."""
+        if os.path.lexists(self.path):
+            with self._errors(), files.open_existing(self.path) as file:
+                self._catch_up(file)
+        self._known |= self._lines.keys()
+        return [line.attempt for line in self._lines.values()]
+
+    # ------------------------------------------------------------------ write
+
+    def note(self, entry: Entry, record: dict[str, Any] | None = None) -> None:
+        """Append a line about the POST of `entry`: what the journal knows of it, or the clip's whole `record`.
+
+        Raises: FileError where it cannot be written, or where another process has sent a POST for the same clip.
+        """
+        self._append(_key(entry), self._written(entry, record), is_sent=entry.fate == "sent")
+
+    def remember(self, entry: Entry, record: dict[str, Any]) -> None:
+        """As `note`, for a line that can wait until the file is rewritten."""
+        if line := self._parsed(self._written(entry, record)):
+            self._lines[_key(entry)], self._is_untidy = line, True
+
+    def has_end_of(self, entry: Entry) -> bool:
+        """Whether the file has the whole record of a clip that was saved."""
+        line = self._lines.get(_key(entry))
+        return line is not None and line.attempt.saved_at is not None
+
+    def _written(self, entry: Entry, record: dict[str, Any] | None) -> bytes:
+        record = record or {"task_id": entry.task_id, "status": entry.status, "model": entry.model}
+        about = record.get("airvid") or {"request": entry.request, "output": entry.file, "bytes": entry.bytes}
+        about |= {"row": entry.row, "n": entry.n, "asked": entry.asked, "state": entry.state}
+        about |= {"intended_at": entry.intended_at, "sent_at": entry.sent_at, "play": self._is_play}
+        about["output"] = self._relative(about.get("output"))
+        times = {} if "created" in record else {"created": entry.created, "expires_at": entry.expires_at}
+        # `airvid` is the first key.
+        return dumps(
+            {"airvid": about} | {key: each for key, each in record.items() if key != "airvid"} | times
+        ).encode()
+
+    def _append(self, key: _Key, line: bytes, *, is_sent: bool) -> None:
+        with self._errors(), self._opened() as file:
+            self._catch_up(file)
+            others = (other for other in self._lines.keys() - self._known if self._lines[other].state != REFUSED)
+            if is_sent and any(other[:2] == key[:2] for other in others):
+                raise InUseError(f"another airvid is making row {key[0]} at this moment")
+            self._known.add(key)
+            size = os.fstat(file.fileno()).st_size
+            file.seek(max(0, size - 1))
+            is_torn = file.read(1) not in (b"", b"\n")
+            left = memoryview((b"\n" if is_torn else b"") + line + b"\n")
+            while left:
+                left = left[file.write(left) :]
+            system.sync(file)
+            self._catch_up(file)
+        self._is_untidy = True
+
+    def rewrite(self, order: Callable[[str, int], tuple[Any, ...]]) -> None:
+        """Write the file anew, one line for each POST that was taken, sorted by `order` of row and number.
+
+        Where that fails, the file stays as it is, which tells the same.
+        """
+        if not self._is_untidy:
+            return
+        try:
+            with self._errors(), self._opened() as file:
+                self._catch_up(file)
+                kept = {key: line for key, line in self._lines.items() if line.state != REFUSED}
+                lines = [kept[key].raw for key in sorted(kept, key=lambda key: (*order(key[0], key[1]), key[2]))]
+                self._replace(b"".join(line + b"\n" for line in [*lines, *self._others]), file)
+        except FileError:
+            return
+
+    def _replace(self, content: bytes, file: FileIO) -> None:
+        descriptor, beside = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
+        try:
+            with os.fdopen(descriptor, "wb") as new:
+                new.write(content)
+                system.sync(new)
+            os.chmod(beside, os.fstat(file.fileno()).st_mode & 0o777)
+            os.replace(beside, self.path)
+        except BaseException:
+            os.unlink(beside)
+            raise
+        system.sync_folder(self.path.parent)
+
+    @contextmanager
+    def _opened(self) -> Iterator[FileIO]:
+        """The file, locked against other processes, which may replace it while they have it."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        end = time.monotonic() + _PATIENCE
+        while True:
+            with files.open_regular(self.path) as file:
+                try:
+                    is_mine = system.try_lock(file)
+                except system.NoLocksError:
+                    is_mine = True  # without locks two processes at once are the user's own risk
+                if is_mine and is_at(self.path, file):
+                    yield file
+                    return
+            if time.monotonic() > end:
+                raise FileError(f"another process holds {self.path}")
+            time.sleep(0.002)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise FileError(
+                f"the results {self.path} cannot be used: {error.strerror or error}",
+                hint="--results FILE keeps them elsewhere",
+            ) from None
+
+    # ------------------------------------------------------------------ read
+
+    def _catch_up(self, file: FileIO) -> None:
+        """Read what is new. Raises: FileError for lines that airvid has not written."""
+        found = os.fstat(file.fileno())
+        if (found.st_dev, found.st_ino) != self._file or found.st_size < self._read_to:
+            self._read_to, self._file = 0, (found.st_dev, found.st_ino)
+            self._others.clear()
+        if found.st_size > LARGEST:
+            raise FileError(
+                f"{self.path} is larger than {LARGEST >> 20} MB", hint="--results FILE keeps them elsewhere"
+            )
+        file.seek(self._read_to)
+        for raw in BytesIO(file.read()):
+            if not raw.endswith(b"\n"):
+                self._is_untidy = True  # it is read again once it is whole
+                self._check_ours(raw)
+                break
+            self._take(raw.rstrip(b"\r\n"))
+            self._read_to += len(raw)
+
+    def _take(self, raw: bytes) -> None:
+        if not raw.strip():
+            return
+        if (line := self._parsed(raw)) is None:
+            self._is_untidy = True
+            self._check_ours(raw)
+        elif line.is_play != self._is_play:
+            self._others.append(raw)
+        else:
+            key = (line.attempt.key.row, line.attempt.key.n, line.attempt.intended_at)
+            self._is_untidy |= key in self._lines
+            self._lines[key] = line
+
+    def _check_ours(self, raw: bytes) -> None:
+        """See that a line which tells nothing is a torn one of ours. Raises: FileError."""
+        if not (raw.startswith(_BEGIN) or _BEGIN.startswith(raw)):
+            raise FileError(
+                f"{self.path} has lines that airvid has not written, and is left as it is",
+                hint="--results FILE keeps the results elsewhere",
+            )
+
+    def _parsed(self, raw: bytes) -> _Line | None:
+        """What a line tells; None for a torn or foreign one. Each value is checked: the file may be another's."""
+        try:
+            record = json.loads(raw)
+            about = record["airvid"]
+            row, n, asked, intended_at = about["row"], about["n"], about["asked"], float(about["intended_at"])
+            request = about.get("request") or {}
+            state = str(about.get("state"))
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+            return None
+        is_sound = (
+            isinstance(row, str) and isinstance(asked, str) and isinstance(request, dict) and is_number(intended_at)
+        )
+        if not (is_sound and type(n) is int and 0 < n < MOST):
+            return None
+        found = record.get("task_id")
+        task = Task.parse(record, found) if isinstance(found, str) and is_task_id(found) else None
+        path, count = self._inside(about.get("output")), about.get("bytes")
+        if not (path and type(count) is int and 0 < count < MOST):
+            path = count = None
+        attempt = Attempt(
+            RowKey(self.manifest, row, n, asked),
+            intended_at,
+            "known" if task else REFUSED if state == REFUSED else "sent",
+            number(about.get("sent_at")),
+            task and task.task_id,
+            task and task.status,
+            request,
+            task and task.created,
+            task and task.expires_at,
+            path,
+            count,
+            number(about.get("saved_at")) if path else None,
+        )
+        return _Line(raw, attempt, state, about.get("play") is True)
+
+    # ------------------------------------------------------------------ paths
+
+    def _relative(self, path: object) -> str | None:
+        """A clip's path as it is written: relative where it is in this folder, which may be moved."""
+        if not isinstance(path, str) or is_url(path):
+            return path if isinstance(path, str) else None
+        relative = os.path.relpath(path, self.path.parent)
+        return os.path.abspath(path) if relative.startswith("..") else relative
+
+    def _inside(self, path: object) -> str | None:
+        """A written path, if it leads into a folder of clips; any other is not believed."""
+        if not isinstance(path, str) or not path or "\0" in path:
+            return None
+        whole = path if is_url(path) else _real(os.path.join(self.path.parent, path))
+        return whole if any(whole.startswith(folder) for folder in self._folders) else None

@@ -1,0 +1,266 @@
+"""airvid batch: the clips of a manifest, some at a time, however often it is interrupted.
+
+In this order: read and check all rows, learn what has become of each clip, show the plan, make the clips side by side.
+Each clip goes through the parts that `create` uses, and what becomes of it is in the journal and in `results.jsonl`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from airvid import system
+from airvid.api.client import Listing
+from airvid.api.models import DELETED, Model
+from airvid.clips.manifest import Manifest
+from airvid.clips.plan import check_cost
+from airvid.clips.request import collected
+from airvid.clips.results import REFUSED, Results
+from airvid.clips.rows import DONE, RUNNING, UNKNOWN, RowClip, clips_of, has_file
+from airvid.commands import batch_plan, plans
+from airvid.commands.batch_clips import Batch, failed_before, make, note_saved, settle_and_make
+from airvid.commands.batch_plan import BatchPlan, Checker, Options
+from airvid.config import checked
+from airvid.destinations.local import LocalFile
+from airvid.errors import (
+    AirvidError,
+    FileError,
+    UnavailableError,
+    UsageError,
+    WaitTimeoutError,
+    settle,
+)
+from airvid.journal.entries import Entry
+from airvid.session import Session
+from airvid.ui import dashboard
+from airvid.ui.dashboard import Tally
+from airvid.ui.progress import Progress
+from airvid.ui.text import money
+
+# Clips that are made at a time.
+MOST_AT_ONCE = 4
+
+
+async def run(
+    session: Session,
+    /,
+    *,
+    manifest: str,
+    image: str | None,
+    reference: Sequence[str],
+    extra: Sequence[str],
+    only: Sequence[str],
+    shard: str | None,
+    redo: Sequence[str],
+    retry_failed: bool,
+    fail_fast: bool,
+    max_cost: str | None,
+    jobs: str | None,
+    dry_run: bool,
+    yes: bool,
+    results: str | None,
+    timeout: str | None,
+    **given: Any,
+) -> None:
+    """Make the clips of a manifest. `given`: the options that a row can say too, by their names in config.SETTINGS."""
+    written = Manifest(manifest)
+    complaints = written.complaints
+    at_once, limit = MOST_AT_ONCE, None
+    with collected(complaints):
+        at_once = MOST_AT_ONCE if jobs is None else checked("jobs", jobs, "--jobs")
+        if at_once > MOST_AT_ONCE:
+            raise UsageError(f"--jobs {at_once}: at most {MOST_AT_ONCE} clips are made at a time")
+    with collected(complaints):
+        limit = (checked("timeout", timeout, "--timeout") or None) if timeout is not None else None
+    options = Options.read(session, given, image, reference, extra, complaints)
+    batch = None
+    try:
+        async with asyncio.timeout(limit):
+            models, listing = await _ask(session, written, dry_run=dry_run)
+            batch = await _read(session, written, options, models, listing, (only, shard, redo), results)
+            plan = _plan(batch, retry_failed=retry_failed, max_cost=max_cost)
+            if _agrees(batch, plan, dry_run=dry_run, yes=yes):
+                await _make_all(batch, plan, at_once, fail_fast=fail_fast)
+    except asyncio.CancelledError:
+        if batch:
+            _tell_how_to_go_on(batch)
+        raise
+    except TimeoutError:
+        if batch and batch.tally.running:
+            raise WaitTimeoutError("the time was up; what runs goes on", hint=session.same_command()) from None
+        raise UnavailableError("the time was up before the server had answered; nothing was sent") from None
+    settle(batch.outcomes)
+
+
+# ---------------------------------------------------------------------- before anything is spent
+
+
+async def _ask(session: Session, manifest: Manifest, *, dry_run: bool) -> tuple[list[Model], Listing | None]:
+    """The models, and the tasks that there are. Before an error of the server, what is wrong with the manifest."""
+    try:
+        if dry_run:
+            return await session.models(need_key=False), None
+        api = session.api()
+        models, listing = await asyncio.gather(session.models(), api.tasks())
+        return models, listing
+    except AirvidError:
+        batch_plan.complain_all(manifest.complaints)
+        raise
+
+
+async def _read(
+    session: Session,
+    manifest: Manifest,
+    options: Options,
+    models: Sequence[Model],
+    listing: Listing | None,
+    which: tuple[Sequence[str], str | None, Sequence[str]],
+    results_file: str | None,
+) -> Batch:
+    """The rows of this run, and what has become of each clip by both witnesses. Raises: all complaints at once."""
+    complaints = manifest.complaints
+    rows = Checker(manifest, options, models).rows()
+    only, shard, redo = which
+    wanted, again = batch_plan.chosen(rows, only, shard, redo, complaints)
+    if listing:
+        session.journal.note_task(session.service, *listing.tasks)
+    results, entries = None, list[Entry]()
+    with collected(complaints):
+        path = batch_plan.results_path(manifest, options, results_file)
+        names = {row.plan.name for row in rows if row.plan.name}
+        folders = {os.path.dirname(name.any_destination().absolute) for name in names}
+        results = Results(path, manifest.identity, folders, is_play=session.is_play)
+        entries = _entries(session, results, {row.id for row in rows})
+    batch_plan.complain_all(complaints)
+    assert results
+    clips = clips_of(wanted, manifest.identity, entries)
+    for clip in clips:
+        clip.redo = clip.row.id in again
+        clip.again = clip.redo and _is_to_be_bought_again(session, clip)
+    await batch_plan.check_clips(manifest, clips)
+    batch_plan.complain_all(complaints)
+    return Batch(session, manifest, results, clips, listing)
+
+
+def _entries(session: Session, results: Results, rows: set[str]) -> list[Entry]:
+    """What the journal has of the manifest, once it knows what `results.jsonl` knows of `rows`. Raises: FileError."""
+    entries = session.journal.of_manifest(session.service, results.manifest)
+    known = {(entry.row, entry.n, entry.intended_at): entry for entry in entries}
+    news = []
+    for attempt in results.load():
+        entry = known.get((attempt.key.row, attempt.key.n, attempt.intended_at))
+        if entry and (has_file(entry) or not has_file(attempt)):
+            attempt = attempt._replace(file=None, bytes=None)
+        knows_less = entry and ((attempt.task_id and not entry.task_id) or attempt.file)
+        if attempt.key.row in rows and attempt.fate != REFUSED and (entry is None or knows_less):
+            news.append(attempt)
+    if not news:
+        return entries
+    if wrong := session.journal.take_over(session.service, news):
+        raise FileError(
+            f"{results.path} says that row {wrong[0].key.row} is task {wrong[0].task_id}, which is another clip's",
+            hint="--results FILE keeps the results elsewhere; or remove that line",
+        )
+    return session.journal.of_manifest(session.service, results.manifest)
+
+
+def _is_to_be_bought_again(session: Session, clip: RowClip) -> bool:
+    """Whether --redo means a new task. What an interrupted run of the same command has begun is picked up instead."""
+    entry = clip.entry
+    if entry is None or clip.state != RUNNING:
+        return clip.state != UNKNOWN
+    was_had = entry.saved_at is not None or entry.asked != clip.row.asked or entry.status == DELETED
+    return was_had or session.api(need_key=False).is_past(entry.expires_at)
+
+
+def _plan(batch: Batch, *, retry_failed: bool, max_cost: str | None) -> BatchPlan:
+    """What is left to do. Raises: PaymentError where --max-cost or a budget would be passed."""
+    session, complaints = batch.session, list[AirvidError]()
+    plan = BatchPlan(batch.manifest.source, batch.clips, retries=retry_failed)
+    total = plan.left_cents
+    with collected(complaints):
+        check_cost(session.settings.choose("max-cost", max_cost), total if total is None else float(total))
+    if budgets := plans.budgets(session) if plan.left else {}:
+        with collected(complaints):
+            session.journal.check_budgets(budgets, total if total is None else float(total), 1)
+    batch_plan.complain_all(complaints)
+    return plan
+
+
+def _agrees(batch: Batch, plan: BatchPlan, *, dry_run: bool, yes: bool) -> bool:
+    """Show the plan, and ask on a terminal; whether the clips are to be made."""
+    out = batch.session.out
+    if dry_run:
+        if out.as_json:
+            out.emit({"plan": plan.record()})
+        for line in plan.lines() if not out.as_json else ():
+            out.line(line)
+        return False
+    for line in plan.lines():
+        out.note(line)
+    if not yes and plan.left and batch.manifest.source != "-" and sys.stdin.isatty() and out.stderr.isatty():
+        many = "1 clip" if len(plan.left) == 1 else f"{len(plan.left)} clips"
+        if not out.confirm(f"Make {many} for {money(plan.left_cents)}? [y/N] "):
+            raise AirvidError("nothing was sent")
+    return True
+
+
+# ---------------------------------------------------------------------- run
+
+
+async def _make_all(batch: Batch, plan: BatchPlan, at_once: int, *, fail_fast: bool) -> None:
+    """Make the clips side by side. What each ended with is in `batch.outcomes`."""
+    session = batch.session
+    to_run = [*plan.of(RUNNING), *plan.of(UNKNOWN), *plan.new]
+    batch.slots, batch.fail_fast = asyncio.Semaphore(at_once), fail_fast
+    batch.outcomes = [None] * len(plan.of(DONE))
+    batch.outcomes += [failed_before(batch, clip) for clip in plan.failed]
+    batch.retries = plan.retries
+    tally = batch.tally = Tally(len(batch.clips), at_once, len(plan.of(DONE)), len(plan.failed))
+    tally.waiting, tally.left = len(to_run), plan.left_cents or Decimal(0)
+    for model in {str(clip.row.plan.body["model"]) for clip in to_run}:
+        tally.past += session.journal.past_seconds(session.service, model)
+    for clip in plan.of(DONE):
+        note_saved(batch, clip)
+    try:
+        if to_run:
+            await _claim(batch, to_run)
+            with dashboard.choose(session.out, tally) as progress:
+                async with asyncio.TaskGroup() as group:
+                    await _begin_all(batch, to_run, group, progress)
+    finally:
+        order = {(clip.row.id, clip.n): place for place, clip in enumerate(batch.clips)}
+        batch.results.rewrite(lambda row, n: (order.get((row, n), len(order)), row, n))
+    if batch.stopped and tally.waiting:
+        session.out.note(f"{tally.waiting} more {'clips were' if tally.waiting > 1 else 'clip was'} not submitted")
+
+
+async def _claim(batch: Batch, clips: Sequence[RowClip]) -> None:
+    """See that the clips can be saved, before one is paid. Raises: FileError."""
+    system.check_thread()
+    places = [LocalFile(batch.results.path), *(clip.any_place for clip in clips)]
+    for place in {os.path.dirname(place.absolute): place for place in places}.values():
+        await place.check_writable()
+
+
+async def _begin_all(batch: Batch, clips: Sequence[RowClip], group: asyncio.TaskGroup, progress: Progress) -> None:
+    """Begin one clip whenever a slot is free."""
+    for number, clip in enumerate(clips, 1):
+        if clip.state == UNKNOWN:
+            group.create_task(settle_and_make(batch, clip, number, progress))
+            continue
+        await batch.slots.acquire()
+        if batch.stopped and clip.state != RUNNING:
+            batch.slots.release()
+            continue
+        group.create_task(make(batch, clip, number, progress))
+
+
+def _tell_how_to_go_on(batch: Batch) -> None:
+    running = batch.tally.running
+    goes_on = f"{running} task{' goes' if running == 1 else 's go'} on; " if running else ""
+    batch.session.out.note(f"{goes_on}to pick it up: {batch.session.same_command()}")

@@ -1,0 +1,343 @@
+"""One clip of a batch: what became of it before, its POST, its end, its file. Nothing stops the other clips."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from airvid import clock
+from airvid.api.client import Listing
+from airvid.api.models import EXPIRED, QUEUED, Task
+from airvid.clips import naming, part_file, request
+from airvid.clips.lookup import matches, surely_unmade
+from airvid.clips.manifest import Manifest
+from airvid.clips.results import Results
+from airvid.clips.rows import DONE, FAILURE, RUNNING, RowClip
+from airvid.clips.submit import Submitter
+from airvid.commands import batch_plan, finish, plans
+from airvid.commands.finish import Clip
+from airvid.errors import (
+    AirvidError,
+    AuthError,
+    ExpiredError,
+    FileError,
+    InUseError,
+    NotFoundError,
+    PaymentError,
+    TaskFailedError,
+    UnavailableError,
+    UnknownFateError,
+    as_failure,
+)
+from airvid.journal.entries import Entry
+from airvid.journal.journal import SENT_WINDOW
+from airvid.session import Session
+from airvid.ui.dashboard import Tally
+from airvid.ui.progress import Progress, Row
+from airvid.ui.submit_report import SubmitReport
+from airvid.ui.task_view import TaskView
+
+MOST_DOWNLOADS = 4
+# After so many creates of unknown fate in one run no more are sent: what befell them would befall the next.
+MOST_UNKNOWN = 3
+# Seconds between two looks at the list for a create of unknown fate, and after its time until it stays unknown.
+LOOK_EVERY, GIVE_UP = 5.0, 15.0
+
+
+@dataclass
+class Batch:
+    """The clips of this run, and what they share.
+
+    `retries`: failed clips are submitted anew; `fail_fast`: a failure stops the submissions. `stopped`: no more are
+    submitted; `outcomes` are the errors of the clips that have ended, None for those that are on the disk.
+    """
+
+    session: Session
+    manifest: Manifest
+    results: Results
+    clips: Sequence[RowClip]
+    listing: Listing | None
+    slots: asyncio.Semaphore = field(default_factory=asyncio.Semaphore)
+    downloads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_DOWNLOADS))
+    submitting: asyncio.Lock = field(default_factory=asyncio.Lock)
+    looking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    looked_at: float = float("-inf")
+    tally: Tally = field(default_factory=Tally)
+    retries: bool = False
+    fail_fast: bool = False
+    stopped: bool = False
+    unknown: int = 0
+    outcomes: list[AirvidError | None] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        session = self.session
+        self.report = SubmitReport(session.out)
+        self.submitter = Submitter(
+            session.api(need_key=False), session.journal, self.report, wait_for_slot=True, results=self.results
+        )
+        if self.listing:
+            self.submitter.learn(self.listing)
+
+    def hint(self, option: str, clip: RowClip) -> str:
+        return f"{self.session.same_command()} {option} {clip.row.id}"
+
+
+async def settle_and_make(batch: Batch, clip: RowClip, number: int, progress: Progress) -> None:
+    """Find out what became of an earlier POST, and only then go on with the clip."""
+    try:
+        await _settle(batch, clip)
+    except UnknownFateError as error:
+        if not clip.redo:
+            _fail(batch, clip, error)
+            return
+        clip.again = True
+    except Exception as raised:
+        _fail(batch, clip, raised)
+        return
+    if clip.state == FAILURE and not batch.retries:
+        _fail(batch, clip, failed_before(batch, clip))
+        return
+    if clip.state == DONE:  # by an earlier attempt
+        _end_without_work(batch, None)
+        return
+    await batch.slots.acquire()
+    if batch.stopped and clip.state != RUNNING:
+        batch.slots.release()
+        return
+    await make(batch, clip, number, progress)
+
+
+async def _settle(batch: Batch, clip: RowClip) -> None:
+    """Wait until the server's list tells what became of a clip's POST. Raises: UnknownFateError, InUseError."""
+    session, entry = batch.session, clip.entry
+    assert entry
+    while True:
+        listing = await _look(batch)
+        unsettled = {each.id: (each, present) for each, present in session.journal.unsettled(session.service)}
+        if entry.id not in unsettled:
+            entry = session.journal.entry(entry.id) or entry
+            if entry.fate in ("sent", "unknown"):
+                raise InUseError(f"another airvid is making row {clip.label} at this moment")
+            break
+        entry, present = unsettled[entry.id]
+        found = matches(listing, session.journal, entry, entry.request, present)
+        if len(found) == 1 and (known := session.journal.adopt(entry, found[0])):
+            session.out.note(f"found: row {clip.label} is task {known.task_id}")
+            entry = known
+            break
+        if surely_unmade(listing, session.journal, entry):
+            session.journal.mark_refused(entry, "no task was made: the server's list shows none")
+            entry = session.journal.entry(entry.id) or entry
+            break
+        age = (listing.server_time or clock.now()) - (entry.sent_at or 0.0)
+        if not 0 <= age < SENT_WINDOW[1] + GIVE_UP:
+            ids = [task.task_id for task in found]
+            could_be = f"it could be {' or '.join(ids)}" if ids else "the task list shows none that surely is its own"
+            raise UnknownFateError(
+                f"whether a task was made is unknown: {could_be}", candidates=ids, hint=batch.hint("--redo", clip)
+            )
+        await clock.sleep(LOOK_EVERY)
+    clip.learn(entry)
+    _note(batch, entry)
+
+
+async def _look(batch: Batch) -> Listing:
+    """The server's list, read for all that ask at about the same time. Raises: AirvidError."""
+    async with batch.looking:
+        if batch.listing is None or clock.elapsed() - batch.looked_at >= LOOK_EVERY - 1:
+            batch.listing, batch.looked_at = await batch.session.api().tasks(), clock.elapsed()
+        return batch.listing
+
+
+async def make(batch: Batch, clip: RowClip, number: int, progress: Progress) -> None:
+    """Make one clip in a slot that is taken, and give the slot back when its task has ended. No Exception is raised."""
+    tally, began = batch.tally, clock.elapsed()
+    made = Clip(number, TaskView(None, clip.entry), was_read=True)
+    row = progress.row(clip.label, about=clip.row.plan.asked.prompt or "")
+    tally.waiting, tally.running = tally.waiting - 1, tally.running + 1
+    with made.keeping_errors():
+        try:
+            task = await _render(batch, clip, made, row)
+        finally:
+            batch.slots.release()
+        if task:
+            made.error = finish.error_of(batch.session, task)
+        if task and made.error is None:
+            async with batch.downloads:
+                await _save(batch, clip, made, task, row)
+    tally.running -= 1
+    if not made.view.task and made.error is None:  # stopped before its turn
+        tally.waiting += 1
+        row.drop()
+        return
+    _end(batch, clip, made, row, clock.elapsed() - began)
+
+
+async def _render(batch: Batch, clip: RowClip, made: Clip, row: Row) -> Task | None:
+    """Follow the clip's task, which is submitted where there is none, to its end; None where the batch was stopped."""
+    session, entry = batch.session, clip.entry
+    if clip.state == RUNNING and entry:
+        clip.row.plan.at = entry.intended_at
+        raw = {"status": entry.status or QUEUED, "expires_at": entry.expires_at, "created": entry.created}
+        made.view = TaskView(Task.parse(raw, entry.task_id), entry)
+    elif not await _submit(batch, clip, made, row):
+        return None
+    finish.name_row(session, made.view, row, about=made.view.prompt or "", label=clip.label)
+    try:
+        async with aclosing(finish.follow(session, made, row)) as changes:
+            async for _ in changes:
+                pass
+    except NotFoundError as error:
+        if made.view.entry and made.view.task:
+            session.journal.note_deleted(session.service, made.view.task_id)
+        error.hint = batch.hint("--redo", clip)
+        raise
+    return made.view.task
+
+
+async def _submit(batch: Batch, clip: RowClip, made: Clip, row: Row) -> bool:
+    """Submit one clip, one at a time; False where the batch was stopped meanwhile. Raises: as `Submitter.submit`."""
+    session, plan = batch.session, clip.row.plan
+    async with batch.submitting:
+        if batch.stopped:
+            return False
+        body = request.body(plan.asked, clip.row.model)
+        if (seed := plan.seed(clip.n)) is not None:
+            body["seed"] = seed
+        for warning in plan.asked.warnings:
+            session.out.warn(f"row {clip.label}: {warning}")
+        batch.report.row = row
+        row.phase("submitting")
+        try:
+            entry = session.journal.intend(
+                base_url=session.service,
+                account=session.account,
+                requests=[body],
+                targets=[clip.any_place.absolute if plan.name and plan.name.is_known else None],
+                estimate_cents=plan.cents,
+                budgets=plans.budgets(session),
+                key=clip.key,
+                attempts=clip.attempts,
+            )[0]
+            made.view = TaskView(None, entry)
+            clip.again = False
+            try:
+                task, entry = await batch.submitter.submit(entry, body)
+                made.view, made.is_ours = TaskView(task, entry), True
+            finally:
+                _keep_fate(batch, clip, made.view.entry or entry)
+        except AirvidError as error:
+            batch.unknown += isinstance(error, UnknownFateError)
+            is_common = isinstance(error, AuthError | PaymentError | UnavailableError | FileError)
+            is_own = isinstance(error, UnknownFateError | InUseError) and batch.unknown < MOST_UNKNOWN
+            batch.stopped |= is_common and not is_own
+            raise
+        return True
+
+
+def _keep_fate(batch: Batch, clip: RowClip, entry: Entry) -> None:
+    """Write down what a POST came to, also when it was interrupted."""
+    batch.session.journal.withdraw([entry])
+    if entry.fate != "known":
+        entry = batch.session.journal.entry(entry.id) or entry
+    clip.learn(entry)
+    if entry.sent_at is not None:
+        _note(batch, entry)
+
+
+def _note(batch: Batch, entry: Entry, record: dict[str, Any] | None = None) -> None:
+    """Tell the second witness. Where that fails, the journal still knows, and the clip is made all the same."""
+    try:
+        batch.results.note(entry, record)
+    except FileError as error:
+        batch.session.out.warn(error.message)
+
+
+async def _save(batch: Batch, clip: RowClip, made: Clip, task: Task, row: Row) -> None:
+    """Bring a completed task's clip to its place. Raises: as `finish.bring`."""
+    session, place, replaced = batch.session, clip.place(task.task_id), clip.replaced
+    if replaced and replaced != place.absolute:
+        place = naming.destination(replaced)
+    count = 0
+    async with aclosing(finish.bring(session, task, row, place, force=replaced is not None)) as steps:
+        async for each in steps:
+            if not count:
+                # Known before the file has its name: whenever the program is killed, that file is this clip's.
+                session.journal.note_saving(session.service, task.task_id, place.absolute, each)
+                if entry := session.journal.by_task(session.service, [task.task_id]).get(task.task_id):
+                    _note(batch, entry)
+            count = each
+    made.view = TaskView(task, made.view.entry, str(place), count)
+
+
+def note_saved(batch: Batch, clip: RowClip) -> None:
+    """Complete what is written of a clip on the disk: a run was killed as it got its name, or a line is gone."""
+    session, entry = batch.session, clip.entry
+    assert entry
+    if entry.saved_at is None and entry.task_id:
+        session.journal.note_saved(session.service, entry.task_id, str(entry.file), entry.bytes or 0)
+        entry = session.journal.entry(entry.id) or entry
+        clip.learn(entry)
+        part_file.beside(Path(str(entry.file)), ".part.json").unlink(missing_ok=True)
+    if not batch.results.has_end_of(entry):
+        batch.results.remember(entry, TaskView(None, entry).record())
+
+
+def _end(batch: Batch, clip: RowClip, made: Clip, row: Row, seconds: float) -> None:
+    """Tell of a clip that has ended, and write down its record."""
+    session, tally = batch.session, batch.tally
+    if made.view.entry:
+        made.view = made.view._replace(entry=session.journal.entry(made.view.entry.id) or made.view.entry)
+    record = made.view.record()
+    record["airvid"] |= {"row": clip.row.id, "n": clip.n}
+    if made.view.entry and made.view.entry.sent_at is not None:
+        clip.learn(made.view.entry)
+        _note(batch, made.view.entry, made.view.record())
+    cents = batch_plan.total_cents([clip]) or Decimal(0)
+    tally.left -= cents
+    if made.error is None:
+        tally.done += 1
+        tally.past.append(seconds)
+        tally.spent += cents if made.view.cost_cents is None else Decimal(str(made.view.cost_cents))
+    else:
+        tally.failed += 1
+        batch.stopped |= batch.fail_fast
+        made.error.message = f"row {clip.label}: {made.error.message}"
+    made.write(
+        row.end,
+        finish.last_word(made.view, seconds) if made.error is None else made.error.message,
+        is_good=made.error is None,
+    )
+    made.write(session.out.record, record, [clip.row.id, made.view.task_id, made.view.status, made.view.output])
+    batch.outcomes.append(made.outcome)
+
+
+def failed_before(batch: Batch, clip: RowClip) -> AirvidError:
+    entry = clip.entry
+    assert entry
+    kind = ExpiredError if entry.status == EXPIRED else TaskFailedError
+    return kind(
+        f"row {clip.label} {entry.status} before{f': {entry.error}' if entry.error else ''}",
+        task_id=entry.task_id,
+        hint=f"{batch.session.same_command()} --retry-failed",
+    )
+
+
+def _fail(batch: Batch, clip: RowClip, raised: Exception) -> None:
+    """End a clip whose earlier POST could not be settled."""
+    error = as_failure(raised)
+    if not isinstance(error, TaskFailedError | ExpiredError):
+        error.message = f"row {clip.label}: {error.message}"
+    _end_without_work(batch, error)
+
+
+def _end_without_work(batch: Batch, error: AirvidError | None) -> None:
+    batch.outcomes.append(error)
+    batch.tally.waiting -= 1
+    batch.tally.done += error is None
+    batch.tally.failed += error is not None

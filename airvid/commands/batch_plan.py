@@ -1,0 +1,374 @@
+"""From a manifest to checked rows: everything that a batch does before something is spent.
+
+A row is checked by what checks a `create`. A row of another kind (one that waits for another row, say) has its keys in
+`clips.manifest.KEYS`, is checked here, and is begun in `batch._run_clip`.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from airvid import clock
+from airvid.api.models import Model
+from airvid.clips import naming, request, rows
+from airvid.clips.manifest import ROW_SETTINGS, Manifest
+from airvid.clips.manifest import Row as Written
+from airvid.clips.naming import DEFAULT_NAME, Naming
+from airvid.clips.plan import Plan, model_for
+from airvid.clips.prompt import file_meant, read_prompt
+from airvid.clips.request import Request, collected
+from airvid.clips.rows import Row, RowClip
+from airvid.commands import plans
+from airvid.config import checked
+from airvid.destinations.cloud import is_url
+from airvid.destinations.local import LocalFile, check_folder
+from airvid.errors import AirvidError, UsageError, complain
+from airvid.files import file_errors
+from airvid.session import Session
+from airvid.ui.text import money
+
+RESULTS = "results.jsonl"
+_FIELDS = (*naming.FIELDS, *naming.ROW_FIELDS)
+# Complaints that are shown.
+MOST_COMPLAINTS = 50
+
+
+@dataclass
+class Options:
+    """What the command's own options say where a row does not: settings by their names, the pictures, and --set."""
+
+    settings: dict[str, Any]
+    image: str | None
+    reference: Sequence[str]
+    sets: Sequence[str]
+
+    @classmethod
+    def read(
+        cls,
+        session: Session,
+        given: Mapping[str, Any],
+        image: str | None,
+        reference: Sequence[str],
+        sets: Sequence[str],
+        complaints: list[AirvidError],
+    ) -> Options:
+        settings: dict[str, Any] = {}
+        for name in ROW_SETTINGS:
+            with collected(complaints):
+                settings[name] = session.settings.choose(name, given.get(name.replace("-", "_")))
+        return cls(settings, image, reference, sets)
+
+
+@dataclass
+class Checker:
+    """Makes rows of what is written, with each complaint at its line."""
+
+    manifest: Manifest
+    options: Options
+    models: Sequence[Model]
+    at: float = field(default_factory=clock.now)
+    _names: dict[str, Naming] = field(default_factory=dict)
+    _fits: dict[tuple[Any, ...], tuple[Model | None, list[AirvidError]]] = field(default_factory=dict)
+    _pictures: dict[str, str] = field(default_factory=dict)
+    _contents: dict[str, bytes] = field(default_factory=dict)
+
+    def rows(self) -> list[Row]:
+        found, equals, lines = [], Counter[str](), dict[str, int]()
+        for written in self.manifest.rows:
+            complaints: list[AirvidError] = []
+            row = self._row(written, complaints, equals)
+            if row and row.id in lines:
+                complaints.append(UsageError(f"the id {row.id!r} is that of line {lines[row.id]} already"))
+            elif row:
+                lines[row.id] = row.line
+                found.append(row)
+            for error in complaints:
+                self.manifest.complain(written.line, error)
+        self._check_names(found)
+        return found
+
+    def _row(self, written: Written, complaints: list[AirvidError], equals: Counter[str]) -> Row | None:
+        values, settings = written.values, dict(self.options.settings)
+        for name in settings.keys() & values.keys():
+            with collected(complaints):
+                settings[name] = checked(name, values[name], name)
+        image, reference = self.options.image, self.options.reference
+        if "image" in values or "reference" in values:
+            image, reference = values.get("image"), values.get("reference", ())
+            image, reference = image and self._path(image), [self._path(each) for each in reference]
+        own = {pair.partition("=")[0] for pair in written.sets}
+        sets = [pair for pair in self.options.sets if pair.partition("=")[0].strip() not in own] + written.sets
+        asked = plans.request_of(settings, image, reference, sets, complaints)
+        asked.contents = self._contents
+        with collected(complaints):
+            asked.prompt = self._prompt(values)
+        complaints += request.complaints_of(asked)
+        model = self._model(asked, complaints)
+        if model is None or complaints:
+            return None
+        found = rows.digest(asked, values.get("output"), self._pictures)
+        name = rows.short_name(found)
+        if "id" not in values:
+            equals[name] += 1
+            name += f"-{equals[name]}" if equals[name] > 1 else ""
+        name = values.get("id", name)
+        output = settings["output"]
+        if "output" in values:
+            output = self._path(output, is_template=True)
+        with collected(complaints):
+            plan = Plan(
+                asked,
+                {"model": model.id},
+                output,
+                self._naming(output, settings["count"] or 1, asked),
+                settings["count"] or 1,
+                self.at,
+                force=False,
+                cents=model.cents(asked.duration),
+                more_fields={"row": name, "line": str(written.line)},
+            )
+            if settings["seed"] is not None:
+                checked("seed", plan.seed(plan.count), f"the seed of clip {plan.count}")
+            return Row(written.line, name, found, plan, model)
+        return None  # type: ignore[unreachable]  # a complaint was collected
+
+    def _prompt(self, values: Mapping[str, Any]) -> str:
+        """Raises: UsageError, FileError."""
+        if "prompt" not in values or "prompt-file" in values:
+            file = values.get("prompt-file")
+            return read_prompt(values.get("prompt"), file and self._path(file))
+        prompt = str(values["prompt"])
+        if not prompt.strip():
+            raise UsageError("the prompt is empty")
+        if file_meant(self._path(prompt)):
+            raise UsageError(f"the prompt {prompt!r} is the name of a file", hint="its key is image, or prompt-file")
+        return prompt
+
+    def _path(self, given: str, *, is_template: bool = False) -> str:
+        """A path in the manifest, which is relative to it."""
+        if is_url(given) or given.lower().startswith(("~", "data:", "file:")):
+            return given
+        folder = self.manifest.folder
+        return os.path.join(folder.replace("{", "{{").replace("}", "}}") if is_template else folder, given)
+
+    def _model(self, asked: Request, complaints: list[AirvidError]) -> Model | None:
+        """As `model_for`, once for all rows that ask alike."""
+        alike = (asked.model, asked.effective_mode, asked.duration, asked.aspect_ratio, asked.quality)
+        if alike not in self._fits:
+            wrong: list[AirvidError] = []
+            self._fits[alike] = model_for(asked, self.models, wrong, no_validate=False), wrong
+        model, wrong = self._fits[alike]
+        complaints += map(copy.copy, wrong)
+        return model
+
+    def _naming(self, output: str | None, count: int, asked: Request) -> Naming:
+        """Raises: UsageError."""
+        if output is None:
+            output = os.path.join(self.manifest.folder, DEFAULT_NAME)
+        if output == "-":
+            raise UsageError("a batch saves its clips to files, and not to standard output", hint="-o FOLDER/")
+        name = self._names.get(output)
+        if name is None or count > 1:  # which of several clips are numbered differs from row to row
+            name = self._names[output] = Naming.parse(output, count, _FIELDS)
+        if name.uses("seed") and asked.effective_seed is None:
+            raise UsageError("-o uses {seed}, but no seed is set", hint="--seed NUMBER")
+        return name
+
+    def _check_names(self, found: Sequence[Row]) -> None:
+        """Complain of two clips that would be one file."""
+        taken: dict[str, Row] = {}
+        for row in found:
+            if not row.plan.name or not row.plan.name.is_known:
+                continue
+            for place in row.plan.places():
+                # Some disks take upper and lower case for the same.
+                other = taken.setdefault(place.absolute.casefold(), row)
+                if other is not row:
+                    error = UsageError(f"its clip and that of line {other.line} would both be {place}")
+                    error.hint = "-o 'FOLDER/{row}.mp4' gives each row a name of its own"
+                    self.manifest.complain(row.line, error)
+
+
+def results_path(manifest: Manifest, options: Options, results: str | None) -> Path:
+    """The results file: in the folder of the outputs, which without -o, or in a store, is the manifest's.
+
+    Raises: UsageError.
+    """
+    if results is not None:
+        return Path(os.path.expanduser(results))
+    output = options.settings["output"]
+    if output is None or output == "-" or is_url(output):
+        return Path(manifest.folder or ".", RESULTS)
+    return Path(os.path.dirname(str(Naming.parse(output, 1, _FIELDS).any_destination())) or ".", RESULTS)
+
+
+def chosen(
+    found: Sequence[Row], only: Sequence[str], shard: str | None, redo: Sequence[str], complaints: list[AirvidError]
+) -> tuple[list[Row], set[str]]:
+    """The rows of this run, and the ids of those that are bought again."""
+    by_name = {str(row.line): row for row in found} | {row.id: row for row in found}
+
+    def named(option: str, names: Sequence[str]) -> list[Row]:
+        for name in names:
+            if name not in by_name:
+                error = f"{option} {name!r:.100}: there is no such row, neither by its id nor by its line"
+                complaints.append(UsageError(error))
+        return [by_name[name] for name in names if name in by_name]
+
+    wanted, again = list(found), {row.id for row in named("--redo", redo)}
+    if shard is not None:
+        number, slash, count = shard.partition("/")
+        is_sound = bool(slash) and all(
+            each.isascii() and each.isdecimal() and len(each) < 7 for each in (number, count)
+        )
+        if not is_sound or not 1 <= int(number) <= int(count):
+            complaints.append(UsageError(f"--shard {shard!r:.50} is not I/N, such as 1/4 for the first of four"))
+        else:
+            wanted = wanted[int(number) - 1 :: int(count)]
+    if only:
+        kept = {row.id for row in named("--only", only)}
+        wanted = [row for row in wanted if row.id in kept]
+    return wanted, again
+
+
+async def check_clips(manifest: Manifest, clips: Sequence[RowClip]) -> None:
+    """Complain of rows that have changed since they were paid for, and of files in the way that are none of ours."""
+    folders: dict[Path, set[str]] = {}
+    for clip in clips:
+        if clip.attempts and clip.changed and not clip.again:
+            error: AirvidError = UsageError(
+                f"row {clip.row.id} has changed since it was bought: it asked for {_shown(clip.changed.request)}"
+                f" and now for {_shown(request_shown(clip.row))}"
+            )
+            error.hint = f"--redo {clip.row.id} buys it again; or give the new clip another id"
+            manifest.complain(clip.row.line, error)
+        if clip.state == rows.DONE or clip.replaced:
+            continue
+        try:
+            place = clip.place("0" * 36)
+            if not (isinstance(place, LocalFile) and _is_free(place.file, folders)):
+                await clip.row.plan.check_place(place)
+        except AirvidError as error:
+            if error.hint and "--force" in error.hint:
+                error.message += ", and is no clip of this row"
+                error.hint = "move it away, or give the row another output"
+            manifest.complain(clip.row.line, error)
+
+
+def _is_free(path: Path, folders: dict[Path, set[str]]) -> bool:
+    """Whether nothing is in the way of a file, by what is in its folder; `folders` are those that were listed."""
+    if path.parent not in folders:
+        check_folder(path.parent)
+        with file_errors(path.parent):
+            folders[path.parent] = set(os.listdir(path.parent)) if path.parent.is_dir() else set()
+    return len(path.name) < 50 and not folders[path.parent] & {path.name, f"{path.name}.part"}
+
+
+def request_shown(row: Row) -> dict[str, Any]:
+    """What a row asks for, without reading its pictures."""
+    asked = copy.copy(row.plan.asked)
+    asked.mode, asked.image, asked.reference = asked.effective_mode, None, ()
+    return request.body(asked, row.model)
+
+
+def _shown(asked: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in asked.items() if key != "input_images")[:200]
+
+
+class BatchPlan:
+    """What is left of a batch, and what that costs. Amounts are exact decimals."""
+
+    def __init__(self, source: str, clips: Sequence[RowClip], *, retries: bool) -> None:
+        self._source = source
+        self._clips = clips
+        self._by_state: dict[str, list[RowClip]] = {state: [] for state in rows.STATES}
+        for clip in clips:
+            self._by_state[clip.state].append(clip)
+        self.retries = retries
+        self.failed = [] if retries else self.of(rows.FAILURE)
+        # Clips to submit; those of unknown fate may turn out to be more of them, and are counted with the costs.
+        self.new = [*self.of(rows.NEW), *(self.of(rows.FAILURE) if retries else [])]
+        self.left = [*self.new, *self.of(rows.UNKNOWN)]
+
+    def of(self, state: str) -> list[RowClip]:
+        return self._by_state[state]
+
+    @property
+    def left_cents(self) -> Decimal | None:
+        """What is still to be paid; None where a price is unknown."""
+        return total_cents(self.left)
+
+    def record(self) -> dict[str, Any]:
+        """The object that `--json` prints."""
+        models: dict[str, list[RowClip]] = {}
+        for clip in self._clips:
+            models.setdefault(str(clip.row.plan.body["model"]), []).append(clip)
+        return {
+            "manifest": self._source,
+            "rows": len({clip.row.id for clip in self._clips}),
+            **_amounts(self._clips),
+            "models": [{"model": model, **_amounts(models[model])} for model in sorted(models)],
+            **{state: len(self.of(state)) for state in rows.STATES if state != rows.NEW},
+            "left": _amounts(self.left),
+        }
+
+    def lines(self) -> list[str]:
+        """The same for a reader."""
+        record = self.record()
+        shown = [f"{record['rows']} row{'' if record['rows'] == 1 else 's'}: {_sentence(record)}"]
+        if len(record["models"]) > 1 or not self._clips:
+            shown += [f"  {each['model']}: {_sentence(each)}" for each in record["models"]]
+        states = [f"{record[state]} {state}" for state in rows.STATES if record.get(state)]
+        shown.append(f"{', '.join([*states, 'left'])}: {_sentence(record['left'])}")
+        return shown
+
+
+def _amounts(clips: Sequence[RowClip]) -> dict[str, Any]:
+    cents = total_cents(clips)
+    seconds = [_seconds(clip) for clip in clips]
+    return {
+        "clips": len(clips),
+        "seconds": None if None in seconds else float(sum(each or 0 for each in seconds)),
+        "cost_usd": None if cents is None else float(cents / 100),
+    }
+
+
+def _sentence(amounts: Mapping[str, Any]) -> str:
+    seconds, cost = amounts["seconds"], amounts["cost_usd"]
+    length = "" if seconds is None else f", {seconds:g} s"
+    price = "price unknown" if cost is None else money(Decimal(str(cost)) * 100)
+    return f"{amounts['clips']} clip{'' if amounts['clips'] == 1 else 's'}{length}, {price}"
+
+
+def _seconds(clip: RowClip) -> Decimal | None:
+    asked, model = clip.row.plan.asked.duration, clip.row.model
+    seconds = asked if asked is not None or model is None else model.caps.min_seconds
+    return None if seconds is None else Decimal(str(seconds))
+
+
+def total_cents(clips: Sequence[RowClip]) -> Decimal | None:
+    """The estimate for some clips, exactly; None where a price is unknown."""
+    total = Decimal(0)
+    for clip in clips:
+        seconds, price = _seconds(clip), clip.row.model and clip.row.model.caps.cents_per_second
+        if seconds is None or price is None:
+            return None
+        total += seconds * Decimal(str(price))
+    return total
+
+
+def complain_all(complaints: Sequence[AirvidError]) -> None:
+    """Raise the complaints as one; of very many the first are shown, and how many there are. Raises: AirvidError."""
+    if len(complaints) > MOST_COMPLAINTS:
+        first = min(complaints, key=lambda error: (2, 11, 7).index(error.exit_code))
+        more = copy.copy(first)
+        more.message, more.hint = f"and {len(complaints) - MOST_COMPLAINTS:,} more complaints", None
+        complaints = [*complaints[:MOST_COMPLAINTS], more]
+    complain(complaints)

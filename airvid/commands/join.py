@@ -1,0 +1,85 @@
+"""airvid join: several clips, one after the other, as one film."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, aclosing
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airvid import clock, files
+from airvid.clips import part_file
+from airvid.clips.naming import Naming
+from airvid.commands import common, preview
+from airvid.destinations.cloud import CloudObject
+from airvid.destinations.local import LocalFile
+from airvid.errors import FileError, UsageError
+from airvid.session import Session
+from airvid.ui.progress import SENDING, Row
+from airvid.ui.text import length, size
+
+if TYPE_CHECKING:
+    from airvid.media.join import Joining
+
+# Seconds of work between two moments at which it can be interrupted.
+_PAUSE = 0.05
+
+
+async def run(session: Session, *, clips: Sequence[str], output: str | None, force: bool) -> None:
+    preview.check_media("a film")
+    if not output or output == "-" or output.endswith(("/", os.sep)) or os.path.isdir(output):
+        raise UsageError("a film needs a file to go to", hint="airvid join first.mp4 second.mp4 -o film.mp4")
+    place = Naming.parse(output, 1).destination({})
+    await place.check(force=force)
+    async with AsyncExitStack() as stack:
+        named = [each for clip in clips for each in ([clip] if clip != "-" else common.given([clip]))]
+        found = [await stack.enter_async_context(preview.located(session, clip)) for clip in named]
+        await film(session, [clip.path for clip in found], place, force=force)
+
+
+async def film(session: Session, clips: Sequence[Path], place: LocalFile | CloudObject, *, force: bool) -> None:
+    """Join clips to a film, which takes its name once it is whole. Raises: FileError."""
+    from airvid.media.join import Joining
+
+    path = place.local_path(f"film {place}")
+    if any(path.exists() and file.exists() and file.samefile(path) for file in clips):
+        raise FileError(f"{path} is one of the clips", hint="-o FILE, another one")
+    await place.check_writable()
+    with session.progress(1) as progress:
+        row = progress.row(os.path.basename(str(place)))
+        row.part("reading", 0)
+        joining = Joining([partial(preview.opened, file) for file in clips])
+        for why in joining.differences:
+            session.out.note(f"{why}: it is encoded anew")
+        # What waits here to be sent to a store is no user's file.
+        await _write(joining, path, row, force=force or isinstance(place, CloudObject))
+        count = path.stat().st_size
+        async with aclosing(place.deliver(path, force=force)) as steps:
+            async for sent in steps:
+                row.bytes(sent, count, SENDING)
+        place.forget(path)
+        row.end(f"joined {len(clips)} clips ({joining.end:.1f} s, {size(count)}) after {length(row.passed)}")
+    facts = {"seconds": round(joining.end, 3), "clips": len(clips), "reencoded": bool(joining.differences)}
+    session.out.saved(str(place), {"path": str(place), **facts, "bytes": count})
+
+
+async def _write(joining: Joining, path: Path, row: Row, *, force: bool) -> None:
+    """Write the film beside its place, and give it its name. Raises: FileError."""
+    with files.file_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.parent.resolve() / f".airvid-{os.urandom(8).hex()}.part"
+        files.open_regular(part).close()
+    try:
+        told = clock.elapsed()
+        for done in joining.write(part):
+            if clock.elapsed() - told >= _PAUSE:
+                row.part("joining", done / joining.seconds if joining.seconds else 0)
+                await clock.sleep(0)
+                told = clock.elapsed()
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    with files.file_errors(path), files.open_existing(part) as file:
+        part_file.publish(file, part, Path(os.path.realpath(path)), force=force)
