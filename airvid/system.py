@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
 IS_WINDOWS = sys.platform == "win32"
+# Files and connections that the program needs for one clip: its own, the journal's, and those of the download.
+LEAST_OPEN_FILES = 32
 # The errors of a lock that another process holds.
 _LOCKED = (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
 # Variables that name files of certificates, in this order; the last two are those of other tools.
@@ -261,6 +263,25 @@ def check_thread() -> None:
         thread.join()
     except RuntimeError as error:
         raise AirvidError(f"the system starts no more threads: {error}", hint="ulimit -u shows the limit") from None
+
+
+def most_open_files() -> int:
+    """How many files and connections this process may have open at once."""
+    if sys.platform == "win32":
+        return sys.maxsize
+    import resource
+
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return sys.maxsize if most == resource.RLIM_INFINITY else most
+
+
+def check_open_files() -> None:
+    """Check that the program may open the files that it needs for one clip. Raises: AirvidError."""
+    if (most := most_open_files()) < LEAST_OPEN_FILES:
+        raise AirvidError(
+            f"the system lets the program open only {most} files at once, and it needs {LEAST_OPEN_FILES}",
+            hint="ulimit -n 256",
+        )
 
 
 def trust_store() -> ssl.SSLContext:

@@ -102,10 +102,19 @@ class HttpClient:
         # The latest `Date` of the API, Unix seconds, less `clock.elapsed` at that moment.
         self._latest_date = -math.inf
         self._clients = Clients(use_proxies)
+        # How many requests were made: each has a number in `--debug`.
+        self._requests = 0
         # Results that say that they are compressed, and are not.
         self._plain: set[httpx.URL] = set()
         # Seconds that a whole answer may take, however slowly it comes; of streams and clips, its head.
         self._longest = 2 * (self.timeouts.connect + self.timeouts.read)
+
+    def check_way(self) -> str | None:
+        """The proxy to the API, without its password. Raises: UnavailableError where it or the certificates are odd."""
+        url = httpx.URL(self.base_url)
+        self._clients.client(url)
+        proxy = self._clients.proxy_for(url)
+        return redact.origin(proxy) if proxy else None
 
     async def aclose(self) -> None:
         await self._clients.aclose()
@@ -154,7 +163,7 @@ class HttpClient:
         request = self._build("POST", self.base_url + path, headers, self._pieces(content, deadline))
         # Only the deadline ends a POST: httpx's own time-outs also count the time in which the program was stopped.
         request.extensions["timeout"] |= {"read": None, "write": None}
-        self._show(">", {}, content)
+        self._show(request, ">", {}, content)
         return await self._exchange(request, attempt, deadline)
 
     async def _pieces(self, content: bytes, deadline: Deadline) -> AsyncIterator[bytes]:
@@ -248,7 +257,9 @@ class HttpClient:
                 raise httpx.InvalidURL("no such port")
         except (httpx.InvalidURL, ValueError):
             raise UnavailableError(f"not a usable address: {redact.address(url)}", sent=False, is_final=True) from None
-        self._show(f"> {method} {request.url}", request.headers, None)
+        self._requests += 1
+        request.extensions["number"] = self._requests
+        self._show(request, f"> {method} {request.url}", request.headers, None)
         return request
 
     @asynccontextmanager
@@ -264,7 +275,8 @@ class HttpClient:
             if (told := retry.http_date(response.headers.get("date", ""))) is not None and self._is_api(request.url):
                 self._clock_offset = told - clock.now()
                 self._latest_date = max(self._latest_date, told - clock.elapsed())
-            self._show(f"< {response.status_code} {response.reason_phrase}", _all_headers(response), None)
+            head = f"< {response.status_code} {response.reason_phrase} {request.url}"
+            self._show(request, head, _all_headers(response), None)
             yield response
         finally:
             with suppress(Exception):  # a connection that is broken anyway
@@ -282,7 +294,7 @@ class HttpClient:
         except AirvidError:
             raise
         except Exception as error:
-            self._show(f"! {type(error).__name__}: {error}", {}, None)
+            self._show(request, f"! {type(error).__name__}: {error}", {}, None)
             sent = attempt is None or attempt.may_have_left
             raise unavailable(error, request.url, self._clients.proxy_for(request.url), sent=sent) from error
 
@@ -296,7 +308,7 @@ class HttpClient:
                 if len(content) > MAX_ANSWER_BYTES:
                     raise UnavailableError("the server's answer does not end")
         answer_text = self._scrub(content.decode("utf-8", "replace"))
-        self._show("<", {}, answer_text.encode("utf-8", "replace"))
+        self._show(response.request, "<", {}, answer_text.encode("utf-8", "replace"))
         headers = {name.lower(): self._scrub(value) for name, value in _all_headers(response).items()}
         return Answer(response.status_code, headers, answer_text, self._parsed(answer_text), self._age(headers))
 
@@ -323,7 +335,8 @@ class HttpClient:
     def _scrub(self, value: str) -> str:
         return without_secret(self._key, value, "[key]")
 
-    def _show(self, head: str, headers: Mapping[str, str], body: bytes | None) -> None:
+    def _show(self, request: httpx.Request, head: str, headers: Mapping[str, str], body: bytes | None) -> None:
+        """Lines of `--debug`, with the request's number, as several run side by side."""
         if not _log.isEnabledFor(logging.DEBUG):
             return
         lines = [redact.text(head)]
@@ -331,7 +344,7 @@ class HttpClient:
         if body:
             lines.append(f"{head[0]} {redact.body(body.decode('utf-8', 'replace'), LONGEST_SHOWN)}")
         for line in lines:
-            _log.debug(self._scrub(line))
+            _log.debug(f"[{request.extensions['number']}] {self._scrub(line)}")
 
 
 def _check_encoding(response: httpx.Response, *allowed: str) -> None:

@@ -121,6 +121,7 @@ def create(
     timeout: str | None = options.TIMEOUT,
     force: bool | None = options.FORCE_OR_SETTING,
     open: bool | None = options.OPEN_OR_SETTING,
+    summary: str | None = options.SUMMARY,
     shows_preview: bool = flag("--preview", "Show its contact sheet in the terminal; implies -w.", SAVING),
 ) -> None:
     """Submit a clip; with --wait follow it, with -o save it.
@@ -164,6 +165,7 @@ def watch(
     output: str | None = options.OUTPUT,
     timeout: str | None = options.TIMEOUT,
     fail_fast: bool = flag("--fail-fast", "Stop following at the first failure.", SAVING),
+    summary: str | None = options.SUMMARY,
     force: bool = options.FORCE,
     opens: bool = options.OPEN,
 ) -> None:
@@ -176,7 +178,7 @@ def watch(
 @command(
     app,
     "list",
-    examples=["airvid list --status completed --since 2h", "airvid list --local --search fox"],
+    examples=["airvid list --status completed --since 2h", "airvid list --search fox"],
     exit_codes=[0, 1, 2, 3, 8, 9, 11],
 )
 def list_(
@@ -188,7 +190,7 @@ def list_(
     page: int = option("--page NUMBER", "Which page; 1 is the newest.", default=1),
     ids: bool = flag("--ids", "Only the ids."),
     local: bool = flag("--local", "List this machine's journal: older tasks too, with files and costs."),
-    search: str | None = option("--search TEXT", "With --local: only prompts with this text."),
+    search: str | None = option("--search TEXT", "Only prompts with this text; implies --local."),
 ) -> None:
     """Recent tasks, newest first."""
     from airvid.commands import list as list_tasks
@@ -230,6 +232,7 @@ def download(
     skip_existing: bool = flag("--skip-existing", "Skip files that exist.", SAVING),
     takes_all: bool = flag("--all", "Every completed task whose clip is not on this disk."),
     jobs: str | None = number("-j, --jobs NUMBER", "How many at a time.", SAVING),
+    summary: str | None = options.SUMMARY,
     opens: bool = options.OPEN,
 ) -> None:
     """Save the clips of completed tasks."""
@@ -361,13 +364,19 @@ app.add_typer(config.app)
 @command(
     app,
     "sandbox",
-    examples=["airvid sandbox --port 8080", "airvid sandbox reset    # forget its tasks and clips"],
+    examples=["airvid sandbox --port 8080 --fault 'fail=moderation p=0.2' --seed 7", "airvid sandbox faults"],
     exit_codes=[0, 2, 11, 130, 143],
 )
 def sandbox(
     ctx: typer.Context,
-    action: str | None = argument("ACTION", "reset: forget all its tasks and clips."),
+    action: str | None = argument(
+        "ACTION", "faults: list what --fault takes; reset: forget all its tasks and clips; else serve."
+    ),
     port: int = option("--port NUMBER", "The port; 0 takes a free one.", min=0, max=65535, default=0),
+    render: str | None = option("--render TIME", "How long a task takes (4s)."),
+    slots: int | None = option("--slots NUMBER", "How many tasks run at a time (4).", min=1, max=1000),
+    models: str | None = option("--models FILE", "The models to serve: the JSON that GET /models answers."),
+    seed: int | None = option("--seed NUMBER", "Random faults are the same in every run."),
 ) -> None:
     """The API, emulated on this machine.
 
@@ -376,6 +385,23 @@ def sandbox(
     from airvid.commands import sandbox
 
     run(ctx, sandbox.run)
+
+
+@command(
+    app,
+    "doctor",
+    examples=["airvid doctor --offline", "airvid doctor --bundle airvid.zip    # for a bug report"],
+    exit_codes=[0, 1, 2, 3, 8, 9, 11],
+)
+def doctor(
+    ctx: typer.Context,
+    offline: bool = flag("--offline", "Do not ask the API."),
+    bundle: str | None = option("--bundle FILE.zip", "Write the report for a bug report: no secrets, no prompts."),
+) -> None:
+    """What is wrong with this installation, and what to do about it."""
+    from airvid.commands import doctor
+
+    run(ctx, doctor.run)
 
 
 @command(app, "help", examples=["airvid help exit-codes", "airvid help auth login"], exit_codes=[0, 2])

@@ -42,6 +42,7 @@ OUTPUT = option(
 TIMEOUT = option(
     "--timeout TIME", "Stop waiting after so long (90, 10m, 1h30m; 0: no limit); the task itself goes on.", SAVING
 )
+SUMMARY = option("--summary FILE", "Append a Markdown table of the clips to this file.", SAVING)
 FORCE = flag("--force", "Overwrite existing files.", SAVING)
 OPEN = flag("--open", "Open the saved clip in the desktop's player.", SAVING)
 # The same for `create`, where a setting applies if the option is not given.

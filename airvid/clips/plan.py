@@ -41,7 +41,7 @@ class Plan:
     more_fields: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.name:
+        if self.name and self.count > 1:
             self.name.tell_apart([self.fields(n, "") for n in range(1, self.count + 1)])
 
     @property
@@ -88,6 +88,12 @@ class Plan:
         if self.name is None or not self.saves_files:
             return []
         return [self.name.destination(self.fields(n, "0" * 36)) for n in range(1, self.count + 1)]
+
+    def first_files(self) -> list[str]:
+        """Where the first clips go; a name that needs an id is the template itself."""
+        if self.name is None or self.name.template is None:
+            return []
+        return [str(place) for place in self.places()[:3]] if self.name.is_known else [self.name.template]
 
     def output_of(self, n: int) -> str | None:
         """The -o with which `watch` saves clip `n` to the same file."""

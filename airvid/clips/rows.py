@@ -83,8 +83,8 @@ class RowClip:
     @property
     def entry(self) -> Entry | None:
         """The attempt that counts: the newest that may have a clip, else the newest."""
-        taken = [each for each in self.attempts if state_of(each) not in (NEW, FAILURE)]
-        return next(iter([*taken[::-1], *self.attempts[::-1]]), None)
+        newest = self.attempts[::-1]
+        return next((each for each in newest if state_of(each) not in (NEW, FAILURE)), next(iter(newest), None))
 
     def learn(self, entry: Entry) -> None:
         """Remember an attempt as it now is."""
@@ -102,7 +102,7 @@ class RowClip:
     def changed(self) -> Entry | None:
         """The attempt that asked for something else than the row does now, where that may have been paid for."""
         entry = self.entry
-        return entry if entry and state_of(entry) not in (NEW, FAILURE) and entry.asked != self.row.asked else None
+        return entry if entry and entry.asked != self.row.asked and state_of(entry) not in (NEW, FAILURE) else None
 
     @property
     def replaced(self) -> str | None:

@@ -71,18 +71,15 @@ async def run(
 ) -> None:
     """Make the clips of a manifest. `given`: the options that a row can say too, by their names in config.SETTINGS."""
     written = Manifest(manifest)
-    complaints = written.complaints
-    at_once, limit = MOST_AT_ONCE, None
-    with collected(complaints):
-        at_once = MOST_AT_ONCE if jobs is None else checked("jobs", jobs, "--jobs")
-        if at_once > MOST_AT_ONCE:
-            raise UsageError(f"--jobs {at_once}: at most {MOST_AT_ONCE} clips are made at a time")
-    with collected(complaints):
+    at_once = limit = None
+    with collected(written.complaints):
+        at_once = _jobs(jobs)
+    with collected(written.complaints):
         limit = (checked("timeout", timeout, "--timeout") or None) if timeout is not None else None
-    options = Options.read(session, given, image, reference, extra, complaints)
+    options = Options.read(session, given, image, reference, extra, written.complaints)
     film = None
     if join is not None:
-        with collected(complaints):
+        with collected(written.complaints):
             if only or shard:
                 raise UsageError("--join joins the clips of all rows, and contradicts --only and --shard")
             film = await joining.place_of(join)
@@ -93,7 +90,7 @@ async def run(
             batch = await _read(session, written, options, models, listing, (only, shard, redo), results)
             plan = _plan(batch, retry_failed=retry_failed, max_cost=max_cost)
             if _agrees(batch, plan, dry_run=dry_run, yes=yes):
-                await _make_all(batch, plan, at_once, fail_fast=fail_fast)
+                await _make_all(batch, plan, at_once or MOST_AT_ONCE, fail_fast=fail_fast)
                 if film and not any(batch.outcomes) and all(clip.state == DONE for clip in batch.clips):
                     files = [Path(str(clip.entry.file)) for clip in batch.clips if clip.entry]
                     await joining.film(session, files, film, force=True)
@@ -104,8 +101,16 @@ async def run(
     except TimeoutError:
         if batch and batch.tally.running:
             raise WaitTimeoutError("the time was up; what runs goes on", hint=session.same_command()) from None
-        raise UnavailableError("the time was up before the server had answered; nothing was sent") from None
+        raise UnavailableError("the time was up, and no task of this run goes on") from None
     settle(batch.outcomes)
+
+
+def _jobs(given: str | None) -> int:
+    """How many clips are made at a time. Raises: UsageError."""
+    found = int(checked("jobs", given, "--jobs")) if given is not None else MOST_AT_ONCE
+    if found > MOST_AT_ONCE:
+        raise UsageError(f"--jobs {found}: at most {MOST_AT_ONCE} clips are made at a time")
+    return found
 
 
 # ---------------------------------------------------------------------- before anything is spent
@@ -143,7 +148,8 @@ async def _read(
     results, entries = None, list[Entry]()
     with collected(complaints):
         path = batch_plan.results_path(manifest, options, results_file)
-        folders = {os.path.dirname(row.plan.name.any_destination().absolute) for row in rows if row.plan.name}
+        names = {row.plan.name for row in rows if row.plan.name}
+        folders = {os.path.dirname(name.any_destination().absolute) for name in names}
         results = Results(path, manifest.identity, folders, is_play=session.is_play)
         entries = _entries(session, results, {row.id for row in rows})
     batch_plan.complain_all(complaints)

@@ -1,7 +1,8 @@
 """From a manifest to checked rows: everything that a batch does before something is spent.
 
-A row is checked by what checks a `create`. A row of another kind (one that waits for another row, say) has its keys in
-`clips.manifest.KEYS`, is checked here, and is begun in `batch._run_clip`.
+A row is checked by what checks a `create`. A key that no create has (one that names another row, say) belongs into
+`clips.manifest.KEYS`, and is checked here; a row that has to wait is begun in `batch._begin_all` as a task of its own,
+as those of unknown fate are.
 """
 
 from __future__ import annotations
@@ -135,20 +136,7 @@ class Checker:
         for name in settings.keys() & values.keys():
             with collected(complaints):
                 settings[name] = checked(name, values[name], name)
-        image, reference = self.options.image, self.options.reference
-        if "image" in values or "reference" in values:
-            image, reference = values.get("image"), values.get("reference", ())
-            image, reference = image and self._path(image), [self._path(each) for each in reference]
-        own = {pair.partition("=")[0] for pair in written.sets}
-        sets = [pair for pair in self.options.sets if pair.partition("=")[0].strip() not in own] + written.sets
-        asked = plans.request_of(settings, image, reference, sets, complaints)
-        asked.contents = self._contents
-        if parent:
-            with collected(complaints):
-                self._extend(asked, values, parent)
-        with collected(complaints):
-            asked.prompt = self._prompt(values)
-        complaints += request.complaints_of(asked)
+        asked = self._asked(written, settings, parent, complaints)
         model = self._model(asked, complaints)
         if model is None or complaints:
             return None
@@ -178,6 +166,27 @@ class Checker:
                 checked("seed", plan.seed(plan.count), f"the seed of clip {plan.count}")
             return Row(written.line, name, found, plan, model, parent)
         return None  # type: ignore[unreachable]  # a complaint was collected
+
+    def _asked(
+        self, written: Written, settings: Mapping[str, Any], parent: Row | None, complaints: list[AirvidError]
+    ) -> Request:
+        """What a row asks for, with what is wrong with it for any model."""
+        values = written.values
+        image, reference = self.options.image, self.options.reference
+        if "image" in values or "reference" in values:
+            image, reference = values.get("image"), values.get("reference", ())
+            image, reference = image and self._path(image), [self._path(each) for each in reference]
+        own = {pair.partition("=")[0] for pair in written.sets}
+        sets = [pair for pair in self.options.sets if pair.partition("=")[0].strip() not in own] + written.sets
+        asked = plans.request_of(settings, image, reference, sets, complaints)
+        asked.contents = self._contents
+        if parent:
+            with collected(complaints):
+                self._extend(asked, values, parent)
+        with collected(complaints):
+            asked.prompt = self._prompt(values)
+        complaints += request.complaints_of(asked)
+        return asked
 
     def _extend(self, asked: Request, values: Mapping[str, Any], parent: Row) -> None:
         """Have a row go on from another, whose model, shape and quality it takes. Raises: UsageError."""
@@ -298,7 +307,7 @@ async def check_clips(manifest: Manifest, clips: Sequence[RowClip]) -> None:
     """Complain of rows that have changed since they were paid for, and of files in the way that are none of ours."""
     folders: dict[Path, set[str]] = {}
     for clip in clips:
-        if clip.changed and not clip.again:
+        if clip.attempts and clip.changed and not clip.again:
             error: AirvidError = UsageError(
                 f"row {clip.row.id} has changed since it was bought: it asked for {_shown(clip.changed.request)}"
                 f" and now for {_shown(request_shown(clip.row))}"

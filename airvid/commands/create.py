@@ -87,7 +87,9 @@ async def run(
     plan = plans.offline_plan(session, asked, settings, complaints, shows_preview=shows_preview)
     listing = await plans.complete(session, plan, settings, complaints, dry_run=dry_run, no_validate=no_validate)
     if dry_run:
-        session.out.plan(plan.body, plan.count, plan.total_cents)
+        seconds = plan.body.get("duration_seconds")
+        total = seconds * plan.count if isinstance(seconds, int | float) else None
+        session.out.plan(plan.body, plan.count, total, plan.total_cents, plan.first_files())
         return
     await plan.claim(shows_preview=shows_preview)
     entries = session.journal.intend(
@@ -166,6 +168,10 @@ async def _make(
         except asyncio.CancelledError:
             _tell_how_to_go_on(run)
             raise
+        finally:
+            for clip in clips:
+                _latest_entry(run, clip)
+                session.ended.append(clip.view)
 
 
 async def _submit_and_follow(run: _Run, seconds: float | None) -> None:

@@ -59,6 +59,8 @@ async def run(
         if watch and (left := watch.left()):
             session.out.note(f"the tasks go on; to pick them up: {finish.how_to_go_on(session, left, output)}")
         raise
+    finally:
+        session.ended += [clip.view for clip in watch.clips] if watch else []
     settle([*errors, *watch.outcomes()])
 
 

@@ -18,7 +18,7 @@ from airvid.api.models import COMPLETED
 from airvid.errors import AirvidError, FileError, Interrupted, SeveralErrors
 from airvid.ui import terminal
 from airvid.ui.task_view import TaskView
-from airvid.ui.text import dumps, masked, money, plain, size, usd, without_secret
+from airvid.ui.text import dumps, is_in_ci, is_on_github, masked, money, plain, size, usd, without_secret
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -135,15 +135,20 @@ class Output:
             self._labelled("error", "red", each.message, subject, reference)
             if each.hint:
                 self._labelled("hint", "cyan", each.hint)
+            self.command("error title=airvid", f"{subject}{plain(each.message, _LONGEST_SENTENCE)}")
+
+    def command(self, name: str, text: str = "") -> None:
+        """A command for the runner of GitHub Actions, where that reads what is written. It reads JSON as JSON only."""
+        if is_on_github() and not self.as_json:
+            self._messages.write(f"::{name}::{self.hidden(plain(text)).replace('%', '%25')}\n")
+            self._messages.flush()
 
     def _labelled(self, label: str, color: str, text: str, before: str = "", after: str = "") -> None:
         self._message((f"{label}:", f"bold {color}"), (f" {before}{plain(text, _LONGEST_SENTENCE)}{after}", ""))
 
     def _message(self, *pieces: tuple[str, str]) -> None:
         """Write a line of texts and their styles. A log gets only the texts, without loading Rich."""
-        shown = [
-            (re.sub(_KEY_LIKE, lambda found: masked(found[0]), self._masked(text)), style) for text, style in pieces
-        ]
+        shown = [(self.hidden(text), style) for text, style in pieces]
         if self.stderr.isatty() or (self._forces_color and self.color):
             from rich.text import Text
 
@@ -151,6 +156,10 @@ class Output:
         else:
             self._messages.write("".join(text for text, _ in shown) + "\n")
             self._messages.flush()
+
+    def hidden(self, text: str) -> str:
+        """A text without this run's key, and without what looks like another one."""
+        return re.sub(_KEY_LIKE, lambda found: masked(found[0]), self._masked(text))
 
     def _masked(self, text: str) -> str:
         """A text without the key of this run."""
@@ -243,7 +252,7 @@ class Output:
             records = [table.record(row) for row in rows]
             for record in [records] if as_array else records:
                 self.emit(record)
-        elif not self.is_terminal:
+        elif not self.is_terminal or is_in_ci():
             for row in rows:
                 self.line(*table.fields(row))
         elif rows:
@@ -303,10 +312,13 @@ class Output:
         if self.as_json:
             self.emit(view.record())
 
-    def plan(self, body: dict[str, Any], count: int, cents: float | None) -> None:
-        """The body that --dry-run would send for each of `count` clips, and the estimate for all."""
+    def plan(
+        self, body: dict[str, Any], count: int, seconds: float | None, cents: float | None, files: Sequence[str]
+    ) -> None:
+        """What --dry-run would send for each of `count` clips; seconds and estimate for all; the first files."""
         if self.as_json:
-            self.emit({"request": body, "airvid": {"count": count, "estimate_cents": cents}})
+            plan = {"count": count, "seconds": seconds, "estimate_cents": cents, "files": list(files)}
+            self.emit({"request": body, "airvid": plan})
             return
         if self.is_terminal and "input_images" in body:
             images = [
@@ -316,6 +328,11 @@ class Output:
             body = body | {"input_images": images}
         self.emit(body)
         self.line("estimate", "unknown" if cents is None else money(cents) if self.is_terminal else usd(cents))
+        if count > 1:
+            self.line("clips", count)
+            self.line("seconds", "unknown" if seconds is None else f"{seconds:g}")
+        for file in files:
+            self.line("file", file)
 
     def ids(self, ids: Iterable[str]) -> None:
         """Task ids, one a line; as JSON one array."""

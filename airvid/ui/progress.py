@@ -141,11 +141,13 @@ class Log(Progress):
         self._written_at = self.began
 
     def __enter__(self) -> Progress:
+        self._output.command("group", f"airvid: progress of {self.count}")
         self._breaking_silence = asyncio.create_task(self._break_silence())
         return self
 
     def __exit__(self, *_: object) -> None:
         self._breaking_silence.cancel()
+        self._output.command("endgroup")
 
     def changed(self, row: Row, is_news: bool) -> None:
         if is_news:

@@ -402,6 +402,14 @@ def test_unset_says_what_it_did(world: World, file: Path) -> None:
 
 
 @pytest.mark.parametrize("command", [["set", "seed", "5"], ["unset", "seed"]])
-def test_a_variable_that_goes_before_the_file_is_named(world: World, command: list[str]) -> None:
-    world.env.setenv("AIRVID_SEED", "7")
-    assert "AIRVID_SEED" in world.airvid("config", *command).err
+@pytest.mark.parametrize("value", ["7", "broken"])
+def test_a_variable_that_goes_before_the_file_is_named(world: World, command: list[str], value: str) -> None:
+    world.env.setenv("AIRVID_SEED", value)
+    result = world.airvid("config", *command)
+    assert (result.code, "AIRVID_SEED" in result.err) == (0, True)
+
+
+def test_a_model_is_set_with_a_broken_address_too(world: World, file: Path) -> None:
+    world.env.setenv("AIRVID_BASE_URL", "nowhere")
+    assert world.airvid("config", "set", "model", "wan-2.6").code == 0
+    assert "wan-2.6" in file.read_text()

@@ -8,7 +8,8 @@ import re
 import pytest
 from program import World, fields, json_answer
 
-from airvid.sandbox.emulator import Fault, Request, Response
+from airvid.sandbox.emulator import Request, Response
+from airvid.sandbox.faults import parse_fault
 
 MISSING = "00000000-0000-4000-8000-000000000000"
 
@@ -139,7 +140,7 @@ def test_a_wrong_key_is_told_at_once(world: World) -> None:
 
 def test_a_clip_that_cannot_be_saved_is_told_by_its_own_code(world: World) -> None:
     (task,) = made(world, "completed")
-    world.emulator.faults.append(Fault("storage", Response(403), times=99))
+    world.emulator.faults.append(parse_fault("dead-link*99"))
     result = world.airvid("watch", task, "-o", "fox.mp4")
     assert result.code == 9
     assert not (world.folder / "fox.mp4").exists()

@@ -1,5 +1,7 @@
 """Every fault in every phase, on real sockets, the program as a process of its own.
 
+Once directly, and once more over TLS through a CONNECT proxy, whose own faults are one more table.
+
 Each cell of the table in `faults` ends in the clip on disk byte for byte, or in its exit code with nothing under the
 clip's name; no task is made twice, and the key never reaches the storage host.
 """

@@ -24,6 +24,7 @@ from proxies import Proxy
 from small_files import render_tiny, tiny_mp4
 
 from airvid.sandbox.emulator import Emulator, Fault, Pace, Request, Response
+from airvid.sandbox.faults import parse_fault
 
 POST = "POST /video/generations"
 CREATE = ("create", "a fox", "-m", "wan-2.6", "-d", "8")
@@ -276,14 +277,14 @@ def test_a_cached_list_does_not_say_what_was_there_before(world: World) -> None:
         return json_answer(200, {"data": []}, stale) if request.path.endswith("/video/tasks") and lists == 1 else None
 
     world.answer = answer
-    world.emulator.faults.append(Fault(POST, ending="reset", before=True))
+    world.emulator.faults.append(parse_fault("reset"))
     result = world.airvid(*CREATE)
     assert (result.code, other in result.out) == (9, False), result.err
 
 
 def test_a_list_that_cannot_be_read_shows_nothing(world: World) -> None:
     world.answer = lambda request: Response(503) if request.path.endswith("/video/tasks") else None
-    world.emulator.faults.append(Fault(POST, ending="reset"))
+    world.emulator.faults.append(parse_fault("lost-reply"))
     result = world.airvid(*CREATE)
     assert result.code == 9
     assert "the task list could not be read" in result.err

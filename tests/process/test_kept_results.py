@@ -9,7 +9,6 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from program_process import CLIP, LinkedEmulator, User, make_tasks
@@ -22,17 +21,6 @@ MATROSKA = b"\x1aE\xdf\xa3\xa3B\x82\x88matroska" + bytes(3000)
 GIF = b"GIF89a" + bytes(3000)
 TS = (b"G" + bytes(187)) * 20
 MOV = (16).to_bytes(4, "big") + b"wide" + bytes(3000)
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with Server(LinkedEmulator()) as running:
-        yield running
-
-
-@pytest.fixture
-def user(tmp_path: Path, server: Server) -> User:
-    return User(tmp_path, server.api_url)
 
 
 @contextmanager
