@@ -118,7 +118,11 @@ async def settle_and_make(
     if clip.parent and clip.parent.state != DONE and clip.state != RUNNING:
         if not batch.stopped or clip.parent.state == FAILURE:
             _fail(
-                batch, clip, TaskFailedError(f"not sent, as there is no clip of row {clip.parent.row.id} to go on from")
+                batch,
+                clip,
+                TaskFailedError(
+                    f"row {clip.label}: not sent, as there is no clip of row {clip.parent.row.id} to go on from"
+                ),
             )
         return
     await batch.slots.acquire()
