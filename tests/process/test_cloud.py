@@ -232,6 +232,28 @@ def test_a_killed_batch_pays_once_with_nothing_but_the_bucket(user: User, bucket
     assert bucket.names == ["r0.mp4", "r1.mp4", "r2.mp4", "r3.mp4", "results.jsonl"]
 
 
+def test_a_gallery_shows_clips_of_a_bucket(user: User, bucket: Bucket) -> None:
+    pytest.importorskip("av", reason="PyAV (the extra media) is not installed")
+    _rows(user, 2)
+    assert user.airvid("batch", "clips.jsonl", "-o", f"{bucket.url}/{{row}}.mp4").returncode == 0
+    done = user.airvid("gallery", f"{bucket.url}/")
+    assert done.returncode == 0, done.stderr
+    page = (user.here / "gallery.html").read_text()
+    stored = sorted(each.name for each in (user.here / "gallery-clips").iterdir() if each.suffix == ".mp4")
+    assert len(stored) == 2
+    assert all(f"gallery-clips/{name}" in page for name in stored)
+
+
+def test_a_clip_in_a_bucket_is_gone_on_from(user: User, bucket: Bucket, s3: Store) -> None:
+    av_clips = pytest.importorskip("pyav_clips", reason="PyAV (the extra media) is not installed")
+    path = user.here / "shot.mp4"
+    av_clips.numbered(path)
+    bucket.put("shot.mp4", path.read_bytes())
+    done = user.airvid("create", "on", "--extend", f"{bucket.url}/shot.mp4", "--dry-run", "--json", **s3.env)
+    assert (done.returncode, "input_images" in done.stdout) == (0, True), done.stderr
+    assert json.loads(user.airvid("preview", f"{bucket.url}/shot.mp4", "--json").stdout)["frames"] > 0
+
+
 # ---------------------------------------------------------------------- kills
 
 
