@@ -7,7 +7,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -29,9 +29,7 @@ _MOST_DAYS = 3650
 _MOST_DOLLARS = 1_000_000
 _MOST_CLIPS = 1000
 _MOST_JOBS = 64
-_MOST_SECONDS = 86_400  # of a clip
 _MOST_SEED = 2**63 - 1
-_LONGEST_KEY_FILE = 1 << 16  # bytes
 # Paths of the API, as people copy them from its documentation.
 _ENDPOINT = re.compile(r"/(video/(generations|tasks)|models|chat/completions|images/generations)(/.*)?$")
 
@@ -74,6 +72,10 @@ def whole(least: int, most: int) -> Callable[[object], int]:
         return int(str(value))
 
     return parse
+
+
+def _clip_seconds(value: object) -> int:
+    return whole(1, 86_400)(re.sub(r"(?<=\d)\s*s$", "", str(value).strip().lower()))
 
 
 def money(value: object) -> float:
@@ -138,6 +140,7 @@ class Common:
     no_color: bool = False
     # The whole command line, for a hint that says it again.
     line: Sequence[str] = ()
+    fault: list[str] = field(default_factory=list)
 
 
 class Definition(NamedTuple):
@@ -154,7 +157,7 @@ SETTINGS: dict[str, Definition] = {
     "base-url": Definition(normal_base_url),
     "model": Definition(_text),
     "mode": Definition(_mode),
-    "duration": Definition(whole(1, _MOST_SECONDS)),
+    "duration": Definition(_clip_seconds),
     "aspect-ratio": Definition(_text),
     "quality": Definition(_text),
     "seed": Definition(whole(-_MOST_SEED, _MOST_SEED), sent_as="seed"),
@@ -166,6 +169,7 @@ SETTINGS: dict[str, Definition] = {
     "timeout": Definition(seconds),
     "force": Definition(switch),
     "open": Definition(switch),
+    "bell": Definition(switch),
     "jobs": Definition(whole(1, _MOST_JOBS)),
     "connect-timeout": Definition(_patience),
     "read-timeout": Definition(_patience),
@@ -200,12 +204,16 @@ class Settings:
         return self.get(name) if given is None else checked(name, given, f"--{name}")
 
     def find(self, name: str) -> Setting | None:
-        if source := self._first_set(_BASE_URL_VARIABLES if name == "base-url" else (variable(name),)):
+        if source := self.overriding(name):
             return Setting(name, checked(name, bare(self._environment[source]), source), source)
         value = self.file.get(name)
         if value is None:
             return None
         return Setting(name, checked(name, value, f"{self.path}: {name}"), str(self.path))
+
+    def overriding(self, name: str) -> str | None:
+        """The variable that goes before the stored setting, if one is set."""
+        return self._first_set(_BASE_URL_VARIABLES if name == "base-url" else (variable(name),))
 
     def _first_set(self, variables: Sequence[str]) -> str | None:
         return next((each for each in variables if self._environment.get(each, "").strip()), None)
@@ -249,10 +257,7 @@ class Settings:
         return sorted(set(self.file) - SETTINGS.keys() - {"api-key"})
 
     def key(self) -> Setting | None:
-        """The API key and where it comes from.
-
-        Raises: AuthError for one with characters that no key has; FileError for a file of it that cannot be read.
-        """
+        """The API key and where it comes from. Raises: AuthError for what is no key; FileError for its own file."""
         if source := self.other_key_source():
             given = self._key_from_file if source == KEY_FILE_VARIABLE else self._environment[source]
             return Setting("api-key", sound_key(given, source), source)
@@ -270,7 +275,7 @@ class Settings:
         path = os.path.expanduser(self._environment[KEY_FILE_VARIABLE].strip())
         try:
             with open(path, "rb") as file:
-                return file.read(_LONGEST_KEY_FILE).decode("utf-8", "replace")
+                return file.read(1 << 16).decode("utf-8", "replace")
         except OSError as error:
             raise FileError(f"{KEY_FILE_VARIABLE} names {path}, which cannot be read: {error.strerror}") from None
 
@@ -373,16 +378,12 @@ def variable(name: str) -> str:
 
 def key_hint(source: str) -> str:
     """What helps against a wrong key from `source`: the stored one does not count where the environment has one."""
-    if source in (*KEY_VARIABLES, KEY_FILE_VARIABLE):
-        return f"unset {source}, or set it to the right key"
-    return "airvid auth login"
+    is_variable = source in (*KEY_VARIABLES, KEY_FILE_VARIABLE)
+    return f"unset {source}, or set it to the right key" if is_variable else "airvid auth login"
 
 
 def sound_key(key: str, source: str) -> str:
-    """The key without quotes, `Bearer` and blanks around it.
-
-    Raises: AuthError, which does not show it, for an empty one, blanks in it and characters that are not ASCII.
-    """
+    """The key without quotes, `Bearer` and blanks. Raises: AuthError, which does not show it, for what is no key."""
     key = bare(re.sub(r"(?i)^(authorization:\s*)?bearer\s+", "", bare(key)))
     if not re.fullmatch(r"[\x21-\x7e]+", key):
         what = "holds spaces or characters that no key has" if key else "is empty"

@@ -1,12 +1,17 @@
-"""The sandbox of `--sandbox`: the emulated API, served by this process for this run."""
+"""The sandbox as this process runs it: `airvid sandbox` for others, `--sandbox` for one command."""
 
 from __future__ import annotations
 
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import NoneType
+from typing import TYPE_CHECKING, Any
 
-from airvid import system
+from airvid import files, system
 from airvid.errors import FileError, UsageError
 
 if TYPE_CHECKING:
@@ -19,22 +24,119 @@ def check_renderer() -> None:
         raise UsageError("the sandbox needs PyAV to render its clips", hint="pip install 'airvid[media]'")
 
 
-def make_server(folder: Path, port: int = 0) -> Server:
-    """A server for the tasks that are kept in `folder`. Raises: UsageError, FileError."""
-    from airvid.sandbox.emulator import Emulator
+def asked_faults(given: Sequence[str]) -> list[str]:
+    """The faults of the options, else of the environment, checked. Raises: UsageError."""
+    from airvid.sandbox.faults import FaultError, parse_fault
+
+    specs = list(given) or [each for each in os.environ.get("AIRVID_SANDBOX_FAULTS", "").split(";") if each.strip()]
+    for spec in specs:
+        try:
+            parse_fault(spec)
+        except FaultError as error:
+            source = "--fault" if given else "AIRVID_SANDBOX_FAULTS"
+            raise UsageError(f"{source}: {error}", hint="airvid sandbox faults") from None
+    return specs
+
+
+def known_faults() -> list[tuple[str, Any]]:
+    """Every kind of fault by its name: what it does, an example, and where it may happen."""
+    from airvid.sandbox.faults import KINDS
+
+    return list(KINDS.items())
+
+
+def make_server(
+    folder: Path,
+    port: int = 0,
+    *,
+    faults: Sequence[str] = (),
+    log: Callable[[str], object] = lambda _: None,
+    render: float | None = None,
+    **options: Any,
+) -> Server:
+    """A server for the tasks that are kept in `folder`. `render`: seconds that a task takes; `options`: Emulator's.
+
+    Raises: UsageError, FileError.
+    """
+    from airvid.sandbox.emulator import Emulator, Pace
     from airvid.sandbox.server import Server
     from airvid.sandbox.state import StateError
 
     check_renderer()
+    pace = Pace() if render is None else Pace(queued=min(0.5, render / 8), processing=max(render - 0.5, render * 7 / 8))
     try:
         system.make_private_folder(folder)
-        return Server(Emulator(path=folder / "server.db"), port=port)
+        emulator = Emulator(path=folder / "server.db", pace=pace, faults=faults, **options)
+        return Server(emulator, port, log)
     except StateError as error:
         raise broken_sandbox(str(error)) from None
     except OSError as error:
         why = f" on port {port}: {error.strerror or error}" if port else f": {error}"
-        raise FileError(f"the sandbox cannot be started{why}") from None
+        hint = "airvid sandbox, without --port, takes a free one" if port else None
+        raise FileError(f"the sandbox cannot be started{why}", hint=hint) from None
 
 
 def broken_sandbox(why: str) -> FileError:
     return FileError(f"the sandbox is broken: {why}", hint="airvid sandbox reset")
+
+
+def read_models(path: str) -> list[dict[str, Any]]:
+    """The models of a file: the answer of `GET /models`, or its list alone. Raises: FileError."""
+    try:
+        found = json.loads(Path(path).expanduser().read_bytes())
+    except OSError as error:
+        raise FileError(f"{path} cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError):
+        found = None
+    models = found.get("data") if isinstance(found, dict) else found
+    if not isinstance(models, list) or not models or not all(_is_model(each) for each in models):
+        raise FileError(
+            f'{path} is no listing of models, such as {{"data": [{{"id": "wan-2.6", "video_caps": {{…}}}}, …]}}',
+            hint="airvid --sandbox models --json > models.json writes one",
+        )
+    return models
+
+
+def _is_model(entry: object) -> bool:
+    caps = (isinstance(entry, dict) and entry.get("video_caps")) or {}
+    if not isinstance(entry, dict) or not isinstance(entry.get("id"), str) or not isinstance(caps, dict):
+        return False
+    numbers = [caps.get(name) for name in ("min_duration_s", "max_duration_s", "price_per_second_cents")]
+    lists = [entry.get("output_modalities"), *(caps.get(name) for name in ("modes", "aspect_ratios", "qualities"))]
+    return all(type(each) in (int, float, NoneType) for each in numbers) and all(
+        each is None or (isinstance(each, list) and all(isinstance(word, str) for word in each)) for each in lists
+    )
+
+
+# ---------------------------------------------------------------------- servers that run
+
+# A server holds a file of this name locked while it runs; its two ports are in the name.
+_RUNNING = "server-{}-{}.lock"
+
+
+@contextmanager
+def announced(folder: Path, server: Server) -> Iterator[None]:
+    """Let other commands find the server."""
+    path = folder / _RUNNING.format(*(url.split(":")[2].split("/")[0] for url in (server.api_url, server.storage_url)))
+    with path.open("wb") as file:
+        with suppress(system.NoLocksError):
+            system.try_lock(file)
+        try:
+            yield
+        finally:
+            file.close()
+            path.unlink(missing_ok=True)
+
+
+def running_server(folder: Path) -> tuple[str, str] | None:
+    """The addresses of the API and of the storage host of a server that runs for this folder."""
+    for path in sorted(folder.glob(_RUNNING.format("*", "*"))):
+        try:
+            with files.open_existing(path) as file:
+                if not system.try_lock(file):
+                    _, api, storage = path.stem.split("-")
+                    return f"http://127.0.0.1:{api}/v1", f"http://127.0.0.1:{storage}"
+            path.unlink(missing_ok=True)  # its server was killed
+        except OSError:
+            pass
+    return None

@@ -21,3 +21,9 @@ def folder(kind: str) -> str:
         from airvid.errors import FileError
 
         raise FileError(f"there is no home folder to keep {kind} in", hint=f"set HOME, or {variable}") from None
+
+
+def sandbox_folder() -> str:
+    """Where the sandbox keeps its tasks, clips and journal. Raises: FileError where there is no home folder."""
+    named = os.environ.get("AIRVID_SANDBOX_DIR")
+    return os.path.abspath(os.path.expanduser(named)) if named else os.path.join(folder("data"), SANDBOX)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airvid.api.models import Model
 from airvid.config import Common, Setting, Settings, folder, key_hint, normal_base_url
-from airvid.errors import AirvidError, AuthError, UsageError
+from airvid.errors import AirvidError, AuthError, LimitedError, UnavailableError, UsageError
 from airvid.journal.journal import Journal
-from airvid.places import DEFAULT_BASE_URL, SANDBOX, SANDBOX_KEY
+from airvid.places import DEFAULT_BASE_URL, SANDBOX, SANDBOX_KEY, sandbox_folder
 from airvid.ui.output import Output
 
 if TYPE_CHECKING:
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from airvid.clips.follow import Shared
     from airvid.sandbox.server import Server
     from airvid.ui.progress import Progress
+    from airvid.ui.task_view import TaskView
 
 # Where no command runs, as on TAB, Python itself would write warnings.
 logging.getLogger("airvid").addHandler(logging.NullHandler())
@@ -41,9 +46,11 @@ def shown_log(out: Output, *, with_trace: bool) -> Iterator[None]:
     log, shown = logging.getLogger("airvid"), _Shown(out)
     log.setLevel(logging.DEBUG if with_trace else logging.INFO)
     log.addHandler(shown)
+    log.propagate = False
     try:
         yield
     finally:
+        log.propagate = True
         log.removeHandler(shown)
 
 
@@ -59,16 +66,24 @@ class Session:
         self.out = out
         self.settings = Settings()
         self._common = common
+        # The clips of this run, for its summary.
+        self.ended: list[TaskView] = []
+        # --bell, None where the line does not say.
+        self.bell: bool | None = None
         self._api: Api | None = None
         # What tells keys apart in the journal, once `api` was called.
         self.account = ""
         self._server: Server | None = None
+        # The address of the sandbox's storage host.
+        self._storage = ""
         if common.base_url is not None and (common.sandbox or self.settings.is_sandbox()):
             raise UsageError("the sandbox and --base-url contradict each other", hint="unset AIRVID_SANDBOX")
         self.is_sandbox = common.sandbox or self.settings.is_sandbox()
+        # The sandbox's faults. Those of the environment count only there.
+        self.faults = self._checked_faults() if common.fault or self.is_sandbox else []
         # A script that uses `airvid sandbox` by its key spends no money either: it has the sandbox's journal, too.
         self.is_play = self.is_sandbox or self.settings.has_sandbox_key()
-        self.data = folder("data") / SANDBOX if self.is_play else folder("data")
+        self.data = Path(sandbox_folder()) if self.is_play else folder("data")
         try:
             stored = self.settings.key()
         except AirvidError:
@@ -97,29 +112,50 @@ class Session:
         if self._api is None:
             from airvid.api.client import Api
             from airvid.api.http import HttpClient, Timeouts
+            from airvid.ui.progress import Countdown
 
             self.settings.check()
+            wait = Countdown(self.out)
             given = {phase: self.settings.get(f"{phase}-timeout") for phase in ("connect", "read", "create")}
             timeouts = Timeouts(**{phase: seconds for phase, seconds in given.items() if seconds is not None})
             if self.is_sandbox:
-                from airvid.local_sandbox import make_server
-
-                self._server = make_server(self.data).start()
-                http = HttpClient(self._server.api_url, SANDBOX_KEY, timeouts=timeouts, use_proxies=False)
+                http = HttpClient(self._sandbox(), SANDBOX_KEY, timeouts=timeouts, wait=wait, use_proxies=False)
             else:
+                if self.faults:
+                    raise UsageError("--fault is for the sandbox alone", hint="add --sandbox")
                 if not key and (stored := self.settings.key()):
                     key = stored.value
                 if not key and need_key:
                     raise AuthError("no API key", hint="airvid auth login, or set AIRVID_API_KEY; --sandbox needs none")
                 self.out.secret = key or ""
-                http = HttpClient(self.base_url.value, key, timeouts=timeouts)
+                http = HttpClient(self.base_url.value, key, timeouts=timeouts, wait=wait)
             self._api = Api(http)
             self.account = account_of(SANDBOX_KEY if self.is_sandbox else key)
         return self._api
 
+    def _sandbox(self) -> str:
+        """The address of the sandbox: of the server that runs, else of one of this command's own.
+
+        A command with faults of its own always has its own. Raises: UsageError, FileError.
+        """
+        from airvid import local_sandbox
+
+        if not self.faults and (running := local_sandbox.running_server(self.data)):
+            api_url, self._storage = running
+            return api_url
+        seed = os.environ.get("AIRVID_SANDBOX_SEED")
+        self._server = local_sandbox.make_server(self.data, faults=self.faults, seed=seed).start()
+        self._storage = self._server.storage_url
+        return self._server.api_url
+
+    def _checked_faults(self) -> list[str]:
+        from airvid.local_sandbox import asked_faults
+
+        return asked_faults(self._common.fault)
+
     def current_link(self, url: str) -> str:
         """A link that the journal kept, for this run: the sandbox's storage host has another port in each."""
-        return f"{self._server.storage_url}/{url.split('/', 3)[3]}" if self._server else url
+        return f"{self._storage}/{url.split('/', 3)[3]}" if self._storage else url
 
     async def models(self, *, need_key: bool = True) -> list[Model]:
         """The video models, kept for completion. Raises: as `Api.models` and `api`."""
@@ -155,13 +191,33 @@ class Session:
         """The display of progress for `count` clips."""
         from airvid.ui import progress
 
-        return progress.choose(self.out, count)
+        return progress.choose(self.out, count, rings=bool(self.settings.choose("bell", self.bell)))
+
+    @asynccontextmanager
+    async def time_limit(self, seconds: float | None) -> AsyncIterator[None]:
+        """Limit a block that follows no task to so many seconds; None and 0 are no limit. Raises: as `time_up`."""
+        try:
+            async with asyncio.timeout(seconds or None):
+                yield
+        except TimeoutError:
+            raise self.time_up("the time was up") from None
+
+    def time_up(self, what: str) -> AirvidError:
+        """The error for a time limit that ends a request and no wait for a task, with the last failure as its cause."""
+        trouble = self._api.http.trouble if self._api else None
+        error = LimitedError if isinstance(trouble, LimitedError) else UnavailableError
+        return error(f"{what}: {trouble.message}" if trouble else what)
 
     def cause_of(self, error: AirvidError) -> AirvidError:
-        """The error itself, or the sandbox's own where the sandbox is broken. A hint fits where the key comes from."""
+        """The error itself, or the sandbox's own where the sandbox is broken.
+
+        Hints are completed: for where the key comes from, and for this run's API.
+        """
         for each in getattr(error, "errors", [error]):
             if isinstance(each, AuthError) and each.hint == "airvid auth login":
                 each.hint = key_hint(self.settings.other_key_source() or "")
+            if each.hint and re.match("airvid (?!auth|config|-)", each.hint):
+                each.hint = self.command() + each.hint.removeprefix("airvid")
         trouble = self._server.emulator.trouble if self._server else None
         if not trouble:
             return error

@@ -32,11 +32,13 @@ ROOM = 4 << 30
 def pytest_configure() -> None:
     """Make folders in memory where there is room, since each write of a journal waits for the disk.
 
-    Heed signals that the parent process ignores (`nohup`): the programs under test would inherit that.
+    Heed signals that the parent process ignores (`nohup`), which programs under test would inherit; no CI.
     """
     memory = Path("/dev/shm")
     if memory.is_dir() and shutil.disk_usage(memory).free > ROOM and not os.statvfs(memory).f_flag & os.ST_NOEXEC:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
+    for name in ("CI", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITLAB_CI", "TF_BUILD"):
+        os.environ.pop(name, None)
     for name in ("SIGINT", "SIGHUP", "SIGQUIT"):
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) == signal.SIG_IGN:
@@ -107,5 +109,5 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(("AIRVID_", "AIRFORCE_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
-    for name in ("NO_COLOR", "FORCE_COLOR", "CI"):
+    for name in ("NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)

@@ -25,7 +25,7 @@ LOCATION = "airvid_location"
 _LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=0)
 _PROXY_HINT = "HTTPS_PROXY=http://host:port, or NO_PROXY for this server"
 _CERTIFICATE_HINTS = {
-    "hostname": "check the server's address: airvid config get base-url",
+    "hostname": "airvid config list, to check the server's address",
     "expired|not yet valid": "check this machine's clock; if it is right, only the server's owner can mend it",
 }
 _ROOTS_HINT = "behind a company's proxy, set its root certificates: SSL_CERT_FILE=/path/to/roots.pem"

@@ -10,13 +10,13 @@ import logging
 import math
 import os
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager, nullcontext, suppress
 from typing import Any, NamedTuple, TypeVar
 
 import httpx
 
-from airvid import __version__, clock
+from airvid import __version__, clock, system
 from airvid.api import redact, retry
 from airvid.api.address import origin, redirected
 from airvid.api.answers import Answer, parse_json, refusal
@@ -25,7 +25,7 @@ from airvid.api.deadline import Deadline
 from airvid.api.events import read_events
 from airvid.api.models import number
 from airvid.errors import AirvidError, LimitedError, UnavailableError
-from airvid.ui.text import length, without_secret
+from airvid.ui.text import without_secret
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -74,16 +74,23 @@ class Attempt:
 
     async def trace(self, event: str, info: Mapping[str, Any]) -> None:
         """Take an event of httpx. A CONNECT goes to the proxy alone and is not the request."""
+        if event == "connection.connect_tcp.complete":
+            system.hold_little(info["return_value"].get_extra_info("socket"))
         if event == "http11.send_request_headers.started" and info["request"].method != b"CONNECT":
             self._has_left = True
         elif self._has_left is None:
             self._has_left = False
 
 
+async def _wait_silently(_: str, seconds: float) -> None:
+    await clock.sleep(seconds)
+
+
 class HttpClient:
     """Requests to one API and to the hosts of its clips.
 
-    Its logger gets each line of `--debug`, without secrets, and sentences on what is waited for.
+    Its logger gets each line of `--debug`, without secrets. `wait` waits for so many seconds before a request is
+    repeated, and tells why. `trouble` is the last failure, None after a success.
     """
 
     def __init__(
@@ -92,20 +99,32 @@ class HttpClient:
         key: str | None,
         *,
         timeouts: Timeouts | None = None,
+        wait: Callable[[str, float], Awaitable[None]] = _wait_silently,
         use_proxies: bool = True,
     ) -> None:
         self.base_url = base_url.rstrip("/")
         self.timeouts = timeouts or Timeouts()
         self._key = key
+        self.wait = wait
+        self.trouble: AirvidError | None = None
         # How far the server's clock is ahead of ours, in seconds, by its last answer.
         self._clock_offset = 0.0
         # The latest `Date` of the API, Unix seconds, less `clock.elapsed` at that moment.
         self._latest_date = -math.inf
         self._clients = Clients(use_proxies)
+        # How many requests were made: each has a number in `--debug`.
+        self._requests = 0
         # Results that say that they are compressed, and are not.
         self._plain: set[httpx.URL] = set()
         # Seconds that a whole answer may take, however slowly it comes; of streams and clips, its head.
         self._longest = 2 * (self.timeouts.connect + self.timeouts.read)
+
+    def check_way(self) -> str | None:
+        """The proxy to the API, without its password. Raises: UnavailableError where it or the certificates are odd."""
+        url = httpx.URL(self.base_url)
+        self._clients.client(url)
+        proxy = self._clients.proxy_for(url)
+        return redact.origin(proxy) if proxy else None
 
     async def aclose(self) -> None:
         await self._clients.aclose()
@@ -113,9 +132,10 @@ class HttpClient:
     async def get(self, path: str, parse: Callable[[Answer], T | None], *, patience: float, method: str = "GET") -> T:
         """`parse` of the first good answer; one of which it makes None counts as a failure of the server.
 
-        `patience`: seconds for which a failing request is repeated. Raises: the last failure after them.
+        `patience`: seconds for which a failing request is repeated, UNREACHABLE at the most where there is no
+        connection, unless it is infinite. Raises: the last failure after them.
         """
-        began, attempt = clock.elapsed(), 0
+        began, reached, attempt = clock.elapsed(), clock.elapsed(), 0
         while True:
             try:
                 request = self._build(method, self.base_url + path, {"Cache-Control": "no-cache"})
@@ -123,25 +143,28 @@ class HttpClient:
                 if answer.status // 100 != 2:
                     raise refusal(answer)
                 if (parsed := parse(answer)) is not None:
+                    self.trouble = None
                     return parsed
                 patience = min(patience, NONSENSE_PATIENCE)
                 raise UnavailableError(
                     f"the server's answer makes no sense: {answer.message}", request_id=answer.request_id
                 )
             except (UnavailableError, LimitedError) as error:
-                if isinstance(error, UnavailableError) and error.is_final:
+                self.trouble, now, most = error, clock.elapsed(), patience
+                if isinstance(error, LimitedError):
+                    reached, most = now, max(patience, retry.LIMIT_PATIENCE) if patience else 0.0
+                elif error.sent:
+                    reached = now
+                elif patience != math.inf:
+                    most = min(patience, reached - began + retry.UNREACHABLE)
+                pause = retry.next_pause(attempt, now - began, most, error.retry_after, random.random())
+                if pause is None or (isinstance(error, UnavailableError) and error.is_final):
                     raise
-                spent = clock.elapsed() - began
-                most = max(patience, retry.LIMIT_PATIENCE) if isinstance(error, LimitedError) and patience else patience
-                pause = retry.next_pause(attempt, spent, most, error.retry_after, random.random())
-                if pause is None:
-                    raise
-                if error.retry_after and pause >= retry.TOLD_PAUSE:
-                    _log.info(f"{error.message}; trying again in {length(pause)}, as the server asks")
-                elif attempt == 1:
-                    _log.info(f"{error.message}; trying again")
+                is_told = attempt or max(pause, now - began) >= retry.TOLD_PAUSE
+                wait = self.wait if is_told else _wait_silently
+                what = error.message
             attempt += 1
-            await clock.sleep(pause)
+            await wait(what, pause)
 
     async def post(self, path: str, body: dict[str, Any], attempt: Attempt) -> Answer:
         """One POST, never repeated here; its answer, whatever the status. `attempt` tells whether it has left.
@@ -154,7 +177,7 @@ class HttpClient:
         request = self._build("POST", self.base_url + path, headers, self._pieces(content, deadline))
         # Only the deadline ends a POST: httpx's own time-outs also count the time in which the program was stopped.
         request.extensions["timeout"] |= {"read": None, "write": None}
-        self._show(">", {}, content)
+        self._show(request, ">", {}, content)
         return await self._exchange(request, attempt, deadline)
 
     async def _pieces(self, content: bytes, deadline: Deadline) -> AsyncIterator[bytes]:
@@ -248,7 +271,9 @@ class HttpClient:
                 raise httpx.InvalidURL("no such port")
         except (httpx.InvalidURL, ValueError):
             raise UnavailableError(f"not a usable address: {redact.address(url)}", sent=False, is_final=True) from None
-        self._show(f"> {method} {request.url}", request.headers, None)
+        self._requests += 1
+        request.extensions["number"] = self._requests
+        self._show(request, f"> {method} {request.url}", request.headers, None)
         return request
 
     @asynccontextmanager
@@ -264,7 +289,8 @@ class HttpClient:
             if (told := retry.http_date(response.headers.get("date", ""))) is not None and self._is_api(request.url):
                 self._clock_offset = told - clock.now()
                 self._latest_date = max(self._latest_date, told - clock.elapsed())
-            self._show(f"< {response.status_code} {response.reason_phrase}", _all_headers(response), None)
+            head = f"< {response.status_code} {response.reason_phrase} {request.url}"
+            self._show(request, head, _all_headers(response), None)
             yield response
         finally:
             with suppress(Exception):  # a connection that is broken anyway
@@ -282,7 +308,7 @@ class HttpClient:
         except AirvidError:
             raise
         except Exception as error:
-            self._show(f"! {type(error).__name__}: {error}", {}, None)
+            self._show(request, f"! {type(error).__name__}: {error}", {}, None)
             sent = attempt is None or attempt.may_have_left
             raise unavailable(error, request.url, self._clients.proxy_for(request.url), sent=sent) from error
 
@@ -296,7 +322,7 @@ class HttpClient:
                 if len(content) > MAX_ANSWER_BYTES:
                     raise UnavailableError("the server's answer does not end")
         answer_text = self._scrub(content.decode("utf-8", "replace"))
-        self._show("<", {}, answer_text.encode("utf-8", "replace"))
+        self._show(response.request, "<", {}, answer_text.encode("utf-8", "replace"))
         headers = {name.lower(): self._scrub(value) for name, value in _all_headers(response).items()}
         return Answer(response.status_code, headers, answer_text, self._parsed(answer_text), self._age(headers))
 
@@ -323,7 +349,8 @@ class HttpClient:
     def _scrub(self, value: str) -> str:
         return without_secret(self._key, value, "[key]")
 
-    def _show(self, head: str, headers: Mapping[str, str], body: bytes | None) -> None:
+    def _show(self, request: httpx.Request, head: str, headers: Mapping[str, str], body: bytes | None) -> None:
+        """Lines of `--debug`, with the request's number, as several run side by side."""
         if not _log.isEnabledFor(logging.DEBUG):
             return
         lines = [redact.text(head)]
@@ -331,7 +358,7 @@ class HttpClient:
         if body:
             lines.append(f"{head[0]} {redact.body(body.decode('utf-8', 'replace'), LONGEST_SHOWN)}")
         for line in lines:
-            _log.debug(self._scrub(line))
+            _log.debug(f"[{request.extensions['number']}] {self._scrub(line)}")
 
 
 def _check_encoding(response: httpx.Response, *allowed: str) -> None:

@@ -76,6 +76,7 @@ def models(
         "--max-price USD", "Only models whose clip costs at most this: of --duration, else the shortest.", MONEY
     ),
     sort: str = option("--sort price|name", "The order.", autocompletion=completion.sorts, default="price"),
+    give_up: str | None = options.GIVE_UP,
 ) -> None:
     """The video models: what each can do, and what a clip costs."""
     from airvid.commands import models
@@ -119,8 +120,10 @@ def create(
     wait: bool | None = flag("-w, --wait/--no-wait", "Follow the task to its end.", SAVING, default=None),
     output: str | None = options.OUTPUT,
     timeout: str | None = options.TIMEOUT,
+    bell: bool | None = options.BELL,
     force: bool | None = options.FORCE_OR_SETTING,
     open: bool | None = options.OPEN_OR_SETTING,
+    summary: str | None = options.SUMMARY,
     shows_preview: bool = flag("--preview", "Show its contact sheet in the terminal; implies -w.", SAVING),
 ) -> None:
     """Submit a clip; with --wait follow it, with -o save it.
@@ -145,6 +148,7 @@ def status(
     exit_status: bool = flag(
         "--exit-status", "Exit by the task's state: 0 completed, 5 failed, 6 expired, 10 running."
     ),
+    give_up: str | None = options.GIVE_UP,
 ) -> None:
     """Show each task once, as it is now."""
     from airvid.commands import status
@@ -163,7 +167,9 @@ def watch(
     ids: list[str] | None = options.IDS,
     output: str | None = options.OUTPUT,
     timeout: str | None = options.TIMEOUT,
+    bell: bool | None = options.BELL,
     fail_fast: bool = flag("--fail-fast", "Stop following at the first failure.", SAVING),
+    summary: str | None = options.SUMMARY,
     force: bool = options.FORCE,
     opens: bool = options.OPEN,
 ) -> None:
@@ -176,7 +182,7 @@ def watch(
 @command(
     app,
     "list",
-    examples=["airvid list --status completed --since 2h", "airvid list --local --search fox"],
+    examples=["airvid list --status completed --since 2h", "airvid list --search fox"],
     exit_codes=[0, 1, 2, 3, 8, 9, 11],
 )
 def list_(
@@ -188,7 +194,8 @@ def list_(
     page: int = option("--page NUMBER", "Which page; 1 is the newest.", default=1),
     ids: bool = flag("--ids", "Only the ids."),
     local: bool = flag("--local", "List this machine's journal: older tasks too, with files and costs."),
-    search: str | None = option("--search TEXT", "With --local: only prompts with this text."),
+    search: str | None = option("--search TEXT", "Only prompts with this text; implies --local."),
+    give_up: str | None = options.GIVE_UP,
 ) -> None:
     """Recent tasks, newest first."""
     from airvid.commands import list as list_tasks
@@ -209,6 +216,7 @@ def delete(
     statuses: list[str] | None = options.STATUS,
     older_than: str | None = option("--older-than TIME", "Only those older than this: 90, 10m, 2h, 3d."),
     yes: bool = flag("-y, --yes", "Do not ask."),
+    give_up: str | None = options.GIVE_UP,
 ) -> None:
     """Remove history entries. Stored media and running jobs are not touched."""
     from airvid.commands import delete
@@ -230,7 +238,9 @@ def download(
     skip_existing: bool = flag("--skip-existing", "Skip files that exist.", SAVING),
     takes_all: bool = flag("--all", "Every completed task whose clip is not on this disk."),
     jobs: str | None = number("-j, --jobs NUMBER", "How many at a time.", SAVING),
+    summary: str | None = options.SUMMARY,
     opens: bool = options.OPEN,
+    give_up: str | None = options.GIVE_UP,
 ) -> None:
     """Save the clips of completed tasks."""
     from airvid.commands import download
@@ -271,6 +281,7 @@ def batch(
     yes: bool = flag("-y, --yes", "Do not ask.", MONEY),
     output: str | None = options.OUTPUT,
     results: str | None = option("--results FILE", "The results; without it, results.jsonl beside the clips.", SAVING),
+    join: str | None = option("--join FILE", "Join all clips, in the manifest's order, to this film.", SAVING),
     jobs: str | None = number("-j, --jobs NUMBER", "How many clips at a time, up to 4.", SAVING),
     timeout: str | None = options.TIMEOUT,
 ) -> None:
@@ -299,6 +310,7 @@ def preview(
         default=...,
     ),
     opens: bool = flag("--open", "In the desktop's player instead."),
+    give_up: str | None = options.GIVE_UP,
 ) -> None:
     """Show a clip's contact sheet in the terminal."""
     from airvid.commands import preview
@@ -322,6 +334,7 @@ def join(
     ),
     output: str | None = option("-o, --output FILE", "The film, an MP4.", SAVING),
     force: bool = flag("--force", "Overwrite an existing file.", SAVING),
+    give_up: str | None = options.GIVE_UP,
 ) -> None:
     """Several clips, one after the other, as one film.
 
@@ -360,13 +373,19 @@ app.add_typer(config.app)
 @command(
     app,
     "sandbox",
-    examples=["airvid sandbox --port 8080", "airvid sandbox reset    # forget its tasks and clips"],
+    examples=["airvid sandbox --port 8080 --fault 'fail=moderation p=0.2' --seed 7", "airvid sandbox faults"],
     exit_codes=[0, 2, 11, 130, 143],
 )
 def sandbox(
     ctx: typer.Context,
-    action: str | None = argument("ACTION", "reset: forget all its tasks and clips."),
+    action: str | None = argument(
+        "ACTION", "faults: list what --fault takes; reset: forget all its tasks and clips; else serve."
+    ),
     port: int = option("--port NUMBER", "The port; 0 takes a free one.", min=0, max=65535, default=0),
+    render: str | None = option("--render TIME", "How long a task takes (4s)."),
+    slots: int | None = option("--slots NUMBER", "How many tasks run at a time (4).", min=1, max=1000),
+    models: str | None = option("--models FILE", "The models to serve: the JSON that GET /models answers."),
+    seed: int | None = option("--seed NUMBER", "Random faults are the same in every run."),
 ) -> None:
     """The API, emulated on this machine.
 
@@ -375,6 +394,23 @@ def sandbox(
     from airvid.commands import sandbox
 
     run(ctx, sandbox.run)
+
+
+@command(
+    app,
+    "doctor",
+    examples=["airvid doctor --offline", "airvid doctor --bundle airvid.zip    # for a bug report"],
+    exit_codes=[0, 1, 2, 3, 8, 9, 11],
+)
+def doctor(
+    ctx: typer.Context,
+    offline: bool = flag("--offline", "Do not ask the API."),
+    bundle: str | None = option("--bundle FILE.zip", "Write the report for a bug report: no secrets, no prompts."),
+) -> None:
+    """What is wrong with this installation, and what to do about it."""
+    from airvid.commands import doctor
+
+    run(ctx, doctor.run)
 
 
 @command(app, "help", examples=["airvid help exit-codes", "airvid help auth login"], exit_codes=[0, 2])

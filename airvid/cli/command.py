@@ -7,16 +7,18 @@ import os
 import textwrap
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
-from airvid.cli import topics
+from airvid.cli import corrections, topics
 from airvid.config import Common, checked
-from airvid.errors import AirvidError, UsageError
+from airvid.errors import AirvidError, FileError, UsageError
 
 if TYPE_CHECKING:
+    from airvid.session import Session
     from airvid.ui.output import Output
 
 # The groups of the help, beside "Arguments" and "Options".
@@ -28,8 +30,14 @@ _COMMON = {
     "quiet": (["--quiet", "-q"], "Say nothing but results and errors."),
     "debug": (["--debug"], "Trace requests and answers, secrets left out."),
     "sandbox": (["--sandbox"], "Use an emulator of the API: no key, no money."),
+    "fault": (["--fault"], "What goes wrong in the sandbox (airvid sandbox faults); repeatable."),
     "base_url": (["--base-url"], "The API's base URL."),
     "no_color": (["--no-color"], "No colours. NO_COLOR does the same."),
+}
+
+_WITH_VALUE: dict[str, dict[str, Any]] = {
+    "base_url": {"metavar": "URL"},
+    "fault": {"metavar": "SPEC", "multiple": True},
 }
 
 
@@ -54,22 +62,54 @@ class Invocation:
 def run(ctx: typer.Context, command: Callable[..., Coroutine[Any, Any, None]]) -> None:
     """Run a command of `commands/` on the program's one event loop. Raises: what the command raises.
 
-    Each option is a keyword argument of the command, under the name of its parameter in the function that declares it.
+    Each option is a keyword argument of the command, under the name of its parameter in the function that declares it;
+    but `give_up`, the --timeout of a command that follows no task, is kept to here.
     """
     from airvid import system
     from airvid.session import Session, shown_log
 
+    has_summary, params = "summary" in ctx.params, dict(ctx.params)
+    summary = _summary_path(params.pop("summary", None))
+    given = params.pop("give_up", None)
+    limit = None if given is None else checked("timeout", given, "--timeout")
+
     async def whole() -> None:
         session = Session(ctx.obj.common, ctx.obj.out)
         try:
-            await command(session, **ctx.params)
+            async with session.time_limit(limit):
+                await command(session, **params)
         except AirvidError as error:
             raise session.cause_of(error) from None
         finally:
+            if summary and has_summary and session.ended:
+                _summarise(session, summary, ctx.command_path)
             await session.aclose()
 
+    system.check_open_files()
     with shown_log(ctx.obj.out, with_trace=ctx.obj.common.debug):
         system.run(whole())
+
+
+def _summary_path(given: str | None) -> Path | None:
+    """The file of --summary, which is tried at once, else that of GitHub Actions. Raises: FileError."""
+    if given is None:
+        found = os.environ.get("GITHUB_STEP_SUMMARY") if os.environ.get("GITHUB_ACTIONS") == "true" else None
+        return Path(found) if found else None
+    path = Path(given).expanduser()
+    try:
+        path.open("a").close()
+    except OSError as error:
+        raise FileError(f"--summary {given}: {error.strerror}") from None
+    return path
+
+
+def _summarise(session: Session, path: Path, title: str) -> None:
+    from airvid.ui import summary
+
+    try:
+        summary.append(path, title, session.ended)
+    except OSError as error:
+        session.out.alarm(f"the summary {path} cannot be written: {error.strerror}")
 
 
 # ---------------------------------------------------------------------- declaring a command
@@ -145,7 +185,9 @@ def epilog(examples: Sequence[str], exit_codes: Sequence[int] = ()) -> str:
 
 
 def _keep(ctx: typer.Context, param: Any, value: Any) -> None:
-    if value not in (None, False):
+    if param.multiple:
+        ctx.obj.common.fault += value or []
+    elif value not in (None, False):
         setattr(ctx.obj.common, param.name, value)
 
 
@@ -156,7 +198,7 @@ def _common_options() -> list[Any]:
         TyperOption(
             param_decls=[*flags, name],
             help=text,
-            **({"metavar": "URL"} if name == "base_url" else {"is_flag": True, "default": False}),
+            **_WITH_VALUE.get(name, {"is_flag": True, "default": False}),
             **hidden,
         )
         for name, (flags, text) in _COMMON.items()
@@ -190,9 +232,21 @@ class _WithCommonOptions:
 class Command(_WithCommonOptions, TyperCommand):
     """A command."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        ctx.allow_extra_args = True
+        super().parse_args(ctx, args)
+        if ctx.args and not ctx.resilient_parsing:
+            raise corrections.extra_words(ctx.command_path, ctx.params.get("prompt"), ctx.args, ctx.obj.common.line)
+        return list(ctx.args)
+
 
 class Group(_WithCommonOptions, TyperGroup):
     """A group of commands, which its help lists first."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if self.get_command(ctx, args[0]) is None and not ctx.resilient_parsing:
+            raise corrections.no_command(ctx.command_path, args[0], self.list_commands(ctx), ctx.obj.common.line)
+        return super().resolve_command(ctx, args)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         self.format_commands(ctx, formatter)
@@ -202,10 +256,18 @@ class Group(_WithCommonOptions, TyperGroup):
 class Program(Group):
     """The root: its help lists the topics too."""
 
-    def format_commands(self, ctx: Any, formatter: Any) -> None:
-        super().format_commands(ctx, formatter)
-        with formatter.section("Topics (airvid help TOPIC)"):
-            formatter.write_dl(list(topics.SUMMARIES.items()))
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """One screen: what each option does stands in the help of a command, and in the manual."""
+        self.format_commands(ctx, formatter)
+        own = [param.opts[-1] for param in self.get_params(ctx) if param.name not in _COMMON and param.opts[0] != "-h"]
+        common = [flags[-1] if name != "base_url" else "--base-url URL" for name, (flags, _) in _COMMON.items()]
+        formatter.write_paragraph()
+        for name, words in (
+            ("Topics", [f"airvid help {'|'.join(topics.SUMMARIES)}"]),
+            ("Options", ["-h", *own]),
+            ("Everywhere", common),
+        ):
+            formatter.write(f"{name + ':':<11} {' '.join(words)}\n")
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """As in every group, but the name of a shell may be left out, which Typer's options cannot express."""

@@ -5,13 +5,19 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
 from airvid.cli.command import Invocation
 from airvid.config import Common
-from airvid.errors import AirvidError, BugError, FileError, SeveralErrors, UsageError
+from airvid.errors import AirvidError, BugError, FileError, SeveralErrors, UsageError, as_failure
+
+if TYPE_CHECKING:
+    from airvid.ui.output import Output
+
+if TYPE_CHECKING:
+    from airvid.ui.output import Output
 
 CLOSED_PIPE = 141  # a shell's exit code of a program that SIGPIPE ended
 COMPLETE_VARIABLE = "_AIRVID_COMPLETE"  # Typer's variable: the script of a shell sets it on TAB
@@ -74,10 +80,14 @@ def _prompt_hint(error: typer.TyperException, arguments: Sequence[str], invocati
 
 
 def _end_completion(error: BaseException) -> int:
-    """The exit code of a TAB: Typer exits after the candidates, and errors are not shown."""
+    """The exit code of a TAB: 0, since another one would end a bash with `set -e`; fish alone asks for one.
+
+    Errors are not shown.
+    """
     if isinstance(error, OSError):
         _forget_output()
-    return 0 if isinstance(error, SystemExit) and not error.code else 1
+    is_answer = isinstance(error, SystemExit) and bool(error.code) and "fish" in os.environ[COMPLETE_VARIABLE]
+    return int(is_answer)
 
 
 def _exit_code(error: BaseException, arguments: Sequence[str], invocation: Invocation) -> int:
@@ -85,15 +95,23 @@ def _exit_code(error: BaseException, arguments: Sequence[str], invocation: Invoc
     if isinstance(error, SystemExit) and not error.code:
         return 0  # the end of --show-completion
     if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
-        # The help, or the last flush, on a full disk.
-        error = FileError(f"standard output cannot be written: {error.strerror}")
-        _forget_output()
+        error = _lost_output() or as_failure(error)
     code = 130 if isinstance(error, KeyboardInterrupt) else int(getattr(error, "exit_code", 1))
     # At a closed pipe Typer raises SystemExit, a command Interrupted.
     if isinstance(error, BrokenPipeError | SystemExit) or code == CLOSED_PIPE:
         _forget_output()
         return CLOSED_PIPE
     return _report(error, arguments, invocation) if isinstance(error, Exception) else code
+
+
+def _lost_output() -> FileError | None:
+    """The error for what is left to write, the help, say, where standard output does not take it."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        _forget_output()
+        return FileError(f"standard output cannot be written: {error.strerror}")
+    return None
 
 
 def _forget_output() -> None:
@@ -118,15 +136,16 @@ def _report(error: Exception, arguments: Sequence[str], invocation: Invocation) 
     out.as_json = invocation.common.json
     shown = error if isinstance(error, AirvidError) else BugError.of(error)
     if "--debug" in arguments:
-        _show_bugs(shown)
+        _show_bugs(shown, out)
     out.error(shown)
     return shown.exit_code
 
 
-def _show_bugs(error: AirvidError) -> None:
+def _show_bugs(error: AirvidError, out: Output) -> None:
     """Print the tracebacks of unforeseen exceptions."""
     import traceback
 
     for each in error.errors if isinstance(error, SeveralErrors) else [error]:
         if isinstance(each, BugError):
-            traceback.print_exception(each.__cause__)
+            for line in "".join(traceback.format_exception(each.__cause__)).splitlines():
+                out.trace(line)

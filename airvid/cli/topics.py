@@ -69,7 +69,7 @@ keys. A key that this machine does not know is null.
   prompt            string
   request           object        the body that was sent
   extends           string        the task or file that it goes on from
-  output            string        the file it was saved to
+  output            string        the absolute path of the file it was saved to
   bytes             integer       that file's length
   estimate_cents    number        duration x the listed price
   intended_at       number        Unix seconds, before the POST
@@ -104,6 +104,9 @@ variable counts as unset.
   AIRVID_BASE_URL, AIRFORCE_BASE_URL
                         the API's base URL; the first that is set
   AIRVID_SANDBOX        1: every command uses the sandbox, as with --sandbox
+  AIRVID_SANDBOX_DIR    the folder of the sandbox's tasks and clips
+  AIRVID_SANDBOX_FAULTS what goes wrong there, as with --fault; ; between faults
+  AIRVID_SANDBOX_SEED   a number that makes random faults repeatable
 
 Defaults of options (AIRVID_SOUND, AIRVID_WAIT, AIRVID_FORCE and AIRVID_OPEN
 are true or false):
@@ -136,6 +139,12 @@ Also honoured:
   XDG_DATA_HOME         holds airvid/journal.db, airvid/sandbox/ and clips on
                         their way to a store, airvid/uploads/
   XDG_CACHE_HOME        holds the list of models for completion
+  CI, GITLAB_CI, TF_BUILD
+                        a CI keeps the output: no bars, and no text that its
+                        runner could take for a command
+  GITHUB_ACTIONS, GITHUB_STEP_SUMMARY
+                        true: errors are annotations as well, and a table of
+                        the clips is appended to that file
   DISPLAY, WAYLAND_DISPLAY
                         where --open finds a desktop
   TMPDIR                folder for a clip on its way to standard output
@@ -192,8 +201,10 @@ results.jsonl has the same objects, with output relative to its folder.
 create --dry-run
   request           object        the body that would be sent
   airvid.count      integer       how often
+  airvid.seconds    number, null  of all of them
   airvid.estimate_cents
                     number, null  for all of them
+  airvid.files      array         the first three, or the template
 
 batch --dry-run
   plan              object        rows, clips, seconds, cost_usd; the same by
@@ -222,8 +233,11 @@ Other commands
   config set        name, value
   config unset      name, removed
   config path       path
+  doctor            check, state (ok, note or wrong), message, hint (or null),
+                    exit_code
   sandbox           base_url, api_key
   sandbox reset     path, reset
+  sandbox faults    fault, does, example, where (array), default (how often)
 
 accepted, deleted, removed and reset are booleans; seconds is a number; frames,
 width, height and size are integers; value is a string, number or boolean; the

@@ -23,10 +23,10 @@ from airvid.errors import AirvidError, FileError, UsageError
 # The settings that a row can say: those that are sent as they are, and these.
 _CHOICES = ("model", "mode", "duration", "aspect-ratio", "quality", "count", "output")
 ROW_SETTINGS = tuple(name for name, definition in SETTINGS.items() if definition.sent_as or name in _CHOICES)
-KEYS = ("id", "prompt", "prompt-file", "image", "reference", "set", *ROW_SETTINGS)
+KEYS = ("id", "prompt", "prompt-file", "image", "reference", "extend", "set", *ROW_SETTINGS)
 # Bytes of a manifest and of a line of it, and characters of an id.
 LARGEST, LONGEST_LINE, LONGEST_ID = 64 << 20, 1 << 20, 100
-_TEXTS = ("id", "prompt", "prompt-file", "image")
+_TEXTS = ("id", "prompt", "prompt-file", "image", "extend")
 
 
 @dataclass
@@ -236,7 +236,7 @@ def _checked(name: str, value: Any) -> Any:
         value = [value] if isinstance(value, str) else value
         if not isinstance(value, list) or not all(isinstance(each, str) and each for each in value):
             raise RowError("reference is a path or a URL, or a list of them")
-    if name == "id" and isinstance(value, int) and not isinstance(value, bool):
+    if name in ("id", "extend") and isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if name in _TEXTS and not isinstance(value, str):
         raise RowError(f"{name} is text, and not {json.dumps(value)[:100]}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from airvid import system
-from airvid.api.models import Model
+from airvid.api.models import Model, product
 from airvid.clips import naming, part_file, request
 from airvid.clips.naming import Naming
 from airvid.clips.request import Request, collected
@@ -46,7 +46,7 @@ class Plan:
 
     @property
     def total_cents(self) -> float | None:
-        return None if self.cents is None else self.cents * self.count
+        return None if self.cents is None else product(self.cents, self.count)
 
     @property
     def saves_files(self) -> bool:
@@ -88,6 +88,12 @@ class Plan:
         if self.name is None or not self.saves_files:
             return []
         return [self.name.destination(self.fields(n, "0" * 36)) for n in range(1, self.count + 1)]
+
+    def first_files(self) -> list[str]:
+        """Where the first clips go; a name that needs an id is the template itself."""
+        if self.name is None or self.name.template is None:
+            return []
+        return [str(place) for place in self.places()[:3]] if self.name.is_known else [self.name.template]
 
     def output_of(self, n: int) -> str | None:
         """The -o with which `watch` saves clip `n` to the same file."""

@@ -170,7 +170,7 @@ def complaints_of(request: Request) -> list[AirvidError]:
         complaints.append(UsageError(f"--duration {request.duration}: at least 1 second"))
     with collected(complaints):
         _check_mode(request)
-    for image in request.images:
+    for image in request.images if not request.extends else ():
         with collected(complaints):
             pictures.check(image, request.contents)
     return complaints

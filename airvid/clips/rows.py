@@ -31,6 +31,8 @@ class Row:
     asked: str
     plan: Plan
     model: Model
+    # The row from whose last frame it goes on.
+    parent: Row | None = None
 
 
 @dataclass(eq=False)
@@ -46,10 +48,20 @@ class RowClip:
     attempts: list[Entry] = field(default_factory=list)
     redo: bool = False
     again: bool = False
+    # The clip from whose last frame it goes on.
+    parent: RowClip | None = None
 
     @property
     def key(self) -> RowKey:
         return RowKey(self.manifest, self.row.id, self.n, self.row.asked)
+
+    @property
+    def depth(self) -> int:
+        """How many clips come before it, each going on from the one before."""
+        count, clip = 0, self.parent
+        while clip:
+            count, clip = count + 1, clip.parent
+        return count
 
     @property
     def label(self) -> str:
@@ -149,8 +161,13 @@ def short_name(asked: str) -> str:
 
 def clips_of(rows: Sequence[Row], manifest: str, entries: Sequence[Entry]) -> list[RowClip]:
     """Every clip of the rows with what the journal has of it."""
-    found = {(row.id, n): RowClip(row, n, manifest) for row in rows for n in range(1, row.plan.count + 1)}
+    # A row that one of them goes on from may have been made in an earlier run.
+    known = {row.id: row for each in rows for row in (each, each.parent) if row}
+    found = {(row.id, n): RowClip(row, n, manifest) for row in known.values() for n in range(1, row.plan.count + 1)}
     for entry in entries:
         if clip := found.get((str(entry.row), entry.n or 0)):
             clip.attempts.append(entry)
-    return list(found.values())
+    for clip in found.values():
+        if clip.row.parent:
+            clip.parent = found.get((clip.row.parent.id, 1))
+    return [found[row.id, n] for row in rows for n in range(1, row.plan.count + 1)]

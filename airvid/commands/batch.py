@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from airvid import system
@@ -22,6 +23,7 @@ from airvid.clips.request import collected
 from airvid.clips.results import REFUSED, Results
 from airvid.clips.rows import DONE, RUNNING, UNKNOWN, RowClip, clips_of, has_file
 from airvid.commands import batch_plan, plans
+from airvid.commands import join as joining
 from airvid.commands.batch_clips import Batch, failed_before, make, note_saved, settle_and_make
 from airvid.commands.batch_plan import BatchPlan, Checker, Options
 from airvid.config import checked
@@ -63,6 +65,7 @@ async def run(
     dry_run: bool,
     yes: bool,
     results: str | None,
+    join: str | None,
     timeout: str | None,
     **given: Any,
 ) -> None:
@@ -74,6 +77,12 @@ async def run(
     with collected(written.complaints):
         limit = (checked("timeout", timeout, "--timeout") or None) if timeout is not None else None
     options = Options.read(session, given, image, reference, extra, written.complaints)
+    film = None
+    if join is not None:
+        with collected(written.complaints):
+            if only or shard:
+                raise UsageError("--join joins the clips of all rows, and contradicts --only and --shard")
+            film = await joining.place_of(join)
     batch = None
     try:
         async with asyncio.timeout(limit):
@@ -82,6 +91,9 @@ async def run(
             plan = _plan(batch, retry_failed=retry_failed, max_cost=max_cost)
             if _agrees(batch, plan, dry_run=dry_run, yes=yes):
                 await _make_all(batch, plan, at_once or MOST_AT_ONCE, fail_fast=fail_fast)
+                if film and not any(batch.outcomes) and all(clip.state == DONE for clip in batch.clips):
+                    files = [Path(str(clip.entry.file)) for clip in batch.clips if clip.entry]
+                    await joining.film(session, files, film, force=True)
     except asyncio.CancelledError:
         if batch:
             _tell_how_to_go_on(batch)
@@ -220,7 +232,8 @@ def _agrees(batch: Batch, plan: BatchPlan, *, dry_run: bool, yes: bool) -> bool:
 async def _make_all(batch: Batch, plan: BatchPlan, at_once: int, *, fail_fast: bool) -> None:
     """Make the clips side by side. What each ended with is in `batch.outcomes`."""
     session = batch.session
-    to_run = [*plan.of(RUNNING), *plan.of(UNKNOWN), *plan.new]
+    # A clip stands after the one that it goes on from.
+    to_run = sorted([*plan.of(RUNNING), *plan.of(UNKNOWN), *plan.new], key=lambda clip: clip.depth)
     batch.slots, batch.fail_fast = asyncio.Semaphore(at_once), fail_fast
     batch.outcomes = [None] * len(plan.of(DONE))
     batch.outcomes += [failed_before(batch, clip) for clip in plan.failed]
@@ -254,15 +267,17 @@ async def _claim(batch: Batch, clips: Sequence[RowClip]) -> None:
 
 async def _begin_all(batch: Batch, clips: Sequence[RowClip], group: asyncio.TaskGroup, progress: Progress) -> None:
     """Begin one clip whenever a slot is free."""
+    tasks: dict[RowClip, asyncio.Task[None]] = {}
     for number, clip in enumerate(clips, 1):
-        if clip.state == UNKNOWN:
-            group.create_task(settle_and_make(batch, clip, number, progress))
+        before = tasks.get(clip.parent) if clip.parent else None
+        if clip.state == UNKNOWN or (clip.parent and clip.state != RUNNING):
+            tasks[clip] = group.create_task(settle_and_make(batch, clip, number, progress, before))
             continue
         await batch.slots.acquire()
         if batch.stopped and clip.state != RUNNING:
             batch.slots.release()
             continue
-        group.create_task(make(batch, clip, number, progress))
+        tasks[clip] = group.create_task(make(batch, clip, number, progress))
 
 
 def _tell_how_to_go_on(batch: Batch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -16,8 +17,9 @@ from airvid.api.models import EXPIRED, QUEUED, Task
 from airvid.clips import naming, part_file, request
 from airvid.clips.lookup import matches, surely_unmade
 from airvid.clips.manifest import Manifest
+from airvid.clips.request import Request
 from airvid.clips.results import Results
-from airvid.clips.rows import DONE, FAILURE, RUNNING, RowClip
+from airvid.clips.rows import DONE, FAILURE, RUNNING, UNKNOWN, RowClip
 from airvid.clips.submit import Submitter
 from airvid.commands import batch_plan, finish, plans
 from airvid.commands.finish import Clip
@@ -87,10 +89,18 @@ class Batch:
         return f"{self.session.same_command()} {option} {clip.row.id}"
 
 
-async def settle_and_make(batch: Batch, clip: RowClip, number: int, progress: Progress) -> None:
-    """Find out what became of an earlier POST, and only then go on with the clip."""
+async def settle_and_make(
+    batch: Batch, clip: RowClip, number: int, progress: Progress, before: asyncio.Task[None] | None
+) -> None:
+    """Find out what became of an earlier POST, and only then go on with the clip.
+
+    `before` makes the clip that this one goes on from.
+    """
     try:
-        await _settle(batch, clip)
+        if clip.state == UNKNOWN:
+            await _settle(batch, clip)
+        if before:
+            await asyncio.wait([before])
     except UnknownFateError as error:
         if not clip.redo:
             _fail(batch, clip, error)
@@ -104,6 +114,16 @@ async def settle_and_make(batch: Batch, clip: RowClip, number: int, progress: Pr
         return
     if clip.state == DONE:  # by an earlier attempt
         _end_without_work(batch, None)
+        return
+    if clip.parent and clip.parent.state != DONE and clip.state != RUNNING:
+        if not batch.stopped or clip.parent.state == FAILURE:
+            _fail(
+                batch,
+                clip,
+                TaskFailedError(
+                    f"row {clip.label}: not sent, as there is no clip of row {clip.parent.row.id} to go on from"
+                ),
+            )
         return
     await batch.slots.acquire()
     if batch.stopped and clip.state != RUNNING:
@@ -203,13 +223,14 @@ async def _render(batch: Batch, clip: RowClip, made: Clip, row: Row) -> Task | N
 async def _submit(batch: Batch, clip: RowClip, made: Clip, row: Row) -> bool:
     """Submit one clip, one at a time; False where the batch was stopped meanwhile. Raises: as `Submitter.submit`."""
     session, plan = batch.session, clip.row.plan
+    asked = await _with_first_frame(session, clip) if clip.parent else plan.asked
     async with batch.submitting:
         if batch.stopped:
             return False
-        body = request.body(plan.asked, clip.row.model)
+        body = request.body(asked, clip.row.model)
         if (seed := plan.seed(clip.n)) is not None:
             body["seed"] = seed
-        for warning in plan.asked.warnings:
+        for warning in asked.warnings:
             session.out.warn(f"row {clip.label}: {warning}")
         batch.report.row = row
         row.phase("submitting")
@@ -223,6 +244,7 @@ async def _submit(batch: Batch, clip: RowClip, made: Clip, row: Row) -> bool:
                 budgets=plans.budgets(session),
                 key=clip.key,
                 attempts=clip.attempts,
+                extends=clip.parent.entry.task_id if clip.parent and clip.parent.entry else None,
             )[0]
             made.view = TaskView(None, entry)
             clip.again = False
@@ -238,6 +260,18 @@ async def _submit(batch: Batch, clip: RowClip, made: Clip, row: Row) -> bool:
             batch.stopped |= is_common and not is_own
             raise
         return True
+
+
+async def _with_first_frame(session: Session, clip: RowClip) -> Request:
+    """The clip's request, with the last frame of the clip that it goes on from. Raises: AirvidError."""
+    parent = clip.parent and clip.parent.entry
+    assert parent
+    assert parent.task_id
+    asked = dataclasses.replace(clip.row.plan.asked, image=None, contents={})
+    await plans.extend(session, asked, parent.task_id)
+    if not asked.aspect_ratio and asked.shape:
+        asked.aspect_ratio = request.nearest_ratio(clip.row.model.caps.aspect_ratios, asked.shape)
+    return asked
 
 
 def _keep_fate(batch: Batch, clip: RowClip, entry: Entry) -> None:

@@ -1,16 +1,16 @@
 """From a manifest to checked rows: everything that a batch does before something is spent.
 
-A row is checked by what checks a `create`. A key that no create has (one that names another row, say) belongs into
-A row is checked by what checks a `create`. A key that no create has (one that names another row, say) belongs in
-those of unknown fate are.
+A row is checked by what checks a `create`. A row that goes on from another is begun in `batch._begin_all` as a task of
+its own, which waits for that one.
 """
 
 from __future__ import annotations
 
 import copy
+import dataclasses
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -79,32 +79,68 @@ class Checker:
     _fits: dict[tuple[Any, ...], tuple[Model | None, list[AirvidError]]] = field(default_factory=dict)
     _pictures: dict[str, str] = field(default_factory=dict)
     _contents: dict[str, bytes] = field(default_factory=dict)
+    _made: dict[int, Row] = field(default_factory=dict)
 
     def rows(self) -> list[Row]:
         found, equals, lines = [], Counter[str](), dict[str, int]()
-        for written in self.manifest.rows:
+        for written, parent in self._in_order():
             complaints: list[AirvidError] = []
-            row = self._row(written, complaints, equals)
+            if parent and parent not in self._made:
+                continue  # what is wrong with that row is told
+            row = self._row(written, complaints, equals, self._made[parent] if parent else None)
             if row and row.id in lines:
                 complaints.append(UsageError(f"the id {row.id!r} is that of line {lines[row.id]} already"))
             elif row:
                 lines[row.id] = row.line
                 found.append(row)
+                self._made[row.line] = row
             for error in complaints:
                 self.manifest.complain(written.line, error)
+        found.sort(key=lambda row: row.line)
         self._check_names(found)
         return found
 
-    def _row(self, written: Written, complaints: list[AirvidError], equals: Counter[str]) -> Row | None:
+    def _in_order(self) -> Iterator[tuple[Written, int]]:
+        """The rows, each after the one that it goes on from, and the line of that one; 0 for none."""
+        written = self.manifest.rows
+        lines = {str(row.line): row.line for row in written}
+        lines |= {row.values["id"]: row.line for row in written if "id" in row.values}
+        left, taken = list(written), {0}
+        while left:
+            count, waiting = len(left), list[Written]()
+            for row in left:
+                parent = lines.get(row.values["extend"]) if "extend" in row.values else 0
+                if parent is None:
+                    error = (
+                        f"extend {row.values['extend']!r:.100}: there is no such row, neither by its id nor by its line"
+                    )
+                    self.manifest.complain(row.line, UsageError(error))
+                elif parent in taken:
+                    taken.add(row.line)
+                    yield row, parent
+                else:
+                    waiting.append(row)
+            left = waiting
+            if len(left) == count:
+                for row in left:
+                    self.manifest.complain(
+                        row.line, UsageError("extend leads to no beginning: the rows go on from one another")
+                    )
+                return
+
+    def _row(
+        self, written: Written, complaints: list[AirvidError], equals: Counter[str], parent: Row | None
+    ) -> Row | None:
         values, settings = written.values, dict(self.options.settings)
         for name in settings.keys() & values.keys():
             with collected(complaints):
                 settings[name] = checked(name, values[name], name)
-        asked = self._asked(written, settings, complaints)
+        asked = self._asked(written, settings, parent, complaints)
         model = self._model(asked, complaints)
         if model is None or complaints:
             return None
-        found = rows.digest(asked, values.get("output"), self._pictures)
+        named = parent.plan.asked.model if parent and "model" not in values else asked.model
+        found = rows.digest(dataclasses.replace(asked, model=named), values.get("output"), self._pictures)
         name = rows.short_name(found)
         if "id" not in values:
             equals[name] += 1
@@ -127,10 +163,12 @@ class Checker:
             )
             if settings["seed"] is not None:
                 checked("seed", plan.seed(plan.count), f"the seed of clip {plan.count}")
-            return Row(written.line, name, found, plan, model)
+            return Row(written.line, name, found, plan, model, parent)
         return None  # type: ignore[unreachable]  # a complaint was collected
 
-    def _asked(self, written: Written, settings: Mapping[str, Any], complaints: list[AirvidError]) -> Request:
+    def _asked(
+        self, written: Written, settings: Mapping[str, Any], parent: Row | None, complaints: list[AirvidError]
+    ) -> Request:
         """What a row asks for, with what is wrong with it for any model."""
         values = written.values
         image, reference = self.options.image, self.options.reference
@@ -141,10 +179,29 @@ class Checker:
         sets = [pair for pair in self.options.sets if pair.partition("=")[0].strip() not in own] + written.sets
         asked = plans.request_of(settings, image, reference, sets, complaints)
         asked.contents = self._contents
+        if parent:
+            with collected(complaints):
+                self._extend(asked, values, parent)
         with collected(complaints):
             asked.prompt = self._prompt(values)
         complaints += request.complaints_of(asked)
         return asked
+
+    def _extend(self, asked: Request, values: Mapping[str, Any], parent: Row) -> None:
+        """Have a row go on from another, whose model, shape and quality it takes. Raises: UsageError."""
+        if "image" in values or "reference" in values or asked.mode not in (None, "image"):
+            raise UsageError("extend contradicts image, reference and modes other than image")
+        if parent.plan.count > 1:
+            raise UsageError(f"extend {values['extend']!r:.100}: that row has {parent.plan.count} clips")
+        before = parent.plan.asked
+        if "model" not in values:
+            asked.model = parent.model.id
+        if "aspect-ratio" not in values:
+            asked.aspect_ratio = before.aspect_ratio
+        if "quality" not in values:
+            asked.quality = before.quality
+        asked.extends, asked.reference, asked.image = parent.id, (), f"the last frame of row {parent.id}"
+        self._pictures[asked.image] = asked.image
 
     def _prompt(self, values: Mapping[str, Any]) -> str:
         """Raises: UsageError, FileError."""

@@ -35,15 +35,15 @@ async def set_one(session: Session, *, key: str, value: str) -> None:
     session.out.note(f"{name} is set in {session.settings.path}")
     if name == "model":
         await _warn_of_unknown_model(session, session.settings.file[name])
-    if (used := session.settings.find(name)) and used.source != str(session.settings.path):
-        session.out.warn(f"{used.source} is set in the environment, and goes before it")
+    if other := session.settings.overriding(name):
+        session.out.warn(f"{other} is set in the environment, and goes before it")
 
 
 async def _warn_of_unknown_model(session: Session, name: str) -> None:
     """Warn of a model that the server does not list, unless the server cannot be asked."""
-    if any(model.id == name for model in model_cache.kept(session.service)):
-        return
     try:
+        if any(model.id == name for model in model_cache.kept(session.service)):
+            return
         models = await session.api(need_key=False).models(patience=0)
     except AirvidError:
         return
@@ -58,8 +58,8 @@ async def unset(session: Session, *, key: str) -> None:
     removed = session.settings.unset(name)
     session.out.record({"name": name, "removed": removed}, None)
     session.out.note(f"{name} {'is removed from' if removed else 'was not set in'} {session.settings.path}")
-    if used := session.settings.find(name):
-        session.out.warn(f"{used.source} still sets it")
+    if other := session.settings.overriding(name):
+        session.out.warn(f"{other} still sets it")
 
 
 async def path(session: Session) -> None:

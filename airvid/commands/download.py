@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from airvid import clock
+from airvid import clock, system
 from airvid.api.models import COMPLETED, Task
 from airvid.clips import naming
 from airvid.clips.naming import DEFAULT_NAME, Naming
+from airvid.clips.part import MOST_SEGMENTS
 from airvid.commands import common, finish, status
 from airvid.errors import AirvidError, FileError, NotFoundError, UsageError, WaitTimeoutError, settle
 from airvid.session import Session
@@ -17,6 +18,8 @@ from airvid.ui.task_view import TaskView
 from airvid.ui.text import short_id
 
 SIDE_BY_SIDE = 4
+# Files and connections of one download at most: its segments, the part and what stands beside it.
+FILES_A_CLIP = MOST_SEGMENTS + 4
 # How often a completed task without a URL is read again, and the seconds between two readings.
 URL_READINGS, URL_PAUSE = 5, 2.0
 
@@ -49,7 +52,7 @@ async def run(
         raise UsageError("no task id", hint="airvid download last, or --all")
     if force and skip_existing:
         raise UsageError("--force and --skip-existing contradict each other")
-    at_once = session.settings.choose("jobs", jobs) or SIDE_BY_SIDE
+    at_once = _affordable(session, session.settings.choose("jobs", jobs) or SIDE_BY_SIDE)
     output = DEFAULT_NAME if output is None else output
     finish.check_stdout(session, Naming.parse(output, 1), opens=opens)
     errors: list[AirvidError] = []
@@ -75,6 +78,14 @@ async def run(
     settle([*errors, *outcomes])
 
 
+def _affordable(session: Session, at_once: int) -> int:
+    """How many clips to fetch side by side: `at_once`, or fewer where the system lets us open too few files."""
+    most = max(1, (system.most_open_files() - system.LEAST_OPEN_FILES) // FILES_A_CLIP)
+    if most < at_once:
+        session.out.note(f"{most} at a time, not {at_once}: the system lets the program open few files (ulimit -n)")
+    return min(at_once, most)
+
+
 async def _unsaved(session: Session) -> list[Task]:
     """The completed tasks whose clips are not on this disk now."""
     listed = [task for task in (await session.api().tasks()).tasks if task.status == COMPLETED]
@@ -90,14 +101,18 @@ async def _download(
     how: _How,
 ) -> None:
     """Save the n-th task's clip."""
-    began = clock.elapsed()
     if how.skip_existing and (view := await _present(session, task_id, n, how.name)):
         progress.row(short_id(task_id), about=view.prompt or "").end(f"{view.output} is there already")
         session.out.finished(view, wants_file=True)
         if how.opens:
             finish.open_clip(session, str(view.output))
+        session.ended.append(view)
         return
-    task = await completed(session, task_id, "-o", how.output)
+    try:
+        task = await completed(session, task_id, "-o", how.output)
+    except AirvidError as error:
+        session.ended.append(TaskView(Task.parse({"task_id": task_id, "status": error.code})))
+        raise
     entry = session.journal.by_task(session.service, [task_id]).get(task_id)
     fields = naming.of_task(task, entry, clock.now(), n)
     row = progress.row(short_id(task_id), about=TaskView(task, entry).prompt or "")
@@ -107,11 +122,13 @@ async def _download(
         passes_over = isinstance(error, FileError) and how.skip_existing and how.name.template is not None
         if not passes_over or (count := await (place := how.name.destination(fields)).size()) is None:
             row.drop()
+            session.ended.append(TaskView(task, entry))
             raise
         row.end(f"{place} is there already")
         view = TaskView(task, entry, str(place), count)
     else:
-        row.end(finish.last_word(view, clock.elapsed() - began))
+        row.end(finish.last_word(view, None), path=view.output)
+    session.ended.append(view)
     if how.name.template is not None:
         session.out.finished(view, wants_file=True)
     if how.opens and view.output:

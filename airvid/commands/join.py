@@ -39,6 +39,16 @@ async def run(session: Session, *, clips: Sequence[str], output: str | None, for
         await film(session, [clip.path for clip in found], place, force=force)
 
 
+async def place_of(output: str) -> LocalFile | CloudObject:
+    """Where a film of a batch goes: an earlier film is replaced, and no other file. Raises: UsageError, FileError."""
+    preview.check_media("a film")
+    from airvid.media.join import is_film
+
+    place = Naming.parse(output, 1).destination({})
+    await place.check(force=isinstance(place, LocalFile) and is_film(place.file))
+    return place
+
+
 async def film(session: Session, clips: Sequence[Path], place: LocalFile | CloudObject, *, force: bool) -> None:
     """Join clips to a film, which takes its name once it is whole. Raises: FileError."""
     from airvid.media.join import Joining

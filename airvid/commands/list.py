@@ -6,8 +6,9 @@ import re
 from collections.abc import Sequence
 from datetime import datetime
 
-from airvid import clock
+from airvid import clock, model_cache
 from airvid.api.models import DELETED, STATUSES, canonical_status
+from airvid.clips import request
 from airvid.commands import common
 from airvid.config import checked, seconds, whole
 from airvid.errors import UsageError
@@ -33,6 +34,7 @@ async def run(
     local: bool,
     search: str | None,
 ) -> None:
+    local = local or search is not None
     ours = OURS if local else ()
     states = [each if each in ours else canonical_status(each) for each in status]
     for each, state in zip(status, states, strict=True):
@@ -40,23 +42,40 @@ async def run(
             raise UsageError(f"--status {each!r} is not one of {', '.join((*STATUSES, *ours))}")
     checked("limit", limit, "--limit", parse=whole(1, MOST))
     checked("page", page, "--page", parse=whole(1, MOST))
-    if search is not None and not local:
-        raise UsageError("--search looks through the journal's prompts", hint="airvid list --local --search TEXT")
     begin = None if since is None else moment(since, clock.now())
     offset = (page - 1) * limit
     if local:
-        entries = session.journal.entries(
-            search=search, since=begin, states=states, model=model, limit=limit, offset=offset
-        )
-        found = [TaskView(None, entry) for entry in entries]
+        wanted = {"search": search, "since": begin, "states": states, "model": model}
+        found = [TaskView(None, entry) for entry in session.journal.entries(limit=limit, offset=offset, **wanted)]
+        total = session.journal.count(**wanted)
     else:
-        found = (await _listed(session, states, model, begin))[offset : offset + limit]
+        listed = await _listed(session, states, model, begin)
+        found, total = listed[offset : offset + limit], len(listed)
     if ids:
         session.out.ids(view.task_id for view in found if view.task_id)
-        return
-    session.out.show(views.ENTRIES if local else views.TASKS, found, as_array=True)
-    if not found:
-        session.out.note("no tasks" + (" like that" if status or since or search else ""))
+    else:
+        session.out.show(views.ENTRIES if local else views.TASKS, found, as_array=True)
+    if total == 0:
+        filtered = " like that" if status or since or search or model else ""
+        session.out.note(f"no tasks{filtered}{_nearest(session, model) if model else ''}")
+    elif total > len(found):
+        last = -(-total // limit)
+        more = (
+            f"--page {page + 1} shows more, " if page < last else f"--page {last} is the last, " if page > last else ""
+        )
+        session.out.note(f"{len(found)} of {total} tasks; {more}-L {total} shows all")
+    elif session.out.is_terminal:
+        session.out.note(f"{total} task{'s' if total > 1 else ''}")
+
+
+def _nearest(session: Session, model: str) -> str:
+    """The nearest names to a model that no task has, among those that the server last listed."""
+    models = model_cache.kept(session.service)
+    try:
+        request.find_model(models, model)
+    except UsageError as error:
+        return f": {error.message}" if models else ""
+    return ""
 
 
 async def _listed(session: Session, states: Sequence[str], model: str | None, begin: float | None) -> list[TaskView]:

@@ -39,17 +39,29 @@ async def run(
             for model in found:
                 session.out.keys(views.models(seconds).record(model))
         return
-    fitting = [
-        model
-        for model in models
-        if _fits(model, {"modes": mode, "aspect_ratios": aspect_ratio, "qualities": quality}, seconds, most_usd)
-    ]
+    asked = {"modes": mode, "aspect_ratios": aspect_ratio, "qualities": quality}
+    fitting = [model for model in models if _fits(model, asked, seconds, most_usd)]
     fitting.sort(key=lambda model: model.id)
-    if sort == "price":
-        fitting.sort(key=lambda model: math.inf if (cents := model.cents(seconds)) is None else cents)
+    if sort == "price":  # what can be bought first
+        fitting.sort(key=lambda model: (not model.is_healthy, _price(model, seconds)))
     session.out.show(views.models(seconds), fitting, as_array=True)
-    if not fitting:
-        session.out.note("no video model fits" if models else "the server lists no video models")
+    if not models:
+        session.out.note("the server lists no video models")
+    elif not any(_tells(model, asked, seconds) for model in fitting):
+        longest = max((model.caps.max_seconds or 0 for model in models), default=0)
+        why = f": the longest is {longest:g} s" if seconds is not None and seconds > longest > 0 else ""
+        fits = "says that it fits" if fitting else "fits"
+        session.out.note(f"no video model {fits}{why}")
+
+
+def _price(model: Model, seconds: float | None) -> float:
+    return math.inf if (cents := model.cents(seconds)) is None else cents
+
+
+def _tells(model: Model, asked: Mapping[str, str | None], seconds: float | None) -> bool:
+    """Whether the model's caps speak of all that is asked."""
+    named = all(value is None or getattr(model.caps, name) for name, value in asked.items())
+    return named and (seconds is None or model.caps.max_seconds is not None)
 
 
 def _named(models: list[Model], name: str) -> Model:

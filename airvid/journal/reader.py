@@ -39,8 +39,10 @@ class Reader:
 
     def by_task(self, base_url: str, task_ids: Iterable[str]) -> dict[str, Entry]:
         """The entries of these tasks, by task id."""
-        query = f"SELECT * FROM clip WHERE base_url = ? AND task_id {_IN_LIST}"
-        return {str(entry.task_id): entry for entry in self._ask(query, base_url, json.dumps(list(task_ids)))}
+        query, task_ids = f"SELECT * FROM clip WHERE base_url = ? AND task_id {_IN_LIST}", list(task_ids)
+        if not task_ids:
+            return {}
+        return {str(entry.task_id): entry for entry in self._ask(query, base_url, json.dumps(task_ids))}
 
     def with_prefix(self, base_url: str, prefix: str) -> list[str]:
         """Ids of tasks that begin with `prefix`, 20 at most."""
@@ -91,31 +93,16 @@ class Reader:
         query = "SELECT * FROM clip WHERE base_url = ? AND manifest = ? ORDER BY id"
         return self._believed(self._surely(query, base_url, manifest), read_entry)
 
-    def entries(
-        self,
-        *,
-        search: str | None = None,
-        since: float | None = None,
-        states: Iterable[str] = (),
-        model: str | None = None,
-        limit: int,
-        offset: int,
-    ) -> list[Entry]:
-        """Entries newest first, filtered; `states` as `Entry.state` says them, `search` in the prompts.
-
-        Raises: FileError where the journal cannot be read.
-        """
-        state = "CASE fate WHEN 'known' THEN coalesce(status, 'queued') ELSE fate END"
-        filters: dict[str, Any] = {
-            "instr(folded(CAST(prompt AS BLOB)), ?)": search and search.casefold(),
-            "intended_at >= ?": since,
-            "model = ?": model or None,
-            f"{state} {_IN_LIST}": json.dumps(list(states)) if states else None,
-        }
-        asked = {each: value for each, value in filters.items() if value is not None}
-        where = " AND ".join(["1", *asked])
+    def entries(self, *, limit: int, offset: int, **filters: Any) -> list[Entry]:
+        """Entries newest first, filtered as `_filter` says. Raises: FileError where the journal cannot be read."""
+        where, values = _filter(**filters)
         query = f"SELECT * FROM clip WHERE {where} ORDER BY intended_at DESC, id DESC LIMIT ? OFFSET ?"
-        return self._believed(self._surely(query, *asked.values(), limit, offset), read_entry)
+        return self._believed(self._surely(query, *values, limit, offset), read_entry)
+
+    def count(self, **filters: Any) -> int:
+        """How many entries there are. Raises: FileError where the journal cannot be read."""
+        where, values = _filter(**filters)
+        return next((row["n"] for row in self._surely(f"SELECT count(*) AS n FROM clip WHERE {where}", *values)), 0)
 
     def _ask(self, query: str, *values: object) -> list[Entry]:
         return self._believed(self._rows(query, *values), read_entry)
@@ -152,6 +139,21 @@ class Reader:
         if message not in self._warned:
             self._warned.add(message)
             _log.warning(message)
+
+
+def _filter(
+    search: str | None = None, since: float | None = None, states: Iterable[str] = (), model: str | None = None
+) -> tuple[str, list[Any]]:
+    """A condition on entries and its values; `states` as `Entry.state` says them, `search` in the prompts."""
+    state = "CASE fate WHEN 'known' THEN coalesce(status, 'queued') ELSE fate END"
+    filters: dict[str, Any] = {
+        "instr(folded(CAST(prompt AS BLOB)), ?)": search and search.casefold(),
+        "intended_at >= ?": since,
+        "model = ?": model or None,
+        f"{state} {_IN_LIST}": json.dumps(list(states)) if states else None,
+    }
+    asked = {each: value for each, value in filters.items() if value is not None}
+    return " AND ".join(["1", *asked]), list(asked.values())
 
 
 def newest_tasks(path: Path, service: str, prefix: str, limit: int) -> list[tuple[str, str, str]]:

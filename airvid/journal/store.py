@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -78,10 +80,13 @@ class Store:
             ) from error
 
     def _exists(self) -> bool:
-        """Raises: OSError where that cannot be seen: a file in the way of a folder, a folder that is not ours."""
+        """Raises: OSError where there can be none: a file in the way of a folder, a folder that is read-only."""
         try:
             self.path.stat()
         except FileNotFoundError:
+            folder = next(each for each in self.path.absolute().parents if each.exists())
+            if not os.access(folder, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder)) from None
             return False
         return True
 

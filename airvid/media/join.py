@@ -32,6 +32,8 @@ _FINEST, _USUAL_TICKS = 10_000_000, 90_000
 # Seconds by which sound and pictures may end apart, the last frame of AAC included.
 _APART = 0.05
 
+_MARK = "airvid film"
+
 Pictures = CopiedPictures | EncodedPictures
 Sound = CopiedSound | EncodedSound
 Opener = Callable[..., AbstractContextManager[Clip]]
@@ -119,6 +121,7 @@ class Joining:
     def _write(self, path: Path) -> Iterator[float]:
         with file_errors("the film cannot be written"):
             target = av.open(f"file:{path}", "w", format="mp4", options={"movflags": "+faststart"})
+        target.metadata["comment"] = _MARK
         try:
             yield from self._write_clips(target)
         except BaseException:
@@ -172,6 +175,15 @@ class Joining:
             is_whole = mp4.is_complete(file, os.fstat(file.fileno()).st_size) is not False
             if film.frames != self.frames or any(abs(end - self.end) > _APART for end in ends) or not is_whole:
                 raise FileError(f"the film is not whole: {film.frames} frames of {self.frames}, {ends} s of {self.end}")
+
+
+def is_film(path: Path) -> bool:
+    """Whether a file is a film that was made here."""
+    try:
+        with av.open(f"file:{path}", container_options={"format_whitelist": "mov"}) as found:
+            return found.metadata.get("comment") == _MARK
+    except (av.FFmpegError, ValueError):
+        return False
 
 
 def sound_of(clip: Clip) -> AudioStream | None:

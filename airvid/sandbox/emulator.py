@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import math
+import random
 import re
 import threading
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from email.utils import formatdate
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 from airvid.sandbox.catalogue import MODELS
 from airvid.sandbox.create import ClipSpec, read_create
-from airvid.sandbox.faults import Fault, next_fault
+from airvid.sandbox.faults import Fault, FaultError, next_fault, parse_fault, prompt_faults
 from airvid.sandbox.messages import Json, Refused, Request, Response, json_response, refusal
-from airvid.sandbox.state import State, StateError, Task, stream
+from airvid.sandbox.state import HIDDEN, State, StateError, Task, stream
 
 __all__ = ["ClipSpec", "Emulator", "Fault", "Pace", "Request", "Response"]
 
@@ -37,6 +40,14 @@ class Pace:
 
 REMEMBERED = 10_000
 """Requests kept, so that the memory of a server has a limit."""
+WRONG_KEY = "sk-air-wrong"
+"""Keys that begin like this are refused, so that a wrong key can be rehearsed."""
+_FOR_BROWSERS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "GET, POST, DELETE, OPTIONS",
+    "Access-Control-Allow-Headers": "*, Authorization",
+    "Access-Control-Expose-Headers": "*",
+}
 
 
 class Call(NamedTuple):
@@ -58,9 +69,10 @@ class Emulator:
     """The API and its storage host.
 
     `path` is the file of its tasks, which several processes may share (None: memory), `storage` the address of the
-    storage host, `keys` the valid keys (None: any), `slots` the number of running tasks a key may have, `outcomes` how
-    tasks end, and `render` makes the clips. `requests` keeps the requests received, `faults` those still to happen.
-    Raises: StateError, OSError.
+    storage host, `keys` the valid keys (None: any but WRONG_KEY), `slots` the number of running tasks a key may have,
+    `outcomes` how tasks end, and `render` makes the clips. `faults`, also as specs, are those still to happen; `seed`
+    makes random ones repeatable. `requests` keeps the requests received.
+    Raises: StateError, OSError, FaultError.
     """
 
     def __init__(
@@ -71,13 +83,17 @@ class Emulator:
         pace: Pace = Pace(),
         slots: int = 4,
         keys: set[str] | None = None,
-        faults: Iterable[Fault] = (),
+        faults: Iterable[Fault | str] = (),
+        seed: int | str | None = None,
+        models: Sequence[Json] = MODELS,
         outcomes: Outcomes = (),
         render: Callable[[ClipSpec], bytes] = _render,
     ) -> None:
         self.storage, self.pace, self.slots, self.keys = storage, pace, slots, keys
-        self.models: Sequence[Json] = MODELS
-        self.faults = list(faults)
+        self.models = models
+        self.faults = [parse_fault(each) if isinstance(each, str) else each for each in faults]
+        self._seed, self._drawn = random.random() if seed is None else seed, Counter[str]()
+        self._used = Counter[tuple[bytes, str]]()
         self.requests: list[tuple[float, Request]] = []
         left = iter(() if callable(outcomes) else outcomes)
         self.outcome = outcomes if callable(outcomes) else lambda _: next(left, "completed")
@@ -96,14 +112,61 @@ class Emulator:
         with self._lock:
             self.requests.append((now, request))
             del self.requests[:-REMEMBERED]
-            fault = next_fault(self.faults, request)
+            fault = next_fault(self.faults, request, self._draw)
+        fault = fault or self._prompt_fault(request, now)
         if fault is None:
-            return self._answer(request, now)
-        return fault.apply(None if fault.before else self._answer(request, now))
+            response = self._answer(request, now)
+        else:
+            response = fault.apply(None if fault.before else self._answer(request, now))
+        if "origin" in request.headers:
+            response = replace(response, headers={**response.headers, **_FOR_BROWSERS})
+        return response
+
+    def _draw(self, fault: Fault) -> bool:
+        """Whether a random fault happens: with a seed, the nth time that it is asked for always alike."""
+        if fault.chance >= 1:
+            return True
+        self._drawn[fault.spec] += 1
+        return random.Random(f"{self._seed}:{fault.spec}:{self._drawn[fault.spec]}").random() < fault.chance
+
+    def _prompt_fault(self, request: Request, now: float) -> Fault | None:
+        """The fault of a call that the prompt of its task asks for."""
+        try:
+            if request.call == "POST /video/generations" and b"[[" in request.body:
+                return self._fault_of_create(request)
+            task_id = re.match(r"/v1/video/tasks/([^/]+)|/clips/([^/.]+)\.mp4", request.route)
+            task = self._state.task(task_id[1] or task_id[2], now) if task_id else None
+            for fault in map(parse_fault, task.faults.get("left", ()) if task else ()):
+                # Looked at first, so that a task's calls that are none of the fault's write nothing.
+                if (
+                    re.match(fault.on, request.call)
+                    and self._draw(fault)
+                    and task
+                    and self._state.use(task.id, fault.spec)
+                ):
+                    return fault
+        except (StateError, FaultError, ValueError, RecursionError):
+            pass  # the answer says so
+        return None
+
+    def _fault_of_create(self, request: Request) -> Fault | None:
+        """A create that is refused has no task to count in: equal requests to this emulator are counted."""
+        body = json.loads(request.body)
+        for fault in prompt_faults(str(body.get("prompt")) if isinstance(body, dict) else ""):
+            used = (hashlib.sha256(request.body).digest(), fault.spec)
+            if fault.task or not re.match(fault.on, request.call) or not self._draw(fault):
+                continue
+            if self._used[used] < fault.times:
+                self._used[used] += 1
+                return fault
+        return None
 
     def _answer(self, request: Request, now: float) -> Response:
         try:
-            response = self._clip(request, now) if request.storage else self._endpoint(request, now)
+            if request.method == "OPTIONS" and "origin" in request.headers:
+                response = Response(204)  # a browser asks before it sends a key
+            else:
+                response = self._clip(request, now) if request.storage else self._endpoint(request, now)
         except Refused as refused:
             response = refused.response
         except StateError as error:
@@ -135,7 +198,8 @@ class Emulator:
         scheme, _, key = (header or "").partition(" ")
         if scheme.lower() != "bearer" or not key:
             raise Refused(json_response(401, {"error": "Missing API key: send 'Authorization: Bearer sk-air-…'"}))
-        if key != "".join(key.split()) or (self.keys is not None and key not in self.keys):
+        is_known = key in self.keys if self.keys is not None else not key.startswith(WRONG_KEY)
+        if key != "".join(key.split()) or not is_known:
             raise Refused(refusal(401, "Invalid API key.", "invalid_api_key"))
         return hashlib.sha256(key.encode()).hexdigest()
 
@@ -151,13 +215,47 @@ class Emulator:
                 message = f"Concurrency limit reached: at most {self.slots} concurrent video tasks per key."
                 wait = str(max(1, math.ceil(free - call.now)))
                 raise Refused(refusal(429, message, "concurrency_limit", Retry_After=wait))
-            starts = call.now + self.pace.queued
-            ends = starts + self.pace.processing
-            task = Task(str(uuid.uuid4()), call.owner, call.now, starts, ends, self.outcome(record), record)
+            task = self._task_of(record, call)
             self._state.add(task, spec)
         shown = ("task_id", "status", "model", "created", "expires_at", "progress", "cost_cents")
         view = self._view(task, call.now)
         return {key: view[key] for key in shown}
+
+    def _task_of(self, record: Json, call: Call) -> Task:
+        """The new task, with the faults that the server's list and its prompt give it. Raises: Refused."""
+        try:
+            asked = prompt_faults(record["prompt"])
+        except FaultError as error:
+            raise Refused(refusal(400, f"In the prompt, {error}", "unknown_fault", "prompt")) from None
+        changes = dict[str, Any]()
+        for fault in [*asked, *self._task_faults()]:
+            if fault.task and (fault not in asked or self._draw(fault)):
+                changes = fault.task | changes
+        left = {fault.spec: fault.times for fault in asked if not fault.task and "POST" not in fault.on}
+        hidden = {
+            "error": changes.get("fail"),
+            "word": changes.get("state"),
+            "stall": changes.get("stall"),
+            "left": left,
+        }
+        starts = call.now + self.pace.queued
+        ends = starts + self.pace.processing * changes.get("slow", 1) + changes.get("stall", 0.0)
+        outcome = "failed" if "fail" in changes else "expired" if "expire" in changes else self.outcome(record)
+        if any(hidden.values()):
+            record = {**record, HIDDEN: hidden}
+        return Task(str(uuid.uuid4()), call.owner, call.now, starts, ends, outcome, record)
+
+    def _task_faults(self) -> list[Fault]:
+        """The faults of the server's list whose turn it is for a new task, all of them."""
+        found, create = list[Fault](), Request("POST", "/v1/video/generations")
+        with self._lock:
+            for fault in [each for each in self.faults if each.task]:
+                alone = [fault]
+                if next_fault(alone, create, self._draw, of_task=True):
+                    found.append(fault)
+                place = self.faults.index(fault)
+                self.faults[place : place + 1] = alone
+        return found
 
     def _check_picture(self, spec: ClipSpec) -> None:
         """Refuse a picture that cannot be rendered. Raises: Refused."""

@@ -18,8 +18,8 @@ Ending = Literal["whole", "reset", "silence", "truncate", "cut"]
 whole     complete
 reset     with a TCP reset before any byte
 silence   never: the request is read and not answered
-truncate  after half of the announced bytes, with a close
-cut       after half of them, with a TCP reset
+truncate  after a share of the announced bytes, with a close
+cut       after a share of them, with a TCP reset
 """
 
 _ERROR_TYPES = {401: "authentication_error", 429: "rate_limit_error", 503: "server_error"}
@@ -51,7 +51,10 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """One answer, with `chunks` a stream. Its first byte is sent after `delay` seconds."""
+    """One answer, with `chunks` a stream. Its first byte is sent after `delay` seconds.
+
+    `share` of the body is sent where it is cut; `fault` is what went wrong with it.
+    """
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -59,6 +62,8 @@ class Response:
     chunks: Sequence[Chunk] | None = None
     ending: Ending = "whole"
     delay: float = 0.0
+    share: float = 0.5
+    fault: str = ""
 
 
 def json_response(status: int, payload: object, **headers: str) -> Response:

@@ -8,9 +8,10 @@ import selectors
 import socket
 import socketserver
 import struct
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
@@ -20,16 +21,18 @@ from airvid.sandbox.emulator import Emulator
 from airvid.sandbox.messages import Request, Response
 
 LARGEST_BODY = 64 * 2**20
+IDLE = 60.0
+"""Seconds without a byte after which a client that is to send something has gone."""
 
 
 class Server:
     """Serves an emulator at `api_url` and `storage_url`. The ports are bound at once, and answer after `start`.
 
-    `port` is that of the API (0: any free one). The storage host has the next one, or any free one. Raises: OSError
-    where the port is in use.
+    `port` is that of the API (0: any free one). The storage host has the next one, or any free one. `log` gets a line
+    for each request, from any thread. Raises: OSError where the port is in use.
     """
 
-    def __init__(self, emulator: Emulator, port: int = 0) -> None:
+    def __init__(self, emulator: Emulator, port: int = 0, log: Callable[[str], object] = lambda _: None) -> None:
         self.emulator = emulator
         self._listeners = [_Listener(port, emulator, storage=False)]
         try:
@@ -37,6 +40,8 @@ class Server:
         except OSError:
             self._listeners[0].server_close()
             raise
+        for listener in self._listeners:
+            listener.log = log
         self._stopped, self._stop = socket.socketpair()
         self._thread = threading.Thread(target=self._serve, name="sandbox", daemon=True)
         api, emulator.storage = (f"http://127.0.0.1:{listener.server_address[1]}" for listener in self._listeners)
@@ -90,12 +95,16 @@ class _Listener(socketserver.ThreadingTCPServer):  # HTTPServer asks the DNS for
 
     def __init__(self, port: int, emulator: Emulator, *, storage: bool) -> None:
         self.emulator, self.storage = emulator, storage
+        self.log: Callable[[str], object] = lambda _: None
         self._open: set[socket.socket] = set()
         super().__init__(("127.0.0.1", port), _Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         self._open.add(request)
         super().process_request(request, client_address)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        self.log(f"a request failed: {sys.exc_info()[1]!r}")
 
     def shutdown_request(self, request: Any) -> None:
         self._open.discard(request)
@@ -111,6 +120,7 @@ class _Listener(socketserver.ThreadingTCPServer):  # HTTPServer asks the DNS for
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
+    timeout = IDLE
     server: _Listener
 
     def handle(self) -> None:
@@ -118,7 +128,10 @@ class _Handler(BaseHTTPRequestHandler):
             super().handle()
 
     def log_message(self, format: str, *values: object) -> None:
-        """Log nothing: the emulator keeps the requests."""
+        """Log only requests that the emulator does not get: `_answer` logs the others."""
+
+    def log_error(self, format: str, *values: object) -> None:
+        self.server.log(f"{self.requestline[:100] if self.requestline else '-'}: {format % values}"[:300])
 
     def _answer(self) -> None:
         body = bytearray()
@@ -138,7 +151,14 @@ class _Handler(BaseHTTPRequestHandler):
             return
         headers = {name.lower(): value for name, value in self.headers.items()}
         request = Request(self.command, self.path, headers, bytes(body), self.server.storage)
-        self._send(self.server.emulator.handle(request, time.time()))
+        response = self.server.emulator.handle(request, time.time())
+        told = f"fault: {response.fault}" if response.fault else ""
+        ending = response.ending if response.ending in ("reset", "silence") else str(response.status)
+        self.server.log(" ".join(filter(None, (self.command, request.route[:200], ending, told))))
+        self.connection.settimeout(None)  # a client may read as slowly as it likes
+        self._send(response)
+        if not self.close_connection:
+            self.connection.settimeout(self.timeout)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _answer
 
@@ -177,7 +197,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if response.chunks is None:
             if self.command != "HEAD":
-                self.wfile.write(body if is_whole else body[: len(body) // 2])
+                self.wfile.write(body if is_whole else body[: int(len(body) * response.share)])
             return
         for due, chunk in response.chunks:
             if self._client_left(due):

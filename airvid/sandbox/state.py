@@ -18,6 +18,8 @@ from airvid.sandbox.messages import Chunk, Json
 
 DAY = 86_400
 KEPT = 2 * DAY
+# The key of a record that the API does not show: the task's faults.
+HIDDEN = "sandbox"
 LISTED = 100
 FAILURE = "The provider could not make this clip."
 # Of a stream: per cent between two events, and seconds without an event before a comment.
@@ -48,6 +50,11 @@ class Task:
     record: Json
 
     @property
+    def faults(self) -> Json:
+        """What is wrong with it: `error`, `word`, `stall` (seconds), `left` (how often each spec still happens)."""
+        return self.record.get(HIDDEN) or {}
+
+    @property
     def expires_at(self) -> int:
         """When it expires, with its clip."""
         return int(self.born) + DAY
@@ -60,13 +67,26 @@ class Task:
             return self.outcome
         return "processing" if now >= self.starts else "queued"
 
+    def word(self, now: float) -> str:
+        """The status as the API spells it."""
+        status = self.status(now)
+        return self.faults.get("word") or status if status == "processing" else status
+
+    def reached(self, percent: float) -> float:
+        """When it has come so far. A task that stalls does so in the middle."""
+        stall = self.faults.get("stall") or 0.0
+        return self.starts + (self.ends - self.starts - stall) * percent / 100 + (stall if percent > 50 else 0.0)
+
     def progress(self, now: float) -> int:
         """Per cent; a failed task stops at 99."""
         if now >= self.ends:
             return 100 if self.outcome == "completed" else 99
         if now < self.starts:
             return 0
-        return min(99, int(100 * (now - self.starts) / (self.ends - self.starts)))
+        passed, stall = now - self.starts, self.faults.get("stall") or 0.0
+        if passed > (half := (self.ends - self.starts - stall) / 2):
+            passed = max(half, passed - stall)
+        return min(99, int(100 * passed / max(2 * half, 0.001)))
 
     def view(self, now: float, result_url: str) -> Json:
         """The API's object at a time."""
@@ -74,14 +94,14 @@ class Task:
         failed = self.outcome == "failed" and now >= self.ends
         return {
             "task_id": self.id,
-            "status": status,
+            "status": self.word(now),
             "progress": self.progress(now),
             "created": int(self.born),
             "expires_at": self.expires_at,
-            **self.record,
-            "cost_cents": 0 if failed else self.record["cost_cents"],
+            **{key: value for key, value in self.record.items() if key != HIDDEN},
+            "cost_cents": 0 if self.outcome != "completed" and now >= self.ends else self.record["cost_cents"],
             "result_url": result_url if status == "completed" else None,
-            "error": FAILURE if failed else None,
+            "error": (self.faults.get("error") or FAILURE) if failed else None,
         }
 
 
@@ -164,6 +184,17 @@ class State:
         with _state_errors(self._path):
             return replace(ClipSpec(**json.loads(spec)), image=image)
 
+    def use(self, task_id: str, spec: str) -> bool:
+        """Count down one of a task's faults, over all processes. False where it has happened often enough."""
+        with self.writing():
+            record = json.loads(self._run("SELECT record FROM tasks WHERE id = ?", task_id)[0][0])
+            left = record[HIDDEN]["left"]
+            if left[spec] < 1:
+                return False
+            left[spec] -= 1
+            self._run("UPDATE tasks SET record = ? WHERE id = ?", json.dumps(record), task_id)
+            return True
+
     def unlist(self, task_id: str, owner: str) -> None:
         """Remove a task from its owner's history."""
         self._run("UPDATE tasks SET listed = 0 WHERE id = ? AND owner = ?", task_id, owner)
@@ -211,13 +242,13 @@ def stream(task: Task, now: float, result_url: str) -> list[Chunk]:
 def _events(task: Task, now: float, result_url: str) -> Iterator[Chunk]:
     yield now, _event(task.view(now, result_url))
     for percent in range(0, 100, STEP):
-        due = task.starts + (task.ends - task.starts) * percent / 100
+        due = task.reached(percent)
         if now < due < task.expires_at:
-            yield due, _event({"task_id": task.id, "status": "processing", "progress": percent})
+            yield due, _event({"task_id": task.id, "status": task.word(due), "progress": percent})
     end = min(task.ends, task.expires_at)
     if now < end:
         # Without result_url: only a GET has the whole record.
-        yield end, _event({"task_id": task.id, "status": task.status(end), "progress": task.progress(end)})
+        yield end, _event({"task_id": task.id, "status": task.word(end), "progress": task.progress(end)})
     yield max(now, end), b"event: done\ndata: [DONE]\n\n"
 
 

@@ -18,7 +18,7 @@ from airvid.api.models import COMPLETED
 from airvid.errors import AirvidError, FileError, Interrupted, SeveralErrors
 from airvid.ui import terminal
 from airvid.ui.task_view import TaskView
-from airvid.ui.text import dumps, masked, money, plain, size, usd, without_secret
+from airvid.ui.text import dumps, is_in_ci, is_on_github, masked, money, plain, size, usd, without_secret
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -92,6 +92,11 @@ class Output:
     def is_terminal(self) -> bool:
         return self.stdout.isatty()
 
+    @property
+    def shows_both(self) -> bool:
+        """Whether the user sees messages and results on the same terminal, and what a message told is no news."""
+        return self.is_terminal and self.stderr.isatty() and not self.quiet and not self.as_json
+
     # ------------------------------------------------------------------ messages, on standard error
 
     @cached_property
@@ -104,12 +109,15 @@ class Output:
         if not self.quiet:
             self._message((plain(message, _LONGEST_SENTENCE), "dim"))
 
-    def last_word(self, name: str, message: str, is_good: bool) -> None:
-        """The end of a row that had a bar."""
+    def last_word(self, name: str, message: str, is_good: bool, path: str | None = None) -> None:
+        """The end of a row that had a bar; a link to the file at `path`."""
         if not self.quiet:
             good, bad = "✓✗" if terminal.can_write(self.stderr, "✓✗") else "+x"
             sign = (good, "green") if is_good else (bad, "red")
-            self._message(sign, (f" {plain(f'{name}: {message}', _LONGEST_SENTENCE)}", ""))
+            link = terminal.file_link(path) if self.color and terminal.can_link() else None
+            self._message(
+                sign, (" ", ""), (plain(f"{name}: {message}", _LONGEST_SENTENCE), f"link {link}" if link else "")
+            )
 
     def warn(self, message: str) -> None:
         """A warning; not with `--quiet`."""
@@ -120,6 +128,12 @@ class Output:
         """A warning, even with `--quiet`."""
         self._labelled("warning", "yellow", message)
 
+    def ring(self) -> None:
+        """Ring the bell of a terminal."""
+        if self.stderr.isatty():
+            self._messages.write("\a")
+            self._messages.flush()
+
     def trace(self, line: str) -> None:
         """A line of `--debug`."""
         self._message((plain(line, _LONGEST_TRACE), "dim"))
@@ -128,29 +142,42 @@ class Output:
         """What happened, and the command that helps."""
         for each in error.errors if isinstance(error, SeveralErrors) else [error]:
             if self.as_json:
-                self._message((dumps({"error": {key: _short(value) for key, value in each.record().items()}}), ""))
+                self._write_message(dumps({"error": {key: _short(value) for key, value in each.record().items()}}))
                 continue
             subject = f"{plain(each.task_id, _LONGEST_NAME)}: " if each.task_id else ""
             reference = f" (request {plain(each.request_id, _LONGEST_NAME)})" if each.request_id else ""
             self._labelled("error", "red", each.message, subject, reference)
             if each.hint:
                 self._labelled("hint", "cyan", each.hint)
+            self.command("error title=airvid", f"{subject}{plain(each.message, _LONGEST_SENTENCE)}")
+
+    def command(self, name: str, text: str = "") -> None:
+        """A command for the runner of GitHub Actions, where that reads what is written. It reads JSON as JSON only."""
+        if is_on_github() and not self.as_json:
+            self._messages.write(f"::{name}::{self.hidden(plain(text)).replace('%', '%25')}\n")
+            self._messages.flush()
 
     def _labelled(self, label: str, color: str, text: str, before: str = "", after: str = "") -> None:
         self._message((f"{label}:", f"bold {color}"), (f" {before}{plain(text, _LONGEST_SENTENCE)}{after}", ""))
 
     def _message(self, *pieces: tuple[str, str]) -> None:
         """Write a line of texts and their styles. A log gets only the texts, without loading Rich."""
-        shown = [
-            (re.sub(_KEY_LIKE, lambda found: masked(found[0]), self._masked(text)), style) for text, style in pieces
-        ]
-        if self.stderr.isatty() or (self._forces_color and self.color):
+        if self.as_json:
+            self._write_message(dumps({"note": "".join(text for text, _ in pieces)}))
+        elif self.stderr.isatty() or (self._forces_color and self.color):
             from rich.text import Text
 
-            self.console.print(Text.assemble(*shown))
+            self.console.print(Text.assemble(*((self.hidden(text), style) for text, style in pieces)))
         else:
-            self._messages.write("".join(text for text, _ in shown) + "\n")
-            self._messages.flush()
+            self._write_message("".join(text for text, _ in pieces))
+
+    def _write_message(self, line: str = "") -> None:
+        self._messages.write(self.hidden(line) + "\n")
+        self._messages.flush()
+
+    def hidden(self, text: str) -> str:
+        """A text without this run's key, and without what looks like another one."""
+        return re.sub(_KEY_LIKE, lambda found: masked(found[0]), self._masked(text))
 
     def _masked(self, text: str) -> str:
         """A text without the key of this run."""
@@ -171,10 +198,10 @@ class Output:
             with system.interruptible():
                 return getpass.getpass(question, stream=self.stderr)
         except EOFError:
-            self._message()
+            self._write_message()
             return ""
         except Interrupted:
-            self._message()
+            self._write_message()
             raise
 
     # ------------------------------------------------------------------ results, on standard output
@@ -243,7 +270,7 @@ class Output:
             records = [table.record(row) for row in rows]
             for record in [records] if as_array else records:
                 self.emit(record)
-        elif not self.is_terminal:
+        elif not self.is_terminal or is_in_ci():
             for row in rows:
                 self.line(*table.fields(row))
         elif rows:
@@ -268,7 +295,12 @@ class Output:
         self.record(view.record(), [view.task_id])
 
     def finished(self, view: TaskView, *, wants_file: bool) -> None:
-        """A completed clip, or a file that is there: its file if one was asked for, else its URL."""
+        """A completed clip, or a file that is there: its file if one was asked for, else its URL.
+
+        A file that the row's last line has told is not told again.
+        """
+        if wants_file and self.shows_both:
+            return
         where = view.output if wants_file else view.task and view.task.result_url
         if self.as_json:
             self.emit(view.record())
@@ -294,8 +326,8 @@ class Output:
             self.line(path, path=path)
 
     def ended(self, view: TaskView, *, wants_file: bool) -> None:
-        """A watched task at its end: id, state, file or URL."""
-        if not self.as_json:
+        """A watched task at its end: id, state, file or URL; nothing where the row's last line has told it."""
+        if not self.as_json and not self.shows_both:
             self.line(view.task_id, view.status, view.output if wants_file else view.task and view.task.result_url)
 
     def changed(self, view: TaskView) -> None:
@@ -303,10 +335,13 @@ class Output:
         if self.as_json:
             self.emit(view.record())
 
-    def plan(self, body: dict[str, Any], count: int, cents: float | None) -> None:
-        """The body that --dry-run would send for each of `count` clips, and the estimate for all."""
+    def plan(
+        self, body: dict[str, Any], count: int, seconds: float | None, cents: float | None, files: Sequence[str]
+    ) -> None:
+        """What --dry-run would send for each of `count` clips; seconds and estimate for all; the first files."""
         if self.as_json:
-            self.emit({"request": body, "airvid": {"count": count, "estimate_cents": cents}})
+            plan = {"count": count, "seconds": seconds, "estimate_cents": cents, "files": list(files)}
+            self.emit({"request": body, "airvid": plan})
             return
         if self.is_terminal and "input_images" in body:
             images = [
@@ -316,6 +351,11 @@ class Output:
             body = body | {"input_images": images}
         self.emit(body)
         self.line("estimate", "unknown" if cents is None else money(cents) if self.is_terminal else usd(cents))
+        if count > 1:
+            self.line("clips", count)
+            self.line("seconds", "unknown" if seconds is None else f"{seconds:g}")
+        for file in files:
+            self.line("file", file)
 
     def ids(self, ids: Iterable[str]) -> None:
         """Task ids, one a line; as JSON one array."""

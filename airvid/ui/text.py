@@ -6,6 +6,7 @@ Only `plain()` and `dumps()` may write foreign text to a stream.
 from __future__ import annotations
 
 import json
+import os
 import re
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -21,6 +22,8 @@ _INVISIBLE = "\u00ad\u180e\u200b\u2060-\u2064\u206a-\u206f\ufeff\ufff9-\ufffb"
 # Compiled only when used, which is slow.
 _UNSAFE = f"[{_HARMFUL}{_INVISIBLE}]"
 _UNSAFE_IN_JSON = f"[{_HARMFUL[_HARMFUL.index(chr(0x7F)) :]}]"
+# What makes a CI's runner obey: `::` where a line begins, and `##[` and `##vso[` anywhere.
+_COMMAND, _COMMAND_ANYWHERE = r"^(\s*):(?=:)", r"(?i)##(?=(?:vso)?\[)"
 # A shorter key would be found in ordinary words.
 _LEAST_SECRET = 12
 
@@ -30,7 +33,20 @@ def plain(value: object, longest: int | None = None) -> str:
     text = str(value)
     if longest is not None and len(text) > longest:
         text = f"{text[: longest - 1]}…"
-    return re.sub(_UNSAFE, _escape, re.sub(r"[\t\n\r]+", " ", text))
+    text = re.sub(_UNSAFE, _escape, re.sub(r"[\t\n\r]+", " ", text))
+    if is_in_ci():
+        text = re.sub(_COMMAND_ANYWHERE, r"#\\x23", re.sub(_COMMAND, r"\1\\x3a", text))
+    return text
+
+
+def is_in_ci() -> bool:
+    """Whether a CI's runner reads what is written."""
+    return any(os.environ.get(name) for name in ("CI", "GITHUB_ACTIONS", "GITLAB_CI", "TF_BUILD"))
+
+
+def is_on_github() -> bool:
+    """Whether GitHub Actions reads it."""
+    return os.environ.get("GITHUB_ACTIONS") == "true"
 
 
 def _escape(found: re.Match[str]) -> str:
@@ -42,6 +58,8 @@ def dumps(record: object, *, indent: int | None = None) -> str:
     """JSON with harmful characters escaped."""
     separators = (",", ":") if indent is None else None
     whole = json.dumps(record, ensure_ascii=False, indent=indent, separators=separators, default=str)
+    if is_in_ci():
+        whole = re.sub(_COMMAND_ANYWHERE, r"#\\u0023", whole)
     if whole.isascii() and "\x7f" not in whole:
         return whole
     return re.sub(_UNSAFE_IN_JSON, lambda found: f"\\u{ord(found[0]):04x}", whole)

@@ -126,6 +126,14 @@ def _age(view: TaskView) -> str:
     return "" if view.created is None else age(clock.now() - view.created)
 
 
+def _from_here(path: str | None) -> str:
+    """A path as it can be used in the working folder: the shorter of the relative and the absolute one."""
+    try:
+        return min(os.path.relpath(path), path, key=len) if path and path != "-" else path or ""
+    except (OSError, ValueError):  # the folder is gone; another drive of Windows
+        return path or ""
+
+
 def _task_fields(view: TaskView) -> list[str | None]:
     """Id, status, percent, creation, USD, model, prompt, file."""
     percent = "" if view.task is None or view.task.progress is None else f"{view.task.progress:.0f}"
@@ -146,7 +154,7 @@ def _task_card(view: TaskView) -> Card:
     made = "" if view.created is None else f"{length(clock.now() - view.created)} ago"
     took = "" if not entry or entry.took is None else f", took {length(entry.took)}"
     saved = "" if not entry or entry.bytes is None else f" ({size(entry.bytes)})"
-    file = view.file and view.file.removeprefix(os.path.join(os.getcwd(), ""))
+    file = _from_here(view.file)
     facts = [
         ("status", _status(view)),
         ("prompt", Cell(view.prompt)),
@@ -176,7 +184,7 @@ _TASK_COLUMNS = (
     Column("COST", lambda view: Cell(_cost(view)), 3, "point"),
     Column("MODEL", lambda view: Cell(view.model), 2),
     Column("PROMPT", lambda view: Cell(view.prompt), 7, shrinks="cut"),
-    Column("FILE", lambda view: Cell(os.path.basename(view.file or ""), url=file_link(view.file)), 4, shrinks="cut"),
+    Column("FILE", lambda view: Cell(_from_here(view.file), url=file_link(view.file)), 4, shrinks="wrap"),
 )
 TASKS = Table(_TASK_COLUMNS, _task_fields, TaskView.record, _task_card)
 ENTRIES = TASKS._replace(
@@ -188,11 +196,13 @@ ENTRIES = TASKS._replace(
 # ---------------------------------------------------------------------- models
 
 
+def _state(model: Model) -> str:
+    """`up`, `unknown`, or the server's own word for what is wrong."""
+    return "unknown" if model.status is None else "up" if model.is_healthy else model.status
+
+
 def _health(model: Model) -> Cell:
-    """`up`, or the server's own word for what is wrong."""
-    if model.status is None:
-        return Cell("?", "dim")
-    return Cell("up", "green") if model.is_healthy else Cell(model.status, "red")
+    return Cell(_state(model), "dim" if model.status is None else "green" if model.is_healthy else "red")
 
 
 def _price(model: Model, seconds: float | None) -> Cell:
@@ -226,14 +236,14 @@ def _model_fields(model: Model, seconds: float | None) -> list[str | None]:
     """Id, modes, seconds, aspect ratios, qualities, USD a second, USD a clip, health."""
     caps = model.caps
     names = [",".join(caps.modes), _span(model, "-"), ",".join(caps.aspect_ratios), ",".join(caps.qualities)]
-    return [model.id, *names, usd(caps.cents_per_second), usd(model.cents(seconds)), model.status]
+    return [model.id, *names, usd(caps.cents_per_second), usd(model.cents(seconds)), _state(model)]
 
 
 def _model_card(model: Model, seconds: float | None) -> Card:
     """Also every other key that the server sent."""
     caps, span = model.caps, _span(model, "–")
     facts = [
-        ("status", Cell(model.status or "unknown", _health(model).style)),
+        ("status", _health(model)),
         ("modes", Cell(", ".join(caps.modes))),
         ("duration", Cell(span and f"{span} s")),
         ("aspect ratios", Cell(", ".join(caps.aspect_ratios))),
@@ -291,4 +301,42 @@ SETTINGS = Table(
     ),
     lambda setting: [setting.name, _value(setting), setting.source],
     lambda setting: setting._asdict(),
+)
+
+
+# ---------------------------------------------------------------------- faults of the sandbox
+
+
+def _fault_record(row: tuple[str, Any]) -> dict[str, Any]:
+    name, kind = row
+    often = "once" if kind.places else "always"
+    return {"fault": name, "does": kind.does, "example": kind.example, "where": [*kind.places], "default": often}
+
+
+FAULTS = Table(
+    (
+        Column("FAULT", lambda row: Cell(row[0]), 9),
+        Column("WHAT HAPPENS", lambda row: Cell(row[1].does), 8, shrinks="wrap"),
+        Column("EXAMPLE", lambda row: Cell(row[1].example), 7),
+        Column("@WHERE (ELSE THE FIRST)", lambda row: Cell(" ".join(row[1].places)), 5, shrinks="wrap"),
+        Column("TIMES", lambda row: Cell(_fault_record(row)["default"]), 4),
+    ),
+    lambda row: [" ".join(each) if isinstance(each, list) else each for each in _fault_record(row).values()],
+    _fault_record,
+)
+
+
+# ---------------------------------------------------------------------- what doctor finds
+
+
+_FINDING_STYLE = {"ok": "green", "note": "yellow", "wrong": "red"}
+FINDINGS = Table(
+    (
+        Column("STATE", lambda row: Cell(row.state, _FINDING_STYLE[row.state]), 9),
+        Column("CHECK", lambda row: Cell(row.check), 8),
+        Column("FINDING", lambda row: Cell(row.message), 7, shrinks="wrap"),
+        Column("HINT", lambda row: Cell(row.hint), 6, shrinks="wrap"),
+    ),
+    lambda row: [row.state, row.check, row.message, row.hint],
+    lambda row: row._asdict(),
 )

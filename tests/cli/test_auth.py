@@ -185,6 +185,15 @@ def test_a_trace_shows_requests_and_no_secrets(world: World) -> None:
     assert not re.search(r"signature=[0-9a-f]", result.err)
 
 
+def test_a_trace_tells_requests_apart_and_names_the_address_of_each_answer(world: World) -> None:
+    result = world.airvid("create", "x", "-m", "wan-2.6", "-n", "3", "-o", "{n}.mp4", "--debug")
+    sent = dict(re.findall(r"^\[(\d+)\] > (?:GET|POST) (\S+)$", result.err, re.MULTILINE))
+    answered = dict(re.findall(r"^\[(\d+)\] < \d+ [\w ]+ (\S+)$", result.err, re.MULTILINE))
+    assert sent
+    assert answered == sent
+    assert re.findall(r"^(?=[<>!] )", result.err, re.MULTILINE) == []
+
+
 @pytest.mark.parametrize(
     "command",
     [

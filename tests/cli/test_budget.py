@@ -6,6 +6,7 @@ import pytest
 from program import World, json_answer
 
 from airvid.sandbox.emulator import Fault
+from airvid.sandbox.faults import parse_fault
 
 POST = "POST /video/generations"
 CREATE = ["create", "fox", "-m", "wan-2.6", "-d", "8"]  # $0.18
@@ -41,7 +42,7 @@ def test_what_failed_or_was_refused_leaves_the_budget_alone(world: World) -> Non
 
 def test_an_unknown_fate_holds_its_part_of_the_budget(world: World) -> None:
     world.env.setenv("AIRVID_BUDGET_DAY", "0.20")
-    world.emulator.faults.append(Fault(POST, before=True))
+    world.emulator.faults.append(parse_fault("status=503"))
     assert [world.airvid(*CREATE).code, world.airvid(*CREATE).code] == [9, 7]
 
 

@@ -214,7 +214,14 @@ def test_a_wrong_value_in_the_file_is_told_with_the_file(world: World, file: Pat
 
 @pytest.mark.usefixtures("file")
 def test_every_setting_can_be_set_read_listed_and_unset(world: World) -> None:
-    values = {"base-url": "http://h/v1", "mode": "text", "sound": "true", "wait": "false", "force": "true"}
+    values = {
+        "base-url": "http://h/v1",
+        "mode": "text",
+        "sound": "true",
+        "wait": "false",
+        "bell": "true",
+        "force": "true",
+    }
     values |= {f"{phase}-timeout": "7.0" for phase in ("connect", "read", "create")}
     values |= {"open": "false", "timeout": "90.0", "max-cost": "2.5", "budget.day": "20.0", "budget.month": "99.5"}
     for name in SETTINGS:
@@ -402,6 +409,14 @@ def test_unset_says_what_it_did(world: World, file: Path) -> None:
 
 
 @pytest.mark.parametrize("command", [["set", "seed", "5"], ["unset", "seed"]])
-def test_a_variable_that_goes_before_the_file_is_named(world: World, command: list[str]) -> None:
-    world.env.setenv("AIRVID_SEED", "7")
-    assert "AIRVID_SEED" in world.airvid("config", *command).err
+@pytest.mark.parametrize("value", ["7", "broken"])
+def test_a_variable_that_goes_before_the_file_is_named(world: World, command: list[str], value: str) -> None:
+    world.env.setenv("AIRVID_SEED", value)
+    result = world.airvid("config", *command)
+    assert (result.code, "AIRVID_SEED" in result.err) == (0, True)
+
+
+def test_a_model_is_set_with_a_broken_address_too(world: World, file: Path) -> None:
+    world.env.setenv("AIRVID_BASE_URL", "nowhere")
+    assert world.airvid("config", "set", "model", "wan-2.6").code == 0
+    assert "wan-2.6" in file.read_text()

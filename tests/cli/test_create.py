@@ -51,7 +51,7 @@ def test_json_holds_the_api_s_keys_and_ours(world: World) -> None:
     made = world.airvid("create", "x", "--json", "-o", "x.mp4").objects[-1]
     assert made["result_url"].startswith("http://storage.test/")
     assert made["airvid"]["prompt"] == "x"
-    assert made["airvid"]["output"] == "x.mp4"
+    assert made["airvid"]["output"] == str(world.folder / "x.mp4")
     assert made["airvid"]["bytes"] == (world.folder / "x.mp4").stat().st_size
 
 
@@ -302,8 +302,20 @@ def test_a_dry_run_shows_body_and_estimate_and_sends_no_post(world: World) -> No
         "model": "wan-2.6", "prompt": "x", "mode": "text", "duration_seconds": 8,
     }  # fmt: skip
     assert fields(result.lines[1]) == ["estimate", "0.36"]
+    assert [fields(line) for line in result.lines[2:4]] == [["clips", "2"], ["seconds", "16"]]
+    assert [fields(line) for line in result.lines[4:]] == [["file", "new/x-1.mp4"], ["file", "new/x-2.mp4"]]
     assert world.posts == []
     assert list(world.folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("output", "files"),
+    [("x-{n}.mp4", ["x-0001.mp4", "x-0002.mp4", "x-0003.mp4"]), ("{id}.mp4", ["{id}.mp4"]), (None, [])],
+)
+def test_a_dry_run_of_many_shows_what_it_comes_to(world: World, output: str | None, files: list[str]) -> None:
+    options = ["-o", output] if output else []
+    result = world.airvid("create", "x", *WAN, "-d", "4", "-n", "1000", *options, "--dry-run", "--json")
+    assert result.json["airvid"] == {"count": 1000, "seconds": 4000, "estimate_cents": 9000.0, "files": files}
 
 
 def test_a_dry_run_s_json_is_one_object(world: World) -> None:

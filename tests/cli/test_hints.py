@@ -74,6 +74,59 @@ def test_a_hint_in_the_sandbox_stays_there() -> None:
         assert Session(common, Output()).command("watch", "last") == words
 
 
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        (["create", "fox", "in", "snow", "-d", "8"], 'airvid create "fox in snow" -d 8'),
+        (["--sandbox", "create", "-d", "8", "fox", "in", "snow"], 'airvid --sandbox create -d 8 "fox in snow"'),
+        (["create", "a", "$5", "fox"], "airvid create 'a $5 fox'"),
+        (["create", "fox", "fox"], "airvid create --help"),
+        (["ls", "--local"], "airvid list --local"),
+        (["--json", "rm", "abcd", "-y"], "airvid --json delete abcd -y"),
+        (["login"], "airvid auth login"),
+        (["open", "last"], "airvid preview --open last"),
+        (["cancel", "last"], "airvid watch last"),
+        (["lst"], "airvid list"),
+        (["config", "sett", "model", "wan-2.6"], "airvid config set model wan-2.6"),
+        (["config", "model", "wan-2.6"], "airvid config set model wan-2.6"),
+        (["config", "max_cost"], "airvid config get max_cost"),
+    ],
+)
+def test_a_mistaken_line_is_answered_with_the_right_one(world: World, given: list[str], meant: str) -> None:
+    result = world.airvid(*given)
+    hint = json.loads(result.err)["error"]["hint"] if "--json" in given else result.err.splitlines()[1][len("hint: ") :]
+    assert (result.code, world.calls, hint) == (2, [], meant)
+
+
+def test_a_key_that_the_environment_sets_is_not_answered_with_a_login(world: World) -> None:
+    world.emulator.keys = {"another"}
+    for command in (["list"], ["status", "abcd1234"], ["create", "x", "-m", "wan-2.6"]):
+        result = world.airvid(*command)
+        assert (result.code, "hint: unset AIRVID_API_KEY" in result.err) == (3, True), result.err
+        assert "auth login" not in result.err
+
+
+@pytest.mark.parametrize("command", [["status", "abcd1234"], ["models", "nosuch"], ["download"], ["delete"]])
+def test_a_hint_without_ids_goes_to_the_same_api_too(world: World, command: list[str]) -> None:
+    world.env.setenv("AIRVID_BASE_URL", "http://elsewhere.test/v1")
+    result = world.airvid(*command, "--base-url", API)
+    assert f"hint: airvid --base-url {API} " in result.err
+
+
+@pytest.mark.parametrize("given", ["8s", "8S", " 8 s"])
+@pytest.mark.parametrize("place", ["option", "variable", "setting"])
+def test_seconds_may_be_written_with_their_unit(world: World, given: str, place: str) -> None:
+    options = []
+    if place == "option":
+        options = ["-d", given]
+    elif place == "variable":
+        world.env.setenv("AIRVID_DURATION", given)
+    else:
+        assert world.airvid("config", "set", "duration", given).code == 0
+    result = world.airvid("create", "x", "-m", "wan-2.6", *options, "--dry-run", "--json")
+    assert result.json["request"]["duration_seconds"] == 8
+
+
 # ---------------------------------------------------------------------- names
 
 

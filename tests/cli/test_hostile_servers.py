@@ -12,6 +12,7 @@ from program import KEY, World, json_answer
 from small_files import tiny_mp4
 
 from airvid.sandbox.emulator import Fault, Pace, Request, Response
+from airvid.sandbox.faults import parse_fault
 
 POST = "POST /video/generations"
 CREATE = ("create", "a fox", "-m", "wan-2.6", "-d", "8")
@@ -130,9 +131,9 @@ def test_an_answer_that_names_a_task_of_before_is_no_new_one(world: World) -> No
 
 
 def test_one_server_under_two_names_is_one(world: World) -> None:
-    world.emulator.faults.append(Fault(POST, ending="reset"))
+    world.emulator.faults.append(parse_fault("lost-reply"))
     assert world.airvid(*CREATE).code == 0
-    world.emulator.faults.append(Fault(POST, ending="reset", before=True))
+    world.emulator.faults.append(parse_fault("reset"))
     assert world.airvid("--base-url", "http://localhost/v1", *CREATE).code == 9
     assert [fate for fate, _ in rows(world)] == ["known", "unknown"]
 

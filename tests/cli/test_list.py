@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import re
 
 import pytest
+from in_process_terminal import run_on_terminal
 from program import World, fields, json_answer
 from virtual_clock import NOON
 
@@ -137,7 +139,7 @@ def test_shows_thirty_where_nothing_is_said(world: World) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [["--status", "good"], ["--since", "soon"], ["-L", "0"], ["-L", "-1"], ["--page", "0"], ["--search", "fox"],
+    [["--status", "good"], ["--since", "soon"], ["-L", "0"], ["-L", "-1"], ["--page", "0"],
      ["--status", "unknown"], ["--since", "9" * 400 + "d"]],
 )  # fmt: skip
 def test_a_filter_that_makes_no_sense_is_a_usage_error(world: World, options: list[str]) -> None:
@@ -149,7 +151,7 @@ def test_a_filter_that_makes_no_sense_is_a_usage_error(world: World, options: li
 def test_search_looks_through_the_journal_s_prompts(
     world: World, tasks: list[str], text: str, expected: list[int]
 ) -> None:
-    assert ids(world, "--local", "--search", text) == [tasks[n] for n in expected]
+    assert ids(world, "--search", text) == ids(world, "--local", "--search", text) == [tasks[n] for n in expected]
 
 
 def test_local_asks_nobody_and_outlives_the_api(world: World, tasks: list[str]) -> None:
@@ -181,6 +183,38 @@ def test_entries_that_are_no_task_are_passed_over(world: World, entry: object) -
 @pytest.mark.parametrize("local", [[], ["--local"]])
 def test_a_page_beyond_all_is_empty(world: World, local: list[str]) -> None:
     assert ids(world, "--page", "1000000", "-L", "1000000", *local) == []
+
+
+@pytest.mark.parametrize("command", [["list"], ["list", "--local"], ["status", "last"]])
+@pytest.mark.parametrize(
+    ("folder", "shown"), [(".", "takes/fox.mp4"), ("takes", "fox.mp4"), ("beside", "../takes/fox.mp4")]
+)
+def test_a_file_is_shown_as_a_path_from_here(world: World, command: list[str], folder: str, shown: str) -> None:
+    world.airvid("create", "x", "-m", "wan-2.6", "-o", "takes/fox.mp4")
+    (world.folder / "beside").mkdir()
+    world.env.chdir(world.folder / folder)
+    found = run_on_terminal(world, *command, columns=120)
+    assert re.search(rf"\s{re.escape(shown)}\s", found.screen)
+
+
+@pytest.mark.parametrize("local", [[], ["--local"]])
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], ""),
+        (["-L", "3"], "3 of 4 tasks; --page 2 shows more, -L 4 shows all"),
+        (["-L", "3", "--page", "2"], "1 of 4 tasks; -L 4 shows all"),
+        (["-L", "3", "--page", "7"], "0 of 4 tasks; --page 2 is the last, -L 4 shows all"),
+        (["-L", "1", "-m", "wan-2.6"], "1 of 2 tasks; --page 2 shows more, -L 2 shows all"),
+        (["-m", "wan2.6"], "did you mean wan-2.6"),
+    ],
+)
+@pytest.mark.usefixtures("tasks")
+def test_says_how_many_there_are_and_how_to_see_the_rest(
+    world: World, local: list[str], options: list[str], said: str
+) -> None:
+    result = world.airvid("list", *options, *local)
+    assert (result.code, said in result.err, bool(result.err)) == (0, True, bool(said))
 
 
 def test_no_task_is_said_on_standard_error(world: World) -> None:

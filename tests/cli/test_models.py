@@ -31,7 +31,7 @@ def test_a_line_has_eight_columns_and_no_header(world: World) -> None:
     lines = world.airvid("models").lines
     assert {len(fields(line)) for line in lines} == {8}
     assert fields(next(line for line in lines if line.startswith("wan-2.6"))) == [
-        "wan-2.6", "text,image", "2-15", "16:9,9:16,1:1", "480p,720p,1080p", "0.0225", "0.045", "operational",
+        "wan-2.6", "text,image", "2-15", "16:9,9:16,1:1", "480p,720p,1080p", "0.0225", "0.045", "up",
     ]  # fmt: skip
 
 
@@ -73,6 +73,29 @@ def test_sorts_by_price_with_the_unknown_last_or_by_name(world: World) -> None:
     ]
     assert names(world) == names(world, "--sort", "price") == ["c", "d", "a", "b"]
     assert names(world, "--sort", "name") == ["a", "b", "c", "d"]
+
+
+def test_what_can_be_bought_comes_first_and_a_state_has_one_word(world: World) -> None:
+    caps = {"min_duration_s": 5, "price_per_second_cents": 1}
+    states = {"a": "down", "b": "operational", "c": None, "d": "healthy", "e": "Degraded"}
+    world.emulator.models = [video(name, status=state, video_caps=caps) for name, state in states.items()]
+    assert names(world) == ["b", "c", "d", "a", "e"]
+    shown = [fields(line)[7] for line in world.airvid("models").lines]
+    assert shown == ["up", "unknown", "up", "down", "Degraded"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["-d", "99"], "no video model says that it fits: the longest is 15 s"),
+        (["-d", "99", "--max-price", "0.01"], "no video model fits: the longest is 15 s"),
+        (["-a", "7:7", "--max-price", "0.01"], "no video model fits"),
+        (["-d", "15"], ""),
+        ([], ""),
+    ],
+)
+def test_says_where_no_model_can(world: World, options: list[str], said: str) -> None:
+    assert world.airvid("models", *options).err == (f"{said}\n" if said else "")
 
 
 def test_nothing_that_fits_is_an_empty_answer(world: World) -> None:

@@ -13,6 +13,7 @@ from program import World
 from virtual_clock import NOON
 
 from airvid.sandbox.emulator import Fault, Response
+from airvid.sandbox.faults import parse_fault
 
 AT = datetime.datetime.fromtimestamp(NOON)
 DAY, TIME = AT.strftime("%Y-%m-%d"), AT.strftime("%H%M%S")
@@ -209,7 +210,7 @@ def test_standard_output_stays_empty_where_there_is_no_clip(world: World, comman
 
 
 def test_no_path_and_no_url_is_printed_where_the_clip_could_not_be_saved(world: World) -> None:
-    world.emulator.faults.append(Fault("storage", Response(403), times=99))
+    world.emulator.faults.append(parse_fault("dead-link*99"))
     result = world.airvid("create", "x", "-o", "fox.mp4")
     assert (result.code, result.out, files(world.folder)) == (9, "", [])
 

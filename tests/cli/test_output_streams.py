@@ -133,6 +133,10 @@ def test_alone_it_prints_the_help(world: World) -> None:
     assert (result.code, result.err) == (0, "")
     named = "models create status watch list delete download auth config sandbox"
     assert [name for name in named.split() if f"\n  {name} " not in result.out] == []
+    # One screen, the commands first.
+    assert len(result.lines) <= 30
+    assert result.out.index("Commands:") < result.out.index("airvid help exit-codes") < result.out.index("--sandbox")
+    assert world.airvid("help").out == result.out
 
 
 @pytest.mark.parametrize("arguments", [["-h"], ["create", "-h"], ["create", "--help"], ["auth", "login", "-h"]])
@@ -148,12 +152,14 @@ def test_h_is_help(world: World, arguments: list[str]) -> None:
         (["--bogus"], "airvid --help"),
         (["bogus"], "airvid --help"),
         (["create", "x", "--bogus"], "airvid create --help"),
-        (["create", "x", "y"], "airvid create --help"),
+        (["create", "x", "x"], "airvid create --help"),
+        (["list", "x"], "airvid list --help"),
         (["create", "x", "-d"], "airvid create --help"),
         (["create", "x", "-d", "long"], "airvid create --help"),
         (["create", "--json", "x", "--seed", "1.5"], "airvid create --help"),
         (["list", "-L", "many"], "airvid list --help"),
-        (["auth", "bogus"], "airvid auth --help"),
+        (["auth", "bogus"], "airvid auth status"),
+        (["config", "bogus"], "airvid config list"),
         (["config", "set", "model"], "airvid config set --help"),
     ],
     ids=lambda each: " ".join(each) if isinstance(each, list) else "",

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from program import PACE, STORAGE, World
 from terminal import AIRVID, environment
 
-from airvid.sandbox.emulator import Emulator, Fault, Response
+from airvid.sandbox.emulator import Emulator
+from airvid.sandbox.faults import parse_fault
 
 av = pytest.importorskip("av", reason="PyAV (the extra media) is not installed")
 from pyav_clips import FRAMES, film, growing, red_to_blue, sound  # noqa: E402 - needs PyAV
@@ -124,7 +125,7 @@ def test_ids_from_standard_input_must_be_one(world: World, clip: bytes) -> None:
 
 def test_a_download_that_fails_leaves_nothing(world: World, clip: bytes) -> None:
     made(world, clip)
-    world.emulator.faults.append(Fault("storage", Response(403), times=9))
+    world.emulator.faults.append(parse_fault("dead-link*9"))
     assert world.airvid("preview", "last", "--json").code == 9
 
 

@@ -16,18 +16,19 @@ from hypothesis import strategies as st
 from program import World
 
 from airvid.sandbox.emulator import Fault, Request, Response
+from airvid.sandbox.faults import parse_fault
 
 # How a create can go: sound, its answer lost after it was taken or before, refused, or the process killed on the way.
 TAKEN = {
     "sound": None,
-    "reset": Fault("POST /video/generations", ending="reset"),
+    "reset": parse_fault("lost-reply"),
     "silence": Fault("POST /video/generations", ending="silence"),
     "500": Fault("POST /video/generations", Response(500)),
     "empty": Fault("POST /video/generations", Response(200)),
 }
 NOT_TAKEN = {
-    "lost before": Fault("POST /video/generations", ending="reset", before=True),
-    "503 before": Fault("POST /video/generations", before=True),
+    "lost before": parse_fault("reset"),
+    "503 before": parse_fault("status=503"),
     "400": Fault("POST /video/generations", Response(400, {}, b'{"error":"no"}'), before=True),
 }
 FATES = [*TAKEN, *NOT_TAKEN, "killed before", "killed after"]

@@ -22,6 +22,7 @@ from airvid.api.http import HttpClient
 from airvid.clips.submit import Submitter
 from airvid.journal.entries import Entry
 from airvid.sandbox.emulator import Fault, Request, Response
+from airvid.sandbox.faults import parse_fault
 from airvid.ui.output import Output
 from airvid.ui.submit_report import SubmitReport
 
@@ -125,16 +126,16 @@ def test_an_ambiguous_post_of_which_the_list_knows_nothing_ends_with_9(
 
 
 def test_a_match_is_adopted_and_followed_to_its_file(world: World) -> None:
-    world.emulator.faults.append(Fault(POST, ending="reset"))
+    world.emulator.faults.append(parse_fault("lost-reply"))
     result = world.airvid(*CREATE, "-o", "fox.mp4")
     assert (result.code, result.out, len(world.posts)) == (0, "fox.mp4\n", 1)
 
 
 def test_a_match_that_the_list_shows_late_is_adopted(world: World) -> None:
     world.emulator.faults += [
-        Fault(POST, ending="reset"),
+        parse_fault("lost-reply"),
         Fault("GET /video/tasks$", json_answer(200, {"data": []}), skip=1, times=2),
-        Fault("GET /video/tasks$", json_answer(503, {}), times=1),
+        parse_fault("status=503@list"),
     ]
     result = world.airvid(*CREATE)
     assert (result.code, len(world.posts)) == (0, 1)
@@ -159,7 +160,7 @@ def test_several_matches_are_named_and_none_is_guessed(world: World, tmp_path: P
 
 def test_a_task_that_was_there_before_is_never_adopted(world: World) -> None:
     other_machine(world)
-    world.emulator.faults.append(Fault(POST, before=True))
+    world.emulator.faults.append(parse_fault("status=503"))
     assert world.airvid(*CREATE).code == 9
 
 
@@ -205,13 +206,13 @@ def test_only_a_task_that_says_nothing_else_is_adopted(world: World, told: dict[
 @pytest.mark.parametrize("hours", [-3, 0, 3])
 def test_a_match_is_looked_for_by_the_server_s_clock(world: World, hours: int) -> None:
     world.answer = lambda request: world.emulator.handle(request, world.clock.now() + 3600 * hours)
-    world.emulator.faults.append(Fault(POST, ending="reset"))
+    world.emulator.faults.append(parse_fault("lost-reply"))
     assert world.airvid(*CREATE).code == 0
     assert len(world.posts) == 1
 
 
 def test_an_unknown_fate_stays_in_view(world: World) -> None:
-    world.emulator.faults.append(Fault(POST, before=True))
+    world.emulator.faults.append(parse_fault("status=503"))
     world.airvid(*CREATE)
     (known,) = world.airvid("list", "--local", "--status", "unknown", "--json").json
     assert known["airvid"]["prompt"] == "fox"
@@ -219,7 +220,7 @@ def test_an_unknown_fate_stays_in_view(world: World) -> None:
 
 
 def test_a_create_after_one_of_unknown_fate_is_not_taken_for_it(world: World) -> None:
-    world.emulator.faults.append(Fault(POST, before=True))
+    world.emulator.faults.append(parse_fault("status=503"))
     assert world.airvid(*CREATE).code == 9
     second = world.airvid(*CREATE)
     assert (second.code, second.lines) == (0, listed(world))

@@ -8,7 +8,8 @@ import re
 import pytest
 from program import World, fields, json_answer
 
-from airvid.sandbox.emulator import Fault, Request, Response
+from airvid.sandbox.emulator import Request, Response
+from airvid.sandbox.faults import parse_fault
 
 MISSING = "00000000-0000-4000-8000-000000000000"
 
@@ -79,7 +80,8 @@ def test_json_is_a_line_a_change(world: World) -> None:
 def test_json_tells_where_the_clip_was_saved(world: World) -> None:
     made(world, "completed")
     last = world.airvid("watch", "last", "--json", "-o", "fox.mp4").objects[-1]
-    assert (last["airvid"]["output"], last["airvid"]["bytes"]) == ("fox.mp4", (world.folder / "fox.mp4").stat().st_size)
+    file = world.folder / "fox.mp4"
+    assert (last["airvid"]["output"], last["airvid"]["bytes"]) == (str(file), file.stat().st_size)
 
 
 # ---------------------------------------------------------------------- exit codes
@@ -139,7 +141,7 @@ def test_a_wrong_key_is_told_at_once(world: World) -> None:
 
 def test_a_clip_that_cannot_be_saved_is_told_by_its_own_code(world: World) -> None:
     (task,) = made(world, "completed")
-    world.emulator.faults.append(Fault("storage", Response(403), times=99))
+    world.emulator.faults.append(parse_fault("dead-link*99"))
     result = world.airvid("watch", task, "-o", "fox.mp4")
     assert result.code == 9
     assert not (world.folder / "fox.mp4").exists()

@@ -10,7 +10,8 @@ from typing import Any
 
 from program import World, json_answer
 
-from airvid.sandbox.emulator import Fault, Request, Response
+from airvid.sandbox.emulator import Request, Response
+from airvid.sandbox.faults import parse_fault
 
 POST = "POST /video/generations"
 
@@ -21,7 +22,7 @@ CREATE = ["create", "fox", "-m", "wan-2.6", "-d", "8"]
 LISTING = "GET /v1/video/tasks"
 
 
-LOST = Fault(POST, ending="reset")
+LOST = parse_fault("lost-reply")
 
 
 DOWN = json_answer(503, {"error": "down"})

@@ -35,7 +35,13 @@ class ForkedRun:
         self._streams = Path(tempfile.mkdtemp())
         _start_server()
         self._process = _FORKS.Process(target=_run, args=(list(arguments), folder, dict(env), self._streams, prelude))
-        self._process.start()
+        # The process that is forked from needs these folders to find the modules that it loads; no run's own settings.
+        before, here = os.environ.get("PYTHONPATH"), Path(__file__)
+        os.environ["PYTHONPATH"] = os.pathsep.join([str(here.parents[2]), str(here.parent), before or ""])
+        try:
+            self._process.start()
+        finally:
+            os.environ["PYTHONPATH"] = before or ""
         self.sentinel = self._process.sentinel
 
     @property

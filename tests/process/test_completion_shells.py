@@ -70,3 +70,19 @@ def test_fish_offers_the_same(tmp_path: Path, line: str) -> None:
     done = subprocess.run(command, cwd=tmp_path, env=user.env, capture_output=True, text=True, timeout=30, check=True)
     assert sorted(each.split("\t")[0] for each in done.stdout.splitlines()) == sorted(OFFERED[line])
     assert done.stderr == ""
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
+@pytest.mark.parametrize(
+    ("words", "at"), [("airvid cr", "1"), ("airvid nosuch ", "2"), ("airvid create 'x", "2"), ("airvid cr", "x")]
+)
+@pytest.mark.parametrize("config", ["", "broken ["])
+def test_tab_does_not_end_a_bash_with_set_e(tmp_path: Path, words: str, at: str, config: str) -> None:
+    user = ShellUser(tmp_path, environment(tmp_path))
+    file = tmp_path / "config" / "airvid" / "config.toml"
+    file.parent.mkdir(parents=True)
+    file.write_text(config)
+    script = f"set -e; source {FOLDER / 'airvid.bash'}; COMP_WORDS=({words!r}); COMP_CWORD={at}"
+    command = ["bash", "-c", f"{script}; _airvid_completion airvid; echo the shell lives"]
+    done = subprocess.run(command, env=user.env, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "the shell lives\n", "")

@@ -15,6 +15,7 @@ from program_process import User, calls, make_tasks, posts, until
 
 from airvid.journal.schema import _LAYOUTS
 from airvid.sandbox.emulator import Fault
+from airvid.sandbox.faults import parse_fault
 from airvid.sandbox.messages import refusal
 from airvid.sandbox.server import Server
 
@@ -224,7 +225,7 @@ def test_a_damaged_row_is_passed_over_and_said(user: User, server: Server, damag
 
 @pytest.mark.parametrize("damage", ["request = '{'", "present = '{'", "sent_at = 'x'", "candidates = x'ff'"])
 def test_a_damaged_row_of_unknown_fate_stops_nothing_and_takes_no_task(user: User, server: Server, damage: str) -> None:
-    server.emulator.faults.append(Fault(POST, ending="reset"))
+    server.emulator.faults.append(parse_fault("lost-reply"))
     with user.running(*CREATE) as process:
         until(lambda: posts(server), "a create")
         process.kill()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from program import KEY
@@ -38,7 +39,7 @@ def test_debug_shows_no_signature(user: User, server: Server, link: str) -> None
     answers(server, Response(200, {**headers, "Content-Type": "application/json"}, json.dumps(record).encode()))
     done = user.airvid("--debug", "status", TASK)
     assert done.returncode == 0, done.stderr
-    traced = [line for line in done.stderr.splitlines() if line[:2] in ("> ", "< ")]
+    traced = [line for line in done.stderr.splitlines() if re.match(r"\[\d+\] [<>] ", line)]
     assert any("Content-Location" in line or "content-location" in line for line in traced)
     assert WORD not in "".join(traced)
 

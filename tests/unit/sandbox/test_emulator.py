@@ -19,6 +19,7 @@ import pytest
 from airvid.sandbox.catalogue import MODELS, makes_video
 from airvid.sandbox.create import frame_size
 from airvid.sandbox.emulator import ClipSpec, Emulator, Fault, Pace, Request, Response
+from airvid.sandbox.faults import parse_fault
 
 T0 = 1_780_000_000.25
 DAY = 86_400
@@ -604,7 +605,7 @@ def test_the_record_shows_what_was_received(api: Api) -> None:
 
 
 def test_a_refusal_before_changes_nothing(api: Api) -> None:
-    api.emulator.faults.append(Fault("POST /video/generations", before=True))
+    api.emulator.faults.append(parse_fault("status=503"))
     assert api.send("POST", "/v1/video/generations", FOX).status == 503
     assert api.json("GET", "/v1/video/tasks") == {"data": []}
     assert api.create()["status"] == "queued"
@@ -612,7 +613,7 @@ def test_a_refusal_before_changes_nothing(api: Api) -> None:
 
 def test_an_answer_lost_afterwards_leaves_a_task(api: Api) -> None:
     api.emulator.faults += [
-        Fault("POST /video/generations", ending="reset"),
+        parse_fault("lost-reply"),
         Fault("POST /video/generations", answer=Response(502, body=b"<html>"), delay=3),
     ]
     assert api.send("POST", "/v1/video/generations", FOX).ending == "reset"

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from airvid.sandbox.emulator import Emulator, Fault, Pace, Response
+from airvid.sandbox.faults import parse_fault
 from airvid.sandbox.server import Server
 
 KEY = {"Authorization": "Bearer sk-air-one"}
@@ -154,7 +155,7 @@ def test_a_stream_ends_with_its_client(wire: HTTPConnection, emulator: Emulator,
 
 
 def test_a_reset_comes_before_any_byte(wire: HTTPConnection, emulator: Emulator) -> None:
-    emulator.faults.append(Fault("POST /video/generations", ending="reset"))
+    emulator.faults.append(parse_fault("lost-reply"))
     with pytest.raises(ConnectionResetError):
         create(wire)
     wire.close()

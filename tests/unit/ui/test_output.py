@@ -172,7 +172,7 @@ def test_a_moment_that_no_calendar_has_is_a_question_mark(at: float | None) -> N
         lambda out: out.keys({EVIL: [EVIL]}),
         lambda out: out.show(views.TASKS, [seen()], as_array=False, in_full=True),
         lambda out: out.show(views.SETTINGS, [Setting(EVIL, EVIL, EVIL)], as_array=False),
-        lambda out: out.plan({"prompt": EVIL}, 1, 80),
+        lambda out: out.plan({"prompt": EVIL}, 2, 8, 80, [EVIL]),
     ],
 )
 @pytest.mark.parametrize("as_json", [False, True])
@@ -280,9 +280,9 @@ def test_no_url_stands_where_a_file_was_wanted() -> None:
 
 def test_a_plan_on_a_terminal_does_not_show_a_pictures_megabytes() -> None:
     body = {"prompt": "x", "input_images": [{"b64_json": "QUJD" * 1000}]}
-    out, _ = spoken(lambda out: out.plan(body, 2, 12.5), on_terminal=True)
+    out, _ = spoken(lambda out: out.plan(body, 2, None, 12.5, []), on_terminal=True)
     assert "QUJD" not in out
-    assert out.endswith("estimate\t$0.125\n")
+    assert out.endswith("estimate\t$0.125\nclips\t2\nseconds\tunknown\n")
 
 
 # ---------------------------------------------------------------------- errors

@@ -1,0 +1,67 @@
+"""Mistakes on the command line, with the line that was probably meant as the hint."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import shlex
+from collections.abc import Iterable, Sequence
+
+from airvid.config import SETTINGS
+from airvid.errors import UsageError
+
+# What other tools call our commands.
+_OUR_NAMES = {
+    "ls": "list",
+    "ps": "list",
+    "history": "list",
+    "rm": "delete",
+    "remove": "delete",
+    "login": "auth login",
+    "logout": "auth logout",
+    "whoami": "auth status",
+    "open": "preview --open",
+    "play": "preview --open",
+    "get": "download",
+    "save": "download",
+    "show": "status",
+    "wait": "watch",
+    "follow": "watch",
+    "cancel": "watch",
+    "stop": "watch",
+    "generate": "create",
+    "version": "--version",
+}
+# What helps where nothing like the word is known.
+_FALLBACK = {"airvid": "airvid --help", "airvid auth": "airvid auth status", "airvid config": "airvid config list"}
+
+
+def no_command(path: str, word: str, commands: Iterable[str], arguments: Sequence[str]) -> UsageError:
+    """The error for a `word` that is no command of the program or group at `path`."""
+    if path == "airvid config" and word.replace("_", "-") in SETTINGS:
+        meant: str | None = "get" if word == arguments[-1] else "set"
+        meant = f"{meant} {word}"
+    else:
+        known = list(commands)
+        meant = _OUR_NAMES.get(word) if path == "airvid" else None
+        meant = meant or next(iter(difflib.get_close_matches(word, known, n=1)), None)
+    why = ": a task that runs cannot be stopped, and is charged" if word in ("cancel", "stop") else ""
+    at = arguments.index(word)
+    line = [*arguments[:at], *(meant or "").split(), *arguments[at + 1 :]]
+    return UsageError(f"no command {word!r}{why}", hint=_line(line) if meant else _FALLBACK[path])
+
+
+def extra_words(path: str, prompt: object, extra: Sequence[str], arguments: Sequence[str]) -> UsageError:
+    """The error for words behind the last argument: most often a prompt without quotes."""
+    words, line = [prompt, *extra], list(arguments)
+    if not isinstance(prompt, str) or any(line.count(str(word)) != 1 for word in words):
+        return UsageError(f"unexpected: {' '.join(extra)}", hint=f"{path} --help")
+    line[line.index(prompt)] = " ".join([prompt, *extra])
+    line = [word for word in line if word not in extra]
+    return UsageError(f"unexpected: {' '.join(extra)}; a prompt is one argument, in quotes", hint=_line(line))
+
+
+def _line(words: Sequence[str]) -> str:
+    """A command line to paste, with the quotes that every shell knows where they are enough."""
+    plain = [f'"{word}"' if re.fullmatch(r"[\w,.:;?-]+( [\w,.:;?-]+)+", word) else shlex.quote(word) for word in words]
+    return " ".join(["airvid", *plain])
