@@ -169,6 +169,7 @@ SETTINGS: dict[str, Definition] = {
     "timeout": Definition(seconds),
     "force": Definition(switch),
     "open": Definition(switch),
+    "bell": Definition(switch),
     "jobs": Definition(whole(1, _MOST_JOBS)),
     "connect-timeout": Definition(_patience),
     "read-timeout": Definition(_patience),

@@ -10,6 +10,7 @@ AirvidError 1
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 
 
@@ -187,8 +188,17 @@ def as_failure(error: Exception) -> AirvidError:
     if isinstance(error, AirvidError):
         return error
     if isinstance(error, OSError) and not isinstance(error, TimeoutError | ConnectionError):
-        return FileError(f"{error.filename or 'a file'}: {error.strerror or error}")
+        return FileError(f"{error.filename or _unnamed_file()}: {error.strerror or error}")
     return BugError.of(error)
+
+
+def _unnamed_file() -> str:
+    """What an OSError without a file's name is about: the working folder, where it is no more."""
+    try:
+        os.getcwd()
+    except OSError:
+        return "the working folder"
+    return "a file"
 
 
 def complain(complaints: Sequence[AirvidError]) -> None:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airvid.api.models import Model
 from airvid.config import Common, Setting, Settings, folder, key_hint, normal_base_url
-from airvid.errors import AirvidError, AuthError, UsageError
+from airvid.errors import AirvidError, AuthError, LimitedError, UnavailableError, UsageError
 from airvid.journal.journal import Journal
 from airvid.places import DEFAULT_BASE_URL, SANDBOX, SANDBOX_KEY, sandbox_folder
 from airvid.ui.output import Output
@@ -67,6 +68,8 @@ class Session:
         self._common = common
         # The clips of this run, for its summary.
         self.ended: list[TaskView] = []
+        # --bell, None where the line does not say.
+        self.bell: bool | None = None
         self._api: Api | None = None
         # What tells keys apart in the journal, once `api` was called.
         self.account = ""
@@ -109,12 +112,14 @@ class Session:
         if self._api is None:
             from airvid.api.client import Api
             from airvid.api.http import HttpClient, Timeouts
+            from airvid.ui.progress import Countdown
 
             self.settings.check()
+            wait = Countdown(self.out)
             given = {phase: self.settings.get(f"{phase}-timeout") for phase in ("connect", "read", "create")}
             timeouts = Timeouts(**{phase: seconds for phase, seconds in given.items() if seconds is not None})
             if self.is_sandbox:
-                http = HttpClient(self._sandbox(), SANDBOX_KEY, timeouts=timeouts, use_proxies=False)
+                http = HttpClient(self._sandbox(), SANDBOX_KEY, timeouts=timeouts, wait=wait, use_proxies=False)
             else:
                 if self.faults:
                     raise UsageError("--fault is for the sandbox alone", hint="add --sandbox")
@@ -123,7 +128,7 @@ class Session:
                 if not key and need_key:
                     raise AuthError("no API key", hint="airvid auth login, or set AIRVID_API_KEY; --sandbox needs none")
                 self.out.secret = key or ""
-                http = HttpClient(self.base_url.value, key, timeouts=timeouts)
+                http = HttpClient(self.base_url.value, key, timeouts=timeouts, wait=wait)
             self._api = Api(http)
             self.account = account_of(SANDBOX_KEY if self.is_sandbox else key)
         return self._api
@@ -186,7 +191,22 @@ class Session:
         """The display of progress for `count` clips."""
         from airvid.ui import progress
 
-        return progress.choose(self.out, count)
+        return progress.choose(self.out, count, rings=bool(self.settings.choose("bell", self.bell)))
+
+    @asynccontextmanager
+    async def time_limit(self, seconds: float | None) -> AsyncIterator[None]:
+        """Limit a block that follows no task to so many seconds; None and 0 are no limit. Raises: as `time_up`."""
+        try:
+            async with asyncio.timeout(seconds or None):
+                yield
+        except TimeoutError:
+            raise self.time_up("the time was up") from None
+
+    def time_up(self, what: str) -> AirvidError:
+        """The error for a time limit that ends a request and no wait for a task, with the last failure as its cause."""
+        trouble = self._api.http.trouble if self._api else None
+        error = LimitedError if isinstance(trouble, LimitedError) else UnavailableError
+        return error(f"{what}: {trouble.message}" if trouble else what)
 
     def cause_of(self, error: AirvidError) -> AirvidError:
         """The error itself, or the sandbox's own where the sandbox is broken.

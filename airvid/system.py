@@ -9,6 +9,7 @@ import errno
 import functools
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -108,29 +109,30 @@ def _signals_to(
 
 
 def on_stop(restore: Callable[[], None]) -> Callable[[], None]:
-    """Call `restore` before Ctrl-Z stops the program or a second Ctrl-C ends it, until the result is called."""
+    """Call `restore` before Ctrl-Z stops the program, or Ctrl-\\ or a second Ctrl-C ends it; not after the result."""
     global _restore
     import asyncio
 
     loop = asyncio.get_running_loop()
-    has_stop = not IS_WINDOWS and signal.getsignal(signal.SIGTSTP) == signal.SIG_DFL
+    numbers = () if IS_WINDOWS else (signal.SIGTSTP, signal.SIGQUIT)
+    heeded = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
 
-    def stop() -> None:
+    def stop(number: int) -> None:
         restore()
-        loop.remove_signal_handler(signal.SIGTSTP)
-        signal.raise_signal(signal.SIGTSTP)
-        loop.add_signal_handler(signal.SIGTSTP, stop)
+        loop.remove_signal_handler(number)
+        signal.raise_signal(number)
+        loop.add_signal_handler(number, stop, number)
 
     def undo() -> None:
         global _restore
         _restore = None
-        if has_stop:
-            loop.remove_signal_handler(signal.SIGTSTP)
+        for number in heeded:
+            loop.remove_signal_handler(number)
 
     _restore = restore
-    if has_stop:
-        with suppress(RuntimeError, ValueError):  # not on the main thread
-            loop.add_signal_handler(signal.SIGTSTP, stop)
+    with suppress(RuntimeError, ValueError):  # not on the main thread
+        for number in heeded:
+            loop.add_signal_handler(number, stop, number)
     return undo
 
 
@@ -339,6 +341,16 @@ def open_file(path: Path, *, without: Collection[str]) -> bool:
     except OSError:
         return False
     return True
+
+
+def hold_little(connection: Any) -> None:
+    """Have the system take only some more bytes for a connection than the line does, where it can.
+
+    A time limit that begins when all bytes are handed over would else count the time in which they go out.
+    """
+    if option := getattr(socket, "TCP_NOTSENT_LOWAT", None):
+        with suppress(AttributeError, OSError):  # no socket, or a kernel without it
+            connection.setsockopt(socket.IPPROTO_TCP, option, 1 << 17)
 
 
 @functools.cache

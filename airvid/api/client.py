@@ -13,11 +13,14 @@ from airvid import clock
 from airvid.api import redact
 from airvid.api.answers import Answer, refusal
 from airvid.api.http import Attempt, HttpClient
-from airvid.api.models import Model, Task, error_text, is_task_id
+from airvid.api.models import EXPIRED, STATUSES, Model, Task, error_text, is_task_id
 from airvid.api.retry import PATIENCE
 from airvid.errors import NotFoundError, UnavailableError, UsageError
+from airvid.ui.text import size
 
 T = TypeVar("T")
+# The HTTP status of a request that is longer than the server takes.
+TOO_LARGE = 413
 # Events of a stream that may come at once, and per second in the long run: more would keep a processor busy.
 MOST_EVENTS, EVENTS_A_SECOND = 500, 10.0
 # A task's id in a refusal, whatever its type, also where the text ends within it; no null, and no empty one.
@@ -46,6 +49,14 @@ class Api:
         """Whether `created` or `expires_at`, which go by the server's clock, lies in the past."""
         return moment is not None and self.http.server_now() >= moment
 
+    def at_its_end(self, task: Task, *, otherwise: float | None = None) -> Task:
+        """The task; as an expired one where its state is no known word and its day is over.
+
+        `otherwise`: when its day is over where the server does not tell, Unix seconds.
+        """
+        latest = otherwise if task.latest_end is None else task.latest_end
+        return task.updated({"status": EXPIRED}) if task.status not in STATUSES and self.is_past(latest) else task
+
     async def models(self, patience: float = PATIENCE) -> list[Model]:
         """The video models, in the server's order."""
         return await self._whole("/models", _models, patience)
@@ -63,6 +74,10 @@ class Api:
         if answer.status // 100 not in (2, 3) and not _MAY_NAME_TASK.search(answer.text):
             error = refusal(answer)
             error.http_status = answer.status
+            if answer.status == TOO_LARGE:
+                pictures = sum(len(image.get("b64_json", "")) for image in body.get("input_images", ()))
+                error.message += f"; the pictures in it are {size(pictures * 3 // 4)}"
+                error.hint = "-i with a smaller picture, or with a picture's web address: -i https://HOST/fox.jpg"
             raise error
         raise _ambiguous(answer, told)
 
@@ -113,7 +128,7 @@ class Api:
         if not isinstance(entries, list):
             return None
         found = {
-            task.task_id: task
+            task.task_id: self.at_its_end(task)
             for entry in reversed(entries)
             if (task := Task.parse(entry, base_url=self.http.base_url))
         }
@@ -129,7 +144,8 @@ class Api:
             return None
         if str(data.get("task_id") or task_id) != task_id:
             return None  # another task's record is worse than none
-        return Task.parse(data, task_id, base_url=self.http.base_url)
+        task = Task.parse(data, task_id, base_url=self.http.base_url)
+        return task and self.at_its_end(task)
 
 
 def _ambiguous(answer: Answer, told: object) -> UnavailableError:

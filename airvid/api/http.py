@@ -10,13 +10,13 @@ import logging
 import math
 import os
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager, nullcontext, suppress
 from typing import Any, NamedTuple, TypeVar
 
 import httpx
 
-from airvid import __version__, clock
+from airvid import __version__, clock, system
 from airvid.api import redact, retry
 from airvid.api.address import origin, redirected
 from airvid.api.answers import Answer, parse_json, refusal
@@ -25,7 +25,7 @@ from airvid.api.deadline import Deadline
 from airvid.api.events import read_events
 from airvid.api.models import number
 from airvid.errors import AirvidError, LimitedError, UnavailableError
-from airvid.ui.text import length, without_secret
+from airvid.ui.text import without_secret
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -74,16 +74,23 @@ class Attempt:
 
     async def trace(self, event: str, info: Mapping[str, Any]) -> None:
         """Take an event of httpx. A CONNECT goes to the proxy alone and is not the request."""
+        if event == "connection.connect_tcp.complete":
+            system.hold_little(info["return_value"].get_extra_info("socket"))
         if event == "http11.send_request_headers.started" and info["request"].method != b"CONNECT":
             self._has_left = True
         elif self._has_left is None:
             self._has_left = False
 
 
+async def _wait_silently(_: str, seconds: float) -> None:
+    await clock.sleep(seconds)
+
+
 class HttpClient:
     """Requests to one API and to the hosts of its clips.
 
-    Its logger gets each line of `--debug`, without secrets, and sentences on what is waited for.
+    Its logger gets each line of `--debug`, without secrets. `wait` waits for so many seconds before a request is
+    repeated, and tells why. `trouble` is the last failure, None after a success.
     """
 
     def __init__(
@@ -92,11 +99,14 @@ class HttpClient:
         key: str | None,
         *,
         timeouts: Timeouts | None = None,
+        wait: Callable[[str, float], Awaitable[None]] = _wait_silently,
         use_proxies: bool = True,
     ) -> None:
         self.base_url = base_url.rstrip("/")
         self.timeouts = timeouts or Timeouts()
         self._key = key
+        self.wait = wait
+        self.trouble: AirvidError | None = None
         # How far the server's clock is ahead of ours, in seconds, by its last answer.
         self._clock_offset = 0.0
         # The latest `Date` of the API, Unix seconds, less `clock.elapsed` at that moment.
@@ -122,9 +132,10 @@ class HttpClient:
     async def get(self, path: str, parse: Callable[[Answer], T | None], *, patience: float, method: str = "GET") -> T:
         """`parse` of the first good answer; one of which it makes None counts as a failure of the server.
 
-        `patience`: seconds for which a failing request is repeated. Raises: the last failure after them.
+        `patience`: seconds for which a failing request is repeated, UNREACHABLE at the most where there is no
+        connection, unless it is infinite. Raises: the last failure after them.
         """
-        began, attempt = clock.elapsed(), 0
+        began, reached, attempt = clock.elapsed(), clock.elapsed(), 0
         while True:
             try:
                 request = self._build(method, self.base_url + path, {"Cache-Control": "no-cache"})
@@ -132,25 +143,28 @@ class HttpClient:
                 if answer.status // 100 != 2:
                     raise refusal(answer)
                 if (parsed := parse(answer)) is not None:
+                    self.trouble = None
                     return parsed
                 patience = min(patience, NONSENSE_PATIENCE)
                 raise UnavailableError(
                     f"the server's answer makes no sense: {answer.message}", request_id=answer.request_id
                 )
             except (UnavailableError, LimitedError) as error:
-                if isinstance(error, UnavailableError) and error.is_final:
+                self.trouble, now, most = error, clock.elapsed(), patience
+                if isinstance(error, LimitedError):
+                    reached, most = now, max(patience, retry.LIMIT_PATIENCE) if patience else 0.0
+                elif error.sent:
+                    reached = now
+                elif patience != math.inf:
+                    most = min(patience, reached - began + retry.UNREACHABLE)
+                pause = retry.next_pause(attempt, now - began, most, error.retry_after, random.random())
+                if pause is None or (isinstance(error, UnavailableError) and error.is_final):
                     raise
-                spent = clock.elapsed() - began
-                most = max(patience, retry.LIMIT_PATIENCE) if isinstance(error, LimitedError) and patience else patience
-                pause = retry.next_pause(attempt, spent, most, error.retry_after, random.random())
-                if pause is None:
-                    raise
-                if error.retry_after and pause >= retry.TOLD_PAUSE:
-                    _log.info(f"{error.message}; trying again in {length(pause)}, as the server asks")
-                elif attempt == 1:
-                    _log.info(f"{error.message}; trying again")
+                is_told = attempt or max(pause, now - began) >= retry.TOLD_PAUSE
+                wait = self.wait if is_told else _wait_silently
+                what = error.message
             attempt += 1
-            await clock.sleep(pause)
+            await wait(what, pause)
 
     async def post(self, path: str, body: dict[str, Any], attempt: Attempt) -> Answer:
         """One POST, never repeated here; its answer, whatever the status. `attempt` tells whether it has left.

@@ -19,13 +19,18 @@ STATUSES = (QUEUED, PROCESSING, COMPLETED, FAILED, EXPIRED)
 TERMINAL = frozenset({COMPLETED, FAILED, EXPIRED})
 # Seconds for which another server of the API may not know a new task yet.
 FRESH_SECONDS = 20.0
+# Seconds from a task's creation to its end, where the server does not tell when it expires.
+TASK_SECONDS = 86400.0
 
-# Other words for the states. A word that is not here counts as still running, and is shown as it is.
+# Other words for the states. A word that is not here is shown as it is, and counts as still running until the task has
+# a result or its day is over.
 _SYNONYMS = {
     **dict.fromkeys(("pending", "submitted", "waiting", "scheduled", "created", "starting"), QUEUED),
     **dict.fromkeys(("in_progress", "running", "started", "generating", "rendering"), PROCESSING),
     **dict.fromkeys(("succeeded", "success", "successful", "complete", "done", "finished"), COMPLETED),
-    **dict.fromkeys(("failure", "error", "errored", "canceled", "cancelled", "rejected"), FAILED),
+    **dict.fromkeys(("failure", "error", "errored", "canceled", "cancelled", "rejected", "aborted"), FAILED),
+    **dict.fromkeys(("timed_out", "timedout", "timeout", "terminated", "killed", "stopped"), FAILED),
+    **dict.fromkeys(("blocked", "moderated", "nsfw", "content_filtered", "flagged", "denied"), FAILED),
 }
 MODES = ("text", "image", "reference")
 # Most bytes, as JSON, of a task's merged record; and of one value that stays where the record had to be cut.
@@ -67,6 +72,11 @@ def cents(value: object) -> float | None:
     """An amount of money, as `number`; None where it is beyond what a float can count."""
     found = number(value)
     return found if found is not None and abs(found) < _MOST_CENTS else None
+
+
+def product(amount: float, factor: float) -> float:
+    """An amount of money times a factor, without the digits that only binary fractions make: 3 x 0.1 is 0.3."""
+    return round(amount * factor, 9)
 
 
 def text(value: object) -> str | None:
@@ -127,9 +137,10 @@ class Task(NamedTuple):
         if url and url != raw["result_url"]:
             raw = {**raw, "result_url": url}
         progress = number(raw.get("progress"))
+        status = canonical_status(raw.get("status"))
         return cls(
             task_id=task_id,
-            status=canonical_status(raw.get("status")),
+            status=COMPLETED if url and status not in STATUSES else status,
             raw=raw,
             progress=None if progress is None else min(100.0, max(0.0, progress)),
             model=text(raw.get("model")),
@@ -164,6 +175,11 @@ class Task(NamedTuple):
     @property
     def is_terminal(self) -> bool:
         return self.status in TERMINAL
+
+    @property
+    def latest_end(self) -> float | None:
+        """When the task is over at the latest, Unix seconds; None where the server tells neither time."""
+        return self.created + TASK_SECONDS if self.expires_at is None and self.created is not None else self.expires_at
 
     def could_be(self, request: dict[str, Any]) -> bool:
         """Whether the task can have been made by this request body: no value that both have differs."""
@@ -236,7 +252,7 @@ class Model(NamedTuple):
         seconds = seconds if seconds is not None else self.caps.min_seconds
         if seconds is None or self.caps.cents_per_second is None:
             return None
-        return cents(seconds * self.caps.cents_per_second)
+        return cents(product(self.caps.cents_per_second, seconds))
 
 
 def _makes_video(raw: dict[str, Any]) -> bool:

@@ -11,6 +11,8 @@ from airvid.api.models import number
 
 # Seconds without an answer, and of a download without a byte, after which a command without --timeout gives up.
 PATIENCE = 60.0
+# The same for a host to which there is no connection.
+UNREACHABLE = 15.0
 # Seconds for which a rate limit is waited out: it passes.
 LIMIT_PATIENCE = 90.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
@@ -35,9 +37,10 @@ def backoff(attempt: int, jitter: float) -> float:
 
 def next_pause(attempt: int, spent: float, patience: float, hint: float | None, jitter: float) -> float | None:
     """Seconds until the next attempt, or None when it would come after `patience` seconds in all."""
+    left = patience - spent
     # Never earlier than the server's hint: an earlier request would count against the same limit.
-    pause = max(backoff(attempt, jitter), hint or 0.0)
-    return pause if spent + pause <= patience else None
+    pause = max(min(backoff(attempt, jitter), left), hint or 0.0)
+    return pause if left >= FIRST_PAUSE and pause <= left else None
 
 
 class Patience:

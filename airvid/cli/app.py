@@ -76,6 +76,7 @@ def models(
         "--max-price USD", "Only models whose clip costs at most this: of --duration, else the shortest.", MONEY
     ),
     sort: str = option("--sort price|name", "The order.", autocompletion=completion.sorts, default="price"),
+    give_up: str | None = options.GIVE_UP,
 ) -> None:
     """The video models: what each can do, and what a clip costs."""
     from airvid.commands import models
@@ -119,6 +120,7 @@ def create(
     wait: bool | None = flag("-w, --wait/--no-wait", "Follow the task to its end.", SAVING, default=None),
     output: str | None = options.OUTPUT,
     timeout: str | None = options.TIMEOUT,
+    bell: bool | None = options.BELL,
     force: bool | None = options.FORCE_OR_SETTING,
     open: bool | None = options.OPEN_OR_SETTING,
     summary: str | None = options.SUMMARY,
@@ -146,6 +148,7 @@ def status(
     exit_status: bool = flag(
         "--exit-status", "Exit by the task's state: 0 completed, 5 failed, 6 expired, 10 running."
     ),
+    give_up: str | None = options.GIVE_UP,
 ) -> None:
     """Show each task once, as it is now."""
     from airvid.commands import status
@@ -164,6 +167,7 @@ def watch(
     ids: list[str] | None = options.IDS,
     output: str | None = options.OUTPUT,
     timeout: str | None = options.TIMEOUT,
+    bell: bool | None = options.BELL,
     fail_fast: bool = flag("--fail-fast", "Stop following at the first failure.", SAVING),
     summary: str | None = options.SUMMARY,
     force: bool = options.FORCE,
@@ -191,6 +195,7 @@ def list_(
     ids: bool = flag("--ids", "Only the ids."),
     local: bool = flag("--local", "List this machine's journal: older tasks too, with files and costs."),
     search: str | None = option("--search TEXT", "Only prompts with this text; implies --local."),
+    give_up: str | None = options.GIVE_UP,
 ) -> None:
     """Recent tasks, newest first."""
     from airvid.commands import list as list_tasks
@@ -211,6 +216,7 @@ def delete(
     statuses: list[str] | None = options.STATUS,
     older_than: str | None = option("--older-than TIME", "Only those older than this: 90, 10m, 2h, 3d."),
     yes: bool = flag("-y, --yes", "Do not ask."),
+    give_up: str | None = options.GIVE_UP,
 ) -> None:
     """Remove history entries. Stored media and running jobs are not touched."""
     from airvid.commands import delete
@@ -234,6 +240,7 @@ def download(
     jobs: str | None = number("-j, --jobs NUMBER", "How many at a time.", SAVING),
     summary: str | None = options.SUMMARY,
     opens: bool = options.OPEN,
+    give_up: str | None = options.GIVE_UP,
 ) -> None:
     """Save the clips of completed tasks."""
     from airvid.commands import download
@@ -303,6 +310,7 @@ def preview(
         default=...,
     ),
     opens: bool = flag("--open", "In the desktop's player instead."),
+    give_up: str | None = options.GIVE_UP,
 ) -> None:
     """Show a clip's contact sheet in the terminal."""
     from airvid.commands import preview
@@ -326,6 +334,7 @@ def join(
     ),
     output: str | None = option("-o, --output FILE", "The film, an MP4.", SAVING),
     force: bool = flag("--force", "Overwrite an existing file.", SAVING),
+    give_up: str | None = options.GIVE_UP,
 ) -> None:
     """Several clips, one after the other, as one film.
 

@@ -62,18 +62,22 @@ class Invocation:
 def run(ctx: typer.Context, command: Callable[..., Coroutine[Any, Any, None]]) -> None:
     """Run a command of `commands/` on the program's one event loop. Raises: what the command raises.
 
-    Each option is a keyword argument of the command, under the name of its parameter in the function that declares it.
+    Each option is a keyword argument of the command, under the name of its parameter in the function that declares it;
+    but `give_up`, the --timeout of a command that follows no task, is kept to here.
     """
     from airvid import system
     from airvid.session import Session, shown_log
 
     has_summary, params = "summary" in ctx.params, dict(ctx.params)
     summary = _summary_path(params.pop("summary", None))
+    given = params.pop("give_up", None)
+    limit = None if given is None else checked("timeout", given, "--timeout")
 
     async def whole() -> None:
         session = Session(ctx.obj.common, ctx.obj.out)
         try:
-            await command(session, **params)
+            async with session.time_limit(limit):
+                await command(session, **params)
         except AirvidError as error:
             raise session.cause_of(error) from None
         finally:

@@ -11,7 +11,10 @@ import typer
 
 from airvid.cli.command import Invocation
 from airvid.config import Common
-from airvid.errors import AirvidError, BugError, FileError, SeveralErrors, UsageError
+from airvid.errors import AirvidError, BugError, FileError, SeveralErrors, UsageError, as_failure
+
+if TYPE_CHECKING:
+    from airvid.ui.output import Output
 
 if TYPE_CHECKING:
     from airvid.ui.output import Output
@@ -92,15 +95,23 @@ def _exit_code(error: BaseException, arguments: Sequence[str], invocation: Invoc
     if isinstance(error, SystemExit) and not error.code:
         return 0  # the end of --show-completion
     if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
-        # The help, or the last flush, on a full disk.
-        error = FileError(f"standard output cannot be written: {error.strerror}")
-        _forget_output()
+        error = _lost_output() or as_failure(error)
     code = 130 if isinstance(error, KeyboardInterrupt) else int(getattr(error, "exit_code", 1))
     # At a closed pipe Typer raises SystemExit, a command Interrupted.
     if isinstance(error, BrokenPipeError | SystemExit) or code == CLOSED_PIPE:
         _forget_output()
         return CLOSED_PIPE
     return _report(error, arguments, invocation) if isinstance(error, Exception) else code
+
+
+def _lost_output() -> FileError | None:
+    """The error for what is left to write, the help, say, where standard output does not take it."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        _forget_output()
+        return FileError(f"standard output cannot be written: {error.strerror}")
+    return None
 
 
 def _forget_output() -> None:

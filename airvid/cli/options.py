@@ -43,6 +43,8 @@ TIMEOUT = option(
     "--timeout TIME", "Stop waiting after so long (90, 10m, 1h30m; 0: no limit); the task itself goes on.", SAVING
 )
 SUMMARY = option("--summary FILE", "Append a Markdown table of the clips to this file.", SAVING)
+GIVE_UP = option("--timeout TIME", "Give up after so long (90, 10m, 1h30m; 0: no limit).")
+BELL = flag("--bell/--no-bell", "Ring the terminal's bell when a wait of more than 10 s ends.", SAVING, default=None)
 FORCE = flag("--force", "Overwrite existing files.", SAVING)
 OPEN = flag("--open", "Open the saved clip in the desktop's player.", SAVING)
 # The same for `create`, where a setting applies if the option is not given.

@@ -69,7 +69,7 @@ keys. A key that this machine does not know is null.
   prompt            string
   request           object        the body that was sent
   extends           string        the task or file that it goes on from
-  output            string        the file it was saved to
+  output            string        the absolute path of the file it was saved to
   bytes             integer       that file's length
   estimate_cents    number        duration x the listed price
   intended_at       number        Unix seconds, before the POST

@@ -14,9 +14,17 @@ from typing import Any, NamedTuple
 from airvid import clock
 from airvid.api import retry
 from airvid.api.client import Api
-from airvid.api.models import COMPLETED, EXPIRED, FRESH_SECONDS, Task
+from airvid.api.models import COMPLETED, EXPIRED, FRESH_SECONDS, TASK_SECONDS, Task
 from airvid.api.retry import LEAST, Pace
-from airvid.errors import AirvidError, LimitedError, NotFoundError, UnavailableError, UsageError, as_unavailable
+from airvid.errors import (
+    AirvidError,
+    AuthError,
+    LimitedError,
+    NotFoundError,
+    UnavailableError,
+    UsageError,
+    as_unavailable,
+)
 from airvid.ui.text import length
 
 # Seconds after which a task is read by itself and not only in the list, and how many more for each that is followed.
@@ -39,6 +47,8 @@ FRUITLESS_STREAMS = 2
 STREAM_AGAIN = 120.0
 # Seconds for which a 404 is no end of a task that was there before.
 GONE_SECONDS = 60.0
+# Seconds after which a key that is refused ends a wait.
+REFUSED_SECONDS = 60.0
 # `completed` may come before the URL does.
 URL_SECONDS = 30.0
 
@@ -130,6 +140,8 @@ class _Reader:
         self._is_fresh = is_fresh
         self._read_at = clock.elapsed()
         self._missing_since: float | None = None
+        self._refused_since: float | None = None
+        self._day_ends = api.http.server_now() + TASK_SECONDS
         self._completed_at: float | None = None
 
     async def read(self) -> Task | Trouble:
@@ -143,12 +155,27 @@ class _Reader:
             passes = isinstance(error, LimitedError) or (isinstance(error, UnavailableError) and not error.is_final)
             if isinstance(error, UsageError) or not (passes or self.was_seen):
                 raise
+            if isinstance(error, AuthError):
+                self._check_key(error)
             return _trouble(error)
         except Exception as error:
             return _trouble(as_unavailable(error))
-        self.was_seen, self._missing_since = True, None
-        self.task = self.task.updated(news.raw)
+        self._missing_since = None
+        return self.learn(news.raw)
+
+    def learn(self, raw: dict[str, Any]) -> Task:
+        """The task after a record of it, perhaps a partial one, has come."""
+        self.was_seen, self._refused_since = True, None
+        self.task = self.api.at_its_end(self.task.updated(raw), otherwise=self._day_ends)
         return self.task
+
+    def _check_key(self, error: AuthError) -> None:
+        """Raises: the refusal itself where the key has been refused for REFUSED_SECONDS."""
+        if self._refused_since is None:
+            self._refused_since = clock.elapsed()
+        if clock.elapsed() - self._refused_since >= REFUSED_SECONDS:
+            error.message += "; the task goes on"
+            raise error
 
     async def poll(self, shared: Shared) -> Task | Trouble:
         """As `read`, at its turn. One of many tasks is looked for in the list, and read where it has ended there.
@@ -167,8 +194,7 @@ class _Reader:
         if listed is None or listed.is_terminal:
             await shared.wait_for_turn()
             return await self.read()
-        self.was_seen, self.task = True, self.task.updated(listed.raw)
-        return self.task
+        return self.learn(listed.raw)
 
     def _missing(self, error: NotFoundError) -> Task | Trouble:
         """A 404: the task has expired, is not known yet, was removed, or never existed."""
@@ -274,8 +300,8 @@ async def _streamed(reader: _Reader, shared: Shared) -> AsyncGenerator[Task | Tr
         async with aclosing(_until_get_is_due(reader.api.stream(reader.task.task_id))) as payloads:
             async for payload in payloads:
                 if payload is not None:
-                    had_news = reader.was_seen = True
-                    reader.task = reader.task.updated(payload)
+                    had_news = True
+                    reader.learn(payload)
                     if reader.task.is_terminal:
                         return  # the GET tells the whole record
                 if reader.task.facts != told.facts and clock.elapsed() - told_at >= TELL_EVERY:

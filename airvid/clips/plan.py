@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from airvid import system
-from airvid.api.models import Model
+from airvid.api.models import Model, product
 from airvid.clips import naming, part_file, request
 from airvid.clips.naming import Naming
 from airvid.clips.request import Request, collected
@@ -46,7 +46,7 @@ class Plan:
 
     @property
     def total_cents(self) -> float | None:
-        return None if self.cents is None else self.cents * self.count
+        return None if self.cents is None else product(self.cents, self.count)
 
     @property
     def saves_files(self) -> bool:

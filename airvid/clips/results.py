@@ -139,6 +139,7 @@ class Results:
     def rewrite(self, order: Callable[[str, int], tuple[Any, ...]]) -> None:
         """Write the file anew, one line for each POST that was taken, sorted by `order` of row and number.
 
+        What is older than a clip that was saved is left out: it was bought again.
         Where that fails, the file stays as it is, which tells the same.
         """
         if not self._is_untidy:
@@ -146,7 +147,12 @@ class Results:
         try:
             with self._errors(), self._opened() as file:
                 self._catch_up(file)
-                kept = {key: line for key, line in self._lines.items() if line.state != REFUSED}
+                saved = {key[:2]: key for key in sorted(self._lines) if self._lines[key].attempt.saved_at is not None}
+                kept = {
+                    key: line
+                    for key, line in self._lines.items()
+                    if line.state != REFUSED and key >= saved.get(key[:2], key)
+                }
                 lines = [kept[key].raw for key in sorted(kept, key=lambda key: (*order(key[0], key[1]), key[2]))]
                 self._replace(b"".join(line + b"\n" for line in [*lines, *self._others]), file)
         except FileError:

@@ -156,13 +156,13 @@ class Submitter:
             self._journal.mark_unknown(entry, str(error), ())
 
     async def _wait_for_connection(self, entry: Entry, error: UnavailableError, attempt: int, spent: float) -> None:
-        """Wait before the next attempt at a connection. Raises: the failure itself after a minute of them."""
+        """Wait before the next attempt at a connection. Raises: the failure itself after UNREACHABLE seconds."""
         self._journal.mark_unsent(entry, in_line=False)
-        pause = retry.next_pause(attempt, spent, retry.PATIENCE, None, random.random())
+        pause = retry.next_pause(attempt, spent, retry.UNREACHABLE, None, random.random())
         if pause is None or error.is_final:
             self._journal.mark_refused(entry, error.message)
             raise error
-        await clock.sleep(pause)
+        await self._api.http.wait(error.message, pause)
 
     # ------------------------------------------------------------------ limits
 

@@ -1,8 +1,7 @@
 """From a manifest to checked rows: everything that a batch does before something is spent.
 
-A row is checked by what checks a `create`. A key that no create has (one that names another row, say) belongs into
-`clips.manifest.KEYS`, and is checked here; a row that has to wait is begun in `batch._begin_all` as a task of its own,
-as those of unknown fate are.
+A row is checked by what checks a `create`. A row that goes on from another is begun in `batch._begin_all` as a task of
+its own, which waits for that one.
 """
 
 from __future__ import annotations

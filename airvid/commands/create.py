@@ -64,6 +64,7 @@ async def run(
     `given`: the options that are settings too, by their names in config.SETTINGS; None where the line does not say.
     """
     began = clock.elapsed()
+    session.bell = given.pop("bell")
     line: dict[str, Any] = {
         "prompt": prompt,
         "prompt-file": prompt_file,
@@ -149,7 +150,7 @@ async def _make(
 ) -> None:
     """Make the clips within --timeout, of which `passed` seconds are over. Raises: the errors that they ended with."""
     timeout = settings["timeout"]
-    left = None if timeout is None else max(0.0, timeout - passed)
+    left = max(0.0, timeout - passed) if timeout else None
     report, waits = SubmitReport(session.out), bool(settings["wait"])
     submitter = Submitter(session.api(), session.journal, report, wait_for_slot=waits)
     if listing:
@@ -264,7 +265,7 @@ def _is_unknown(run: _Run, clip: Clip) -> bool:
 
 async def _finish(run: _Run, clip: Clip, row: Row) -> None:
     """Follow one task to its end and save its clip. Its failure does not stop the others: no Exception is raised."""
-    session, plan, began = run.session, run.plan, clock.elapsed()
+    session, plan = run.session, run.plan
     with clip.keeping_errors(hint=_how_to_go_on(run, clip)):
         finish.name_row(session, clip.view, row)
         async with aclosing(finish.follow(session, clip, row)) as changes:
@@ -277,7 +278,8 @@ async def _finish(run: _Run, clip: Clip, row: Row) -> None:
             await _save(run, clip, task, row)
     if type(clip.error) is FileError:
         clip.error.hint = session.command("download", clip.view.task_id)  # the same create again would pay again
-    clip.write(row.end, finish.last_word(clip.view, clock.elapsed() - began), is_good=clip.error is None)
+    told = finish.last_word(clip.view, row.passed)
+    clip.write(row.end, told, is_good=clip.error is None, path=clip.view.output)
     if plan.name is None or plan.saves_files:
         clip.write(session.out.finished, clip.view, wants_file=plan.saves_files)
     run.ended.append(clip)
@@ -315,14 +317,15 @@ async def _show_previews(run: _Run) -> None:
 
 def _timed_out(run: _Run, clip: Clip) -> AirvidError:
     """The error for a clip that had not ended when the time was up."""
-    entry = _latest_entry(run, clip)
+    entry, trouble = _latest_entry(run, clip), run.submitter.trouble
+    why = f": {trouble.message}" if trouble else ""
     if entry.fate in ("sent", "unknown"):
-        return UnknownFateError("the time was up before it was known whether a task was made", hint=UNKNOWN_FATE_HINT)
+        return UnknownFateError(
+            f"the time was up before it was known whether a task was made{why}", hint=UNKNOWN_FATE_HINT
+        )
     if not entry.task_id:
-        trouble = run.submitter.trouble
-        if isinstance(trouble, UnavailableError):
-            return UnavailableError(f"the time was up before a task could be made: {trouble.message}")
-        return LimitedError("the time was up before a task could be made")
+        kind = UnavailableError if isinstance(trouble, UnavailableError) else LimitedError
+        return kind(f"the time was up before a task could be made{why}")
     clip.write(run.session.out.finished, clip.view, wants_file=False)
     return finish.timed_out(run.session, clip, run.plan.output_of(clip.number))
 
@@ -344,18 +347,25 @@ def _how_to_go_on(run: _Run, clip: Clip) -> str:
 
 def _tell_how_to_go_on(run: _Run) -> None:
     """After an interruption: the command that follows each clip that goes on."""
-    fates = []
+    fates, going = [], []
     for clip in run.clips:
         entry = _latest_entry(run, clip)
         fates.append(entry.fate)
         if entry.fate in ("sent", "unknown"):
             run.session.out.warn(f"whether a task was made is unknown; {UNKNOWN_FATE_HINT}")
         elif entry.task_id and clip not in run.ended and run.waits:
-            run.session.out.note(f"the task goes on; to pick it up: {_how_to_go_on(run, clip)}")
+            going.append(clip)
+    outputs = {run.plan.output_of(clip.number) for clip in going}
+    if len(outputs) > 1 and [clip.number for clip in going] == list(range(1, len(going) + 1)):
+        outputs = {run.plan.output}  # `watch` numbers them alike
+    for output in outputs:
+        clips = [clip for clip in going if len(outputs) == 1 or run.plan.output_of(clip.number) == output]
+        whom = "the tasks go on; to pick them up" if len(clips) > 1 else "the task goes on; to pick it up"
+        run.session.out.note(f"{whom}: {finish.how_to_go_on(run.session, clips, output)}")
     left = [clip for clip, fate in zip(run.clips, fates, strict=True) if fate in ("intended", "waiting")]
     if left:
-        clips = f"{len(left)} clip{'s' if len(left) > 1 else ''}"
-        run.session.out.note(f"not submitted: {clips} of {len(run.clips)}; {_command_for_rest(run, left)}")
+        count = f"{len(left)} clip{'s' if len(left) > 1 else ''}"
+        run.session.out.note(f"not submitted: {count} of {len(run.clips)}; {_command_for_rest(run, left)}")
 
 
 def _tell_next_command(run: _Run) -> None:

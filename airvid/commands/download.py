@@ -101,7 +101,6 @@ async def _download(
     how: _How,
 ) -> None:
     """Save the n-th task's clip."""
-    began = clock.elapsed()
     if how.skip_existing and (view := await _present(session, task_id, n, how.name)):
         progress.row(short_id(task_id), about=view.prompt or "").end(f"{view.output} is there already")
         session.out.finished(view, wants_file=True)
@@ -128,7 +127,7 @@ async def _download(
         row.end(f"{place} is there already")
         view = TaskView(task, entry, str(place), count)
     else:
-        row.end(finish.last_word(view, clock.elapsed() - began))
+        row.end(finish.last_word(view, None), path=view.output)
     session.ended.append(view)
     if how.name.template is not None:
         session.out.finished(view, wants_file=True)

@@ -39,13 +39,16 @@ FRESH = 60.0
 class Clip:
     """One clip of a run: what is known of its task, and the errors it ended with.
 
-    `number` counts from 1. `is_ours`: this run made the task. `was_read`: its end was read from the server.
+    `number` counts from 1. `is_ours`: this run made the task. `was_running`: this run has seen it run; `was_read`: its
+    end was read from the server. `trouble`: why it cannot be read at present.
     """
 
     number: int
     view: TaskView
     is_ours: bool = False
+    was_running: bool = False
     was_read: bool = False
+    trouble: str = ""
     error: AirvidError | None = None
     unwritten: AirvidError | None = None
 
@@ -82,7 +85,9 @@ def name_row(session: Session, view: TaskView, row: Row, *, about: str = "", lab
     known_at = view.entry and view.entry.known_at
     began = view.created if known_at is None else known_at
     past = session.journal.past_seconds(session.service, view.model) if view.model else []
-    passed = 0.0 if began is None else max(0.0, clock.now() - began)
+    # `created` goes by the server's clock.
+    now = session.api().http.server_now() if known_at is None else clock.now()
+    passed = 0.0 if began is None else max(0.0, now - began)
     row.named(label or short_id(view.task_id), about=about, past=past, passed=passed)
 
 
@@ -95,7 +100,7 @@ async def follow(session: Session, clip: Clip, row: Row) -> AsyncGenerator[TaskV
     assert task
     is_fresh = clip.is_ours or bool(entry and entry.status != DELETED and clock.now() - entry.intended_at < FRESH)
     ends = [row.began + seconds for seconds in row.past]
-    was_cut = False
+    was_cut = is_told = False
     async with aclosing(
         finish.track(
             session.api(),
@@ -110,13 +115,19 @@ async def follow(session: Session, clip: Clip, row: Row) -> AsyncGenerator[TaskV
     ) as readings:
         async for reading in readings:
             if isinstance(reading, Trouble):
+                clip.trouble = reading.what
                 row.trouble(reading.what)
                 continue
+            clip.trouble = ""
             if reading.was_cut and not was_cut:
                 was_cut = True
                 session.out.warn(f"{task.task_id}: {CUT}")
             is_news, task = reading.facts != task.facts, reading
             clip.view = TaskView(task, entry)
+            clip.was_running |= not task.is_terminal
+            if not (entry or is_told):
+                is_told = True
+                name_row(session, clip.view, row, about=clip.view.prompt or "")
             if is_news:
                 yield clip.view
             row.task(task)
@@ -231,14 +242,15 @@ def check_stdout(session: Session, name: Naming, *, opens: bool) -> None:
 # ---------------------------------------------------------------------- show
 
 
-def last_word(view: TaskView, seconds: float) -> str:
-    """The last line about a clip that took `seconds`."""
+def last_word(view: TaskView, seconds: float | None) -> str:
+    """The last line about a clip. `seconds`: how long it took, None where this run has not seen it run."""
+    after = "" if seconds is None else f" after {length(seconds)}"
     if view.bytes is None:
-        return f"{view.status} after {length(seconds)}"
+        return f"{view.status}{after}"
     clip = clip_seconds(view)
     about = size(view.bytes) if clip is None else f"{clip:g} s, {size(view.bytes)}"
     price = "" if view.cost_cents is None else f" for {money(view.cost_cents)}"
-    return f"saved {view.output} ({about}) after {length(seconds)}{price}"
+    return f"saved {view.output} ({about}){after}{price}"
 
 
 def how_to_go_on(session: Session, clips: Sequence[Clip], output: str | None) -> str:
@@ -250,7 +262,7 @@ def how_to_go_on(session: Session, clips: Sequence[Clip], output: str | None) ->
 def timed_out(session: Session, clip: Clip, output: str | None) -> WaitTimeoutError:
     """The error for a task that goes on after --timeout; `output`: as for `how_to_go_on`."""
     return WaitTimeoutError(
-        f"the time was up; the task goes on ({clip.view.status})",
+        f"the time was up; the task goes on ({clip.view.status})" + (f"; {clip.trouble}" if clip.trouble else ""),
         task_id=clip.view.task_id,
         hint=how_to_go_on(session, [clip], output),
     )

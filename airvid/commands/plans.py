@@ -18,7 +18,7 @@ from airvid.clips.request import Request, collected
 from airvid.commands import finish, preview
 from airvid.config import checked
 from airvid.destinations.cloud import is_url
-from airvid.errors import AirvidError, AuthError, UnavailableError, UsageError, complain
+from airvid.errors import AirvidError, AuthError, UsageError, complain
 from airvid.session import Session
 from airvid.ui.text import money
 
@@ -39,7 +39,7 @@ def chosen_settings(
             settings[name] = session.settings.choose(name, value)
     if settings["output"] is not None or shows_preview:
         settings["wait"] = True
-    settings["timeout"] = (settings["wait"] and settings["timeout"]) or None  # 0 is no limit
+    settings["timeout"] = settings["timeout"] or None  # 0 is no limit
     return settings
 
 
@@ -209,7 +209,7 @@ async def _ask(
 ) -> tuple[list[Model] | None, Listing | None]:
     """The models, and the tasks that there are before the create: a lost answer is later compared with them."""
     try:
-        async with asyncio.timeout(settings["timeout"]):
+        async with asyncio.timeout(settings["timeout"] or None):
             if dry_run:
                 return await session.models(need_key=False), None
             session.api()  # raises AuthError without a key, before anything is asked
@@ -219,7 +219,7 @@ async def _ask(
             models, present = await asyncio.gather(session.models(), _present(session))
             return models, present
     except TimeoutError:
-        raise UnavailableError("the time was up before the server had told its models; nothing was sent") from None
+        raise session.time_up("nothing was sent: the time was up before the server had told its models") from None
 
 
 async def _present(session: Session) -> Listing | None:

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from airvid import clock
-from airvid.api.models import QUEUED, Task
+from airvid.api.models import COMPLETED, QUEUED, Task
 from airvid.clips import naming
 from airvid.clips.naming import Naming
 from airvid.commands import common, finish
@@ -20,6 +20,9 @@ from airvid.session import Session
 from airvid.ui.progress import Progress, Row
 from airvid.ui.task_view import TaskView
 
+# Ids in the command that saves what was watched.
+MOST_NAMED = 3
+
 
 async def run(
     session: Session,
@@ -27,11 +30,13 @@ async def run(
     ids: Sequence[str],
     output: str | None,
     timeout: str | None,
+    bell: bool | None,
     fail_fast: bool,
     force: bool,
     opens: bool,
 ) -> None:
     limit = None if timeout is None else checked("timeout", timeout, "--timeout") or None  # 0 is no limit
+    session.bell = bell
     errors: list[AirvidError] = []
     if output is not None:
         finish.check_stdout(session, Naming.parse(output, 1), opens=opens)
@@ -54,13 +59,18 @@ async def run(
                 await _follow_all(watch, progress)
     except TimeoutError:
         if not watch:
-            raise WaitTimeoutError("the time was up before the server had answered which tasks there are") from None
+            error = session.time_up("the time was up before the server had told which tasks there are")
+            raise (WaitTimeoutError(f"{error.message}; the task goes on") if ids else error) from None
     except asyncio.CancelledError:
         if watch and (left := watch.left()):
             session.out.note(f"the tasks go on; to pick them up: {finish.how_to_go_on(session, left, output)}")
         raise
     finally:
         session.ended += [clip.view for clip in watch.clips] if watch else []
+    done = [clip.view.task_id for clip in watch.ended if clip.view.status == COMPLETED and not clip.error]
+    if done and output is None and session.out.shows_both:
+        which = done if len(done) <= MOST_NAMED else ["--all"]
+        session.out.note(f"to save {'them' if len(done) > 1 else 'it'}: {session.command('download', *which)}")
     settle([*errors, *watch.outcomes()])
 
 
@@ -130,7 +140,7 @@ async def _follow_all(watch: _Watch, progress: Progress) -> None:
 
 async def _follow(watch: _Watch, clip: Clip, progress: Progress) -> None:
     """Follow one task to its end and save its clip. Its failure does not stop the others: no Exception is raised."""
-    session, out, began = watch.session, watch.session.out, clock.elapsed()
+    session, out = watch.session, watch.session.out
     row = progress.row(clip.view.task_id)
     with clip.keeping_errors():
         finish.name_row(session, clip.view, row, about=clip.view.prompt or "")
@@ -146,7 +156,8 @@ async def _follow(watch: _Watch, clip: Clip, progress: Progress) -> None:
     if not clip.was_read:
         clip.write(row.drop)  # all that is known is from the journal
     else:
-        clip.write(row.end, finish.last_word(clip.view, clock.elapsed() - began), is_good=clip.error is None)
+        told = finish.last_word(clip.view, row.passed if clip.was_running else None)
+        clip.write(row.end, told, is_good=clip.error is None, path=clip.view.output)
         if watch.name is None or watch.name.template is not None:
             clip.write(out.ended, clip.view, wants_file=watch.name is not None)
     watch.ended.append(clip)

@@ -12,7 +12,7 @@ from airvid import clock
 from airvid.ui import terminal
 from airvid.ui.live import Live
 from airvid.ui.output import Output
-from airvid.ui.progress import Log, Progress
+from airvid.ui.progress import Log, Progress, has_bars
 from airvid.ui.text import length, money
 
 
@@ -72,4 +72,4 @@ def choose(output: Output, tally: Tally) -> Progress:
     """The display for this run."""
     if output.quiet:
         return Progress(tally.total)
-    return Dashboard(output, tally) if terminal.can_animate(output.stderr) else BatchLog(output, tally)
+    return Dashboard(output, tally) if has_bars(output) else BatchLog(output, tally)

@@ -21,7 +21,7 @@ from airvid.api.models import QUEUED
 from airvid.api.retry import is_overdue, seconds_left
 from airvid.ui import terminal
 from airvid.ui.output import Output
-from airvid.ui.progress import Progress, Row, states
+from airvid.ui.progress import Progress, Row, Shown, states
 from airvid.ui.text import length, money, size
 
 # Seconds between two frames while something changes, and while nothing does.
@@ -38,17 +38,17 @@ _LEAST_BAR, _LEAST_ABOUT = 8, 10
 Line = tuple[dict[str, str], float | None]
 
 
-class Live(Progress):
+class Live(Shown):
     """Rows as bars on standard error."""
 
-    def __init__(self, output: Output, count: int | None) -> None:
-        super().__init__(count)
-        self._output = output
+    def __init__(self, output: Output, count: int | None, *, rings: bool = False) -> None:
+        super().__init__(output, count, rings=rings)
         self._live = live.Live(
             console=output.console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
         )
         self._drawn_at = float("-inf")
         self._is_stale = True
+        self._told = ""
 
     def __enter__(self) -> Progress:
         self._output.bars = self
@@ -56,22 +56,26 @@ class Live(Progress):
         self._drawing = asyncio.create_task(self._keep_drawing())
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: object) -> None:
         self._drawing.cancel()
         self._undo()
         self._output.bars = None
         self._stop()
+        super().__exit__(*error)
 
     def changed(self, row: Row, is_news: bool) -> None:
         self._is_stale = True
 
-    def ended(self, row: Row, message: str, is_good: bool) -> None:
-        super().ended(row, message, is_good)
-        self._output.last_word(row.label, message, is_good)
+    def ended(self, row: Row, message: str, is_good: bool, path: str | None) -> None:
+        super().ended(row, message, is_good, path)
+        self._output.last_word(row.label, message, is_good, path)
 
     def dropped(self, row: Row) -> None:
         super().dropped(row)
         self._is_stale = True
+
+    def tell(self, what: str) -> None:
+        self._told, self._is_stale = what, True
 
     def clear(self) -> None:
         if self._live.is_started:
@@ -95,10 +99,12 @@ class Live(Progress):
         stream, (width, height) = self._output.stderr, self._output.console.size
         lines = [
             ({name: terminal.tame(stream, text, 200) for name, text in texts.items()}, percent)
-            for texts, percent in self._lines(height - len(self._below()))
+            for texts, percent in self._lines(height - len(self._below()) - bool(self._told))
         ]
+        cut = terminal.how_to_cut(stream)
+        told = Text(terminal.tame(stream, self._told), "yellow", no_wrap=True, overflow=cut)
         # The cursor rests on a line of its own: a terminal echoes the keys of Ctrl-C there.
-        self._live.update(Group(_table(lines, width, terminal.how_to_cut(stream)), *self._below(), ""))
+        self._live.update(Group(_table(lines, width, cut), *self._below(), *[told] * bool(told), ""))
         self._live.start()
         self._live.refresh()
         self._is_stale, self._drawn_at = False, clock.elapsed()

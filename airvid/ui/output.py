@@ -92,6 +92,11 @@ class Output:
     def is_terminal(self) -> bool:
         return self.stdout.isatty()
 
+    @property
+    def shows_both(self) -> bool:
+        """Whether the user sees messages and results on the same terminal, and what a message told is no news."""
+        return self.is_terminal and self.stderr.isatty() and not self.quiet and not self.as_json
+
     # ------------------------------------------------------------------ messages, on standard error
 
     @cached_property
@@ -104,12 +109,15 @@ class Output:
         if not self.quiet:
             self._message((plain(message, _LONGEST_SENTENCE), "dim"))
 
-    def last_word(self, name: str, message: str, is_good: bool) -> None:
-        """The end of a row that had a bar."""
+    def last_word(self, name: str, message: str, is_good: bool, path: str | None = None) -> None:
+        """The end of a row that had a bar; a link to the file at `path`."""
         if not self.quiet:
             good, bad = "✓✗" if terminal.can_write(self.stderr, "✓✗") else "+x"
             sign = (good, "green") if is_good else (bad, "red")
-            self._message(sign, (f" {plain(f'{name}: {message}', _LONGEST_SENTENCE)}", ""))
+            link = terminal.file_link(path) if self.color and terminal.can_link() else None
+            self._message(
+                sign, (" ", ""), (plain(f"{name}: {message}", _LONGEST_SENTENCE), f"link {link}" if link else "")
+            )
 
     def warn(self, message: str) -> None:
         """A warning; not with `--quiet`."""
@@ -120,6 +128,12 @@ class Output:
         """A warning, even with `--quiet`."""
         self._labelled("warning", "yellow", message)
 
+    def ring(self) -> None:
+        """Ring the bell of a terminal."""
+        if self.stderr.isatty():
+            self._messages.write("\a")
+            self._messages.flush()
+
     def trace(self, line: str) -> None:
         """A line of `--debug`."""
         self._message((plain(line, _LONGEST_TRACE), "dim"))
@@ -128,7 +142,7 @@ class Output:
         """What happened, and the command that helps."""
         for each in error.errors if isinstance(error, SeveralErrors) else [error]:
             if self.as_json:
-                self._message((dumps({"error": {key: _short(value) for key, value in each.record().items()}}), ""))
+                self._write_message(dumps({"error": {key: _short(value) for key, value in each.record().items()}}))
                 continue
             subject = f"{plain(each.task_id, _LONGEST_NAME)}: " if each.task_id else ""
             reference = f" (request {plain(each.request_id, _LONGEST_NAME)})" if each.request_id else ""
@@ -148,14 +162,18 @@ class Output:
 
     def _message(self, *pieces: tuple[str, str]) -> None:
         """Write a line of texts and their styles. A log gets only the texts, without loading Rich."""
-        shown = [(self.hidden(text), style) for text, style in pieces]
-        if self.stderr.isatty() or (self._forces_color and self.color):
+        if self.as_json:
+            self._write_message(dumps({"note": "".join(text for text, _ in pieces)}))
+        elif self.stderr.isatty() or (self._forces_color and self.color):
             from rich.text import Text
 
-            self.console.print(Text.assemble(*shown))
+            self.console.print(Text.assemble(*((self.hidden(text), style) for text, style in pieces)))
         else:
-            self._messages.write("".join(text for text, _ in shown) + "\n")
-            self._messages.flush()
+            self._write_message("".join(text for text, _ in pieces))
+
+    def _write_message(self, line: str = "") -> None:
+        self._messages.write(self.hidden(line) + "\n")
+        self._messages.flush()
 
     def hidden(self, text: str) -> str:
         """A text without this run's key, and without what looks like another one."""
@@ -180,10 +198,10 @@ class Output:
             with system.interruptible():
                 return getpass.getpass(question, stream=self.stderr)
         except EOFError:
-            self._message()
+            self._write_message()
             return ""
         except Interrupted:
-            self._message()
+            self._write_message()
             raise
 
     # ------------------------------------------------------------------ results, on standard output
@@ -277,7 +295,12 @@ class Output:
         self.record(view.record(), [view.task_id])
 
     def finished(self, view: TaskView, *, wants_file: bool) -> None:
-        """A completed clip, or a file that is there: its file if one was asked for, else its URL."""
+        """A completed clip, or a file that is there: its file if one was asked for, else its URL.
+
+        A file that the row's last line has told is not told again.
+        """
+        if wants_file and self.shows_both:
+            return
         where = view.output if wants_file else view.task and view.task.result_url
         if self.as_json:
             self.emit(view.record())
@@ -303,8 +326,8 @@ class Output:
             self.line(path, path=path)
 
     def ended(self, view: TaskView, *, wants_file: bool) -> None:
-        """A watched task at its end: id, state, file or URL."""
-        if not self.as_json:
+        """A watched task at its end: id, state, file or URL; nothing where the row's last line has told it."""
+        if not self.as_json and not self.shows_both:
             self.line(view.task_id, view.status, view.output if wants_file else view.task and view.task.result_url)
 
     def changed(self, view: TaskView) -> None:

@@ -6,8 +6,11 @@ Progress is only shown: nothing depends on it.
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 from airvid import clock
 from airvid.api.models import Task
@@ -19,7 +22,11 @@ from airvid.ui.text import length, size
 LOG_EVERY = 10.0
 # CI runners kill a job that has been silent for some minutes.
 LONGEST_SILENCE = 60.0
+# Seconds of a wait whose end the bell rings.
+LONG_WAIT = 10.0
 SAVING, SENDING = "saving", "uploading"
+# Characters of what a row is about, in a line of a log.
+LONGEST_ABOUT = 24
 
 
 class Row:
@@ -73,9 +80,9 @@ class Row:
         self.left = self.passed / done - self.passed if done and self.passed >= 1 else None
         self._owner.changed(self, is_news=False)
 
-    def end(self, message: str, *, is_good: bool = True) -> None:
-        """End the row with a last line."""
-        self._owner.ended(self, message, is_good)
+    def end(self, message: str, *, is_good: bool = True, path: str | None = None) -> None:
+        """End the row with a last line, which is a link to the file at `path` where it can be one."""
+        self._owner.ended(self, message, is_good, path)
 
     def drop(self) -> None:
         """End the row without a line."""
@@ -120,7 +127,7 @@ class Progress:
     def changed(self, row: Row, is_news: bool) -> None:
         """`is_news`: its state is a new one."""
 
-    def ended(self, row: Row, message: str, is_good: bool) -> None:
+    def ended(self, row: Row, message: str, is_good: bool, path: str | None) -> None:
         self.finished += 1
         self.dropped(row)
 
@@ -128,16 +135,31 @@ class Progress:
         if row in self.rows:
             self.rows.remove(row)
 
+    def tell(self, what: str) -> None:
+        """Show what is waited for, below the bars; an empty text ends that."""
+
     def clear(self) -> None:
         """Remove the bars from the screen before a line of results."""
 
 
-class Log(Progress):
-    """Rows as plain lines: each change of state, and at most one line in ten seconds otherwise."""
+class Shown(Progress):
+    """What the displays share: they write on an output, and ring when they end after LONG_WAIT seconds."""
 
-    def __init__(self, output: Output, count: int | None) -> None:
+    def __init__(self, output: Output, count: int | None, *, rings: bool) -> None:
         super().__init__(count)
         self._output = output
+        self._rings = rings
+
+    def __exit__(self, *_: object) -> None:
+        if self._rings and clock.elapsed() - self.began > LONG_WAIT:
+            self._output.ring()
+
+
+class Log(Shown):
+    """Rows as plain lines: each change of state, and at most one line in ten seconds otherwise."""
+
+    def __init__(self, output: Output, count: int | None, *, rings: bool = False) -> None:
+        super().__init__(output, count, rings=rings)
         self._written_at = self.began
 
     def __enter__(self) -> Progress:
@@ -145,25 +167,39 @@ class Log(Progress):
         self._breaking_silence = asyncio.create_task(self._break_silence())
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: object) -> None:
         self._breaking_silence.cancel()
         self._output.command("endgroup")
+        super().__exit__(*error)
 
     def changed(self, row: Row, is_news: bool) -> None:
         if is_news:
-            self._write(_line(row))
+            self._write(self._line(row))
         elif row.is_saving and not row.done:
             self._written_at = clock.elapsed()  # a short save needs no line
         elif clock.elapsed() - self._written_at >= LOG_EVERY:
             self._write(self._summary())
 
-    def ended(self, row: Row, message: str, is_good: bool) -> None:
-        super().ended(row, message, is_good)
-        self._write(f"{row.label}: {message}")
+    def ended(self, row: Row, message: str, is_good: bool, path: str | None) -> None:
+        super().ended(row, message, is_good, path)
+        self._write(f"{self._name(row)}: {message}")
+
+    def _name(self, row: Row) -> str:
+        """The row's label; where there are several rows, with the beginning of what it is about."""
+        return f"{row.label} {row.about[:LONGEST_ABOUT]}".rstrip() if self.count > 1 else row.label
+
+    def _line(self, row: Row) -> str:
+        name = self._name(row)
+        if row.trouble_is:
+            return f"{name}: {row.trouble_is}"
+        if row.is_saving:
+            return f"{name}: {row.state} {size(row.done)}" + (f" of {size(row.total)}" if row.total else "")
+        percent = f" {row.percent:.0f}%" if row.percent else ""
+        return f"{name}: {row.state or 'waiting'}{percent} {length(row.passed)}"
 
     def _summary(self) -> str:
         if len(self.rows) == 1:
-            return _line(self.rows[0])
+            return self._line(self.rows[0])
         after = f"after {length(clock.elapsed() - self.began)}"
         if not self.rows:
             return f"still waiting {after}"
@@ -177,30 +213,51 @@ class Log(Progress):
 
     def _write(self, line: str) -> None:
         self._written_at = clock.elapsed()
-        self._output.note(line)
+        self._output.note(
+            f"{time.strftime('%H:%M:%S', time.localtime(clock.now()))} {line}" if self.count > 1 else line
+        )
 
 
-def choose(output: Output, count: int | None = None) -> Progress:
-    """The display for this run. `count`: the number of rows to expect."""
+class Countdown:
+    """Waits before a request is repeated, and tells why: on a terminal counting down, else by a line now and then."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._told_at = float("-inf")
+
+    async def __call__(self, what: str, seconds: float) -> None:
+        output, end = self._output, clock.elapsed() + seconds
+        if not output.bars and not has_bars(output):
+            if clock.elapsed() - self._told_at >= LOG_EVERY:
+                self._told_at = clock.elapsed()
+                output.note(f"{what}; trying again in {length(max(1.0, seconds))}")
+            await clock.sleep(seconds)
+            return
+        with nullcontext(output.bars) if output.bars else choose(output) as progress:
+            try:
+                while (left := end - clock.elapsed()) > 0:
+                    progress.tell(f"trying again in {math.ceil(left)}s (Ctrl-C is safe): {what}")
+                    await clock.sleep(min(1.0, left))
+            finally:
+                progress.tell("")
+
+
+def choose(output: Output, count: int | None = None, *, rings: bool = False) -> Progress:
+    """The display for this run. `count`: the number of rows to expect; `rings`: with a bell after a long wait."""
     if output.quiet:
         return Progress(count)
-    if terminal.can_animate(output.stderr):
+    if has_bars(output):
         from airvid.ui.live import Live
 
-        return Live(output, count)
-    return Log(output, count)
+        return Live(output, count, rings=rings)
+    return Log(output, count, rings=rings)
+
+
+def has_bars(output: Output) -> bool:
+    return not output.quiet and not output.as_json and terminal.can_animate(output.stderr)
 
 
 def states(rows: Sequence[Row], most: int | None = None) -> str:
     """How many rows are in each state, at `most` so many states: `66 queued, 13 processing`."""
     counts = Counter(row.state or "waiting" for row in rows).most_common(most)
     return ", ".join(f"{number} {state}" for state, number in counts)
-
-
-def _line(row: Row) -> str:
-    if row.trouble_is:
-        return f"{row.label}: {row.trouble_is}"
-    if row.is_saving:
-        return f"{row.label}: saving {size(row.done)}" + (f" of {size(row.total)}" if row.total else "")
-    percent = f" {row.percent:.0f}%" if row.percent else ""
-    return f"{row.label}: {row.state or 'waiting'}{percent} {length(row.passed)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airvid.api.models import COMPLETED, EXPIRED, FAILED, Task
@@ -80,7 +81,7 @@ class TaskView(NamedTuple):
             "prompt": self.prompt,
             "request": entry and entry.request,
             "extends": entry and entry.extends,
-            "output": self.file,
+            "output": _whole(self.file),
             "bytes": self.bytes if self.bytes is not None else entry and entry.bytes,
             "estimate_cents": entry and entry.estimate_cents,
             "intended_at": entry and entry.intended_at,
@@ -90,3 +91,8 @@ class TaskView(NamedTuple):
             "candidates": list(entry.candidates) if entry else [],
         }
         return record
+
+
+def _whole(file: str | None) -> str | None:
+    """The absolute path of a file; standard output and objects in the cloud as they are."""
+    return file if not file or file == "-" or "://" in file else os.path.abspath(file)

@@ -58,7 +58,10 @@ def file_link(path: str | None) -> str | None:
     """A file's address, with this machine's name, for the terminal may run on another machine."""
     if not path or len(path) > _LONGEST_LINK:
         return None
-    whole = Path(os.path.abspath(path)).as_posix()
+    try:
+        whole = Path(os.path.abspath(path)).as_posix()
+    except OSError:
+        return None  # the working folder is no more
     host = "" if system.IS_WINDOWS else quote(socket.gethostname())
     return f"file://{host}{'' if whole.startswith('/') else '/'}{quote(whole, errors='surrogateescape')}"
 

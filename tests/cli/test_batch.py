@@ -194,6 +194,7 @@ def test_redo_buys_a_row_again_once(world: World) -> None:
     empty_home(world)
     assert (world.airvid(*BATCH).code, len(world.posts)) == (0, 4)
     assert old != results(world.folder / "out")
+    assert [each["airvid"]["row"] for each in results(world.folder / "out")].count("fox") == 1
 
 
 def test_money_that_this_run_would_spend_is_held_against_its_bounds(world: World) -> None:

@@ -214,7 +214,14 @@ def test_a_wrong_value_in_the_file_is_told_with_the_file(world: World, file: Pat
 
 @pytest.mark.usefixtures("file")
 def test_every_setting_can_be_set_read_listed_and_unset(world: World) -> None:
-    values = {"base-url": "http://h/v1", "mode": "text", "sound": "true", "wait": "false", "force": "true"}
+    values = {
+        "base-url": "http://h/v1",
+        "mode": "text",
+        "sound": "true",
+        "wait": "false",
+        "bell": "true",
+        "force": "true",
+    }
     values |= {f"{phase}-timeout": "7.0" for phase in ("connect", "read", "create")}
     values |= {"open": "false", "timeout": "90.0", "max-cost": "2.5", "budget.day": "20.0", "budget.month": "99.5"}
     for name in SETTINGS:

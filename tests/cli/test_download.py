@@ -41,7 +41,7 @@ def test_saves_the_clip_under_its_default_name_and_prints_the_path(world: World)
 def test_json_is_the_task_with_its_file(world: World) -> None:
     (task,) = made(world)
     found = world.airvid("download", task, "-o", "fox.mp4", "--json").json
-    assert (found["task_id"], found["airvid"]["output"]) == (task, "fox.mp4")
+    assert (found["task_id"], found["airvid"]["output"]) == (task, str(world.folder / "fox.mp4"))
     assert found["airvid"]["bytes"] == (world.folder / "fox.mp4").stat().st_size
 
 

@@ -208,3 +208,20 @@ def test_a_fault_of_our_own_is_a_sentence_and_a_traceback_only_with_debug(world:
     assert quiet.err.startswith("error: ")
     assert "Traceback" not in quiet.err
     assert "Traceback" in loud.err
+
+
+def test_a_request_that_is_too_large_says_how_large_its_picture_is_and_what_helps(world: World) -> None:
+    # A picture of one pixel, and 3 MB after its end.
+    (world.folder / "fox.png").write_bytes(
+        bytes.fromhex(
+            "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de"
+            "0000000c49444154789c63f8cfc000000301010018dd8db00000000049454e44ae426082"
+        )
+        + bytes(3_000_000)
+    )
+    world.emulator.faults.append(Fault("POST /video/generations", json_answer(413, {})))
+    result = world.airvid("create", "a fox", "-m", "wan-2.6", "-i", "fox.png")
+    assert result.code == 1
+    assert "HTTP 413" in result.err
+    assert "the pictures in it are 3.0 MB\n" in result.err
+    assert "hint: -i with a smaller picture, or with a picture's web address" in result.err

@@ -298,7 +298,7 @@ def test_ends_in_any_spelling_are_ends(world: World, stream: Stream, code: int, 
 )
 def test_any_other_word_is_still_running(world: World, stream: Stream, status: object) -> None:
     until = stream.born + 300
-    task = {"task_id": stream.task, "status": status, "result_url": "http://storage.test/x"}
+    task = {"task_id": stream.task, "status": status}
     world.answer = lambda _: json_answer(200, task) if world.clock.now() < until else None
     result = world.airvid("watch", stream.task)
     assert (result.code, fields(result.out)[1]) == (0, "completed")

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import shlex
 import shutil
@@ -261,6 +262,7 @@ def rendered(world: World, scene: Scene) -> Iterator[str]:
         names = Names()
         if ids := world.airvid("list", "--ids", "--local").lines:
             names.told("\n".join(reversed(ids)))
+        random.seed(7)  # the pauses between attempts
         yield f"$ airvid {shlex.join([*scene.words, *more])}   # {rendering}"
         if rendering == "terminal":
             played = run_on_terminal(world, *scene.words, typed=stdin)

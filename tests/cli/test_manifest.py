@@ -53,6 +53,11 @@ BAD: dict[str, tuple[bytes, str, int]] = {
     "no prompt": (b'{"duration": 4}', "m.jsonl:1: no prompt", 2),
     "an empty prompt": (b'{"prompt": "  "}', "m.jsonl:1: the prompt is empty", 2),
     "a prompt of another type": (b'{"prompt": 7}', "m.jsonl:1: prompt is text, and not 7", 2),
+    "a prompt that is a file": (b'{"prompt": "m.jsonl"}', "m.jsonl:1: the prompt 'm.jsonl' is the name", 2),
+    "a picture from standard input": (b'{"prompt": "f", "image": "-"}', "m.jsonl:1: image is a file here", 2),
+    "seeds beyond the largest": (
+        b'{"prompt": "f", "seed": 9223372036854775807, "count": 2}', "m.jsonl:1: the seed of clip 2", 2,
+    ),
     "half a character": (b'{"prompt": "fox \\ud800"}', "m.jsonl:1: the prompt is not valid UTF-8 text", 2),
     "a duration in words": (b'{"prompt": "f", "duration": "long"}', "m.jsonl:1: duration: 'long' is not", 2),
     "a duration as a list": (b'{"prompt": "f", "duration": [4]}', "m.jsonl:1: duration: '[4]' is not", 2),

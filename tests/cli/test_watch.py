@@ -80,7 +80,8 @@ def test_json_is_a_line_a_change(world: World) -> None:
 def test_json_tells_where_the_clip_was_saved(world: World) -> None:
     made(world, "completed")
     last = world.airvid("watch", "last", "--json", "-o", "fox.mp4").objects[-1]
-    assert (last["airvid"]["output"], last["airvid"]["bytes"]) == ("fox.mp4", (world.folder / "fox.mp4").stat().st_size)
+    file = world.folder / "fox.mp4"
+    assert (last["airvid"]["output"], last["airvid"]["bytes"]) == (str(file), file.stat().st_size)
 
 
 # ---------------------------------------------------------------------- exit codes

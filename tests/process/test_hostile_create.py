@@ -336,11 +336,11 @@ def test_a_body_that_goes_out_slowly_has_its_time(tmp_path: Path) -> None:
     import socket
 
     picture = tmp_path / "fox.png"
-    picture.write_bytes(PNG + os.urandom(12_000_000))
+    picture.write_bytes(PNG + os.urandom(3_000_000))
     taken = bytearray()
     emulator = Emulator(pace=Pace(queued=0, processing=0.1), render=render_tiny)
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
 
         def serve() -> None:
             while True:
@@ -356,7 +356,7 @@ def test_a_body_that_goes_out_slowly_has_its_time(tmp_path: Path) -> None:
                     line, *fields = head.decode("latin-1").split("\r\n")
                     headers = {name.lower(): value for name, value in (field.split(": ", 1) for field in fields)}
                     while len(body) < int(headers.get("content-length", 0)):
-                        body += connection.recv(1_000_000)
+                        body += connection.recv(100_000)
                         taken.extend(b"x")
                         time.sleep(0.1)
                     method, path, _ = line.split()
@@ -369,7 +369,7 @@ def test_a_body_that_goes_out_slowly_has_its_time(tmp_path: Path) -> None:
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         port = listener.getsockname()[1]
-        user = User(tmp_path, f"http://127.0.0.1:{port}/v1", AIRVID_CREATE_TIMEOUT="2", AIRVID_READ_TIMEOUT="1")
+        user = User(tmp_path, f"http://127.0.0.1:{port}/v1", AIRVID_CREATE_TIMEOUT="1", AIRVID_READ_TIMEOUT="1")
         done = user.airvid("create", "a fox", "-m", "wan-2.6", "-i", str(picture), "--no-validate")
         listener.shutdown(socket.SHUT_RDWR)
     emulator.close()

@@ -71,7 +71,8 @@ def test_twelve_rows_on_eight_lines_do_not_tear(tmp_path: Path, server: Server, 
     assert seen > 3
     assert bars(terminal.lines) == 0
     assert " more " not in terminal.text
-    assert len(set(re.findall(rb"([0-9a-f-]{36})\tcompleted", terminal.raw))) == 12
+    assert len(set(re.findall(rb"([0-9a-f]{8}): completed after", terminal.raw))) == 12
+    assert terminal.text.endswith("to save them: airvid download --all")
     assert not terminal.screen.cursor.hidden
 
 

@@ -151,7 +151,7 @@ def test_a_log_is_never_silent_for_longer_than_a_minute(log: Stage, rows: int) -
         1: "fox-0: processing 40% 1m00s",
         3: "0 of 3 done, 3 processing after 1m00s",
     }
-    assert words[rows] in [line for _, line in log.stream.lines]
+    assert any(line.endswith(words[rows]) for _, line in log.stream.lines)
 
 
 def test_a_hundred_rows_do_not_flood_a_log(log: Stage) -> None:

@@ -39,10 +39,10 @@ def test_the_state_of_an_entry_is_its_tasks_status_once_there_is_a_task(
 
 def test_a_record_keeps_every_key_of_the_api_and_adds_one() -> None:
     raw = {"task_id": "t", "status": "SUCCEEDED", "unheard_of": [1], "error": None}
-    record = TaskView(task(raw), ENTRY, "fox.mp4", 7).record()
+    record = TaskView(task(raw), ENTRY, "/fox.mp4", 7).record()
     ours = record.pop("airvid")
     assert record == raw
-    assert (ours["prompt"], ours["output"], ours["bytes"], ours["status"]) == ("a fox", "fox.mp4", 7, "completed")
+    assert (ours["prompt"], ours["output"], ours["bytes"], ours["status"]) == ("a fox", "/fox.mp4", 7, "completed")
 
 
 def test_a_record_from_the_journal_alone_has_the_apis_keys() -> None:
