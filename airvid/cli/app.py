@@ -283,6 +283,7 @@ def batch(
     results: str | None = option("--results FILE", "The results; without it, results.jsonl beside the clips.", SAVING),
     join: str | None = option("--join FILE", "Join all clips, in the manifest's order, to this film.", SAVING),
     jobs: str | None = number("-j, --jobs NUMBER", "How many clips at a time, up to 4.", SAVING),
+    summary: str | None = options.SUMMARY,
     timeout: str | None = options.TIMEOUT,
 ) -> None:
     """Make many clips from one file, four at a time.

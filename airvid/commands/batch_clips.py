@@ -347,6 +347,7 @@ def _end(batch: Batch, clip: RowClip, made: Clip, row: Row, seconds: float) -> N
         finish.last_word(made.view, seconds) if made.error is None else made.error.message,
         is_good=made.error is None,
     )
+    session.ended.append(made.view)
     made.write(session.out.record, record, [clip.row.id, made.view.task_id, made.view.status, made.view.output])
     batch.outcomes.append(made.outcome)
 
