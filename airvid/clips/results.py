@@ -23,16 +23,17 @@ from typing import Any, NamedTuple
 
 from airvid import files, system
 from airvid.api.models import Task, is_task_id, number
+from airvid.clips.naming import destination
 from airvid.clips.part_file import is_at
-from airvid.destinations.cloud import is_url
+from airvid.destinations.cloud import CloudObject, is_url
 from airvid.errors import FileError, InUseError
 from airvid.journal.entries import Attempt, Entry, RowKey, is_number
 from airvid.ui.text import dumps
 
 # What every line begins with, so that a torn one is told from another program's.
 _BEGIN = b'{"airvid":{'
-# Seconds that another process may hold the file.
-_PATIENCE = 10.0
+# Seconds that another process may hold the file, and how often one in a store may have changed before a write.
+_PATIENCE, _TRIES = 10.0, 50
 REFUSED = "refused"
 # Bytes of a results file, and the largest number in it that counts something.
 LARGEST, MOST = 1 << 30, 1 << 48
@@ -64,9 +65,10 @@ class Results:
     `is_play` tells the sandbox's clips from paid ones.
     """
 
-    def __init__(self, path: Path, manifest: str, folders: Iterable[str], *, is_play: bool) -> None:
-        self.path = path
-        self._folders = {os.path.join(_real(each), "") for each in (str(path.parent), *folders)}
+    def __init__(self, place: str, manifest: str, folders: Iterable[str], *, is_play: bool) -> None:
+        self.place = destination(place)
+        self.path = Path("." if is_url(place) else "", os.path.basename(place) if is_url(place) else place)
+        self._folders = {os.path.join(_real(each), "") for each in (os.path.dirname(place) or ".", *folders)}
         self.manifest = manifest
         self._is_play = is_play
         # The last line of each POST.
@@ -122,10 +124,7 @@ class Results:
     def _append(self, key: _Key, line: bytes, *, is_sent: bool) -> None:
         with self._errors(), self._opened() as file:
             self._catch_up(file)
-            others = (other for other in self._lines.keys() - self._known if self._lines[other].state != REFUSED)
-            if is_sent and any(other[:2] == key[:2] for other in others):
-                raise InUseError(f"another airvid is making row {key[0]} at this moment")
-            self._known.add(key)
+            self._claim(key, is_sent=is_sent)
             size = os.fstat(file.fileno()).st_size
             file.seek(max(0, size - 1))
             is_torn = file.read(1) not in (b"", b"\n")
@@ -135,6 +134,13 @@ class Results:
             system.sync(file)
             self._catch_up(file)
         self._is_untidy = True
+
+    def _claim(self, key: _Key, *, is_sent: bool) -> None:
+        """Raises: InUseError where another process has sent a POST for the same clip."""
+        others = (other for other in self._lines.keys() - self._known if self._lines[other].state != REFUSED)
+        if is_sent and any(other[:2] == key[:2] for other in others):
+            raise InUseError(f"another airvid is making row {key[0]} at this moment")
+        self._known.add(key)
 
     def rewrite(self, order: Callable[[str, int], tuple[Any, ...]]) -> None:
         """Write the file anew, one line for each POST that was taken, sorted by `order` of row and number.
@@ -147,16 +153,17 @@ class Results:
         try:
             with self._errors(), self._opened() as file:
                 self._catch_up(file)
-                saved = {key[:2]: key for key in sorted(self._lines) if self._lines[key].attempt.saved_at is not None}
-                kept = {
-                    key: line
-                    for key, line in self._lines.items()
-                    if line.state != REFUSED and key >= saved.get(key[:2], key)
-                }
-                lines = [kept[key].raw for key in sorted(kept, key=lambda key: (*order(key[0], key[1]), key[2]))]
-                self._replace(b"".join(line + b"\n" for line in [*lines, *self._others]), file)
+                self._replace(self._tidy(order), file)
         except FileError:
             return
+
+    def _tidy(self, order: Callable[[str, int], tuple[Any, ...]]) -> bytes:
+        saved = {key[:2]: key for key in sorted(self._lines) if self._lines[key].attempt.saved_at is not None}
+        kept = {
+            key: line for key, line in self._lines.items() if line.state != REFUSED and key >= saved.get(key[:2], key)
+        }
+        lines = [kept[key].raw for key in sorted(kept, key=lambda key: (*order(key[0], key[1]), key[2]))]
+        return b"".join(line + b"\n" for line in [*lines, *self._others])
 
     def _replace(self, content: bytes, file: FileIO) -> None:
         descriptor, beside = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
@@ -209,7 +216,7 @@ class Results:
             self._others.clear()
         if found.st_size > LARGEST:
             raise FileError(
-                f"{self.path} is larger than {LARGEST >> 20} MB", hint="--results FILE keeps them elsewhere"
+                f"{self.place} is larger than {LARGEST >> 20} MB", hint="--results FILE keeps them elsewhere"
             )
         file.seek(self._read_to)
         for raw in BytesIO(file.read()):
@@ -237,7 +244,7 @@ class Results:
         """See that a line which tells nothing is a torn one of ours. Raises: FileError."""
         if not (raw.startswith(_BEGIN) or _BEGIN.startswith(raw)):
             raise FileError(
-                f"{self.path} has lines that airvid has not written, and is left as it is",
+                f"{self.place} has lines that airvid has not written, and is left as it is",
                 hint="--results FILE keeps the results elsewhere",
             )
 
@@ -292,3 +299,59 @@ class Results:
             return None
         whole = path if is_url(path) else _real(os.path.join(self.path.parent, path))
         return whole if any(whole.startswith(folder) for folder in self._folders) else None
+
+
+class StoredResults(Results):
+    """A results file in a store.
+
+    It is written whole, on the condition that it is the version that was read: of two runs that share it, none loses a
+    line of the other.
+    """
+
+    def __init__(self, place: CloudObject, manifest: str, folders: Iterable[str], *, is_play: bool) -> None:
+        super().__init__(place.url, manifest, folders, is_play=is_play)
+        self._object = place
+        self._content = b""
+
+    def load(self) -> list[Attempt]:
+        self._read()
+        self._known |= self._lines.keys()
+        return [line.attempt for line in self._lines.values()]
+
+    def _read(self) -> Any:
+        """Read what is new; the version that was read. Raises: FileError."""
+        content, version = self._object.read()
+        known = self._content if content.startswith(self._content) else b""
+        if not known:
+            self._others.clear()
+        for raw in content[len(known) :].split(b"\n"):
+            self._take(raw.rstrip(b"\r"))
+        self._content = content
+        return version
+
+    def _append(self, key: _Key, line: bytes, *, is_sent: bool) -> None:
+        for _ in range(_TRIES):
+            version = self._read()
+            self._claim(key, is_sent=is_sent)
+            if self._object.replace(self._content + line + b"\n", version):
+                self._read()
+                self._is_untidy = True
+                return
+        raise FileError(f"{self.place} is changed by others all the time")
+
+    def rewrite(self, order: Callable[[str, int], tuple[Any, ...]]) -> None:
+        """As for a file, where no other run writes meanwhile: that one will."""
+        if not self._is_untidy:
+            return
+        try:
+            version = self._read()
+            self._object.replace(self._tidy(order), version)
+        except FileError:
+            return
+
+
+def results_at(place: str, manifest: str, folders: Iterable[str], *, is_play: bool) -> Results:
+    """The results file of a path or an address. Raises: UsageError for an address that cannot be."""
+    if is_url(place):
+        return StoredResults(CloudObject(place), manifest, folders, is_play=is_play)
+    return Results(place, manifest, folders, is_play=is_play)

@@ -20,14 +20,14 @@ from airvid.api.models import DELETED, Model
 from airvid.clips.manifest import Manifest
 from airvid.clips.plan import check_cost
 from airvid.clips.request import collected
-from airvid.clips.results import REFUSED, Results
+from airvid.clips.results import REFUSED, Results, results_at
 from airvid.clips.rows import DONE, RUNNING, UNKNOWN, RowClip, clips_of, has_file
 from airvid.commands import batch_plan, plans
 from airvid.commands import join as joining
 from airvid.commands.batch_clips import Batch, failed_before, make, note_saved, settle_and_make
 from airvid.commands.batch_plan import BatchPlan, Checker, Options
 from airvid.config import checked
-from airvid.destinations.local import LocalFile
+from airvid.destinations.cloud import CloudObject, is_url
 from airvid.errors import (
     AirvidError,
     FileError,
@@ -45,6 +45,8 @@ from airvid.ui.text import money
 
 # Clips that are made at a time.
 MOST_AT_ONCE = 4
+# Objects in a store that are looked at side by side.
+_LOOKS_AT_ONCE = 8
 
 
 async def run(
@@ -147,11 +149,11 @@ async def _read(
         session.journal.note_task(session.service, *listing.tasks)
     results, entries = None, list[Entry]()
     with collected(complaints):
-        path = batch_plan.results_path(manifest, options, results_file)
+        place = batch_plan.results_place(manifest, options, results_file)
         names = {row.plan.name for row in rows if row.plan.name}
         folders = {os.path.dirname(name.any_destination().absolute) for name in names}
-        results = Results(path, manifest.identity, folders, is_play=session.is_play)
-        entries = _entries(session, results, {row.id for row in rows})
+        results = results_at(place, manifest.identity, folders, is_play=session.is_play)
+        entries = await _present(_entries(session, results, {row.id for row in rows}))
     batch_plan.complain_all(complaints)
     assert results
     clips = clips_of(wanted, manifest.identity, entries)
@@ -161,6 +163,20 @@ async def _read(
     await batch_plan.check_clips(manifest, clips)
     batch_plan.complain_all(complaints)
     return Batch(session, manifest, results, clips, listing)
+
+
+async def _present(entries: Sequence[Entry]) -> list[Entry]:
+    """The entries; without the object in a store that is not there, or not as it was saved."""
+    gate = asyncio.Semaphore(_LOOKS_AT_ONCE)
+
+    async def looked_at(entry: Entry) -> Entry:
+        if entry.saved_at is None or not entry.file or not is_url(entry.file):
+            return entry
+        async with gate:
+            is_there = await CloudObject(entry.file).size() == entry.bytes
+        return entry if is_there else entry._replace(file=None, bytes=None, saved_at=None)
+
+    return await asyncio.gather(*map(looked_at, entries))
 
 
 def _entries(session: Session, results: Results, rows: set[str]) -> list[Entry]:
@@ -179,7 +195,7 @@ def _entries(session: Session, results: Results, rows: set[str]) -> list[Entry]:
         return entries
     if wrong := session.journal.take_over(session.service, news):
         raise FileError(
-            f"{results.path} says that row {wrong[0].key.row} is task {wrong[0].task_id}, which is another clip's",
+            f"{results.place} says that row {wrong[0].key.row} is task {wrong[0].task_id}, which is another clip's",
             hint="--results FILE keeps the results elsewhere; or remove that line",
         )
     return session.journal.of_manifest(session.service, results.manifest)
@@ -260,7 +276,7 @@ async def _make_all(batch: Batch, plan: BatchPlan, at_once: int, *, fail_fast: b
 async def _claim(batch: Batch, clips: Sequence[RowClip]) -> None:
     """See that the clips can be saved, before one is paid. Raises: FileError."""
     system.check_thread()
-    places = [LocalFile(batch.results.path), *(clip.any_place for clip in clips)]
+    places = [batch.results.place, *(clip.any_place for clip in clips)]
     for place in {os.path.dirname(place.absolute): place for place in places}.values():
         await place.check_writable()
 

@@ -260,17 +260,18 @@ class Checker:
                     self.manifest.complain(row.line, error)
 
 
-def results_path(manifest: Manifest, options: Options, results: str | None) -> Path:
-    """The results file: in the folder of the outputs, which without -o, or in a store, is the manifest's.
+def results_place(manifest: Manifest, options: Options, results: str | None) -> str:
+    """The results file: in the folder of the outputs, which without -o is the manifest's.
 
     Raises: UsageError.
     """
     if results is not None:
-        return Path(os.path.expanduser(results))
+        return os.path.expanduser(results)
     output = options.settings["output"]
-    if output is None or output == "-" or is_url(output):
-        return Path(manifest.folder or ".", RESULTS)
-    return Path(os.path.dirname(str(Naming.parse(output, 1, _FIELDS).any_destination())) or ".", RESULTS)
+    if output is None or output == "-":
+        return os.path.join(manifest.folder or ".", RESULTS)
+    folder = os.path.dirname(str(Naming.parse(output, 1, _FIELDS).any_destination()))
+    return f"{folder}/{RESULTS}" if is_url(folder) else os.path.join(folder or ".", RESULTS)
 
 
 def chosen(

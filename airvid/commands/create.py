@@ -33,6 +33,7 @@ from airvid.errors import (
     PaymentError,
     UnavailableError,
     UnknownFateError,
+    UsageError,
     as_failure,
     settle,
 )
@@ -79,8 +80,11 @@ async def run(
     settings = plans.chosen_settings(session, given, complaints, shows_preview=shows_preview)
     asked = plans.request_of(settings, image, reference, extra, complaints)
     if extend is not None:
-        with collected(complaints):
-            await plans.extend(session, asked, extend)
+        try:
+            async with session.time_limit(settings["timeout"]):
+                await plans.extend(session, asked, extend)
+        except (UsageError, FileError) as error:
+            complaints.append(error)
     asked.prompt = ""
     with collected(complaints):
         asked.prompt = read_prompt(prompt, prompt_file, asked.images)

@@ -13,14 +13,17 @@ from airvid import files, system
 from airvid.api.models import EXPIRED, FAILED
 from airvid.commands import common, preview
 from airvid.config import KEY_VARIABLES
+from airvid.destinations.cloud import CloudObject, is_url
 from airvid.destinations.local import check_file
-from airvid.errors import AirvidError, FileError
+from airvid.errors import AirvidError, FileError, UsageError
 from airvid.media import gallery
 from airvid.media.gallery import Tile
 from airvid.session import Session
 from airvid.ui.task_view import TaskView
 
 NAME, RESULTS = "gallery.html", "results.jsonl"
+# The folder beside the page for clips that are fetched from a store.
+STORED = "gallery-clips"
 _SUFFIXES = (".mp4", ".m4v", ".mov", ".webm", ".mkv")
 _MOST = 100_000  # entries of the journal
 
@@ -29,15 +32,18 @@ Record = dict[str, Any]
 
 async def run(session: Session, *, folders: Sequence[str], output: str | None, force: bool, opens: bool) -> None:
     preview.check_media("a gallery")
-    sources = [Path(each).expanduser() for each in folders or ["."]]
+    named = folders or ["."]
+    sources = [Path() if is_url(each) else Path(each).expanduser() for each in named]
     first = sources[0] if sources[0].is_dir() else sources[0].parent
     path = Path(output).expanduser() if output else first / NAME
     path = path / NAME if path.is_dir() else path
     check_file(path, force=force or _is_ours(path))
+    stored = path.with_name(STORED)
+    sources = [await _results_of(each, stored) if is_url(each) else Path(each).expanduser() for each in named]
     found: dict[Path, Record] = {}
     failed: list[Record] = []
     for source in sources:
-        for file, record in _clips(session, source):
+        for file, record in await _clips(session, source, stored):
             if file:
                 found[file] = found.get(file) or record
             elif record not in failed:
@@ -77,26 +83,61 @@ def _write(path: Path, page: str) -> None:
 # ---------------------------------------------------------------------- which clips
 
 
-def _clips(session: Session, source: Path) -> Iterator[tuple[Path | None, Record]]:
+async def _results_of(url: str, stored: Path) -> Path:
+    """What a batch has written into a store, fetched. Raises: UsageError, FileError."""
+    kept = CloudObject(url if url.endswith(".jsonl") else f"{url.rstrip('/')}/{RESULTS}")
+    path = stored / f"{_file_name(kept)}"
+    stored.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    await kept.fetch(path)
+    return path
+
+
+def _file_name(kept: CloudObject) -> str:
+    return kept.key.replace("/", "-")
+
+
+def _object(record: Record) -> CloudObject | None:
+    """Where a record's clip is in a store; None where it is in none."""
+    output = _known(record).get("output")
+    try:
+        return CloudObject(output) if isinstance(output, str) and is_url(output) else None
+    except UsageError:
+        return None  # the results may be another's
+
+
+async def _fetch(records: Sequence[Record], stored: Path) -> None:
+    """Fetch the clips that are in a store. Raises: FileError."""
+    for record in records:
+        kept = _object(record)
+        if kept and not (path := stored / _file_name(kept)).exists() and await kept.size() is not None:
+            stored.mkdir(parents=True, exist_ok=True)
+            await kept.fetch(path)
+
+
+async def _clips(session: Session, source: Path, stored: Path) -> list[tuple[Path | None, Record]]:
     """The clips of a folder, or of a file with results: each file with what is known of it; None: it was not made.
 
-    Raises: FileError.
+    Those in a store are brought to the folder `stored`. Raises: FileError.
     """
+    found: list[tuple[Path | None, Record]] = []
     is_folder = source.is_dir()
     results = source / RESULTS if is_folder else source
     records = list(_results(results)) if results.exists() or not is_folder else []
     if is_folder:
         # What the results say comes first, in the order in which they were written.
         records += [TaskView(None, entry).record() for entry in _entries(session, source)]
+    await _fetch(records, stored)
     known: dict[Path, Record] = {}
     for record in records:
-        file = _file(record, results.parent)
+        file = _file(record, results.parent, stored)
         if file:
             known[file.resolve()] = known.get(file.resolve()) or record
         elif _state(record) in (FAILED, EXPIRED):
-            yield None, record
+            found.append((None, record))
     for path in _videos(source) if is_folder else known:
-        yield path, known.get(path.resolve(), {})
+        found.append((path, known.get(path.resolve(), {})))
+    return found
 
 
 def _results(path: Path) -> Iterator[Record]:
@@ -134,12 +175,13 @@ def _videos(folder: Path) -> Iterator[Path]:
                 yield Path(place, name)
 
 
-def _file(record: Record, folder: Path) -> Path | None:
+def _file(record: Record, folder: Path, stored: Path) -> Path | None:
     """A record's clip, where it was saved or, once the folder has moved, beside the results."""
     output = _known(record).get("output")
     if not isinstance(output, str) or not output or "\0" in output:
         return None
-    places = (folder / output, folder / os.path.basename(output))
+    kept = _object(record)
+    places = [stored / _file_name(kept)] if kept else [folder / output, folder / os.path.basename(output)]
     return next((each for each in places if os.path.isfile(each)), None)
 
 

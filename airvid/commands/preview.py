@@ -15,6 +15,7 @@ from airvid import clock, system
 from airvid.clips import naming
 from airvid.commands import common, download, finish
 from airvid.config import KEY_VARIABLES
+from airvid.destinations.cloud import CloudObject, is_url
 from airvid.errors import AirvidError, FileError, UsageError
 from airvid.session import Session
 from airvid.ui.text import short_id, size
@@ -76,6 +77,10 @@ def check_media(what: str) -> None:
 @asynccontextmanager
 async def located(session: Session, what: str, *, opens: bool = False) -> AsyncIterator[Located]:
     """The clip that was named. One that is not on this disk is fetched, and goes away again."""
+    if is_url(what):
+        async with _stored(what, None, opens=opens) as clip:
+            yield clip
+        return
     if os.path.lexists(what) or os.path.dirname(what) or Path(what).suffix:
         yield Located(Path(what), None)
         return
@@ -88,6 +93,10 @@ async def located(session: Session, what: str, *, opens: bool = False) -> AsyncI
     if entry and entry.file and os.path.isfile(entry.file):
         yield Located(Path(entry.file), found[0])
         return
+    if entry and entry.file and is_url(entry.file):
+        async with _stored(entry.file, found[0], opens=opens) as clip:
+            yield clip
+        return
     if opens:
         raise UsageError(
             "a clip that is not saved cannot be opened", hint=session.command("download", found[0], "--open")
@@ -99,6 +108,18 @@ async def located(session: Session, what: str, *, opens: bool = False) -> AsyncI
             row = progress.row(short_id(task.task_id))
             await finish.fetch(session, task, path, row, force=False, keeps=False)
         yield Located(path, found[0], is_kept=False)
+
+
+@asynccontextmanager
+async def _stored(url: str, task_id: str | None, *, opens: bool) -> AsyncIterator[Located]:
+    """A clip in a store of the user's, fetched for this."""
+    stored = CloudObject(url)
+    if opens:
+        raise UsageError("a clip in a store cannot be opened")
+    with tempfile.TemporaryDirectory(prefix="airvid-") as folder:
+        path = Path(folder, "clip.mp4")
+        await stored.fetch(path)
+        yield Located(path, task_id, is_kept=False)
 
 
 async def show(session: Session, path: Path) -> None:

@@ -210,9 +210,14 @@ class CloudObject:
     def _fetch(self, path: Path) -> None:
         import obstore
 
-        with self._errors("read"), path.open("xb") as file:
-            for chunk in obstore.get(self._store, self.key).stream():
-                file.write(chunk)
+        part = path.with_name(f".airvid-{os.urandom(8).hex()}.part")
+        try:
+            with self._errors("read"), part.open("xb") as file:
+                for chunk in obstore.get(self._store, self.key).stream():
+                    file.write(chunk)
+            part.rename(path)
+        finally:
+            part.unlink(missing_ok=True)
 
     # ------------------------------------------------------------------ the store
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import shutil
 import sys
 from pathlib import Path
@@ -162,6 +163,27 @@ def test_a_chain_of_tasks_is_in_the_journal(here: World) -> None:
     assert f"after {second[:8]}: and on" in shown
     assert [body.get("aspect_ratio") for body in here.posts[-2:]] == ["16:9", "1:1"]
     assert sorted(each.name for each in here.folder.iterdir()) == ["0.mp4", "1.mp4", "tall.mp4"]
+
+
+def test_the_sandbox_begins_with_the_last_frame(world: World) -> None:
+    world.emulator.close()
+    world.emulator = Emulator(storage=STORAGE, pace=PACE)
+    for more in (["-o", "1.mp4"], ["--extend", "1.mp4", "-o", "2.mp4"], ["--extend", "last", "-o", "3.mp4"]):
+        assert world.airvid("create", "fox", "-m", "wan-2.6", "-d", "2", "--quality", "480p", *more).code == 0
+    for before, after in (("1.mp4", "2.mp4"), ("2.mp4", "3.mp4")):
+        assert psnr(pictures(before)[-1], pictures(after)[0]) >= 35
+
+
+def pictures(path: str) -> list[bytes]:
+    """The frames of a clip as RGB."""
+    with av.open(path) as clip:
+        return [bytes(frame.reformat(format="rgb24").planes[0]) for frame in clip.decode(video=0)]
+
+
+def psnr(one: bytes, other: bytes) -> float:
+    """How near two pictures are, in dB."""
+    error = sum((a - b) ** 2 for a, b in zip(one, other, strict=True)) / len(one)
+    return 10 * math.log10(255**2 / max(error, 1e-9))
 
 
 def test_extend_chooses_a_model_that_animates_pictures(here: World) -> None:

@@ -23,6 +23,8 @@ ASKING = [
     ["auth", "login"],
     ["auth", "status"],
     ["preview", "last", "--json"],
+    ["join", "last", "-o", "film.mp4"],
+    [*CREATE, "--extend", "last"],
     CREATE,
     [*CREATE, "--wait"],
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from object_stores import FailingRelay, Store, store
 from program_process import CLIP, User, make_tasks, posts, until
 from small_files import tiny_mp4
+from terminal import AIRVID
 
 from airvid.sandbox.emulator import Emulator, Pace
 from airvid.sandbox.server import Server
@@ -170,6 +172,89 @@ def test_download_all_moves_what_is_there_once(user: User, server: Server, bucke
     assert "nothing to download" in user.airvid("download", "--all", "-o", where).stderr
     assert user.airvid("download", tasks[0], "-o", where, "--skip-existing").returncode == 0
     assert user.airvid("download", tasks[0], "-o", where).returncode == 11
+
+
+# ---------------------------------------------------------------------- batch
+
+
+def _rows(user: User, count: int) -> None:
+    rows = [{"id": f"r{n}", "prompt": f"fox {n}", "model": "wan-2.6", "duration": 5} for n in range(count)]
+    (user.here / "clips.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+
+
+def _without_home(user: User) -> None:
+    for kind in ("config", "data", "cache"):
+        shutil.rmtree(user.here.parent / kind, ignore_errors=True)
+
+
+def test_a_batch_goes_on_with_nothing_but_the_bucket(user: User, bucket: Bucket, server: Server) -> None:
+    _rows(user, 3)
+    command = ("batch", "clips.jsonl", "-o", f"{bucket.url}/{{row}}.mp4")
+    done = user.airvid(*command)
+    assert (done.returncode, posts(server)) == (0, 3), done.stderr
+    assert bucket.names == ["r0.mp4", "r1.mp4", "r2.mp4", "results.jsonl"]
+    assert user.left == {"clips.jsonl"}
+    lines = [json.loads(line) for line in bucket.read("results.jsonl").splitlines()]
+    assert [line["airvid"]["output"] for line in lines] == [f"{bucket.url}/r{n}.mp4" for n in range(3)]
+    _without_home(user)
+    bucket.remove("r1.mp4")
+    again = user.airvid(*command)
+    assert (again.returncode, posts(server), bucket.read("r1.mp4")) == (0, 3, CLIP), again.stderr
+
+
+def test_two_shards_lose_no_line_of_each_other(tmp_path: Path, s3: Store, server: Server, bucket: Bucket) -> None:
+    runs = []
+    for shard in ("1/2", "2/2"):
+        home = tmp_path / shard[0]
+        home.mkdir()
+        user = User(home, server.api_url, **s3.env)
+        _rows(user, 8)
+        command = ("batch", "clips.jsonl", "-o", f"{bucket.url}/{{row}}.mp4", "--shard", shard)
+        runs.append(subprocess.Popen([*AIRVID, *command], cwd=user.here, env=user.env, stderr=subprocess.PIPE))
+    for run in runs:
+        assert run.stderr
+        said = run.stderr.read().decode()
+        run.stderr.close()
+        assert run.wait(60) == 0, said
+    rows = [json.loads(line)["airvid"]["row"] for line in bucket.read("results.jsonl").splitlines()]
+    assert (set(rows), posts(server)) == ({f"r{n}" for n in range(8)}, 8)
+
+
+def test_a_killed_batch_pays_once_with_nothing_but_the_bucket(user: User, bucket: Bucket, server: Server) -> None:
+    _rows(user, 4)
+    command = ("batch", "clips.jsonl", "-o", f"{bucket.url}/{{row}}.mp4", "-j", "2")
+    for count in range(1, 4):
+        with user.running(*command) as process:
+            until(lambda count=count: posts(server) >= count or process.poll() is not None, "a POST")  # type: ignore[misc]
+        _without_home(user)
+    done = user.airvid(*command)
+    assert (done.returncode, posts(server)) == (0, 4), done.stderr
+    assert bucket.names == ["r0.mp4", "r1.mp4", "r2.mp4", "r3.mp4", "results.jsonl"]
+
+
+def test_a_gallery_shows_clips_of_a_bucket(user: User, bucket: Bucket) -> None:
+    pytest.importorskip("av", reason="PyAV (the extra media) is not installed")
+    _rows(user, 2)
+    assert user.airvid("batch", "clips.jsonl", "-o", f"{bucket.url}/{{row}}.mp4").returncode == 0
+    done = user.airvid("gallery", f"{bucket.url}/")
+    assert done.returncode == 0, done.stderr
+    page = (user.here / "gallery.html").read_text()
+    stored = sorted(each.name for each in (user.here / "gallery-clips").iterdir() if each.suffix == ".mp4")
+    assert len(stored) == 2
+    assert all(f"gallery-clips/{name}" in page for name in stored)
+
+
+def test_a_clip_in_a_bucket_is_gone_on_from(user: User, bucket: Bucket, s3: Store) -> None:
+    av_clips = pytest.importorskip("pyav_clips", reason="PyAV (the extra media) is not installed")
+    path = user.here / "shot.mp4"
+    av_clips.numbered(path)
+    bucket.put("shot.mp4", path.read_bytes())
+    done = user.airvid("create", "on", "--extend", f"{bucket.url}/shot.mp4", "--dry-run", "--json", **s3.env)
+    assert (done.returncode, "input_images" in done.stdout) == (0, True), done.stderr
+    assert json.loads(user.airvid("preview", f"{bucket.url}/shot.mp4", "--json").stdout)["frames"] > 0
+
+
+# ---------------------------------------------------------------------- kills
 
 
 def test_kills_end_in_one_post_and_one_object(tmp_path: Path, s3: Store, bucket: Bucket) -> None:
