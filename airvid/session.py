@@ -174,11 +174,17 @@ class Session:
             where = ["--base-url", self._common.base_url]
         return shlex.join(["airvid", *where, *words])
 
-    def same_command(self) -> str:
-        """This run's own command line, to paste."""
+    def same_command(self, *more: str, without: str = "") -> str:
+        """This run's own command line, to paste, with `more` words and without an option and its value."""
         import shlex
 
-        return shlex.join(["airvid", *self._common.line])
+        words, left = ["airvid"], iter(self._common.line)
+        for word in left:
+            if word == without:
+                next(left, None)
+            elif not (without and word.startswith(f"{without}=")):
+                words.append(word)
+        return shlex.join([*words, *more])
 
     @cached_property
     def shared(self) -> Shared:

@@ -302,8 +302,9 @@ def settle_unknown(
 def surely_unmade(listing: Listing, journal: Journal, entry: Entry) -> bool:
     """Whether an entry's POST, of which no process is left, has made no task that the server could still show.
 
-    The list is fresh, was made after all time in which the POST can have made one, reaches back to before it, and has
-    no task that fits, whatever that task does not tell.
+    The list is fresh, was made after all time in which the POST can have made one, reaches back to before it, shows all
+    that is known to be made in that time, and has no task that fits, whatever that task does not tell. A list without
+    any task tells nothing: that is how some servers say that they failed.
     """
     if entry.sent_at is None or listing.server_time is None or listing.age > CACHED:
         return False
@@ -312,7 +313,10 @@ def surely_unmade(listing: Listing, journal: Journal, entry: Entry) -> bool:
     reaches_back = len(listing.tasks) < MOST_LISTED or any(
         task.created is not None and task.created < entry.sent_at - SENT_WINDOW[0] for task in listing.tasks
     )
-    return reaches_back and not matches(listing, journal, entry, entry.request, set(), at_any_time=True)
+    others = journal.made_between(entry, entry.sent_at - SENT_WINDOW[0], entry.sent_at + SENT_WINDOW[1])
+    shown = {task.task_id for task in listing.tasks}
+    is_complete = bool(shown) and reaches_back and others <= shown
+    return is_complete and not matches(listing, journal, entry, entry.request, set(), at_any_time=True)
 
 
 def _likely(ids: Sequence[str]) -> str:

@@ -102,7 +102,7 @@ async def run(
         raise
     except TimeoutError:
         if batch and batch.tally.running:
-            raise WaitTimeoutError("the time was up; what runs goes on", hint=session.same_command()) from None
+            raise WaitTimeoutError("the time was up; what runs goes on", hint=batch.command_for_rest()) from None
         raise UnavailableError("the time was up, and no task of this run goes on") from None
     settle(batch.outcomes)
 
@@ -299,4 +299,4 @@ async def _begin_all(batch: Batch, clips: Sequence[RowClip], group: asyncio.Task
 def _tell_how_to_go_on(batch: Batch) -> None:
     running = batch.tally.running
     goes_on = f"{running} task{' goes' if running == 1 else 's go'} on; " if running else ""
-    batch.session.out.note(f"{goes_on}to pick it up: {batch.session.same_command()}")
+    batch.session.out.note(f"{goes_on}to pick it up: {batch.command_for_rest()}")

@@ -21,7 +21,7 @@ from airvid.clips.request import Request
 from airvid.clips.results import Results
 from airvid.clips.rows import DONE, FAILURE, RUNNING, UNKNOWN, RowClip
 from airvid.clips.submit import Submitter
-from airvid.commands import batch_plan, finish, plans
+from airvid.commands import batch_plan, download, finish, plans
 from airvid.commands.finish import Clip
 from airvid.errors import (
     AirvidError,
@@ -85,8 +85,15 @@ class Batch:
         if self.listing:
             self.submitter.learn(self.listing)
 
-    def hint(self, option: str, clip: RowClip) -> str:
-        return f"{self.session.same_command()} {option} {clip.row.id}"
+    def hint(self, *options: str) -> str:
+        """This command with other options, and without --redo: what that buys is not bought once more."""
+        return self.session.same_command(*options, without="--redo")
+
+    def command_for_rest(self) -> str:
+        """The command that goes on after an interruption; --redo only for rows of which nothing was bought."""
+        begun = {clip.row.id for clip in self.clips if not clip.again}
+        left = dict.fromkeys(clip.row.id for clip in self.clips if clip.row.id not in begun)
+        return self.hint(*(word for row in left for word in ("--redo", row)))
 
 
 async def settle_and_make(
@@ -99,6 +106,7 @@ async def settle_and_make(
     try:
         if clip.state == UNKNOWN:
             await _settle(batch, clip)
+            clip.again = clip.redo and clip.state in (DONE, FAILURE)  # no task was made
         if before:
             await asyncio.wait([before])
     except UnknownFateError as error:
@@ -115,8 +123,8 @@ async def settle_and_make(
     if clip.state == DONE:  # by an earlier attempt
         _end_without_work(batch, None)
         return
-    if clip.parent and clip.parent.state != DONE and clip.state != RUNNING:
-        if not batch.stopped or clip.parent.state == FAILURE:
+    if clip.parent and not clip.parent.is_ready and clip.state != RUNNING:
+        if not batch.stopped or clip.parent.state in (DONE, FAILURE):
             _fail(
                 batch,
                 clip,
@@ -151,6 +159,7 @@ async def _settle(batch: Batch, clip: RowClip) -> None:
             entry = known
             break
         if surely_unmade(listing, session.journal, entry):
+            batch.results.note_unmade(entry)
             session.journal.mark_refused(entry, "no task was made: the server's list shows none")
             entry = session.journal.entry(entry.id) or entry
             break
@@ -159,7 +168,9 @@ async def _settle(batch: Batch, clip: RowClip) -> None:
             ids = [task.task_id for task in found]
             could_be = f"it could be {' or '.join(ids)}" if ids else "the task list shows none that surely is its own"
             raise UnknownFateError(
-                f"whether a task was made is unknown: {could_be}", candidates=ids, hint=batch.hint("--redo", clip)
+                f"whether a task was made is unknown: {could_be}",
+                candidates=ids,
+                hint=batch.hint("--redo", clip.row.id),
             )
         await clock.sleep(LOOK_EVERY)
     clip.learn(entry)
@@ -213,10 +224,11 @@ async def _render(batch: Batch, clip: RowClip, made: Clip, row: Row) -> Task | N
             async for _ in changes:
                 pass
     except NotFoundError as error:
-        if made.view.entry and made.view.task:
-            session.journal.note_deleted(session.service, made.view.task_id)
-        error.hint = batch.hint("--redo", clip)
-        raise
+        session.journal.note_deleted(session.service, made.view.task_id)
+        if not (kept := download.remembered(session, made.view.task_id)):
+            error.hint = batch.hint("--redo", clip.row.id)
+            raise
+        made.view = TaskView(kept, made.view.entry)
     return made.view.task
 
 
@@ -359,7 +371,7 @@ def failed_before(batch: Batch, clip: RowClip) -> AirvidError:
     return kind(
         f"row {clip.label} {entry.status} before{f': {entry.error}' if entry.error else ''}",
         task_id=entry.task_id,
-        hint=f"{batch.session.same_command()} --retry-failed",
+        hint=batch.hint("--retry-failed"),
     )
 
 

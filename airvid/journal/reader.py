@@ -78,6 +78,15 @@ class Reader:
         )
         return [entry for entry in rows if entry.task_id]
 
+    def made_between(self, entry: Entry, earliest: float, latest: float) -> set[str]:
+        """The tasks of the entry's service and key that were created then (by the server's clock), and not deleted."""
+        rows = self._rows(
+            "SELECT task_id FROM clip WHERE base_url = ? AND coalesce(account = ?, 1) AND fate = 'known'"
+            " AND task_id IS NOT NULL AND created BETWEEN ? AND ? AND deleted_at IS NULL",
+            *(entry.base_url, entry.account, earliest, latest),
+        )
+        return {row["task_id"] for row in rows}
+
     def past_seconds(self, base_url: str, model: str) -> list[float]:
         """Seconds from the POST's answer to the end, for the last clips of this model that were seen to end."""
         rows = self._rows(
