@@ -177,6 +177,8 @@ class TaskLookup:
         candidates: list[Task] | None = None
         while True:
             pause = UNREADABLE_PAUSE
+            if found := self._settled_elsewhere(entry):
+                return found
             try:
                 listing = await self._api.tasks(patience=0)
             except LimitedError as error:

@@ -335,7 +335,10 @@ def _timed_out(run: _Run, clip: Clip) -> AirvidError:
     if not entry.task_id:
         kind = UnavailableError if isinstance(trouble, UnavailableError) else LimitedError
         return kind(f"the time was up before a task could be made{why}")
-    clip.write(run.session.out.finished, clip.view, wants_file=False)
+    if run.waits:
+        clip.write(run.session.out.finished, clip.view, wants_file=False)
+    else:
+        clip.write(run.session.out.submitted, clip.view)
     return finish.timed_out(run.session, clip, run.plan.output_of(clip.number))
 
 

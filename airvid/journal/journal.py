@@ -17,6 +17,7 @@ from airvid.api.models import COMPLETED, Task
 from airvid.errors import FileError, Interrupted, InUseError
 from airvid.journal.budgets import hold_budget
 from airvid.journal.entries import (
+    OF_MANIFEST,
     Attempt,
     Entry,
     RowKey,
@@ -109,8 +110,9 @@ class Journal(Reader):
         """See that no other process has begun this clip since its `attempts` were read. Raises: FileError."""
         seen = {entry.id for entry in attempts}
         rows = database.execute(
-            "SELECT id, fate FROM clip WHERE base_url = ? AND manifest = ? AND row = ? AND n = ? AND fate <> 'refused'",
-            (base_url, key.manifest, key.row, key.n),
+            "SELECT id, fate FROM clip WHERE +base_url = ? AND fate <> 'refused' AND row = ? AND n = ?"
+            f" AND {OF_MANIFEST}",
+            (base_url, key.row, key.n, key.manifest),
         )
         if any(row["id"] not in seen or row["fate"] in ("intended", "waiting") for row in rows):
             raise InUseError(f"another airvid is making row {key.row} at this moment")
@@ -271,7 +273,7 @@ class Journal(Reader):
     def take_over(self, base_url: str, attempts: Iterable[Attempt]) -> list[Attempt]:
         """Write down what `results.jsonl` knows of clips and this journal does not; the attempts that it cannot be.
 
-        An entry that is there learns a task's id and file, and belongs to the manifest that runs now. One that is
+        An entry that is there learns a task's id and file, and belongs to the manifest that runs now, too. One that is
         not is made. The id of another clip's task is refused.
         """
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from airvid.errors import FileError, Interrupted
-from airvid.journal.entries import Entry, is_number, only_id, read_entry
+from airvid.journal.entries import OF_MANIFEST, Entry, is_number, only_id, read_entry
 from airvid.journal.store import Store
 
 T = TypeVar("T")
@@ -99,7 +99,7 @@ class Reader:
 
     def of_manifest(self, base_url: str, manifest: str) -> list[Entry]:
         """Every clip that the rows of a manifest asked for, oldest first. Raises: FileError."""
-        query = "SELECT * FROM clip WHERE base_url = ? AND manifest = ? ORDER BY id"
+        query = f"SELECT * FROM clip WHERE base_url = ? AND {OF_MANIFEST} ORDER BY id"
         return self._believed(self._surely(query, base_url, manifest), read_entry)
 
     def entries(self, *, limit: int, offset: int, **filters: Any) -> list[Entry]:

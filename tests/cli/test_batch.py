@@ -503,6 +503,17 @@ def test_sandbox_clips_are_no_clips_of_the_real_api(world: World) -> None:
     assert (world.airvid(*BATCH).code, len(world.posts), len(results(world.folder / "out"))) == (0, 2, 2)
 
 
+def test_a_copy_of_a_manifest_takes_no_clip_from_it(world: World) -> None:
+    write(world.folder, FOX, WOLF)
+    assert world.airvid(*BATCH).code == 0
+    for name in ("copy.jsonl", "other.jsonl"):
+        write(world.folder, FOX, WOLF, name=name)
+        assert world.airvid("batch", name, *BATCH[2:]).code == 0
+    shutil.rmtree(world.folder / "out")
+    for name in ("m.jsonl", "copy.jsonl", "other.jsonl"):
+        assert (world.airvid("batch", name, *BATCH[2:]).code, len(world.posts)) == (0, 2)
+
+
 def test_the_journal_alone_is_enough(world: World) -> None:
     write(world.folder, FOX, WOLF)
     assert world.airvid(*BATCH).code == 0
