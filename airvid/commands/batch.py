@@ -153,7 +153,7 @@ async def _read(
         names = {row.plan.name for row in rows if row.plan.name}
         folders = {os.path.dirname(name.any_destination().absolute) for name in names}
         results = results_at(place, manifest.identity, folders, is_play=session.is_play)
-        entries = await _present(_entries(session, results, {row.id for row in rows}))
+        entries = await _present(session, _entries(session, results, {row.id for row in rows}))
     batch_plan.complain_all(complaints)
     assert results
     clips = clips_of(wanted, manifest.identity, entries)
@@ -165,15 +165,21 @@ async def _read(
     return Batch(session, manifest, results, clips, listing)
 
 
-async def _present(entries: Sequence[Entry]) -> list[Entry]:
-    """The entries; without the object in a store that is not there, or not as it was saved."""
+async def _present(session: Session, entries: Sequence[Entry]) -> list[Entry]:
+    """The entries; without the object in a store that is not there, or not as it was saved.
+
+    An object that a run was about to have confirmed when it was killed is saved.
+    """
     gate = asyncio.Semaphore(_LOOKS_AT_ONCE)
 
     async def looked_at(entry: Entry) -> Entry:
-        if entry.saved_at is None or not entry.file or not is_url(entry.file):
+        if not entry.task_id or not entry.file or not is_url(entry.file):
             return entry
         async with gate:
             is_there = await CloudObject(entry.file).size() == entry.bytes
+        if is_there and entry.saved_at is None:
+            session.journal.note_saved(session.service, entry.task_id, entry.file, entry.bytes or 0)
+            entry = session.journal.entry(entry.id) or entry
         return entry if is_there else entry._replace(file=None, bytes=None, saved_at=None)
 
     return await asyncio.gather(*map(looked_at, entries))

@@ -312,7 +312,8 @@ async def _save(batch: Batch, clip: RowClip, made: Clip, task: Task, row: Row) -
     count = 0
     async with aclosing(finish.bring(session, task, row, place, force=replaced is not None)) as steps:
         async for each in steps:
-            if not count:
+            # A file of this size that is there is an earlier clip's, which could not be told from this one.
+            if not count and await place.size() != each:
                 # Known before the file has its name: whenever the program is killed, that file is this clip's.
                 session.journal.note_saving(session.service, task.task_id, place.absolute, each)
                 if entry := session.journal.by_task(session.service, [task.task_id]).get(task.task_id):
