@@ -13,9 +13,9 @@ from airvid.api.models import Task, is_task_id
 from airvid.api.retry import PATIENCE
 from airvid.clips import naming
 from airvid.clips.naming import Naming
-from airvid.config import bare
 from airvid.errors import AirvidError, LimitedError, NotFoundError, UnavailableError, UsageError, as_failure
 from airvid.session import Session
+from airvid.values import bare
 
 if TYPE_CHECKING:
     from airvid.api.client import Listing

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from airvid import model_cache
 from airvid.clips import request
-from airvid.config import SETTINGS, bare, checked, setting_name
+from airvid.config import SETTINGS, checked, setting_name
 from airvid.errors import AirvidError, NotFoundError, UsageError
 from airvid.session import Session
 from airvid.ui import views
+from airvid.values import bare
 
 
 async def list_all(session: Session) -> None:

@@ -10,11 +10,12 @@ from airvid import clock, model_cache
 from airvid.api.models import DELETED, STATUSES, canonical_status
 from airvid.clips import request
 from airvid.commands import common
-from airvid.config import checked, seconds, whole
+from airvid.config import checked
 from airvid.errors import UsageError
 from airvid.session import Session
 from airvid.ui import views
 from airvid.ui.task_view import TaskView
+from airvid.values import seconds, whole
 
 # States that only the journal knows.
 OURS = ("intended", "waiting", "sent", "unknown", "refused", DELETED)
