@@ -25,7 +25,8 @@ from airvid.clips.rows import DONE, RUNNING, UNKNOWN, RowClip, clips_of, has_fil
 from airvid.commands import batch_plan, plans
 from airvid.commands import join as joining
 from airvid.commands.batch_clips import Batch, failed_before, make, note_saved, settle_and_make
-from airvid.commands.batch_plan import BatchPlan, Checker, Options
+from airvid.commands.batch_costs import BatchPlan
+from airvid.commands.batch_plan import Checker, Options
 from airvid.config import checked
 from airvid.destinations.cloud import CloudObject, is_url
 from airvid.errors import (

@@ -21,7 +21,7 @@ from airvid.clips.request import Request
 from airvid.clips.results import Results
 from airvid.clips.rows import DONE, FAILURE, RUNNING, UNKNOWN, RowClip
 from airvid.clips.submit import Submitter
-from airvid.commands import batch_plan, finish, plans
+from airvid.commands import batch_costs, finish, plans
 from airvid.commands.finish import Clip
 from airvid.errors import (
     AirvidError,
@@ -332,7 +332,7 @@ def _end(batch: Batch, clip: RowClip, made: Clip, row: Row, seconds: float) -> N
     if made.view.entry and made.view.entry.sent_at is not None:
         clip.learn(made.view.entry)
         _note(batch, made.view.entry, made.view.record())
-    cents = batch_plan.total_cents([clip]) or Decimal(0)
+    cents = batch_costs.total_cents([clip]) or Decimal(0)
     tally.left -= cents
     if made.error is None:
         tally.done += 1
