@@ -77,19 +77,25 @@ async def save(
             if isinstance(error, ChangedError):
                 part.restart()
             # What is fetched again after a new start is no gain.
-            if furthest > most:
-                patience.renew(clock.elapsed())
-                most = furthest
-            elif isinstance(error, DeadLinkError):
-                raise error  # a link that has brought bytes may only refuse so many connections
-            pause = patience.pause(clock.elapsed(), error.retry_after, random.random())
-            if pause is None or error.is_final or isinstance(error, HeaderError):
-                raise error from error.__cause__
+            pause = _pause(patience, error, has_gained=furthest > most)
+            most = furthest
             if pause >= retry.TOLD_PAUSE:
                 yield Received(part.done, part.total, f"{error.message}; waiting {length(pause)} to ask again")
             await clock.sleep(pause)
         yield Received(part.done, part.done, is_whole=True)
         part.publish(suffix, force=force)
+
+
+def _pause(patience: retry.Patience, error: UnavailableError, *, has_gained: bool) -> float:
+    """Seconds until the next attempt. Raises: `error`, where there is none."""
+    if has_gained:
+        patience.renew(clock.elapsed())
+    elif isinstance(error, DeadLinkError):
+        raise error  # a link that has brought bytes may only refuse so many connections
+    pause = patience.pause(clock.elapsed(), error.retry_after, random.random())
+    if pause is None or error.is_final or isinstance(error, HeaderError):
+        raise error from error.__cause__
+    return pause
 
 
 async def _fill(http: HttpClient, url: str, part: Part) -> AsyncGenerator[Received, None]:

@@ -85,6 +85,14 @@ class Batch:
         if self.listing:
             self.submitter.learn(self.listing)
 
+    async def take_slot(self, clip: RowClip) -> bool:
+        """Wait for a free slot; False where the batch was stopped, and the clip is not to be made."""
+        await self.slots.acquire()
+        if self.stopped and clip.state != RUNNING:
+            self.slots.release()
+            return False
+        return True
+
     def hint(self, option: str, clip: RowClip) -> str:
         return f"{self.session.same_command()} {option} {clip.row.id}"
 
@@ -111,25 +119,14 @@ async def settle_and_make(
         return
     if clip.state == FAILURE and not batch.retries:
         _fail(batch, clip, failed_before(batch, clip))
-        return
-    if clip.state == DONE:  # by an earlier attempt
+    elif clip.state == DONE:  # by an earlier attempt
         _end_without_work(batch, None)
-        return
-    if clip.parent and clip.parent.state != DONE and clip.state != RUNNING:
+    elif clip.parent and clip.parent.state != DONE and clip.state != RUNNING:
         if not batch.stopped or clip.parent.state == FAILURE:
-            _fail(
-                batch,
-                clip,
-                TaskFailedError(
-                    f"row {clip.label}: not sent, as there is no clip of row {clip.parent.row.id} to go on from"
-                ),
-            )
-        return
-    await batch.slots.acquire()
-    if batch.stopped and clip.state != RUNNING:
-        batch.slots.release()
-        return
-    await make(batch, clip, number, progress)
+            why = f"row {clip.label}: not sent, as there is no clip of row {clip.parent.row.id} to go on from"
+            _fail(batch, clip, TaskFailedError(why))
+    elif await batch.take_slot(clip):
+        await make(batch, clip, number, progress)
 
 
 async def _settle(batch: Batch, clip: RowClip) -> None:
@@ -209,15 +206,12 @@ async def _render(batch: Batch, clip: RowClip, made: Clip, row: Row) -> Task | N
         return None
     finish.name_row(session, made.view, row, about=made.view.prompt or "", label=clip.label)
     try:
-        async with aclosing(finish.follow(session, made, row)) as changes:
-            async for _ in changes:
-                pass
+        return await finish.end_of(session, made, row)
     except NotFoundError as error:
         if made.view.entry and made.view.task:
             session.journal.note_deleted(session.service, made.view.task_id)
         error.hint = batch.hint("--redo", clip)
         raise
-    return made.view.task
 
 
 async def _submit(batch: Batch, clip: RowClip, made: Clip, row: Row) -> bool:
@@ -269,8 +263,7 @@ async def _with_first_frame(session: Session, clip: RowClip) -> Request:
     assert parent.task_id
     asked = dataclasses.replace(clip.row.plan.asked, image=None, contents={})
     await plans.extend(session, asked, parent.task_id)
-    if not asked.aspect_ratio and asked.shape:
-        asked.aspect_ratio = request.nearest_ratio(clip.row.model.caps.aspect_ratios, asked.shape)
+    plans.keep_shape(asked, clip.row.model)
     return asked
 
 
