@@ -41,7 +41,7 @@ class Common:
     sandbox: bool = False
     base_url: str | None = None
     no_color: bool = False
-    # The whole command line, for a hint that says it again.
+    # The whole command line, for a hint that repeats it.
     line: Sequence[str] = ()
     fault: list[str] = field(default_factory=list)
 
@@ -115,7 +115,7 @@ class Settings:
         return Setting(name, checked(name, value, f"{self.path}: {name}"), str(self.path))
 
     def overriding(self, name: str) -> str | None:
-        """The variable that goes before the stored setting, if one is set."""
+        """The variable that overrides the stored setting, if one is set."""
         return self._first_set(_BASE_URL_VARIABLES if name == "base-url" else (variable(name),))
 
     def _first_set(self, variables: Sequence[str]) -> str | None:
@@ -142,7 +142,7 @@ class Settings:
         except ValueError as error:  # TOMLDecodeError, and Python's own for a number with thousands of digits
             why = str(error).replace("(at end of document)", _place(content.rstrip()))
         except RecursionError:
-            why = "tables within tables without end"
+            why = "its tables are nested too deeply"
         raise FileError(
             f"the config file {self.path} is broken: {why}",
             hint="correct that line, or move the file away; airvid config path shows where it is",
@@ -280,7 +280,7 @@ def variable(name: str) -> str:
 
 
 def key_hint(source: str) -> str:
-    """What helps against a wrong key from `source`: the stored one does not count where the environment has one."""
+    """The hint for a wrong key from `source`: a key in the environment overrides the stored one."""
     is_variable = source in (*KEY_VARIABLES, KEY_FILE_VARIABLE)
     return f"unset {source}, or set it to the right key" if is_variable else "airvid auth login"
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from airvid.ui.progress import Progress
     from airvid.ui.task_view import TaskView
 
-# Where no command runs, as on TAB, Python itself would write warnings.
+# Without a handler Python would write warnings where no command runs, as for a completion.
 logging.getLogger("airvid").addHandler(logging.NullHandler())
 
 

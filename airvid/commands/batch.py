@@ -1,7 +1,7 @@
-"""airvid batch: the clips of a manifest, some at a time, however often it is interrupted.
+"""airvid batch: make the clips of a manifest, several at once. An interrupted batch is run again and goes on.
 
 In this order: read and check all rows, learn what has become of each clip, show the plan, make the clips side by side.
-Each clip goes through the parts that `create` uses, and what becomes of it is in the journal and in `results.jsonl`.
+The functions of `create` make each clip. The journal and `results.jsonl` have its state.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from airvid.ui.text import money
 
 # Clips that are made at a time.
 MOST_AT_ONCE = 4
-# Objects in a store that are looked at side by side.
+# Objects in a store that are checked side by side.
 _LOOKS_AT_ONCE = 8
 
 
@@ -127,7 +127,7 @@ async def _film_place(
 
 
 async def _ask(session: Session, manifest: Manifest, *, dry_run: bool) -> tuple[list[Model], Listing | None]:
-    """The models, and the tasks that there are. Before an error of the server, what is wrong with the manifest."""
+    """The models and the server's tasks. Where the server fails, complaints about the manifest are raised first."""
     try:
         if dry_run:
             return await session.models(need_key=False), None
@@ -178,7 +178,7 @@ async def _read(
 
 
 async def _present(entries: Sequence[Entry]) -> list[Entry]:
-    """The entries; without the object in a store that is not there, or not as it was saved."""
+    """The entries. One whose object in a store is missing or has changed counts as not saved."""
     gate = asyncio.Semaphore(_LOOKS_AT_ONCE)
 
     async def looked_at(entry: Entry) -> Entry:
@@ -214,7 +214,7 @@ def _entries(session: Session, results: Results, rows: set[str]) -> list[Entry]:
 
 
 def _is_to_be_bought_again(session: Session, clip: RowClip) -> bool:
-    """Whether --redo means a new task. What an interrupted run of the same command has begun is picked up instead."""
+    """Whether --redo means a new task. A task that an interrupted run of this command began is picked up instead."""
     entry = clip.entry
     if entry is None or clip.state != RUNNING:
         return clip.state != UNKNOWN

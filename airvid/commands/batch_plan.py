@@ -1,7 +1,6 @@
 """From a manifest to checked rows: everything that a batch does before something is spent.
 
-A row is checked by what checks a `create`. A row that goes on from another is begun in `batch._begin_all` as a task of
-its own, which waits for that one.
+The functions that check a `create` check each row.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ from airvid.session import Session
 
 RESULTS = "results.jsonl"
 _FIELDS = (*naming.FIELDS, *naming.ROW_FIELDS)
-# Complaints that are shown.
+# Complaints that are shown at most.
 MOST_COMPLAINTS = 50
 
 
@@ -67,7 +66,7 @@ class Options:
 
 @dataclass
 class Checker:
-    """Makes rows of what is written, with each complaint at its line."""
+    """Checks the rows of a manifest. Each complaint names its line."""
 
     manifest: Manifest
     options: Options
@@ -84,7 +83,7 @@ class Checker:
         for written, parent in self._in_order():
             complaints: list[AirvidError] = []
             if parent and parent not in self._made:
-                continue  # what is wrong with that row is told
+                continue  # that row has complaints of its own
             row = self._row(written, complaints, equals, self._made[parent] if parent else None)
             if row and row.id in lines:
                 complaints.append(UsageError(f"the id {row.id!r} is that of line {lines[row.id]} already"))
@@ -122,7 +121,7 @@ class Checker:
             if len(left) == count:
                 for row in left:
                     self.manifest.complain(
-                        row.line, UsageError("extend leads to no beginning: the rows go on from one another")
+                        row.line, UsageError("extend makes a circle: the rows go on from one another")
                     )
                 return
 
@@ -167,7 +166,7 @@ class Checker:
     def _asked(
         self, written: Written, settings: Mapping[str, Any], parent: Row | None, complaints: list[AirvidError]
     ) -> Request:
-        """What a row asks for, with what is wrong with it for any model."""
+        """The request of a row, with the complaints that hold for any model."""
         values = written.values
         image, reference = self.options.image, self.options.reference
         if "image" in values or "reference" in values:
@@ -214,7 +213,7 @@ class Checker:
         return prompt
 
     def _path(self, given: str, *, is_template: bool = False) -> str:
-        """A path in the manifest, which is relative to it."""
+        """A path in the manifest, as a path from the working folder."""
         if is_url(given) or given.lower().startswith(("~", "data:", "file:")):
             return given
         folder = self.manifest.folder
@@ -237,7 +236,7 @@ class Checker:
         if output == "-":
             raise UsageError("a batch saves its clips to files, and not to standard output", hint="-o FOLDER/")
         name = self._names.get(output)
-        if name is None or count > 1:  # which of several clips are numbered differs from row to row
+        if name is None or count > 1:  # the numbers of several clips differ from row to row
             name = self._names[output] = Naming.parse(output, count, _FIELDS)
         if name.uses("seed") and asked.effective_seed is None:
             raise UsageError("-o uses {seed}, but no seed is set", hint="--seed NUMBER")
@@ -302,7 +301,7 @@ def chosen(
 
 
 async def check_clips(manifest: Manifest, clips: Sequence[RowClip]) -> None:
-    """Complain of rows that have changed since they were paid for, and of files in the way that are none of ours."""
+    """Complain of rows that have changed since they were paid for, and of other files in the places of clips."""
     folders: dict[Path, set[str]] = {}
     for clip in clips:
         if clip.attempts and clip.changed and not clip.again:
@@ -326,7 +325,7 @@ async def check_clips(manifest: Manifest, clips: Sequence[RowClip]) -> None:
 
 
 def _is_free(path: Path, folders: dict[Path, set[str]]) -> bool:
-    """Whether nothing is in the way of a file, by what is in its folder; `folders` are those that were listed."""
+    """Whether neither the file nor its part exists. `folders` has the folders that were listed."""
     if path.parent not in folders:
         check_folder(path.parent)
         with file_errors(path.parent):
@@ -346,7 +345,7 @@ def _shown(asked: Mapping[str, Any]) -> str:
 
 
 def complain_all(complaints: Sequence[AirvidError]) -> None:
-    """Raise the complaints as one; of very many the first are shown, and how many there are. Raises: AirvidError."""
+    """Raise the complaints as one AirvidError, which shows MOST_COMPLAINTS of them and counts the others."""
     if len(complaints) > MOST_COMPLAINTS:
         first = min(complaints, key=lambda error: (2, 11, 7).index(error.exit_code))
         more = copy.copy(first)

@@ -36,7 +36,7 @@ def given(arguments: Iterable[str]) -> list[str]:
 
 
 def time_limit(given: str | None) -> float | None:
-    """The seconds of --timeout; None for no limit, which 0 says too. Raises: UsageError."""
+    """The seconds of --timeout; None for no limit, as for 0. Raises: UsageError."""
     return None if given is None else checked("timeout", given, "--timeout") or None
 
 

@@ -37,7 +37,7 @@ async def set_one(session: Session, *, key: str, value: str) -> None:
     if name == "model":
         await _warn_of_unknown_model(session, session.settings.file[name])
     if other := session.settings.overriding(name):
-        session.out.warn(f"{other} is set in the environment, and goes before it")
+        session.out.warn(f"{other} is set in the environment, and overrides it")
 
 
 async def _warn_of_unknown_model(session: Session, name: str) -> None:

@@ -202,7 +202,7 @@ async def _submit_and_follow(run: _Run, seconds: float | None) -> None:
             clip.error = error
             run.ended.append(clip)
     await _show_previews(run)
-    # Without --wait a clip that was submitted has not ended well yet: the failure of another is the answer.
+    # Without --wait a submitted clip has no result yet: the failure of another clip decides.
     settle(clip.outcome for clip in run.ended if run.waits or clip.outcome)
 
 
@@ -234,7 +234,7 @@ async def _submit_all(run: _Run, group: asyncio.TaskGroup, progress: Progress) -
 
 
 def _passed_limit(run: _Run, clip: Clip) -> str | None:
-    """The limit that the clips pass now that the server has told a clip's price; None where they are within all."""
+    """The limit that the clips pass by the price that the server told; None where they are within all limits."""
     session, cost = run.session, clip.view.cost_cents
     total = sum((each.view.cost_cents if each.view.task else run.plan.cents) or 0.0 for each in run.clips)
     passed = f"--max-cost {run.max_cost:g}" if run.max_cost is not None and total > run.max_cost * 100 + 1e-6 else None
@@ -364,7 +364,7 @@ def _tell_how_to_go_on(run: _Run) -> None:
             going.append(clip)
     outputs = {run.plan.output_of(clip.number) for clip in going}
     if len(outputs) > 1 and [clip.number for clip in going] == list(range(1, len(going) + 1)):
-        outputs = {run.plan.output}  # `watch` numbers them alike
+        outputs = {run.plan.output}  # `watch` gives them the same numbers
     for output in outputs:
         clips = [clip for clip in going if len(outputs) == 1 or run.plan.output_of(clip.number) == output]
         whom = "the tasks go on; to pick them up" if len(clips) > 1 else "the task goes on; to pick it up"

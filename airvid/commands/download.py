@@ -75,7 +75,7 @@ async def run(
 
 
 def _affordable(session: Session, at_once: int) -> int:
-    """How many clips to fetch side by side: `at_once`, or fewer where the system lets us open too few files."""
+    """How many clips to fetch side by side: `at_once`, or fewer where the system allows too few open files."""
     most = max(1, (system.most_open_files() - system.LEAST_OPEN_FILES) // FILES_A_CLIP)
     if most < at_once:
         session.out.note(f"{most} at a time, not {at_once}: the system lets the program open few files (ulimit -n)")

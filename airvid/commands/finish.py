@@ -137,7 +137,7 @@ def _readings(session: Session, clip: Clip, task: Task, row: Row) -> AsyncGenera
 
 
 async def end_of(session: Session, clip: Clip, row: Row) -> Task:
-    """The task as it is at its end, followed until then without a word. Raises: as `follow`."""
+    """The task at its end. It is followed until then, and its changes are not yielded. Raises: as `follow`."""
     async with aclosing(follow(session, clip, row)) as changes:
         async for _ in changes:
             pass

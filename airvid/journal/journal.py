@@ -268,10 +268,9 @@ class Journal(Reader):
         )
 
     def take_over(self, base_url: str, attempts: Iterable[Attempt]) -> list[Attempt]:
-        """Write down what `results.jsonl` knows of clips and this journal does not; the attempts that it cannot be.
+        """Write down what `results.jsonl` has and this journal lacks. Returns the attempts with another clip's task.
 
-        An entry that is there learns a task's id and file, and belongs to the manifest that runs now. One that is
-        not is made. The id of another clip's task is refused.
+        An existing entry gets the task's id and the file, and belongs to this run's manifest. A missing one is added.
         """
 
         def work(database: Database) -> list[Attempt]:
