@@ -217,7 +217,7 @@ class Session:
         for each in getattr(error, "errors", [error]):
             if isinstance(each, AuthError) and each.hint == "airvid auth login":
                 each.hint = key_hint(self.settings.other_key_source() or "")
-            if each.hint and re.match("airvid (?!auth|config|-)", each.hint):
+            if each.hint and re.match("airvid (?!auth|config|sandbox|-)", each.hint):
                 each.hint = self.command() + each.hint.removeprefix("airvid")
         trouble = self._server.emulator.trouble if self._server else None
         if not trouble:

@@ -95,7 +95,9 @@ def _exit_code(error: BaseException, arguments: Sequence[str], invocation: Invoc
     if isinstance(error, SystemExit) and not error.code:
         return 0  # the end of --show-completion
     if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
-        error = _lost_output() or as_failure(error)
+        # A page of the help that is longer than the buffer fails at once: nothing is left to write then.
+        is_page = invocation.path == "airvid help" and error.filename is None
+        error = _lost_output() or (_lost(error) if is_page else as_failure(error))
     code = 130 if isinstance(error, KeyboardInterrupt) else int(getattr(error, "exit_code", 1))
     # At a closed pipe Typer raises SystemExit, a command Interrupted.
     if isinstance(error, BrokenPipeError | SystemExit) or code == CLOSED_PIPE:
@@ -109,9 +111,13 @@ def _lost_output() -> FileError | None:
     try:
         sys.stdout.flush()
     except OSError as error:
-        _forget_output()
-        return FileError(f"standard output cannot be written: {error.strerror}")
+        return _lost(error)
     return None
+
+
+def _lost(error: OSError) -> FileError:
+    _forget_output()
+    return FileError(f"standard output cannot be written: {error.strerror}")
 
 
 def _forget_output() -> None:
