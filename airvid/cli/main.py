@@ -80,7 +80,7 @@ def _prompt_hint(error: typer.TyperException, arguments: Sequence[str], invocati
 
 
 def _end_completion(error: BaseException) -> int:
-    """The exit code of a TAB: 0, since another one would end a bash with `set -e`; fish alone asks for one.
+    """The exit code of a completion: 0, as any other would end a bash with `set -e`. Only fish needs another.
 
     Errors are not shown.
     """
@@ -107,7 +107,7 @@ def _exit_code(error: BaseException, arguments: Sequence[str], invocation: Invoc
 
 
 def _lost_output() -> FileError | None:
-    """The error for what is left to write, the help, say, where standard output does not take it."""
+    """The error where standard output does not take the rest, such as the end of the help."""
     try:
         sys.stdout.flush()
     except OSError as error:

@@ -49,7 +49,7 @@ class DeadLinkError(UnavailableError):
 
 
 class NotVideoError(FileError):
-    """What came is no video, or not all of one."""
+    """The result is no video, or an incomplete one."""
 
 
 class ChangedError(UnavailableError):
@@ -289,9 +289,9 @@ class Part:
         if not flaw:
             return other or ".mp4"
         if is_announced and is_last and mp4.begins(head):
-            return DAMAGED  # it is paid for, and all of it that there is
+            return DAMAGED  # the clip is paid for, and there is no more of it
         self.restart()
-        if is_announced:  # all of it is here: it will not get better
+        if is_announced:  # all bytes are here: more attempts change nothing
             raise NotVideoError(f"the result is no video: {flaw}")
         raise UnavailableError(f"the video may not be whole: {flaw}")
 

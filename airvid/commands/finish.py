@@ -98,21 +98,8 @@ async def follow(session: Session, clip: Clip, row: Row) -> AsyncGenerator[TaskV
     """
     task, entry = clip.view.task, clip.view.entry
     assert task
-    is_fresh = clip.is_ours or bool(entry and entry.status != DELETED and clock.now() - entry.intended_at < FRESH)
-    ends = [row.began + seconds for seconds in row.past]
     was_cut = is_told = False
-    async with aclosing(
-        finish.track(
-            session.api(),
-            session.shared,
-            session.journal,
-            session.service,
-            task,
-            is_fresh=is_fresh,
-            was_seen=clip.is_ours,
-            usual_ends=ends,
-        )
-    ) as readings:
+    async with aclosing(_readings(session, clip, task, row)) as readings:
         async for reading in readings:
             if isinstance(reading, Trouble):
                 clip.trouble = reading.what
@@ -132,6 +119,30 @@ async def follow(session: Session, clip: Clip, row: Row) -> AsyncGenerator[TaskV
                 yield clip.view
             row.task(task)
     clip.was_read = True
+
+
+def _readings(session: Session, clip: Clip, task: Task, row: Row) -> AsyncGenerator[Task | Trouble, None]:
+    entry = clip.view.entry
+    is_fresh = clip.is_ours or bool(entry and entry.status != DELETED and clock.now() - entry.intended_at < FRESH)
+    return finish.track(
+        session.api(),
+        session.shared,
+        session.journal,
+        session.service,
+        task,
+        is_fresh=is_fresh,
+        was_seen=clip.is_ours,
+        usual_ends=[row.began + seconds for seconds in row.past],
+    )
+
+
+async def end_of(session: Session, clip: Clip, row: Row) -> Task:
+    """The task at its end. It is followed until then, and its changes are not yielded. Raises: as `follow`."""
+    async with aclosing(follow(session, clip, row)) as changes:
+        async for _ in changes:
+            pass
+    assert clip.view.task
+    return clip.view.task
 
 
 def error_of(session: Session, task: Task) -> AirvidError | None:

@@ -1,4 +1,4 @@
-"""airvid gallery: clips, and those that were not made, as one page to compare them."""
+"""airvid gallery: one page that compares clips, and lists those that were not made."""
 
 from __future__ import annotations
 
@@ -98,12 +98,12 @@ def _file_name(kept: CloudObject) -> str:
 
 
 def _object(record: Record) -> CloudObject | None:
-    """Where a record's clip is in a store; None where it is in none."""
+    """The address of a record's clip in a store; None where it is not in a store."""
     output = _known(record).get("output")
     try:
         return CloudObject(output) if isinstance(output, str) and is_url(output) else None
     except UsageError:
-        return None  # the results may be another's
+        return None  # others may have written the results
 
 
 async def _fetch(records: Sequence[Record], stored: Path) -> None:
@@ -154,7 +154,7 @@ def _results(path: Path) -> Iterator[Record]:
             continue  # half a line, after a kill
         if isinstance(record, dict):
             task = record.get("task_id")
-            by_task[task if isinstance(task, str) else number] = record  # the last word on a task counts
+            by_task[task if isinstance(task, str) else number] = record  # the last line of a task counts
     yield from by_task.values()
 
 

@@ -30,7 +30,7 @@ _PAUSE = 0.05
 async def run(session: Session, *, clips: Sequence[str], output: str | None, force: bool) -> None:
     preview.check_media("a film")
     if not output or output == "-" or output.endswith(("/", os.sep)) or os.path.isdir(output):
-        raise UsageError("a film needs a file to go to", hint="airvid join first.mp4 second.mp4 -o film.mp4")
+        raise UsageError("a film needs -o with the name of a file", hint="airvid join first.mp4 second.mp4 -o film.mp4")
     place = Naming.parse(output, 1).destination({})
     await place.check(force=force)
     async with AsyncExitStack() as stack:
@@ -63,7 +63,7 @@ async def film(session: Session, clips: Sequence[Path], place: LocalFile | Cloud
         joining = Joining([partial(preview.opened, file) for file in clips])
         for why in joining.differences:
             session.out.note(f"{why}: it is encoded anew")
-        # What waits here to be sent to a store is no user's file.
+        # A film that waits for its upload may be replaced without --force.
         await _write(joining, path, row, force=force or isinstance(place, CloudObject))
         count = path.stat().st_size
         async with aclosing(place.deliver(path, force=force)) as steps:

@@ -76,7 +76,7 @@ def check_media(what: str) -> None:
 
 @asynccontextmanager
 async def located(session: Session, what: str, *, opens: bool = False) -> AsyncIterator[Located]:
-    """The clip that was named. One that is not on this disk is fetched, and goes away again."""
+    """The clip that was named. One that is not on this disk is fetched, and deleted at the end."""
     if is_url(what):
         async with _stored(what, None, opens=opens) as clip:
             yield clip
@@ -112,7 +112,7 @@ async def located(session: Session, what: str, *, opens: bool = False) -> AsyncI
 
 @asynccontextmanager
 async def _stored(url: str, task_id: str | None, *, opens: bool) -> AsyncIterator[Located]:
-    """A clip in a store of the user's, fetched for this."""
+    """A clip in a store, fetched into a temporary folder."""
     stored = CloudObject(url)
     if opens:
         raise UsageError("a clip in a store cannot be opened")
