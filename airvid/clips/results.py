@@ -49,6 +49,11 @@ class _Line(NamedTuple):
     state: str
     is_play: bool
 
+    @property
+    def knowledge(self) -> tuple[bool, bool]:
+        """Whether it tells a task's id, and a file."""
+        return self.attempt.task_id is not None, self.attempt.file is not None
+
 
 def _key(entry: Entry) -> _Key:
     return str(entry.row), entry.n or 0, entry.intended_at
@@ -139,7 +144,7 @@ class Results:
                 left = left[file.write(left) :]
             system.sync(file)
             self._catch_up(file)
-        self._known[key], self._is_untidy = line, True
+        self._known[key], self._is_untidy = self._lines[key].raw, True
 
     def _claim(self, key: _Key, *, claims: bool) -> None:
         """Raises: InUseError where another process has sent a POST for the same clip."""
@@ -242,8 +247,11 @@ class Results:
             self._others.append(raw)
         else:
             key = (line.attempt.key.row, line.attempt.key.n, line.attempt.intended_at)
-            self._is_untidy |= key in self._lines
-            self._lines[key] = line
+            before = self._lines.get(key)
+            self._is_untidy |= before is not None
+            # Another home may know less of this POST: its line takes no task's id and no file from one that tells them.
+            if before is None or line.knowledge >= before.knowledge:
+                self._lines[key] = line
 
     def _check_ours(self, raw: bytes) -> None:
         """Check that an unreadable line is an incomplete one of airvid's. Raises: FileError."""
@@ -340,7 +348,7 @@ class StoredResults(Results):
             end = b"" if self._content.endswith(b"\n") or not self._content else b"\n"
             if self._object.replace(self._content + end + line + b"\n", version):
                 self._read()
-                self._known[key], self._is_untidy = line, True
+                self._known[key], self._is_untidy = self._lines[key].raw, True
                 return
         raise FileError(f"{self.place} keeps changing: other runs write to it")
 

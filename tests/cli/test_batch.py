@@ -503,6 +503,20 @@ def test_sandbox_clips_are_no_clips_of_the_real_api(world: World) -> None:
     assert (world.airvid(*BATCH).code, len(world.posts), len(results(world.folder / "out"))) == (0, 2, 2)
 
 
+def test_a_line_that_tells_less_takes_no_file_from_a_clip(world: World) -> None:
+    """Two homes that know no more than the results both fetch a clip; the second finds the file of the first there."""
+    write(world.folder, FOX)
+    assert world.airvid(*BATCH).code == 0
+    whole = (world.folder / "out" / "results.jsonl").read_bytes()
+    (record,) = results(world.folder / "out")
+    about = record["airvid"] | {"output": None, "bytes": None, "saved_at": None}
+    less = json.dumps({"airvid": about, **{key: each for key, each in record.items() if key != "airvid"}})
+    cut_results(world, [whole, less.encode() + b"\n"])
+    empty_home(world)
+    result = world.airvid(*BATCH)
+    assert (result.code, len(world.posts), "1 done" in result.err) == (0, 1, True), result.err
+
+
 def test_a_copy_of_a_manifest_takes_no_clip_from_it(world: World) -> None:
     write(world.folder, FOX, WOLF)
     assert world.airvid(*BATCH).code == 0
