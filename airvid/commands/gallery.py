@@ -158,7 +158,7 @@ def _results(path: Path) -> Iterator[Record]:
 
 
 def _entries(session: Session, folder: Path) -> Iterator[Any]:
-    """The journal's entries of clips that went, or should have gone, into this folder."""
+    """The journal's entries of clips that were saved, or should have been saved, in this folder."""
     whole = folder.resolve()
     for entry in session.journal.entries(limit=_MOST, offset=0):
         place = entry.file or (entry.target or "").partition("{")[0]
