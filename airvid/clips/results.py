@@ -83,7 +83,7 @@ class Results:
         self._read_to, self._file = 0, (0, 0)
 
     def load(self) -> list[Attempt]:
-        """What the file knows. Raises: FileError, also for a file that airvid has not written."""
+        """The POSTs in the file. Raises: FileError, also for a file that airvid has not written."""
         if os.path.lexists(self.path):
             with self._errors(), files.open_existing(self.path) as file:
                 self._catch_up(file)
@@ -93,7 +93,7 @@ class Results:
     # ------------------------------------------------------------------ write
 
     def note(self, entry: Entry, record: dict[str, Any] | None = None) -> None:
-        """Append a line about the POST of `entry`: what the journal knows of it, or the clip's whole `record`.
+        """Append a line about the POST of `entry`: what the journal has of it, or the clip's whole `record`.
 
         Raises: FileError where it cannot be written, or where another process has sent a POST for the same clip.
         """

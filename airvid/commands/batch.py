@@ -179,12 +179,12 @@ async def _read(
 
 async def _present(entries: Sequence[Entry]) -> list[Entry]:
     """The entries. One whose object in a store is missing or has changed counts as not saved."""
-    gate = asyncio.Semaphore(_LOOKS_AT_ONCE)
+    slots = asyncio.Semaphore(_LOOKS_AT_ONCE)
 
     async def looked_at(entry: Entry) -> Entry:
         if entry.saved_at is None or not entry.file or not is_url(entry.file):
             return entry
-        async with gate:
+        async with slots:
             is_there = await CloudObject(entry.file).size() == entry.bytes
         return entry if is_there else entry._replace(file=None, bytes=None, saved_at=None)
 
@@ -192,7 +192,7 @@ async def _present(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def _entries(session: Session, results: Results, rows: set[str]) -> list[Entry]:
-    """What the journal has of the manifest, once it knows what `results.jsonl` knows of `rows`. Raises: FileError."""
+    """The journal's entries for the manifest, with those of `results.jsonl` for `rows` added. Raises: FileError."""
     entries = session.journal.of_manifest(session.service, results.manifest)
     known = {(entry.row, entry.n, entry.intended_at): entry for entry in entries}
     news = []
