@@ -55,7 +55,7 @@ A task is the API's own object with every key that the API sent. The usual ones:
   created           number        Unix seconds
   expires_at        number        Unix seconds
   cost_cents        number        US cents, fractions possible
-  result_url        string        once it is completed; signed, dies early
+  result_url        string        once it is completed; signed, expires early
   error             string or object
   duration_seconds  number
 

@@ -1,8 +1,9 @@
 """`results.jsonl`, beside the clips of a batch: a line for each step of each clip. It backs up the journal.
 
 A line is written and synced before a POST is sent, when the task's id is known, before the clip gets its name, and when
-the clip has ended. The last line of a POST counts. At the end of a run the file is rewritten with one line for each
-POST. A kill can leave the last line incomplete: the step that it tells of has not happened yet.
+the clip has ended. Of the lines of a POST that tell most, the last one counts. At the end of a run the file is
+rewritten with one line for each POST. A kill can leave the last line incomplete: the step that it tells of has not
+happened yet.
 
 Journal and file can disagree. Then everything that either has of a POST counts, as it may have been paid: a task's id
 counts more than none, a file on the disk more than a state, and a POST that only one has as much as one that both have.
@@ -76,7 +77,7 @@ class Results:
         self._folders = {os.path.join(_real(each), "") for each in (os.path.dirname(place) or ".", *folders)}
         self.manifest = manifest
         self._is_play = is_play
-        # The last line of each POST.
+        # The line of each POST that counts.
         self._lines: dict[_Key, _Line] = {}
         # The lines that this run has read at its start or written. Others, also for a POST sent anew, are another
         # process's.
@@ -89,7 +90,7 @@ class Results:
         self._read_to, self._file = 0, (0, 0)
 
     def load(self) -> list[Attempt]:
-        """What the file knows. Raises: FileError, also for a file that airvid has not written."""
+        """The POSTs in the file. Raises: FileError, also for a file that airvid has not written."""
         if os.path.lexists(self.path):
             with self._errors(), files.open_existing(self.path) as file:
                 self._catch_up(file)
@@ -99,7 +100,7 @@ class Results:
     # ------------------------------------------------------------------ write
 
     def note(self, entry: Entry, record: dict[str, Any] | None = None) -> None:
-        """Append a line about the POST of `entry`: what the journal knows of it, or the clip's whole `record`.
+        """Append a line about the POST of `entry`: what the journal has of it, or the clip's whole `record`.
 
         Raises: FileError where it cannot be written, or where another process has sent a POST for the same clip.
         """

@@ -48,7 +48,7 @@ class Submitter:
         wait_for_slot: bool,
         results: Results | None = None,
     ) -> None:
-        """`wait_for_slot`: a refusal by any limit is waited out and not raised; else only by a short rate limit.
+        """`wait_for_slot`: refusals by every limit are waited out; without it only those by a short rate limit.
 
         `results`: the results file of a batch.
         """

@@ -182,12 +182,12 @@ async def _present(session: Session, entries: Sequence[Entry]) -> list[Entry]:
 
     An object that was sent whole counts as saved, also where the run was killed before it wrote that down.
     """
-    gate = asyncio.Semaphore(_LOOKS_AT_ONCE)
+    slots = asyncio.Semaphore(_LOOKS_AT_ONCE)
 
     async def looked_at(entry: Entry) -> Entry:
         if not entry.task_id or not entry.file or not is_url(entry.file):
             return entry
-        async with gate:
+        async with slots:
             is_there = await CloudObject(entry.file).size() == entry.bytes
         if is_there and entry.saved_at is None:
             session.journal.note_saved(session.service, entry.task_id, entry.file, entry.bytes or 0)
@@ -198,7 +198,7 @@ async def _present(session: Session, entries: Sequence[Entry]) -> list[Entry]:
 
 
 def _entries(session: Session, results: Results, rows: set[str]) -> list[Entry]:
-    """What the journal has of the manifest, once it knows what `results.jsonl` knows of `rows`. Raises: FileError."""
+    """The journal's entries for the manifest, with those of `results.jsonl` for `rows` added. Raises: FileError."""
     entries = session.journal.of_manifest(session.service, results.manifest)
     known = {(entry.row, entry.n, entry.intended_at): entry for entry in entries}
     news = []

@@ -158,8 +158,7 @@ class Checker:
                 cents=model.cents(asked.duration),
                 more_fields={"row": name, "line": str(written.line)},
             )
-            if settings["seed"] is not None:
-                checked("seed", plan.seed(plan.count), f"the seed of clip {plan.count}")
+            plans.check_seeds(plan, settings)
             return Row(written.line, name, found, plan, model, parent)
         return None  # type: ignore[unreachable]  # a complaint was collected
 
@@ -238,8 +237,7 @@ class Checker:
         name = self._names.get(output)
         if name is None or count > 1:  # the numbers of several clips differ from row to row
             name = self._names[output] = Naming.parse(output, count, _FIELDS)
-        if name.uses("seed") and asked.effective_seed is None:
-            raise UsageError("-o uses {seed}, but no seed is set", hint="--seed NUMBER")
+        plans.check_seed_named(name, asked)
         return name
 
     def _check_names(self, found: Sequence[Row]) -> None:

@@ -346,7 +346,7 @@ def _timed_out(run: _Run, clip: Clip) -> AirvidError:
 
 
 def _latest_entry(run: _Run, clip: Clip) -> Entry:
-    """A clip's entry: once the POST was answered as this run knows it, even if the journal could not be written."""
+    """A clip's entry. After the POST was answered it is this run's own, as the journal may not have been writable."""
     entry = clip.view.entry
     assert entry
     if clip.view.task:

@@ -32,6 +32,10 @@ _COMPLETIONS = {
 }
 
 
+# Extras that only developers need.
+_OWN_EXTRAS = ("test", "lint")
+
+
 class Finding(NamedTuple):
     """What a check found: `ok`, `note`, or `wrong` with the exit code that it stands for."""
 
@@ -199,9 +203,6 @@ async def _extras(_: Session) -> str:
     if missing := sorted(set(extras) - there):
         raise Note(f"not installed: {', '.join(missing)}", f"pip install 'airvid[{','.join(missing)}]'")
     return ", ".join(sorted(there))
-
-
-_OWN_EXTRAS = ("test", "lint")
 
 
 async def _completion(_: Session) -> str:

@@ -204,14 +204,19 @@ async def _deliver(
     session: Session, task: Task, place: LocalFile | CloudObject, path: Path, row: Row, *, force: bool
 ) -> None:
     """Bring a clip that is whole at `path` to where it belongs. Raises: FileError with the command that goes on."""
-    size = path.stat().st_size
     try:
-        async with aclosing(place.deliver(path, force=force)) as steps:
-            async for sent in steps:
-                row.bytes(sent, size, SENDING)
+        await send(place, path, row, force=force)
     except FileError as error:
         again = session.command("download", task.task_id, "-o", str(place))
         raise FileError(f"{error.message}; the clip is whole in {path}", hint=error.hint or again) from None
+
+
+async def send(place: LocalFile | CloudObject, path: Path, row: Row, *, force: bool) -> None:
+    """Bring a whole file at `path` to its place, shown in `row`. Raises: FileError."""
+    size = path.stat().st_size
+    async with aclosing(place.deliver(path, force=force)) as steps:
+        async for sent in steps:
+            row.bytes(sent, size, SENDING)
 
 
 async def fetch(session: Session, task: Task, path: Path, row: Row, *, force: bool, keeps: bool = True) -> None:
@@ -279,10 +284,17 @@ def timed_out(session: Session, clip: Clip, output: str | None) -> WaitTimeoutEr
     )
 
 
+def open_file(path: Path) -> None:
+    """Show a file in the desktop's program for it. Raises: AirvidError where there is no desktop; OSError."""
+    if not system.open_file(path, without=KEY_VARIABLES):
+        raise AirvidError(f"there is no desktop here to open {path} on")
+
+
 def open_clip(session: Session, path: str) -> None:
     """Show a clip in the desktop's player, where there is one."""
     try:
-        if not system.open_file(Path(path), without=KEY_VARIABLES):
-            session.out.warn(f"there is no desktop here to open {path} on")
+        open_file(Path(path))
+    except AirvidError as error:
+        session.out.warn(error.message)
     except Exception as error:  # the clip is saved all the same
         session.out.warn(f"{path} cannot be opened: {error}")

@@ -124,10 +124,21 @@ def offline_plan(
         clock.now(),
         force=bool(settings["force"]),
     )
-    if settings["seed"] is not None:
-        with collected(complaints):
-            checked("seed", plan.seed(plan.count), f"the seed of clip {plan.count}")
+    with collected(complaints):
+        check_seeds(plan, settings)
     return plan
+
+
+def check_seeds(plan: Plan, settings: Mapping[str, Any]) -> None:
+    """See that the seeds, which count up from the setting, stay in its bounds. Raises: UsageError."""
+    if settings["seed"] is not None:
+        checked("seed", plan.seed(plan.count), f"the seed of clip {plan.count}")
+
+
+def check_seed_named(name: Naming, asked: Request) -> None:
+    """See that there is a seed for names with {seed}. Raises: UsageError."""
+    if name.uses("seed") and asked.effective_seed is None:
+        raise UsageError("-o uses {seed}, but no seed is set", hint="--seed NUMBER")
 
 
 def _naming(session: Session, asked: Request, settings: Mapping[str, Any]) -> Naming | None:
@@ -135,8 +146,7 @@ def _naming(session: Session, asked: Request, settings: Mapping[str, Any]) -> Na
     if settings["output"] is None:
         return None
     name = Naming.parse(settings["output"], settings["count"] or 1)
-    if name.uses("seed") and asked.effective_seed is None:
-        raise UsageError("-o uses {seed}, but no seed is set", hint="--seed NUMBER")
+    check_seed_named(name, asked)
     finish.check_stdout(session, name, opens=bool(settings["open"]))
     return name
 

@@ -11,12 +11,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
-from airvid import clock, system
+from airvid import clock
 from airvid.clips import naming
 from airvid.commands import common, download, finish
-from airvid.config import KEY_VARIABLES
 from airvid.destinations.cloud import CloudObject, is_url
-from airvid.errors import AirvidError, FileError, UsageError
+from airvid.errors import FileError, UsageError
 from airvid.session import Session
 from airvid.ui.text import short_id, size
 
@@ -32,8 +31,7 @@ async def run(session: Session, *, what: str, opens: bool) -> None:
         check(session, needs_terminal=not as_json)
     async with located(session, what, opens=opens) as (path, _, is_kept):
         if opens:
-            if not system.open_file(path, without=KEY_VARIABLES):
-                raise AirvidError(f"there is no desktop here to open {path} on")
+            finish.open_file(path)
         elif as_json:
             with opened(path) as clip:
                 facts = {

@@ -10,7 +10,6 @@ Google's and Azure's files, and the keys of an AWS profile are read here. None o
 from __future__ import annotations
 
 import asyncio
-import configparser
 import errno
 import hashlib
 import io
@@ -32,9 +31,9 @@ if TYPE_CHECKING:
 
 # What a bucket can be called, by scheme.
 _BUCKETS = {
-    "s3": re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"),
-    "gs": re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]"),
-    "az": re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]|\$root|\$web"),
+    "s3": r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",
+    "gs": r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]",
+    "az": r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]|\$root|\$web",
 }
 _CREDENTIALS = {
     "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
@@ -292,7 +291,7 @@ def split(url: str) -> tuple[str, str, str]:
             f"no clip can be sent to {scheme}://; there are {', '.join(f'{each}://' for each in _BUCKETS)}",
             hint="-o takes a file, a directory/, s3://BUCKET/KEY, gs://BUCKET/KEY or az://CONTAINER/KEY",
         )
-    if not _BUCKETS[scheme].fullmatch(bucket):
+    if not re.fullmatch(_BUCKETS[scheme], bucket):
         raise UsageError(f"{bucket!r} cannot be the name of a bucket", hint=f"{scheme}://BUCKET/KEY")
     if not key.isprintable() or "" in (parts := key.split("/"))[:-1] or {".", ".."} & set(parts):
         raise UsageError(f"{key!r} cannot be a key: it has an empty part, a dot part or control characters")
@@ -303,6 +302,8 @@ def _aws_profile() -> dict[str, Any]:
     """The keys, region and endpoint of the AWS profile in use, where the environment has no keys. Raises: FileError."""
     if os.environ.get("AWS_ACCESS_KEY_ID"):
         return {}
+    import configparser
+
     home, name = Path.home() / ".aws", os.environ.get("AWS_PROFILE") or "default"
     credentials = os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or home / "credentials"
     config = os.environ.get("AWS_CONFIG_FILE") or home / "config"
