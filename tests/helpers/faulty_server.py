@@ -204,6 +204,8 @@ class _Port:
     def __init__(self, faulty: FaultyServer, *, storage: bool = False, tls: ssl.SSLContext | None = None) -> None:
         self.faulty, self.storage, self._tls = faulty, storage, tls
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        # Holds the port while it refuses connections.
+        self._held = socket.socket()
         self._address = self._listener.getsockname()
         self.url = f"https://localhost:{self._address[1]}" if tls else "http://{}:{}".format(*self._address)
         self._open: set[socket.socket] = set()
@@ -223,6 +225,10 @@ class _Port:
         if state.how == "refused":
             self._state, self._open_at = None, time.monotonic() + state.seconds
             self._shut()
+            # Bound and not listening: connections are refused, and no other server gets the port meanwhile.
+            self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with suppress(OSError):
+                self._held.bind(self._address)
 
     def _end_reading(self) -> None:
         """What is being answered on a connection still goes out; the next request needs another one."""
@@ -235,6 +241,7 @@ class _Port:
         self._shut()
         self._thread.join()
         self._listener.close()
+        self._held.close()
         with self._lock:
             for connection in self._open:
                 with suppress(OSError):
@@ -271,6 +278,7 @@ class _Port:
         if self.faulty.closing.wait(min(threading.TIMEOUT_MAX, self._open_at - time.monotonic())):
             return
         self._listener = socket.create_server(self._address, backlog=64)
+        self._held.close()
 
     def _serve(self, connection: socket.socket, how: str | int) -> None:
         try:
