@@ -39,7 +39,7 @@ async def run(
     states = [each if each in ours else canonical_status(each) for each in status]
     for each, state in zip(status, states, strict=True):
         if state not in (*STATUSES, *ours):
-            raise UsageError(f"--status {each!r} is not one of {', '.join((*STATUSES, *ours))}")
+            raise UsageError(f"--status: {each!r} is not one of {', '.join((*STATUSES, *ours))}")
     checked("limit", limit, "--limit", parse=whole(1, MOST))
     checked("page", page, "--page", parse=whole(1, MOST))
     begin = None if since is None else moment(since, clock.now())
@@ -100,4 +100,4 @@ def moment(given: str, now: float) -> float:
             return now - seconds(given)
         return datetime.fromisoformat(given.strip()).timestamp()
     except (ValueError, OverflowError, OSError):
-        raise UsageError(f"{given!r} is no time: 30m, 2h, 3d, 2026-11-20 or 2026-11-20T14:00") from None
+        raise UsageError(f"--since: {given!r} is no time: 30m, 2h, 3d, 2026-11-20 or 2026-11-20T14:00") from None

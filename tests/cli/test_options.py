@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import os
+import subprocess
+import sys
 
 import pytest
 from program import World
@@ -35,6 +38,7 @@ def test_every_option_of_create_is_a_setting_or_a_keyword_of_its_command() -> No
     flags("create")
     named = {param.name for param in program().commands["create"].params if param.expose_value}
     keywords = set(inspect.signature(create.run).parameters)
+    keywords.add("summary")  # the program's own
     assert {name for name in named - keywords if name.replace("_", "-") not in SETTINGS} == set()
 
 
@@ -107,3 +111,42 @@ def test_a_misuse_names_what_helps(world: World, line: str, hint: str) -> None:
     assert result.err.endswith(f"hint: {hint}\n")
     assert world.airvid(*hint.split()[1:]).code == 0
     assert '"code":"usage"' in world.airvid(*line.split(), "--json").err
+
+
+# ---------------------------------------------------------------------- help, and values that are refused
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_help_names_each_option_once_whatever_the_order_of_sets(seed: int) -> None:
+    command = [sys.executable, "-m", "airvid", "-h"]
+    shown = subprocess.run(command, env=os.environ | {"PYTHONHASHSEED": str(seed)}, capture_output=True, text=True)
+    (line,) = (each for each in shown.stdout.splitlines() if each.startswith("Options: "))
+    assert line.split()[1:] == ["-h", "--version", "--install-completion", "--show-completion"]
+
+
+def test_what_must_be_given_has_no_braces_in_the_usage(world: World) -> None:
+    assert world.airvid("config", "set", "-h").lines[0] == "Usage: airvid config set [OPTIONS] KEY VALUE"
+    assert world.airvid("join", "-h").lines[0] == "Usage: airvid join [OPTIONS] CLIP..."
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "create x --mode moving",
+        "models --mode moving",
+        "models --sort size",
+        "list --status good",
+        "list --since yesterday",
+        "list --limit many",
+        "list --page x",
+        "delete -y --status good",
+        "sandbox --port 99999",
+        "create x --count 0",
+        "create x --timeout long",
+    ],
+)
+def test_a_refused_value_is_told_in_one_form(world: World, line: str) -> None:
+    *_, option, value = line.split()
+    result = world.airvid(*line.split())
+    assert result.code == 2
+    assert result.err.replace("'", "").startswith(f"error: {option}: {value} is no")
