@@ -129,7 +129,9 @@ async def _api(session: Session) -> str:
 
 
 async def _clock(session: Session) -> str:
-    """The check of the API has brought the server's time."""
+    """The check of the API has brought the server's time, where any answer came."""
+    if not session.api().http.is_time_known:
+        raise Note("not compared: the API has not told its time", None)
     ahead = session.api().http.server_now() - clock.now()
     told = f"this machine's clock is {length(abs(ahead))} {'behind' if ahead > 0 else 'ahead of'} the server's"
     hint = "set the clock: timedatectl set-ntp true"
