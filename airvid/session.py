@@ -174,11 +174,13 @@ class Session:
             where = ["--base-url", self._common.base_url]
         return shlex.join(["airvid", *where, *words])
 
-    def same_command(self) -> str:
-        """This run's own command line, to paste."""
+    def same_command(self, *more: str) -> str:
+        """This run's own command line, to paste; with `more` options."""
         import shlex
 
-        return shlex.join(["airvid", *self._common.line])
+        line = list(self._common.line)
+        end = line.index("--") if "--" in line else len(line)
+        return shlex.join(["airvid", *line[:end], *more, *line[end:]])
 
     @cached_property
     def shared(self) -> Shared:
@@ -206,7 +208,7 @@ class Session:
         """The error for a time limit that ends a request and no wait for a task, with the last failure as its cause."""
         trouble = self._api.http.trouble if self._api else None
         error = LimitedError if isinstance(trouble, LimitedError) else UnavailableError
-        return error(f"{what}: {trouble.message}" if trouble else what)
+        return error(f"{what}: {trouble.message}", hint=trouble.hint) if trouble else error(what)
 
     def cause_of(self, error: AirvidError) -> AirvidError:
         """The error itself, or the sandbox's own where the sandbox is broken.

@@ -41,7 +41,7 @@ from airvid.session import Session
 from airvid.ui import dashboard
 from airvid.ui.dashboard import Tally
 from airvid.ui.progress import Progress
-from airvid.ui.text import money
+from airvid.ui.text import counted, money
 
 # Clips that are made at a time.
 MOST_AT_ONCE = 4
@@ -235,10 +235,15 @@ def _agrees(batch: Batch, plan: BatchPlan, *, dry_run: bool, yes: bool) -> bool:
         return False
     for line in plan.lines():
         out.note(line)
-    if not yes and plan.left and batch.manifest.source != "-" and sys.stdin.isatty() and out.stderr.isatty():
-        many = "1 clip" if len(plan.left) == 1 else f"{len(plan.left)} clips"
-        if not out.confirm(f"Make {many} for {money(plan.left_cents)}? [y/N] "):
-            raise AirvidError("nothing was sent")
+    done = plan.of(DONE)
+    elsewhere = {os.path.dirname(str(clip.entry and clip.entry.file)) for clip in done}
+    elsewhere -= {os.path.dirname(clip.any_place.absolute) for clip in done}
+    if elsewhere:
+        out.note(f"what is done stays where it was saved: {', '.join(sorted(elsewhere))}")
+    asks = not yes and plan.left and batch.manifest.source != "-" and sys.stdin.isatty() and out.stderr.isatty()
+    question = f"Make {counted(len(plan.left), 'clip')} for {money(plan.left_cents)}? [y/N] "
+    if asks and not out.confirm(question):
+        raise AirvidError("nothing was sent")
     return True
 
 
@@ -299,4 +304,4 @@ async def _begin_all(batch: Batch, clips: Sequence[RowClip], group: asyncio.Task
 def _tell_how_to_go_on(batch: Batch) -> None:
     running = batch.tally.running
     goes_on = f"{running} task{' goes' if running == 1 else 's go'} on; " if running else ""
-    batch.session.out.note(f"{goes_on}to pick it up: {batch.session.same_command()}")
+    batch.session.out.note(f"{goes_on}to pick {'them' if running > 1 else 'it'} up: {batch.session.same_command()}")

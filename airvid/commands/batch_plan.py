@@ -33,7 +33,7 @@ from airvid.destinations.local import LocalFile, check_folder
 from airvid.errors import AirvidError, UsageError, complain
 from airvid.files import file_errors
 from airvid.session import Session
-from airvid.ui.text import money
+from airvid.ui.text import counted, money
 
 RESULTS = "results.jsonl"
 _FIELDS = (*naming.FIELDS, *naming.ROW_FIELDS)
@@ -205,12 +205,12 @@ class Checker:
 
     def _prompt(self, values: Mapping[str, Any]) -> str:
         """Raises: UsageError, FileError."""
-        if "prompt" not in values or "prompt-file" in values:
-            file = values.get("prompt-file")
-            return read_prompt(values.get("prompt"), file and self._path(file))
-        prompt = str(values["prompt"])
+        file = values.get("prompt-file")
+        if file is not None:
+            return read_prompt(values.get("prompt"), self._path(file))
+        prompt = str(values.get("prompt", ""))
         if not prompt.strip():
-            raise UsageError("the prompt is empty")
+            raise UsageError("the prompt is empty" if "prompt" in values else "no prompt")
         if file_meant(self._path(prompt)):
             raise UsageError(f"the prompt {prompt!r} is the name of a file", hint="its key is image, or prompt-file")
         return prompt
@@ -387,11 +387,13 @@ class BatchPlan:
     def lines(self) -> list[str]:
         """The same for a reader."""
         record = self.record()
-        shown = [f"{record['rows']} row{'' if record['rows'] == 1 else 's'}: {_sentence(record)}"]
+        shown = [f"{counted(record['rows'], 'row')}: {_sentence(record)}"]
         if len(record["models"]) > 1 or not self._clips:
             shown += [f"  {each['model']}: {_sentence(each)}" for each in record["models"]]
         states = [f"{record[state]} {state}" for state in rows.STATES if record.get(state)]
-        shown.append(f"{', '.join([*states, 'left'])}: {_sentence(record['left'])}")
+        if states:
+            left = f"left: {_sentence(record['left'])}" if self.left else "nothing left to pay"
+            shown.append(", ".join([*states, left]))
         return shown
 
 
@@ -409,7 +411,7 @@ def _sentence(amounts: Mapping[str, Any]) -> str:
     seconds, cost = amounts["seconds"], amounts["cost_usd"]
     length = "" if seconds is None else f", {seconds:g} s"
     price = "price unknown" if cost is None else money(Decimal(str(cost)) * 100)
-    return f"{amounts['clips']} clip{'' if amounts['clips'] == 1 else 's'}{length}, {price}"
+    return f"{counted(amounts['clips'], 'clip')}{length}, {price}"
 
 
 def _seconds(clip: RowClip) -> Decimal | None:
