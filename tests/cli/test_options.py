@@ -150,3 +150,9 @@ def test_a_refused_value_is_told_in_one_form(world: World, line: str) -> None:
     result = world.airvid(*line.split())
     assert result.code == 2
     assert result.err.replace("'", "").startswith(f"error: {option}: {value} is no")
+
+
+def test_the_faults_come_with_the_form_of_a_spec(world: World) -> None:
+    result = world.airvid("sandbox", "faults")
+    assert "WHAT[=VALUE][@WHERE][*TIMES]" in result.err
+    assert {len(line.split("\t")) for line in result.lines} == {5}
