@@ -40,7 +40,7 @@ def elapsed() -> float:
 
 
 def block(seconds: float) -> None:
-    """Wait, and have the event loop wait as well."""
+    """Wait, and block the event loop meanwhile."""
     _clock.block(seconds)
 
 

@@ -3,129 +3,32 @@
 from __future__ import annotations
 
 import functools
-import math
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
-from airvid import files, places
-from airvid.api.models import MODES
+from airvid import files, places, values
 from airvid.errors import AuthError, FileError, UsageError
 from airvid.places import SANDBOX_KEY
+from airvid.values import bare
 
 # Variables that hold the key. Programs that airvid starts do not get them.
 KEY_VARIABLES = ("AIRVID_API_KEY", "AIRFORCE_API_KEY")
 # The variable that names a file with the key, such as a secret that a container mounts.
 KEY_FILE_VARIABLE = "AIRVID_API_KEY_FILE"
 _BASE_URL_VARIABLES = ("AIRVID_BASE_URL", "AIRFORCE_BASE_URL")
-_UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
-_LENGTH = re.compile("".join(rf"(?:(\d+(?:\.\d+)?)\s*{unit}\s*)?" for unit in _UNITS))
 # Bounds of numbers: larger ones are typing errors.
-_MOST_DAYS = 3650
-_MOST_DOLLARS = 1_000_000
 _MOST_CLIPS = 1000
 _MOST_JOBS = 64
 _MOST_SEED = 2**63 - 1
-# Paths of the API, as people copy them from its documentation.
-_ENDPOINT = re.compile(r"/(video/(generations|tasks)|models|chat/completions|images/generations)(/.*)?$")
 
 
 def folder(kind: str) -> Path:
     """The user's `config`, `data` or `cache` folder of airvid. Raises: FileError where there is no home."""
     return Path(places.folder(kind))
-
-
-def seconds(value: object) -> float:
-    """A length of time: seconds, or numbers with d, h, m and s, such as `1h30m`. Raises: ValueError."""
-    text = str(value).strip().lower()
-    found = _LENGTH.fullmatch(f"{text}s" if text[-1:].isdigit() and not re.search("[dhms]", text) else text)
-    parts = zip(found.groups("0"), _UNITS.values(), strict=True) if found and text else ()
-    length = sum(float(number) * unit for number, unit in parts) if parts else math.inf
-    if length > _MOST_DAYS * 86_400:
-        raise ValueError(f"a length of time up to {_MOST_DAYS}d: seconds, or 90s, 10m, 1h30m, 1d")
-    return length
-
-
-def _patience(value: object) -> float:
-    found = seconds(value)
-    if not 0 < found <= 300:
-        raise ValueError("a length of time above 0 and up to 5m: seconds, or 90s, 2m")
-    return found
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError("text")
-    return value.strip()
-
-
-def whole(least: int, most: int) -> Callable[[object], int]:
-    """A check for whole numbers between two bounds, which raises ValueError for others."""
-
-    def parse(value: object) -> int:
-        if not re.fullmatch(r"\s*[+-]?\d{1,20}\s*", str(value)) or not least <= int(str(value)) <= most:
-            raise ValueError(f"a whole number from {least} to {most}")
-        return int(str(value))
-
-    return parse
-
-
-def _clip_seconds(value: object) -> int:
-    return whole(1, 86_400)(re.sub(r"(?<=\d)\s*s$", "", str(value).strip().lower()))
-
-
-def money(value: object) -> float:
-    """US dollars. Raises: ValueError."""
-    try:
-        found = float(str(value).strip().removeprefix("$"))
-    except ValueError:
-        found = math.nan
-    if not 0 <= found <= _MOST_DOLLARS:
-        raise ValueError(f"an amount in US dollars up to {_MOST_DOLLARS}, such as 2.50")
-    return found
-
-
-def switch(value: object) -> bool:
-    """A yes or no. Raises: ValueError."""
-    word = str(value).strip().lower()
-    if word not in ("true", "yes", "on", "1", "false", "no", "off", "0"):
-        raise ValueError("true or false")
-    return word in ("true", "yes", "on", "1")
-
-
-def _mode(value: object) -> str:
-    if value not in MODES:
-        raise ValueError(f"one of {', '.join(MODES)}")
-    return str(value)
-
-
-def bare(text: str) -> str:
-    """Text without what a paste brings along: a byte order mark, blanks and quotes around it."""
-    text = text.strip().removeprefix("\ufeff").strip()
-    if len(text) > 1 and text[0] + text[-1] in ('""', "''", "“”", "‘’"):
-        text = text[1:-1].strip()
-    return text
-
-
-def normal_base_url(value: object) -> str:
-    """The API's base as `scheme://host[:port]/…/v1`. Its `/v1` may be missing, or an endpoint stand behind it.
-
-    Raises: ValueError.
-    """
-    given = bare(str(value)).rstrip("/")
-    try:
-        parts = urlsplit(given)
-        usable = bool(parts.scheme in ("http", "https") and parts.hostname and parts.port != 0)
-    except ValueError:
-        usable = False
-    if not usable or "@" in parts.netloc or parts.query or parts.fragment or not given.isprintable() or " " in given:
-        raise ValueError("a web address such as https://host/v1")
-    path = _ENDPOINT.sub("", parts.path.rstrip("/"))
-    return f"{parts.scheme}://{parts.netloc.lower()}{path if path.endswith('/v1') else path + '/v1'}"
 
 
 @dataclass
@@ -138,7 +41,7 @@ class Common:
     sandbox: bool = False
     base_url: str | None = None
     no_color: bool = False
-    # The whole command line, for a hint that says it again.
+    # The whole command line, for a hint that repeats it.
     line: Sequence[str] = ()
     fault: list[str] = field(default_factory=list)
 
@@ -154,28 +57,28 @@ class Definition(NamedTuple):
 # key in the config file and the check; with `sent_as` also the key in the body, which --set may not set then.
 # The option is a parameter of that name in cli/app.py (`aspect_ratio` for `aspect-ratio`); `create` needs nothing else.
 SETTINGS: dict[str, Definition] = {
-    "base-url": Definition(normal_base_url),
-    "model": Definition(_text),
-    "mode": Definition(_mode),
-    "duration": Definition(_clip_seconds),
-    "aspect-ratio": Definition(_text),
-    "quality": Definition(_text),
-    "seed": Definition(whole(-_MOST_SEED, _MOST_SEED), sent_as="seed"),
-    "sound": Definition(switch, sent_as="sound"),
-    "count": Definition(whole(1, _MOST_CLIPS)),
-    "max-cost": Definition(money),
-    "wait": Definition(switch),
-    "output": Definition(_text),
-    "timeout": Definition(seconds),
-    "force": Definition(switch),
-    "open": Definition(switch),
-    "bell": Definition(switch),
-    "jobs": Definition(whole(1, _MOST_JOBS)),
-    "connect-timeout": Definition(_patience),
-    "read-timeout": Definition(_patience),
-    "create-timeout": Definition(_patience),
-    "budget.day": Definition(money),
-    "budget.month": Definition(money),
+    "base-url": Definition(values.normal_base_url),
+    "model": Definition(values.text),
+    "mode": Definition(values.mode),
+    "duration": Definition(values.clip_seconds),
+    "aspect-ratio": Definition(values.text),
+    "quality": Definition(values.text),
+    "seed": Definition(values.whole(-_MOST_SEED, _MOST_SEED), sent_as="seed"),
+    "sound": Definition(values.switch, sent_as="sound"),
+    "count": Definition(values.whole(1, _MOST_CLIPS)),
+    "max-cost": Definition(values.money),
+    "wait": Definition(values.switch),
+    "output": Definition(values.text),
+    "timeout": Definition(values.seconds),
+    "force": Definition(values.switch),
+    "open": Definition(values.switch),
+    "bell": Definition(values.switch),
+    "jobs": Definition(values.whole(1, _MOST_JOBS)),
+    "connect-timeout": Definition(values.patience),
+    "read-timeout": Definition(values.patience),
+    "create-timeout": Definition(values.patience),
+    "budget.day": Definition(values.money),
+    "budget.month": Definition(values.money),
 }
 
 
@@ -212,7 +115,7 @@ class Settings:
         return Setting(name, checked(name, value, f"{self.path}: {name}"), str(self.path))
 
     def overriding(self, name: str) -> str | None:
-        """The variable that goes before the stored setting, if one is set."""
+        """The variable that overrides the stored setting, if one is set."""
         return self._first_set(_BASE_URL_VARIABLES if name == "base-url" else (variable(name),))
 
     def _first_set(self, variables: Sequence[str]) -> str | None:
@@ -239,7 +142,7 @@ class Settings:
         except ValueError as error:  # TOMLDecodeError, and Python's own for a number with thousands of digits
             why = str(error).replace("(at end of document)", _place(content.rstrip()))
         except RecursionError:
-            why = "tables within tables without end"
+            why = "its tables are nested too deeply"
         raise FileError(
             f"the config file {self.path} is broken: {why}",
             hint="correct that line, or move the file away; airvid config path shows where it is",
@@ -289,7 +192,7 @@ class Settings:
 
     def is_sandbox(self) -> bool:
         given = self._environment.get("AIRVID_SANDBOX", "").strip()
-        return bool(given) and bool(checked("AIRVID_SANDBOX", given, parse=switch))
+        return bool(given) and bool(checked("AIRVID_SANDBOX", given, parse=values.switch))
 
     def has_loose_mode(self) -> bool:
         """Whether others can read a config file that holds the key."""
@@ -377,7 +280,7 @@ def variable(name: str) -> str:
 
 
 def key_hint(source: str) -> str:
-    """What helps against a wrong key from `source`: the stored one does not count where the environment has one."""
+    """The hint for a wrong key from `source`: a key in the environment overrides the stored one."""
     is_variable = source in (*KEY_VARIABLES, KEY_FILE_VARIABLE)
     return f"unset {source}, or set it to the right key" if is_variable else "airvid auth login"
 

@@ -193,7 +193,7 @@ def as_failure(error: Exception) -> AirvidError:
 
 
 def _unnamed_file() -> str:
-    """What an OSError without a file's name is about: the working folder, where it is no more."""
+    """What an OSError without a file's name is about: the working folder, where it was deleted."""
     try:
         os.getcwd()
     except OSError:

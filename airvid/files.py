@@ -108,7 +108,7 @@ def room(folder: Path) -> int:
 
 
 def file_error(path: Path, error: OSError) -> FileError:
-    """The disk's refusal."""
+    """The FileError for a system error on `path`."""
     return FileError(f"{path} cannot be written: {error.strerror or error}")
 
 

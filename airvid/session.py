@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airvid.api.models import Model
-from airvid.config import Common, Setting, Settings, folder, key_hint, normal_base_url
+from airvid.config import Common, Setting, Settings, folder, key_hint
 from airvid.errors import AirvidError, AuthError, LimitedError, UnavailableError, UsageError
 from airvid.journal.journal import Journal
 from airvid.places import DEFAULT_BASE_URL, SANDBOX, SANDBOX_KEY, sandbox_folder
 from airvid.ui.output import Output
+from airvid.values import normal_base_url
 
 if TYPE_CHECKING:
     from airvid.api.client import Api
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from airvid.ui.progress import Progress
     from airvid.ui.task_view import TaskView
 
-# Where no command runs, as on TAB, Python itself would write warnings.
+# Without a handler Python would write warnings where no command runs, as for a completion.
 logging.getLogger("airvid").addHandler(logging.NullHandler())
 
 
@@ -218,7 +219,7 @@ class Session:
         for each in getattr(error, "errors", [error]):
             if isinstance(each, AuthError) and each.hint == "airvid auth login":
                 each.hint = key_hint(self.settings.other_key_source() or "")
-            if each.hint and re.match("airvid (?!auth|config|-)", each.hint):
+            if each.hint and re.match("airvid (?!auth|config|sandbox|-)", each.hint):
                 each.hint = self.command() + each.hint.removeprefix("airvid")
         trouble = self._server.emulator.trouble if self._server else None
         if not trouble:

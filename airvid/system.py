@@ -344,9 +344,9 @@ def open_file(path: Path, *, without: Collection[str]) -> bool:
 
 
 def hold_little(connection: Any) -> None:
-    """Have the system take only some more bytes for a connection than the line does, where it can.
+    """Limit how many bytes of a connection the system buffers, where it can.
 
-    A time limit that begins when all bytes are handed over would else count the time in which they go out.
+    Otherwise a time limit that begins when all bytes are handed over would include the time in which they are sent.
     """
     if option := getattr(socket, "TCP_NOTSENT_LOWAT", None):
         with suppress(AttributeError, OSError):  # no socket, or a kernel without it

@@ -19,7 +19,7 @@ from airvid.errors import NotFoundError, UnavailableError, UsageError
 from airvid.ui.text import size
 
 T = TypeVar("T")
-# The HTTP status of a request that is longer than the server takes.
+# The HTTP status for a request that is too long for the server.
 TOO_LARGE = 413
 # Events of a stream that may come at once, and per second in the long run: more would keep a processor busy.
 MOST_EVENTS, EVENTS_A_SECOND = 500, 10.0
@@ -50,9 +50,9 @@ class Api:
         return moment is not None and self.http.server_now() >= moment
 
     def at_its_end(self, task: Task, *, otherwise: float | None = None) -> Task:
-        """The task; as an expired one where its state is no known word and its day is over.
+        """The task. It counts as expired where its state is no known word and its day is over.
 
-        `otherwise`: when its day is over where the server does not tell, Unix seconds.
+        `otherwise`: Unix seconds when its day is over, for a server that does not tell.
         """
         latest = otherwise if task.latest_end is None else task.latest_end
         return task.updated({"status": EXPIRED}) if task.status not in STATUSES and self.is_past(latest) else task
@@ -90,7 +90,7 @@ class Api:
         return await self._whole("/video/tasks", self._listing, patience)
 
     async def _whole(self, path: str, parse: Callable[[Answer], T | None], patience: float) -> T:
-        """An endpoint that every server of the API has: where it is missing, the base URL is wrong."""
+        """Read an endpoint that every server of the API has. Where it is missing, the base URL is wrong."""
         try:
             return await self.http.get(path, parse, patience=patience)
         except NotFoundError as error:

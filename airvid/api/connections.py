@@ -133,7 +133,7 @@ def _make_client(proxy: str | None, tls: ssl.SSLContext) -> httpx.AsyncClient:
 
 
 class HeaderError(UnavailableError):
-    """An answer has a header line that is no HTTP. Other programs take it."""
+    """An answer has a header line that is not valid HTTP. Other programs accept it."""
 
 
 def unavailable(error: Exception, url: httpx.URL, proxy: str | None, *, sent: bool) -> UnavailableError:

@@ -114,13 +114,13 @@ class HttpClient:
         self._clients = Clients(use_proxies)
         # How many requests were made: each has a number in `--debug`.
         self._requests = 0
-        # Results that say that they are compressed, and are not.
+        # URLs whose answers claim a compression that they do not have.
         self._plain: set[httpx.URL] = set()
         # Seconds that a whole answer may take, however slowly it comes; of streams and clips, its head.
         self._longest = 2 * (self.timeouts.connect + self.timeouts.read)
 
     def check_way(self) -> str | None:
-        """The proxy to the API, without its password. Raises: UnavailableError where it or the certificates are odd."""
+        """The proxy to the API, without its password. Raises: UnavailableError where it cannot be used."""
         url = httpx.URL(self.base_url)
         self._clients.client(url)
         proxy = self._clients.proxy_for(url)
@@ -130,7 +130,7 @@ class HttpClient:
         await self._clients.aclose()
 
     async def get(self, path: str, parse: Callable[[Answer], T | None], *, patience: float, method: str = "GET") -> T:
-        """`parse` of the first good answer; one of which it makes None counts as a failure of the server.
+        """The first good answer, read by `parse`; where that returns None, the server has failed.
 
         `patience`: seconds for which a failing request is repeated, UNREACHABLE at the most where there is no
         connection, unless it is infinite. Raises: the last failure after them.
@@ -234,8 +234,8 @@ class HttpClient:
                 async for chunk in chunks:
                     yield chunk
             except httpx.DecodingError as error:
-                if "incorrect header" in str(error):  # it is no gzip at all
-                    self._plain.add(request.url)  # to be taken as it is when it is asked for again
+                if "incorrect header" in str(error):  # the answer is not compressed
+                    self._plain.add(request.url)  # the next request takes it as it is
                 raise
 
     async def _exchange(self, request: httpx.Request, attempt: Attempt, deadline: Deadline) -> Answer:
@@ -355,7 +355,7 @@ class HttpClient:
         return without_secret(self._key, value, "[key]")
 
     def _show(self, request: httpx.Request, head: str, headers: Mapping[str, str], body: bytes | None) -> None:
-        """Lines of `--debug`, with the request's number, as several run side by side."""
+        """Log lines of `--debug`, with the request's number, as several requests run at once."""
         if not _log.isEnabledFor(logging.DEBUG):
             return
         lines = [redact.text(head)]

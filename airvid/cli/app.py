@@ -1,7 +1,7 @@
-"""The command line: every command with its options, its help, and a call of its function in `commands/`.
+"""The command line: each command has its options, its help, and a call of its function in `commands/`.
 
-`run` hands on all parameters of a command: a new option is a parameter here and, where it is no setting, a keyword
-argument there.
+The commands for tasks are here, the others in media.py, support.py, auth.py and config.py. `run` hands on all
+parameters of a command: a new option is a parameter here and, where it is no setting, a keyword argument there.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import typer
 import typer.completion
 
-from airvid.cli import auth, completion, config, options, topics
+from airvid.cli import auth, completion, config, media, options, support
 from airvid.cli.command import (
     MONEY,
     REQUEST,
@@ -28,7 +28,6 @@ from airvid.cli.command import (
     run,
     show_help,
 )
-from airvid.errors import UsageError
 
 app = typer.Typer(
     name="airvid",
@@ -103,12 +102,7 @@ def create(
     quality: str | None = options.QUALITY,
     mode: str | None = options.MODE,
     image: str | None = options.IMAGE,
-    extend: str | None = option(
-        "--extend CLIP",
-        "Go on from the last frame of a file or a task.",
-        REQUEST,
-        autocompletion=completion.tasks,
-    ),
+    extend: str | None = options.EXTEND,
     reference: list[str] | None = options.REFERENCE,
     seed: str | None = options.SEED,
     sound: bool | None = options.SOUND,
@@ -296,146 +290,9 @@ def batch(
     run(ctx, batch.run)
 
 
-@command(
-    app,
-    "preview",
-    examples=["airvid preview fox.mp4", "airvid preview last --json    # its frames, seconds and size"],
-    exit_codes=[0, 1, 2, 3, 4, 5, 6, 8, 9, 10, 11],
-)
-def preview(
-    ctx: typer.Context,
-    what: str = argument(
-        "FILE|ID",
-        "A clip's file, a task id, a unique prefix of one, or `last`.",
-        autocompletion=completion.tasks,
-        default=...,
-    ),
-    opens: bool = flag("--open", "In the desktop's player instead."),
-    give_up: str | None = options.GIVE_UP,
-) -> None:
-    """Show a clip's contact sheet in the terminal."""
-    from airvid.commands import preview
-
-    run(ctx, preview.run)
-
-
-@command(
-    app,
-    "join",
-    examples=["airvid join shot-1.mp4 shot-2.mp4 -o film.mp4", "airvid join shot-2.mp4 shot-1.mp4 -o cut.mp4 --json"],
-    exit_codes=[0, 1, 2, 3, 4, 5, 6, 8, 9, 10, 11],
-)
-def join(
-    ctx: typer.Context,
-    clips: list[str] = argument(
-        "CLIP...",
-        "Files and tasks (an id, a unique prefix, `last`), in order; - reads more from stdin.",
-        autocompletion=completion.tasks,
-        default=...,
-    ),
-    output: str | None = option("-o, --output FILE", "The film, an MP4.", SAVING),
-    force: bool = flag("--force", "Overwrite an existing file.", SAVING),
-    give_up: str | None = options.GIVE_UP,
-) -> None:
-    """Several clips, one after the other, as one film.
-
-    Clips alike in codec, size, pixel format and rate are joined without re-encoding; others take the first one's shape.
-    """
-    from airvid.commands import join
-
-    run(ctx, join.run)
-
-
-@command(
-    app,
-    "gallery",
-    examples=["airvid gallery", "airvid gallery clips -o best.html --force"],
-    exit_codes=[0, 1, 2, 11],
-)
-def gallery(
-    ctx: typer.Context,
-    folders: list[str] | None = argument(
-        "FOLDER...", "Folders with clips, or files like results.jsonl; default: here."
-    ),
-    output: str | None = option("-o, --output FILE", "The page; without it, gallery.html in the folder.", SAVING),
-    force: bool = flag("--force", "Overwrite a file that is no gallery.", SAVING),
-    opens: bool = flag("--open", "Open the page in the browser.", SAVING),
-) -> None:
-    """One HTML page to compare clips: by prompt, model, seed, cost."""
-    from airvid.commands import gallery
-
-    run(ctx, gallery.run)
-
-
-app.add_typer(auth.app)
-app.add_typer(config.app)
-
-
-@command(
-    app,
-    "sandbox",
-    examples=["airvid sandbox --port 8080 --fault 'fail=moderation p=0.2' --seed 7", "airvid sandbox faults"],
-    exit_codes=[0, 2, 11, 130, 143],
-)
-def sandbox(
-    ctx: typer.Context,
-    action: str | None = argument(
-        "ACTION",
-        "faults: list what --fault takes; reset: forget all its tasks and clips; else serve.",
-        autocompletion=completion.sandbox_actions,
-    ),
-    port: int = option("--port NUMBER", "The port; 0 takes a free one.", min=0, max=65535, default=0),
-    render: str | None = option("--render TIME", "How long a task takes (4s)."),
-    slots: int | None = option("--slots NUMBER", "How many tasks run at a time (4).", min=1, max=1000),
-    models: str | None = option("--models FILE", "The models to serve: the JSON that GET /models answers."),
-    seed: int | None = option("--seed NUMBER", "Random faults are the same in every run."),
-) -> None:
-    """The API, emulated on this machine.
-
-    For scripts and tests that must not spend money; prints what to export.
-    """
-    from airvid.commands import sandbox
-
-    run(ctx, sandbox.run)
-
-
-@command(
-    app,
-    "doctor",
-    examples=["airvid doctor --offline", "airvid doctor --bundle airvid.zip    # for a bug report"],
-    exit_codes=[0, 1, 2, 3, 8, 9, 11],
-)
-def doctor(
-    ctx: typer.Context,
-    offline: bool = flag("--offline", "Do not ask the API."),
-    bundle: str | None = option("--bundle FILE.zip", "Write the report for a bug report: no secrets, no prompts."),
-) -> None:
-    """What is wrong with this installation, and what to do about it."""
-    from airvid.commands import doctor
-
-    run(ctx, doctor.run)
-
-
-@command(app, "help", examples=["airvid help exit-codes", "airvid help auth login"], exit_codes=[0, 2])
-def help_(
-    ctx: typer.Context,
-    topic: list[str] | None = argument(
-        "TOPIC", "exit-codes, environment, templates, json, or a command.", autocompletion=completion.topics_
-    ),
-) -> None:
-    """Exit codes, environment, templates, JSON."""
-    words = topic or []
-    if (page := topics.page(words)) is not None:
-        typer.echo(page, nl=False)
-        return
-    about: Any = ctx.find_root()
-    for word in words:
-        found = getattr(about.command, "commands", {}).get(word)
-        if found is None:
-            known = ", ".join(topics.SUMMARIES)
-            raise UsageError(f"no help on {' '.join(words)!r}; topics: {known}, and each command", hint="airvid help")
-        about = typer.Context(found, info_name=word, parent=about)
-    typer.echo(about.get_help())
+# Their order here is their order in the help.
+for each in (media, support, auth, config):
+    app.add_typer(each.app)
 
 
 @functools.cache

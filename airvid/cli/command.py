@@ -62,8 +62,8 @@ class Invocation:
 def run(ctx: typer.Context, command: Callable[..., Coroutine[Any, Any, None]]) -> None:
     """Run a command of `commands/` on the program's one event loop. Raises: what the command raises.
 
-    Each option is a keyword argument of the command, under the name of its parameter in the function that declares it;
-    but `give_up`, the --timeout of a command that follows no task, is kept to here.
+    Each option is a keyword argument of the command, under the name of its parameter in the function that declares it.
+    Two options are handled here: `give_up`, the --timeout of a command that follows no task, and `summary`.
     """
     from airvid import system
     from airvid.session import Session, shown_log
@@ -91,7 +91,7 @@ def run(ctx: typer.Context, command: Callable[..., Coroutine[Any, Any, None]]) -
 
 
 def _summary_path(given: str | None) -> Path | None:
-    """The file of --summary, which is tried at once, else that of GitHub Actions. Raises: FileError."""
+    """The file of --summary, opened once before the command runs, else that of GitHub Actions. Raises: FileError."""
     if given is None:
         found = os.environ.get("GITHUB_STEP_SUMMARY") if os.environ.get("GITHUB_ACTIONS") == "true" else None
         return Path(found) if found else None
@@ -153,7 +153,7 @@ def command(
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Make a function a command, with examples and exit codes at the end of its help.
 
-    `takes_negatives`: what looks like an option and is none is an argument, such as `-5`.
+    `takes_negatives`: an unknown option is an argument, such as `-5`.
     """
     settings = {**SETTINGS["context_settings"], "ignore_unknown_options": takes_negatives}
     return owner.command(name, cls=Command, epilog=epilog(examples, exit_codes), context_settings=settings)
@@ -261,7 +261,7 @@ class Program(Group):
     """The root: its help lists the topics too."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """One screen: what each option does stands in the help of a command, and in the manual."""
+        """Name the options on one screen: the help of a command and the manual explain them."""
         self.format_commands(ctx, formatter)
         own = [param.opts[-1] for param in self.get_params(ctx) if param.name not in {*_COMMON, "help"}]
         common = [flags[-1] if name != "base_url" else "--base-url URL" for name, (flags, _) in _COMMON.items()]

@@ -17,8 +17,9 @@ from typer import completion as typers
 
 from airvid.api.models import COMPLETED, EXPIRED, FAILED, MODES, STATUSES, Model
 from airvid.cli import topics
-from airvid.config import SETTINGS, switch
+from airvid.config import SETTINGS
 from airvid.errors import FileError, UsageError
+from airvid.values import switch
 
 if TYPE_CHECKING:
     from airvid.session import Session

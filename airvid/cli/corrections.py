@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from airvid.config import SETTINGS
 from airvid.errors import UsageError
 
-# What other tools call our commands.
+# The names that other tools have for our commands.
 _OUR_NAMES = {
     "ls": "list",
     "ps": "list",
@@ -32,7 +32,7 @@ _OUR_NAMES = {
     "generate": "create",
     "version": "--version",
 }
-# What helps where nothing like the word is known.
+# The hint where no known word is near.
 _FALLBACK = {"airvid": "airvid --help", "airvid auth": "airvid auth status", "airvid config": "airvid config list"}
 
 
@@ -62,6 +62,6 @@ def extra_words(path: str, prompt: object, extra: Sequence[str], arguments: Sequ
 
 
 def _line(words: Sequence[str]) -> str:
-    """A command line to paste, with the quotes that every shell knows where they are enough."""
+    """A command line to paste. Plain words are in double quotes, which every shell knows."""
     plain = [f'"{word}"' if re.fullmatch(r"[\w,.:;?-]+( [\w,.:;?-]+)+", word) else shlex.quote(word) for word in words]
     return " ".join(["airvid", *plain])

@@ -82,7 +82,7 @@ def _prompt_hint(error: typer.TyperException, arguments: Sequence[str], invocati
 
 
 def _end_completion(error: BaseException) -> int:
-    """The exit code of a TAB: 0, since another one would end a bash with `set -e`; fish alone asks for one.
+    """The exit code of a completion: 0, as any other would end a bash with `set -e`. Only fish needs another.
 
     Errors are not shown.
     """
@@ -97,7 +97,9 @@ def _exit_code(error: BaseException, arguments: Sequence[str], invocation: Invoc
     if isinstance(error, SystemExit) and not error.code:
         return 0  # the end of --show-completion
     if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
-        error = _lost_output() or as_failure(error)
+        # A page of the help that is longer than the buffer fails at once: nothing is left to write then.
+        is_page = invocation.path == "airvid help" and error.filename is None
+        error = _lost_output() or (_lost(error) if is_page else as_failure(error))
     code = 130 if isinstance(error, KeyboardInterrupt) else int(getattr(error, "exit_code", 1))
     # At a closed pipe Typer raises SystemExit, a command Interrupted.
     if isinstance(error, BrokenPipeError | SystemExit) or code == CLOSED_PIPE:
@@ -107,13 +109,17 @@ def _exit_code(error: BaseException, arguments: Sequence[str], invocation: Invoc
 
 
 def _lost_output() -> FileError | None:
-    """The error for what is left to write, the help, say, where standard output does not take it."""
+    """The error where standard output does not take the rest, such as the end of the help."""
     try:
         sys.stdout.flush()
     except OSError as error:
-        _forget_output()
-        return FileError(f"standard output cannot be written: {error.strerror}")
+        return _lost(error)
     return None
+
+
+def _lost(error: OSError) -> FileError:
+    _forget_output()
+    return FileError(f"standard output cannot be written: {error.strerror}")
 
 
 def _forget_output() -> None:

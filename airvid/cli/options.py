@@ -1,4 +1,4 @@
-"""The arguments and options that several commands take.
+"""The arguments and options that several commands take, and long ones.
 
 An option that is a setting too takes text here: `config.SETTINGS` says what the text may be, wherever it comes from.
 """
@@ -28,6 +28,9 @@ DURATION = number("-d, --duration SECONDS", "The clip's length.", REQUEST, autoc
 ASPECT_RATIO = option("-a, --aspect-ratio W:H", "16:9, 9:16, 1:1, …", REQUEST, autocompletion=completion.aspect_ratios)
 QUALITY = option("--quality QUALITY", "480p, 720p, 1080p, …", REQUEST, autocompletion=completion.qualities)
 IMAGE = option("-i, --image PATH|URL", "The first frame; - reads standard input.", REQUEST)
+EXTEND = option(
+    "--extend CLIP", "Go on from the last frame of a file or a task.", REQUEST, autocompletion=completion.tasks
+)
 REFERENCE = option("-r, --reference PATH|URL", "A picture for the style; repeatable.", REQUEST)
 SEED = number(
     "--seed NUMBER", "The same seed makes the same clip again; of several clips, they count up from it.", REQUEST

@@ -21,7 +21,7 @@ EXIT_CODES = (
     (8, "limited", "refused by a rate or concurrency limit"),
     (9, "unavailable", "network or server failure after the retries; or it is unknown whether a task was made"),
     (10, "timeout", "`--timeout` ran out, or a download of a task that is not finished; the task itself goes on"),
-    (11, "file", "a local file: it exists, cannot be written, is no image, is broken; or the disk is full"),
+    (11, "file", "a file, here or in a store: it exists, cannot be written, is no image, is broken; a full disk"),
     (129, "", "hung up: the terminal was closed"),
     (130, "", "interrupted by Ctrl-C; a submitted task goes on"),
     (141, "", "closed pipe: the reader of standard output has ended"),
@@ -55,7 +55,7 @@ A task is the API's own object with every key that the API sent. The usual ones:
   created           number        Unix seconds
   expires_at        number        Unix seconds
   cost_cents        number        US cents, fractions possible
-  result_url        string        once it is completed; signed, dies early
+  result_url        string        once it is completed; signed, expires early
   error             string or object
   duration_seconds  number
 

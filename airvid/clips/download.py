@@ -36,9 +36,9 @@ SYNC_EVERY = 64 << 20
 
 
 class Received(NamedTuple):
-    """Bytes of the file that are here; `total` where the server told; `trouble`: why none come for a while.
+    """The bytes of the file so far; `total` is None where the server does not tell.
 
-    `is_whole`: the file is checked, and gets its name next.
+    `trouble`: why no bytes come at present; `is_whole`: the file is checked, and gets its name next.
     """
 
     done: int
@@ -50,10 +50,10 @@ class Received(NamedTuple):
 async def save(
     http: HttpClient, url: str, path: Path, *, clip: str, force: bool, is_last: bool = True
 ) -> AsyncGenerator[Received, None]:
-    """Bring the MP4 at `url` to `path`; done when the iterator ends, and only then is anything under that name.
+    """Bring the MP4 at `url` to `path`. The file gets its name when the iterator ends, and not before.
 
-    `clip` names it whatever its link: a validator proves nothing across clips, and links change. `is_last`: no other
-    link is tried, so that a video which is not whole is kept.
+    `clip` identifies the clip: its link may change, and a validator proves nothing for another clip. `is_last`: no
+    other link is tried, so a video that is not whole is kept.
 
     Raises: DeadLinkError, HeaderError, NotVideoError, OtherVideoError, FileError (the part is kept), UnavailableError
     (the part is kept).
@@ -77,19 +77,25 @@ async def save(
             if isinstance(error, ChangedError):
                 part.restart()
             # What is fetched again after a new start is no gain.
-            if furthest > most:
-                patience.renew(clock.elapsed())
-                most = furthest
-            elif isinstance(error, DeadLinkError):
-                raise error  # a link that has brought bytes may only refuse so many connections
-            pause = patience.pause(clock.elapsed(), error.retry_after, random.random())
-            if pause is None or error.is_final or isinstance(error, HeaderError):
-                raise error from error.__cause__
+            pause = _pause(patience, error, has_gained=furthest > most)
+            most = furthest
             if pause >= retry.TOLD_PAUSE:
                 yield Received(part.done, part.total, f"{error.message}; waiting {length(pause)} to ask again")
             await clock.sleep(pause)
         yield Received(part.done, part.done, is_whole=True)
         part.publish(suffix, force=force)
+
+
+def _pause(patience: retry.Patience, error: UnavailableError, *, has_gained: bool) -> float:
+    """Seconds until the next attempt. Raises: `error`, where there is none."""
+    if has_gained:
+        patience.renew(clock.elapsed())
+    elif isinstance(error, DeadLinkError):
+        raise error  # after bytes have come, the link may only limit connections
+    pause = patience.pause(clock.elapsed(), error.retry_after, random.random())
+    if pause is None or error.is_final or isinstance(error, HeaderError):
+        raise error from error.__cause__
+    return pause
 
 
 async def _fill(http: HttpClient, url: str, part: Part) -> AsyncGenerator[Received, None]:

@@ -164,13 +164,13 @@ class _Reader:
         return self.learn(news.raw)
 
     def learn(self, raw: dict[str, Any]) -> Task:
-        """The task after a record of it, perhaps a partial one, has come."""
+        """The task with a new record of it, which may be partial."""
         self.was_seen, self._refused_since = True, None
         self.task = self.api.at_its_end(self.task.updated(raw), otherwise=self._day_ends)
         return self.task
 
     def _check_key(self, error: AuthError) -> None:
-        """Raises: the refusal itself where the key has been refused for REFUSED_SECONDS."""
+        """Raises: the refusal where the key has been refused for REFUSED_SECONDS."""
         if self._refused_since is None:
             self._refused_since = clock.elapsed()
         if clock.elapsed() - self._refused_since >= REFUSED_SECONDS:

@@ -28,7 +28,7 @@ CACHED = 5.0
 UNREADABLE_PAUSE, RIVAL_PAUSE, REFUSED_LIMIT = 5.0, 1.0, 60.0
 # Seconds that the server keeps a task, and that a create which may have made one is mentioned.
 KEPT_SECONDS = 86_400.0
-# Tasks in a whole list: of one that has fewer, nothing was cut off.
+# The length of a full list. A shorter one has all tasks.
 MOST_LISTED = 100
 UNKNOWN_FATE_HINT = "airvid list, before you create it again; airvid list --local --status unknown keeps it in view"
 
@@ -300,10 +300,10 @@ def settle_unknown(
 
 
 def surely_unmade(listing: Listing, journal: Journal, entry: Entry) -> bool:
-    """Whether an entry's POST, of which no process is left, has made no task that the server could still show.
+    """Whether the POST of an entry surely made no task; the process that sent it has ended.
 
-    The list is fresh, was made after all time in which the POST can have made one, reaches back to before it, and has
-    no task that fits, whatever that task does not tell.
+    That holds where the list is fresh, is newer than the last moment at which the POST can have made a task, reaches
+    back to before the POST, and has no task that fits. A task that leaves facts out may fit.
     """
     if entry.sent_at is None or listing.server_time is None or listing.age > CACHED:
         return False

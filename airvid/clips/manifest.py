@@ -1,7 +1,6 @@
-"""Reading a manifest: JSONL, or CSV with a header. A row is what one create is asked for, by the options' long names.
+"""Manifests: JSONL, or CSV with a header. A row is a create; its keys are the options' long names.
 
-A complaint has the manifest's name and the line before it. Nothing here knows what a value may be: that is said by the
-code of `create`.
+A complaint begins with the manifest's name and the line. Values are checked later, by the functions of `create`.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from airvid import system
 from airvid.config import SETTINGS
 from airvid.errors import AirvidError, FileError, UsageError
 
-# The settings that a row can say: those that are sent as they are, and these.
+# The settings that a row may have: those that are sent unchanged, and these.
 _CHOICES = ("model", "mode", "duration", "aspect-ratio", "quality", "count", "output")
 ROW_SETTINGS = tuple(name for name, definition in SETTINGS.items() if definition.sent_as or name in _CHOICES)
 KEYS = ("id", "prompt", "prompt-file", "image", "reference", "extend", "set", *ROW_SETTINGS)
@@ -46,10 +45,10 @@ class Manifest:
     """The rows of a manifest, and the complaints about what could not be read. `source` is a path, or `-`."""
 
     def __init__(self, source: str) -> None:
-        """Raises: FileError, UsageError for what is no manifest at all."""
+        """Raises: FileError where it cannot be read; UsageError where it has no row."""
         self.source = source
         self.name = "-" if source == "-" else os.path.basename(source)
-        # What relative paths in it are relative to.
+        # The folder for its relative paths.
         self.folder = "" if source == "-" else os.path.dirname(source)
         self.complaints: list[AirvidError] = []
         content = _content(source)
@@ -157,7 +156,7 @@ def _json(raw: bytes) -> dict[str, Any]:
     except ValueError as error:
         raise RowError(f"no valid JSON: {error}") from None
     except RecursionError:
-        raise RowError("lists within lists without end") from None
+        raise RowError("the JSON is nested too deeply") from None
     if not isinstance(found, dict):
         raise RowError('a row is an object, such as {"prompt": "fox in snow"}')
     return found
@@ -231,7 +230,7 @@ def _sets(value: Any) -> list[str]:
 
 
 def _checked(name: str, value: Any) -> Any:
-    """A value that no setting checks. Raises: RowError."""
+    """Check a value that is no setting. Raises: RowError."""
     if name == "reference":
         value = [value] if isinstance(value, str) else value
         if not isinstance(value, list) or not all(isinstance(each, str) and each for each in value):

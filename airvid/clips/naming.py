@@ -21,7 +21,7 @@ from airvid.errors import UsageError
 from airvid.journal.entries import Entry
 
 FIELDS = ("id", "short_id", "model", "slug", "date", "time", "n", "seed")
-# Those that only a row of a manifest has.
+# Fields that only a row of a manifest has.
 ROW_FIELDS = ("row", "line")
 DEFAULT_NAME = "{date}-{slug}-{short_id}.mp4"
 _FROM_THE_SERVER = {"id", "short_id"}
@@ -36,7 +36,7 @@ _DEVICES = re.compile(r"(con|prn|aux|nul|(com|lpt)[0-9¹²³]) *(\..*)?", re.IGN
 class Naming:
     """Where clips go. `template`: a path or an address with {fields}, None for standard output.
 
-    Several clips are numbered, until `tell_apart` finds those whose names differ anyway.
+    Several clips are numbered, except those that `tell_apart` finds to have different names.
     """
 
     def __init__(self, template: str | None, count: int = 1) -> None:
@@ -117,7 +117,7 @@ class Naming:
 
 
 def destination(output: str) -> LocalFile | CloudObject:
-    """Where a clip goes that is to be saved as `output`, a path or the address of an object."""
+    """The destination for `output`, a path or the address of an object."""
     return CloudObject(output) if cloud.is_url(output) else LocalFile(Path(output))
 
 
@@ -165,7 +165,7 @@ def file_name(task_id: str) -> str:
 
 
 def known_fields(task_id: str, task: Task | None, entry: Entry | None, n: int) -> dict[str, str]:
-    """As `of_task`, as far as the fields are known before the task is read; `task` is from the list."""
+    """The fields of `of_task` that are known before the task is read. `task` is from the list."""
     created = (task and task.created) or (entry and entry.created) or None
     found = of_task(task or Task(task_id, "", {}), entry, created or 0.0, n)
     unknown = {

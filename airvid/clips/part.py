@@ -49,7 +49,7 @@ class DeadLinkError(UnavailableError):
 
 
 class NotVideoError(FileError):
-    """What came is no video, or not all of one."""
+    """The result is no video, or an incomplete one."""
 
 
 class ChangedError(UnavailableError):
@@ -105,7 +105,7 @@ class Part:
         return self.total is not None and self.done == self.total
 
     def _recall(self, size: int) -> bool:
-        """Take up what the sidecar tells of `size` bytes; False where it vouches for none."""
+        """Continue from what the sidecar says of `size` bytes; False where it proves none of them."""
         try:
             kept = json.loads(part_file.read_sidecar(self._sidecar))
             validator, total, spans = kept["validator"], _length(kept["total"]), kept.get("spans")
@@ -245,7 +245,7 @@ class Part:
                 segment.at, rest = segment.at + count, rest[count:]
         except OSError as error:
             if self.total is None and error.errno in _FULL:
-                self.restart()  # nothing tells that it ever ends: the disk has its room back
+                self.restart()  # it may have no end: its room on the disk is freed
             raise file_error(self.final, error) from None
         self._size = max(self._size, segment.at)
         if not self._grows_at_its_end:
@@ -289,9 +289,9 @@ class Part:
         if not flaw:
             return other or ".mp4"
         if is_announced and is_last and mp4.begins(head):
-            return DAMAGED  # it is paid for, and all of it that there is
+            return DAMAGED  # the clip is paid for, and there is no more of it
         self.restart()
-        if is_announced:  # all of it is here: it will not get better
+        if is_announced:  # all bytes are here: more attempts change nothing
             raise NotVideoError(f"the result is no video: {flaw}")
         raise UnavailableError(f"the video may not be whole: {flaw}")
 
@@ -300,7 +300,7 @@ class Part:
         return self._file.read(mp4.HEAD)
 
     def _doubt(self, size: int) -> str | None:
-        """What speaks against a sound file whose end the server did not tell; None where it is proved."""
+        """Why a file whose end the server did not tell may be incomplete; None where it is proved to be whole."""
         is_complete = mp4.is_complete(self._file, size)
         if is_complete is None:
             self._file.seek(0)
@@ -328,14 +328,14 @@ class Part:
 
 @contextmanager
 def open_part(path: Path, clip: str) -> Iterator[Part]:
-    """The part of `path`, locked against other processes. Left empty, it goes away again. Raises: FileError."""
+    """The part of `path`, locked against other processes. An empty one is removed at the end. Raises: FileError."""
     with file_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     part_path, is_shared = beside(path, ".part"), True
     try:
         file = part_file.open_locked(part_path)
     except system.NoLocksError:
-        # Two processes could not tell each other, so each has a part of its own, and none is gone on with.
+        # Two processes cannot exclude each other, so each has a part of its own, which no later run continues.
         part_path, is_shared = path.with_name(f".airvid-{os.urandom(8).hex()}.part"), False
         file = part_file.open_file(part_path)
     if file is None:

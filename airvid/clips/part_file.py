@@ -16,12 +16,12 @@ from airvid import files, system
 from airvid.errors import FileError
 
 _LONGEST_SIDECAR = 1 << 20
-# What the name of an MP4 gets that is not whole, and will not be.
+# The suffix of an MP4 that stays incomplete.
 DAMAGED = ".damaged"
 
 
 class OtherVideoError(FileError):
-    """What came is video of another kind, or not whole, and kept in the file `path` in the place of `wanted`."""
+    """The clip is video of another kind, or incomplete. It is kept as `path` and not as `wanted`."""
 
     def __init__(self, path: Path, wanted: Path) -> None:
         self.is_whole = not path.name.endswith(DAMAGED)

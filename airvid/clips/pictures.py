@@ -22,7 +22,7 @@ def is_url(image: str) -> bool:
 
 
 def check(image: str, contents: dict[str, bytes]) -> None:
-    """See that a picture is a web address, or a picture. Raises: FileError.
+    """Check that a picture is a web address or an image. Raises: FileError.
 
     `contents`: what was read already, by name. What can be read only once (standard input, a pipe) is added to it.
     """
@@ -36,12 +36,12 @@ def check(image: str, contents: dict[str, bytes]) -> None:
 
 
 def digest(image: str, contents: dict[str, bytes]) -> str:
-    """What tells a picture from others: its address, or a digest of its content. Raises: FileError."""
+    """A picture's identity: its address, or a digest of its content. Raises: FileError."""
     return image if is_url(image) else hashlib.sha256(_read(image, contents)[0]).hexdigest()
 
 
 def as_sent(image: str, contents: dict[str, bytes]) -> tuple[dict[str, str], str | None]:
-    """A picture as the body of a create has it, and a warning about it. Raises: FileError."""
+    """A picture as it is sent in a create, and a warning about it or None. Raises: FileError."""
     if is_url(image):
         return {"url": image}, None
     content, trouble = picture.cleaned(_read(image, contents)[0])
@@ -96,5 +96,5 @@ def _embedded(image: str) -> bytes:
 
 
 def _name(image: str) -> str:
-    """A picture in a message: not the megabytes of a data: address."""
+    """The name of a picture in a message. A data: address is shortened."""
     return "standard input" if image == "-" else image if len(image) <= 200 else f"{image[:60]}…"

@@ -26,8 +26,8 @@ class Plan:
     """`count` clips of one request, each with this `body` and a seed of its own.
 
     `cents` is the estimate for one (None: unknown). `output` is what -o says, and `name` is made of it; both None: the
-    clips are not saved. `at`: Unix seconds for the names. `force`: files that are there are replaced. `more_fields`:
-    those that a row of a manifest has besides.
+    clips are not saved. `at`: Unix seconds for the names. `force`: existing files are replaced. `more_fields`: the
+    further fields of a manifest's row.
     """
 
     asked: Request
@@ -54,7 +54,7 @@ class Plan:
         return self.name is not None and self.name.template is not None
 
     def seed(self, n: int) -> object:
-        """The seed of clip `n`, None where none is asked for: they count up, as equal seeds make equal clips."""
+        """The seed of clip `n`; None without a seed. Seeds count up, as equal seeds make equal clips."""
         first = self.asked.effective_seed
         return first + n - 1 if isinstance(first, int) and not isinstance(first, bool) else first
 
@@ -63,7 +63,7 @@ class Plan:
         return self.body if self.seed(n) is None else self.body | {"seed": self.seed(n)}
 
     def targets(self) -> list[str | None]:
-        """For the journal: for each clip what -o says, as it holds from any folder."""
+        """The -o of each clip for the journal, independent of the working folder."""
         if self.name is None or self.name.template is None:
             return [None] * self.count
         if self.name.is_known:

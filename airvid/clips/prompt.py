@@ -13,7 +13,7 @@ from airvid.errors import FileError, UsageError
 
 
 def read_prompt(argument: str | None, file: str | None, images: Sequence[str] = ()) -> str:
-    """The prompt from the command line, a file, or standard input (`-`), which `images` may want for a picture.
+    """The prompt from the command line, a file, or standard input (`-`), which one of `images` may need too.
 
     Raises: UsageError, FileError.
     """

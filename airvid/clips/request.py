@@ -60,7 +60,7 @@ class Request:
     # Keys of the body with their values: those whose option is sent as it is given, and those of --set.
     plain: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
-    # By their names, the pictures that can be read only once; and, once there is a body, what they give away.
+    # The content of pictures that can be read only once, by name; and, once there is a body, warnings about pictures.
     contents: dict[str, bytes] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
@@ -260,7 +260,7 @@ def _surely_allows(model: Model, request: Request) -> bool:
 
 
 def _named(model: Model, request: Request) -> dict[str, bool]:
-    """For each thing that is asked, as the user gave it: whether the model's caps name it."""
+    """Whether the model's caps name each thing that is asked for, by the user's own words."""
     named = {
         request.what(key): spelling(value, allowed or ("text",) * (key == "mode")) is not None
         for key, value, allowed in request.values(model.caps)

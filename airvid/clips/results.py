@@ -1,12 +1,12 @@
-"""`results.jsonl`: beside the clips of a batch, a line for each step of each clip. It is the second witness.
+"""`results.jsonl`, beside the clips of a batch: a line for each step of each clip. It backs up the journal.
 
-A line is written, and on the disk, before a POST leaves, when the task's id is known, before the clip gets its name,
-and when the clip has ended; the last line of a POST counts. At the end of a run the file is rewritten with one line
-for each. A kill leaves a line that is torn at most: what it would have told had not happened yet.
+A line is written and synced before a POST is sent, when the task's id is known, before the clip gets its name, and when
+the clip has ended. The last line of a POST counts. At the end of a run the file is rewritten with one line for each
+POST. A kill can leave the last line incomplete: the step that it tells of has not happened yet.
 
-The journal is the first witness. Where the two disagree, none is believed against the other: whatever one of them
-knows of a POST may have been paid, so it counts. A task's id counts more than none, a file on the disk more than a
-state, a POST of which only one knows as much as one of which both know. So no disagreement leads to a second payment.
+Journal and file can disagree. Then everything that either has of a POST counts, as it may have been paid: a task's id
+counts more than none, a file on the disk more than a state, and a POST that only one has as much as one that both have.
+So no disagreement leads to a second payment.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from airvid.errors import FileError, InUseError
 from airvid.journal.entries import Attempt, Entry, RowKey, is_number
 from airvid.ui.text import dumps
 
-# What every line begins with, so that a torn one is told from another program's.
+# The beginning of every line: it tells an incomplete line from another program's.
 _BEGIN = b'{"airvid":{'
 # Seconds that another process may hold the file, and how often one in a store may have changed before a write.
 _PATIENCE, _TRIES = 10.0, 50
@@ -73,17 +73,17 @@ class Results:
         self._is_play = is_play
         # The last line of each POST.
         self._lines: dict[_Key, _Line] = {}
-        # The POSTs that this run knew of before, or has sent: others are another process's.
+        # The POSTs that this run has read or sent. Others are another process's.
         self._known = set[_Key]()
-        # Lines of the sandbox in a run that pays, and the other way round: they are kept, and count for nothing.
+        # Lines of the sandbox where this run pays, and of paid runs where it does not: they are kept and ignored.
         self._others: list[bytes] = []
         # Whether a rewritten file would differ.
         self._is_untidy = False
-        # How far the file is read, and which file that was.
+        # The bytes that were read, and the identity of the file.
         self._read_to, self._file = 0, (0, 0)
 
     def load(self) -> list[Attempt]:
-        """What the file knows. Raises: FileError, also for a file that airvid has not written."""
+        """The POSTs in the file. Raises: FileError, also for a file that airvid has not written."""
         if os.path.lexists(self.path):
             with self._errors(), files.open_existing(self.path) as file:
                 self._catch_up(file)
@@ -93,7 +93,7 @@ class Results:
     # ------------------------------------------------------------------ write
 
     def note(self, entry: Entry, record: dict[str, Any] | None = None) -> None:
-        """Append a line about the POST of `entry`: what the journal knows of it, or the clip's whole `record`.
+        """Append a line about the POST of `entry`: what the journal has of it, or the clip's whole `record`.
 
         Raises: FileError where it cannot be written, or where another process has sent a POST for the same clip.
         """
@@ -145,8 +145,8 @@ class Results:
     def rewrite(self, order: Callable[[str, int], tuple[Any, ...]]) -> None:
         """Write the file anew, one line for each POST that was taken, sorted by `order` of row and number.
 
-        What is older than a clip that was saved is left out: it was bought again.
-        Where that fails, the file stays as it is, which tells the same.
+        Lines older than a saved clip are left out, as the clip was bought again. Where the rewriting fails, the file
+        stays as it is: its lines tell the same.
         """
         if not self._is_untidy:
             return
@@ -188,7 +188,7 @@ class Results:
                 try:
                     is_mine = system.try_lock(file)
                 except system.NoLocksError:
-                    is_mine = True  # without locks two processes at once are the user's own risk
+                    is_mine = True  # the file system has no locks: two runs at once are not noticed
                 if is_mine and is_at(self.path, file):
                     yield file
                     return
@@ -221,7 +221,7 @@ class Results:
         file.seek(self._read_to)
         for raw in BytesIO(file.read()):
             if not raw.endswith(b"\n"):
-                self._is_untidy = True  # it is read again once it is whole
+                self._is_untidy = True  # the line is read again once it is whole
                 self._check_ours(raw)
                 break
             self._take(raw.rstrip(b"\r\n"))
@@ -241,7 +241,7 @@ class Results:
             self._lines[key] = line
 
     def _check_ours(self, raw: bytes) -> None:
-        """See that a line which tells nothing is a torn one of ours. Raises: FileError."""
+        """Check that an unreadable line is an incomplete one of airvid's. Raises: FileError."""
         if not (raw.startswith(_BEGIN) or _BEGIN.startswith(raw)):
             raise FileError(
                 f"{self.place} has lines that airvid has not written, and is left as it is",
@@ -249,7 +249,7 @@ class Results:
             )
 
     def _parsed(self, raw: bytes) -> _Line | None:
-        """What a line tells; None for a torn or foreign one. Each value is checked: the file may be another's."""
+        """The POST of a line; None for an incomplete or foreign one. Each value is checked, as for any file."""
         try:
             record = json.loads(raw)
             about = record["airvid"]
@@ -294,7 +294,7 @@ class Results:
         return os.path.abspath(path) if relative.startswith("..") else relative
 
     def _inside(self, path: object) -> str | None:
-        """A written path, if it leads into a folder of clips; any other is not believed."""
+        """A written path, if it leads into a folder of clips, else None."""
         if not isinstance(path, str) or not path or "\0" in path:
             return None
         whole = path if is_url(path) else _real(os.path.join(self.path.parent, path))
@@ -304,8 +304,7 @@ class Results:
 class StoredResults(Results):
     """A results file in a store.
 
-    It is written whole, on the condition that it is the version that was read: of two runs that share it, none loses a
-    line of the other.
+    It is written whole, and only where it still is the version that was read. So two runs that share it lose no line.
     """
 
     def __init__(self, place: CloudObject, manifest: str, folders: Iterable[str], *, is_play: bool) -> None:
@@ -337,10 +336,10 @@ class StoredResults(Results):
                 self._read()
                 self._is_untidy = True
                 return
-        raise FileError(f"{self.place} is changed by others all the time")
+        raise FileError(f"{self.place} keeps changing: other runs write to it")
 
     def rewrite(self, order: Callable[[str, int], tuple[Any, ...]]) -> None:
-        """As for a file, where no other run writes meanwhile: that one will."""
+        """As for a file. Where another run writes meanwhile, that run rewrites it."""
         if not self._is_untidy:
             return
         try:
@@ -351,7 +350,7 @@ class StoredResults(Results):
 
 
 def results_at(place: str, manifest: str, folders: Iterable[str], *, is_play: bool) -> Results:
-    """The results file of a path or an address. Raises: UsageError for an address that cannot be."""
+    """The results file of a path or an address. Raises: UsageError for an invalid address."""
     if is_url(place):
         return StoredResults(CloudObject(place), manifest, folders, is_play=is_play)
     return Results(place, manifest, folders, is_play=is_play)

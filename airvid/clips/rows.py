@@ -57,7 +57,7 @@ class RowClip:
 
     @property
     def depth(self) -> int:
-        """How many clips come before it, each going on from the one before."""
+        """How many clips come before it in its chain of `extend`."""
         count, clip = 0, self.parent
         while clip:
             count, clip = count + 1, clip.parent
@@ -75,7 +75,7 @@ class RowClip:
         return self.place("") if name.is_known else name.any_destination()
 
     def place(self, task_id: str) -> LocalFile | CloudObject:
-        """Where the row says that it goes."""
+        """The clip's destination."""
         plan = self.row.plan
         assert plan.name
         return plan.name.destination(plan.fields(self.n, task_id))
@@ -112,7 +112,7 @@ class RowClip:
 
 
 def has_file(entry: Entry | Attempt) -> bool:
-    """Whether the clip is where it was saved, with as many bytes; of an object in a store, whether it was saved."""
+    """Whether the clip's file is there, with its size. An object in a store counts once it was saved."""
     if entry.file and is_url(entry.file):
         return entry.saved_at is not None
     try:
@@ -134,8 +134,8 @@ def state_of(entry: Entry) -> str:
 def digest(asked: Request, output: str | None, known: dict[str, str]) -> str:
     """What a row asks for, and its own output, as 64 hexadecimal digits.
 
-    The model that is chosen without a name does not count, for prices change; of a picture its content counts, wherever
-    it is. `known`: the digests of pictures so far, by name. Raises: FileError for a picture that cannot be read.
+    A model that was not named does not count, as the choice changes with prices. A picture counts by its content.
+    `known`: the digests of pictures so far, by name. Raises: FileError for a picture that cannot be read.
     """
     for image in asked.images:
         if image not in known:

@@ -48,9 +48,9 @@ class Submitter:
         wait_for_slot: bool,
         results: Results | None = None,
     ) -> None:
-        """`wait_for_slot`: a refusal by any limit is waited out and not raised; else only by a short rate limit.
+        """`wait_for_slot`: refusals by every limit are waited out; without it only those by a short rate limit.
 
-        `results`: a batch's second witness.
+        `results`: the results file of a batch.
         """
         self._api = api
         self._journal = journal
@@ -106,7 +106,7 @@ class Submitter:
             attempt += 1
 
     def _note_in_results(self, entry: Entry) -> None:
-        """Tell the second witness of the POST that is about to leave. Raises: FileError; then nothing leaves."""
+        """Note the POST in the results file before it is sent. Raises: FileError; then it is not sent."""
         try:
             if self._results:
                 self._results.note(entry)
@@ -192,7 +192,7 @@ class Submitter:
             return found
         if (attempt or listing is None) and not error.concurrency:
             # Where the limit is so low that the look in the list used it up, the POST has to wait once more.
-            self._report.note("waiting for the rate limit once more: looking in the task list counted, too")
+            self._report.note("waiting for the rate limit once more: reading the task list counted too")
             await self._pause(error.retry_after or SLOT_PAUSE)
         if self._wait_for_slot:
             await self._wait_in_line(entry)
@@ -212,7 +212,7 @@ class Submitter:
     async def _wait_for_slot_or_hint(
         self, entry: Entry, error: LimitedError, attempt: int, pause: float, listing: Listing | None
     ) -> None:
-        """Wait for `pause` seconds, and for one task less in its list than when it refused.
+        """Wait for `pause` seconds, and until the server lists one task less than when it refused.
 
         How many tasks may run at once is unknown. Only the first create in line reads the list.
         Raises: the refusal itself, where it only sounds like a limit and nothing is running.

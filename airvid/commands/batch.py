@@ -1,7 +1,7 @@
-"""airvid batch: the clips of a manifest, some at a time, however often it is interrupted.
+"""airvid batch: make the clips of a manifest, several at once. An interrupted batch is run again and goes on.
 
 In this order: read and check all rows, learn what has become of each clip, show the plan, make the clips side by side.
-Each clip goes through the parts that `create` uses, and what becomes of it is in the journal and in `results.jsonl`.
+The functions of `create` make each clip. The journal and `results.jsonl` have its state.
 """
 
 from __future__ import annotations
@@ -22,12 +22,14 @@ from airvid.clips.plan import check_cost
 from airvid.clips.request import collected
 from airvid.clips.results import REFUSED, Results, results_at
 from airvid.clips.rows import DONE, RUNNING, UNKNOWN, RowClip, clips_of, has_file
-from airvid.commands import batch_plan, plans
+from airvid.commands import batch_plan, common, plans
 from airvid.commands import join as joining
 from airvid.commands.batch_clips import Batch, failed_before, make, note_saved, settle_and_make
-from airvid.commands.batch_plan import BatchPlan, Checker, Options
+from airvid.commands.batch_costs import BatchPlan
+from airvid.commands.batch_plan import Checker, Options
 from airvid.config import checked
 from airvid.destinations.cloud import CloudObject, is_url
+from airvid.destinations.local import LocalFile
 from airvid.errors import (
     AirvidError,
     FileError,
@@ -45,7 +47,7 @@ from airvid.ui.text import counted, money
 
 # Clips that are made at a time.
 MOST_AT_ONCE = 4
-# Objects in a store that are looked at side by side.
+# Objects in a store that are checked side by side.
 _LOOKS_AT_ONCE = 8
 
 
@@ -73,53 +75,59 @@ async def run(
 ) -> None:
     """Make the clips of a manifest. `given`: the options that a row can say too, by their names in config.SETTINGS."""
     written = Manifest(manifest)
-    at_once = limit = None
-    with collected(written.complaints):
-        at_once = _jobs(jobs)
-    with collected(written.complaints):
-        limit = (checked("timeout", timeout, "--timeout") or None) if timeout is not None else None
+    at_once, limit = _bounds(jobs, timeout, written.complaints)
     options = Options.read(session, given, image, reference, extra, written.complaints)
-    film = None
-    if join is not None:
-        with collected(written.complaints):
-            if only or shard:
-                raise UsageError("--join joins the clips of all rows, and contradicts --only and --shard")
-            film = await joining.place_of(join)
+    film = await _film_place(join, written.complaints, is_part=bool(only or shard))
     batch = None
     try:
         async with asyncio.timeout(limit):
-            models, listing = await _ask(session, written, dry_run=dry_run)
-            batch = await _read(session, written, options, models, listing, (only, shard, redo), results)
+            batch = await _read(session, written, options, (only, shard, redo), results, dry_run=dry_run)
             plan = _plan(batch, retry_failed=retry_failed, max_cost=max_cost)
             if _agrees(batch, plan, dry_run=dry_run, yes=yes):
-                await _make_all(batch, plan, at_once or MOST_AT_ONCE, fail_fast=fail_fast)
-                if film and not any(batch.outcomes) and all(clip.state == DONE for clip in batch.clips):
-                    files = [Path(str(clip.entry.file)) for clip in batch.clips if clip.entry]
-                    await joining.film(session, files, film, force=True)
+                await _make_all(batch, plan, at_once, film, fail_fast=fail_fast)
     except asyncio.CancelledError:
-        if batch:
-            _tell_how_to_go_on(batch)
+        _tell_how_to_go_on(session, batch)
         raise
     except TimeoutError:
-        if batch and batch.tally.running:
-            raise WaitTimeoutError("the time was up; what runs goes on", hint=session.same_command()) from None
-        raise UnavailableError("the time was up, and no task of this run goes on") from None
+        raise _time_up(session, batch) from None
     settle(batch.outcomes)
 
 
+def _bounds(jobs: str | None, timeout: str | None, complaints: list[AirvidError]) -> tuple[int, float | None]:
+    """How many clips are made at a time, and within how many seconds; None for no limit."""
+    at_once, limit = MOST_AT_ONCE, None
+    with collected(complaints):
+        at_once = _jobs(jobs)
+    with collected(complaints):
+        limit = common.time_limit(timeout)
+    return at_once, limit
+
+
 def _jobs(given: str | None) -> int:
-    """How many clips are made at a time. Raises: UsageError."""
+    """Raises: UsageError."""
     found = int(checked("jobs", given, "--jobs")) if given is not None else MOST_AT_ONCE
     if found > MOST_AT_ONCE:
         raise UsageError(f"--jobs {found}: at most {MOST_AT_ONCE} clips are made at a time")
     return found
 
 
+async def _film_place(
+    join: str | None, complaints: list[AirvidError], *, is_part: bool
+) -> LocalFile | CloudObject | None:
+    """Where the film of --join goes; None without the option. `is_part`: rows are left out."""
+    if join is not None:
+        with collected(complaints):
+            if is_part:
+                raise UsageError("--join joins the clips of all rows, and contradicts --only and --shard")
+            return await joining.place_of(join)
+    return None
+
+
 # ---------------------------------------------------------------------- before anything is spent
 
 
 async def _ask(session: Session, manifest: Manifest, *, dry_run: bool) -> tuple[list[Model], Listing | None]:
-    """The models, and the tasks that there are. Before an error of the server, what is wrong with the manifest."""
+    """The models and the server's tasks. Where the server fails, complaints about the manifest are raised first."""
     try:
         if dry_run:
             return await session.models(need_key=False), None
@@ -135,12 +143,16 @@ async def _read(
     session: Session,
     manifest: Manifest,
     options: Options,
-    models: Sequence[Model],
-    listing: Listing | None,
     which: tuple[Sequence[str], str | None, Sequence[str]],
     results_file: str | None,
+    *,
+    dry_run: bool,
 ) -> Batch:
-    """The rows of this run, and what has become of each clip by both witnesses. Raises: all complaints at once."""
+    """The rows of this run, and what has become of each clip by the journal, the results file and the server.
+
+    `which`: the values of --only, --shard and --redo. Raises: all complaints at once.
+    """
+    models, listing = await _ask(session, manifest, dry_run=dry_run)
     complaints = manifest.complaints
     rows = Checker(manifest, options, models).rows()
     only, shard, redo = which
@@ -166,13 +178,13 @@ async def _read(
 
 
 async def _present(entries: Sequence[Entry]) -> list[Entry]:
-    """The entries; without the object in a store that is not there, or not as it was saved."""
-    gate = asyncio.Semaphore(_LOOKS_AT_ONCE)
+    """The entries. One whose object in a store is missing or has changed counts as not saved."""
+    slots = asyncio.Semaphore(_LOOKS_AT_ONCE)
 
     async def looked_at(entry: Entry) -> Entry:
         if entry.saved_at is None or not entry.file or not is_url(entry.file):
             return entry
-        async with gate:
+        async with slots:
             is_there = await CloudObject(entry.file).size() == entry.bytes
         return entry if is_there else entry._replace(file=None, bytes=None, saved_at=None)
 
@@ -180,7 +192,7 @@ async def _present(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def _entries(session: Session, results: Results, rows: set[str]) -> list[Entry]:
-    """What the journal has of the manifest, once it knows what `results.jsonl` knows of `rows`. Raises: FileError."""
+    """The journal's entries for the manifest, with those of `results.jsonl` for `rows` added. Raises: FileError."""
     entries = session.journal.of_manifest(session.service, results.manifest)
     known = {(entry.row, entry.n, entry.intended_at): entry for entry in entries}
     news = []
@@ -202,7 +214,7 @@ def _entries(session: Session, results: Results, rows: set[str]) -> list[Entry]:
 
 
 def _is_to_be_bought_again(session: Session, clip: RowClip) -> bool:
-    """Whether --redo means a new task. What an interrupted run of the same command has begun is picked up instead."""
+    """Whether --redo means a new task. A task that an interrupted run of this command began is picked up instead."""
     entry = clip.entry
     if entry is None or clip.state != RUNNING:
         return clip.state != UNKNOWN
@@ -250,8 +262,10 @@ def _agrees(batch: Batch, plan: BatchPlan, *, dry_run: bool, yes: bool) -> bool:
 # ---------------------------------------------------------------------- run
 
 
-async def _make_all(batch: Batch, plan: BatchPlan, at_once: int, *, fail_fast: bool) -> None:
-    """Make the clips side by side. What each ended with is in `batch.outcomes`."""
+async def _make_all(
+    batch: Batch, plan: BatchPlan, at_once: int, film: LocalFile | CloudObject | None, *, fail_fast: bool
+) -> None:
+    """Make the clips side by side, and of them the film. What each ended with is in `batch.outcomes`."""
     session = batch.session
     # A clip stands after the one that it goes on from.
     to_run = sorted([*plan.of(RUNNING), *plan.of(UNKNOWN), *plan.new], key=lambda clip: clip.depth)
@@ -276,6 +290,9 @@ async def _make_all(batch: Batch, plan: BatchPlan, at_once: int, *, fail_fast: b
         batch.results.rewrite(lambda row, n: (order.get((row, n), len(order)), row, n))
     if batch.stopped and tally.waiting:
         session.out.note(f"{tally.waiting} more {'clips were' if tally.waiting > 1 else 'clip was'} not submitted")
+    if film and not any(batch.outcomes) and all(clip.state == DONE for clip in batch.clips):
+        files = [Path(str(clip.entry.file)) for clip in batch.clips if clip.entry]
+        await joining.film(session, files, film, force=True)
 
 
 async def _claim(batch: Batch, clips: Sequence[RowClip]) -> None:
@@ -293,15 +310,19 @@ async def _begin_all(batch: Batch, clips: Sequence[RowClip], group: asyncio.Task
         before = tasks.get(clip.parent) if clip.parent else None
         if clip.state == UNKNOWN or (clip.parent and clip.state != RUNNING):
             tasks[clip] = group.create_task(settle_and_make(batch, clip, number, progress, before))
-            continue
-        await batch.slots.acquire()
-        if batch.stopped and clip.state != RUNNING:
-            batch.slots.release()
-            continue
-        tasks[clip] = group.create_task(make(batch, clip, number, progress))
+        elif await batch.take_slot(clip):
+            tasks[clip] = group.create_task(make(batch, clip, number, progress))
 
 
-def _tell_how_to_go_on(batch: Batch) -> None:
+def _time_up(session: Session, batch: Batch | None) -> AirvidError:
+    if batch and batch.tally.running:
+        return WaitTimeoutError("the time was up; what runs goes on", hint=session.same_command())
+    return UnavailableError("the time was up, and no task of this run goes on")
+
+
+def _tell_how_to_go_on(session: Session, batch: Batch | None) -> None:
+    if batch is None:  # nothing was sent
+        return
     running = batch.tally.running
     goes_on = f"{running} task{' goes' if running == 1 else 's go'} on; " if running else ""
-    batch.session.out.note(f"{goes_on}to pick {'them' if running > 1 else 'it'} up: {batch.session.same_command()}")
+    session.out.note(f"{goes_on}to pick {'them' if running > 1 else 'it'} up: {session.same_command()}")

@@ -1,4 +1,4 @@
-"""One clip of a batch: what became of it before, its POST, its end, its file. Nothing stops the other clips."""
+"""One clip of a batch: its state, its POST, its end, its file. Its failure does not stop the other clips."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from airvid.clips.request import Request
 from airvid.clips.results import Results
 from airvid.clips.rows import DONE, FAILURE, RUNNING, UNKNOWN, RowClip
 from airvid.clips.submit import Submitter
-from airvid.commands import batch_plan, finish, plans
+from airvid.commands import batch_costs, finish, plans
 from airvid.commands.finish import Clip
 from airvid.errors import (
     AirvidError,
@@ -45,9 +45,9 @@ from airvid.ui.submit_report import SubmitReport
 from airvid.ui.task_view import TaskView
 
 MOST_DOWNLOADS = 4
-# After so many creates of unknown fate in one run no more are sent: what befell them would befall the next.
+# After so many creates of unknown fate in one run no more are sent: the next would probably end alike.
 MOST_UNKNOWN = 3
-# Seconds between two looks at the list for a create of unknown fate, and after its time until it stays unknown.
+# Seconds between two readings of the list for a create of unknown fate, and after SENT_WINDOW until it is given up.
 LOOK_EVERY, GIVE_UP = 5.0, 15.0
 
 
@@ -85,6 +85,14 @@ class Batch:
         if self.listing:
             self.submitter.learn(self.listing)
 
+    async def take_slot(self, clip: RowClip) -> bool:
+        """Wait for a free slot; False where the batch was stopped, and the clip is not to be made."""
+        await self.slots.acquire()
+        if self.stopped and clip.state != RUNNING:
+            self.slots.release()
+            return False
+        return True
+
     def hint(self, option: str, clip: RowClip) -> str:
         return f"{self.session.same_command()} {option} {clip.row.id}"
 
@@ -94,7 +102,7 @@ async def settle_and_make(
 ) -> None:
     """Find out what became of an earlier POST, and only then go on with the clip.
 
-    `before` makes the clip that this one goes on from.
+    `before` is the asyncio task that makes the clip which this one goes on from.
     """
     try:
         if clip.state == UNKNOWN:
@@ -111,25 +119,14 @@ async def settle_and_make(
         return
     if clip.state == FAILURE and not batch.retries:
         _fail(batch, clip, failed_before(batch, clip))
-        return
-    if clip.state == DONE:  # by an earlier attempt
+    elif clip.state == DONE:  # by an earlier attempt
         _end_without_work(batch, None)
-        return
-    if clip.parent and clip.parent.state != DONE and clip.state != RUNNING:
+    elif clip.parent and clip.parent.state != DONE and clip.state != RUNNING:
         if not batch.stopped or clip.parent.state == FAILURE:
-            _fail(
-                batch,
-                clip,
-                TaskFailedError(
-                    f"row {clip.label}: not sent, as there is no clip of row {clip.parent.row.id} to go on from"
-                ),
-            )
-        return
-    await batch.slots.acquire()
-    if batch.stopped and clip.state != RUNNING:
-        batch.slots.release()
-        return
-    await make(batch, clip, number, progress)
+            why = f"row {clip.label}: not sent, as there is no clip of row {clip.parent.row.id} to go on from"
+            _fail(batch, clip, TaskFailedError(why))
+    elif await batch.take_slot(clip):
+        await make(batch, clip, number, progress)
 
 
 async def _settle(batch: Batch, clip: RowClip) -> None:
@@ -167,7 +164,7 @@ async def _settle(batch: Batch, clip: RowClip) -> None:
 
 
 async def _look(batch: Batch) -> Listing:
-    """The server's list, read for all that ask at about the same time. Raises: AirvidError."""
+    """The server's list, read once for all clips that need it at about the same time. Raises: AirvidError."""
     async with batch.looking:
         if batch.listing is None or clock.elapsed() - batch.looked_at >= LOOK_EVERY - 1:
             batch.listing, batch.looked_at = await batch.session.api().tasks(), clock.elapsed()
@@ -209,15 +206,12 @@ async def _render(batch: Batch, clip: RowClip, made: Clip, row: Row) -> Task | N
         return None
     finish.name_row(session, made.view, row, about=made.view.prompt or "", label=clip.label)
     try:
-        async with aclosing(finish.follow(session, made, row)) as changes:
-            async for _ in changes:
-                pass
+        return await finish.end_of(session, made, row)
     except NotFoundError as error:
         if made.view.entry and made.view.task:
             session.journal.note_deleted(session.service, made.view.task_id)
         error.hint = batch.hint("--redo", clip)
         raise
-    return made.view.task
 
 
 async def _submit(batch: Batch, clip: RowClip, made: Clip, row: Row) -> bool:
@@ -269,13 +263,12 @@ async def _with_first_frame(session: Session, clip: RowClip) -> Request:
     assert parent.task_id
     asked = dataclasses.replace(clip.row.plan.asked, image=None, contents={})
     await plans.extend(session, asked, parent.task_id)
-    if not asked.aspect_ratio and asked.shape:
-        asked.aspect_ratio = request.nearest_ratio(clip.row.model.caps.aspect_ratios, asked.shape)
+    plans.keep_shape(asked, clip.row.model)
     return asked
 
 
 def _keep_fate(batch: Batch, clip: RowClip, entry: Entry) -> None:
-    """Write down what a POST came to, also when it was interrupted."""
+    """Write down the fate of a POST, also of an interrupted one."""
     batch.session.journal.withdraw([entry])
     if entry.fate != "known":
         entry = batch.session.journal.entry(entry.id) or entry
@@ -285,7 +278,7 @@ def _keep_fate(batch: Batch, clip: RowClip, entry: Entry) -> None:
 
 
 def _note(batch: Batch, entry: Entry, record: dict[str, Any] | None = None) -> None:
-    """Tell the second witness. Where that fails, the journal still knows, and the clip is made all the same."""
+    """Note it in the results file. Where that fails, the journal still has it, and the clip is made all the same."""
     try:
         batch.results.note(entry, record)
     except FileError as error:
@@ -301,7 +294,7 @@ async def _save(batch: Batch, clip: RowClip, made: Clip, task: Task, row: Row) -
     async with aclosing(finish.bring(session, task, row, place, force=replaced is not None)) as steps:
         async for each in steps:
             if not count:
-                # Known before the file has its name: whenever the program is killed, that file is this clip's.
+                # Written before the file gets its name: after a kill at any moment, the journal knows whose file it is.
                 session.journal.note_saving(session.service, task.task_id, place.absolute, each)
                 if entry := session.journal.by_task(session.service, [task.task_id]).get(task.task_id):
                     _note(batch, entry)
@@ -310,7 +303,7 @@ async def _save(batch: Batch, clip: RowClip, made: Clip, task: Task, row: Row) -
 
 
 def note_saved(batch: Batch, clip: RowClip) -> None:
-    """Complete what is written of a clip on the disk: a run was killed as it got its name, or a line is gone."""
+    """Complete the records of a clip on the disk, where an earlier run was killed or a line is missing."""
     session, entry = batch.session, clip.entry
     assert entry
     if entry.saved_at is None and entry.task_id:
@@ -323,7 +316,7 @@ def note_saved(batch: Batch, clip: RowClip) -> None:
 
 
 def _end(batch: Batch, clip: RowClip, made: Clip, row: Row, seconds: float) -> None:
-    """Tell of a clip that has ended, and write down its record."""
+    """Show how a clip has ended, and write down its record."""
     session, tally = batch.session, batch.tally
     if made.view.entry:
         made.view = made.view._replace(entry=session.journal.entry(made.view.entry.id) or made.view.entry)
@@ -332,7 +325,7 @@ def _end(batch: Batch, clip: RowClip, made: Clip, row: Row, seconds: float) -> N
     if made.view.entry and made.view.entry.sent_at is not None:
         clip.learn(made.view.entry)
         _note(batch, made.view.entry, made.view.record())
-    cents = batch_plan.total_cents([clip]) or Decimal(0)
+    cents = batch_costs.total_cents([clip]) or Decimal(0)
     tally.left -= cents
     if made.error is None:
         tally.done += 1
@@ -362,7 +355,7 @@ def failed_before(batch: Batch, clip: RowClip) -> AirvidError:
 
 
 def _fail(batch: Batch, clip: RowClip, raised: Exception) -> None:
-    """End a clip whose earlier POST could not be settled."""
+    """End a clip that is not submitted."""
     error = as_failure(raised)
     if not isinstance(error, TaskFailedError | ExpiredError):
         error.message = f"row {clip.label}: {error.message}"

@@ -1,7 +1,6 @@
 """From a manifest to checked rows: everything that a batch does before something is spent.
 
-A row is checked by what checks a `create`. A row that goes on from another is begun in `batch._begin_all` as a task of
-its own, which waits for that one.
+The functions that check a `create` check each row.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +31,10 @@ from airvid.destinations.local import LocalFile, check_folder
 from airvid.errors import AirvidError, UsageError, complain
 from airvid.files import file_errors
 from airvid.session import Session
-from airvid.ui.text import counted, money
 
 RESULTS = "results.jsonl"
 _FIELDS = (*naming.FIELDS, *naming.ROW_FIELDS)
-# Complaints that are shown.
+# Complaints that are shown at most.
 MOST_COMPLAINTS = 50
 
 
@@ -69,7 +66,7 @@ class Options:
 
 @dataclass
 class Checker:
-    """Makes rows of what is written, with each complaint at its line."""
+    """Checks the rows of a manifest. Each complaint names its line."""
 
     manifest: Manifest
     options: Options
@@ -86,7 +83,7 @@ class Checker:
         for written, parent in self._in_order():
             complaints: list[AirvidError] = []
             if parent and parent not in self._made:
-                continue  # what is wrong with that row is told
+                continue  # that row has complaints of its own
             row = self._row(written, complaints, equals, self._made[parent] if parent else None)
             if row and row.id in lines:
                 complaints.append(UsageError(f"the id {row.id!r} is that of line {lines[row.id]} already"))
@@ -124,7 +121,7 @@ class Checker:
             if len(left) == count:
                 for row in left:
                     self.manifest.complain(
-                        row.line, UsageError("extend leads to no beginning: the rows go on from one another")
+                        row.line, UsageError("extend makes a circle: the rows go on from one another")
                     )
                 return
 
@@ -161,15 +158,14 @@ class Checker:
                 cents=model.cents(asked.duration),
                 more_fields={"row": name, "line": str(written.line)},
             )
-            if settings["seed"] is not None:
-                checked("seed", plan.seed(plan.count), f"the seed of clip {plan.count}")
+            plans.check_seeds(plan, settings)
             return Row(written.line, name, found, plan, model, parent)
         return None  # type: ignore[unreachable]  # a complaint was collected
 
     def _asked(
         self, written: Written, settings: Mapping[str, Any], parent: Row | None, complaints: list[AirvidError]
     ) -> Request:
-        """What a row asks for, with what is wrong with it for any model."""
+        """The request of a row, with the complaints that hold for any model."""
         values = written.values
         image, reference = self.options.image, self.options.reference
         if "image" in values or "reference" in values:
@@ -216,7 +212,7 @@ class Checker:
         return prompt
 
     def _path(self, given: str, *, is_template: bool = False) -> str:
-        """A path in the manifest, which is relative to it."""
+        """A path in the manifest, as a path from the working folder."""
         if is_url(given) or given.lower().startswith(("~", "data:", "file:")):
             return given
         folder = self.manifest.folder
@@ -239,10 +235,9 @@ class Checker:
         if output == "-":
             raise UsageError("a batch saves its clips to files, and not to standard output", hint="-o FOLDER/")
         name = self._names.get(output)
-        if name is None or count > 1:  # which of several clips are numbered differs from row to row
+        if name is None or count > 1:  # the numbers of several clips differ from row to row
             name = self._names[output] = Naming.parse(output, count, _FIELDS)
-        if name.uses("seed") and asked.effective_seed is None:
-            raise UsageError("-o uses {seed}, but no seed is set", hint="--seed NUMBER")
+        plans.check_seed_named(name, asked)
         return name
 
     def _check_names(self, found: Sequence[Row]) -> None:
@@ -304,7 +299,7 @@ def chosen(
 
 
 async def check_clips(manifest: Manifest, clips: Sequence[RowClip]) -> None:
-    """Complain of rows that have changed since they were paid for, and of files in the way that are none of ours."""
+    """Complain of rows that have changed since they were paid for, and of other files in the places of clips."""
     folders: dict[Path, set[str]] = {}
     for clip in clips:
         if clip.attempts and clip.changed and not clip.again:
@@ -328,7 +323,7 @@ async def check_clips(manifest: Manifest, clips: Sequence[RowClip]) -> None:
 
 
 def _is_free(path: Path, folders: dict[Path, set[str]]) -> bool:
-    """Whether nothing is in the way of a file, by what is in its folder; `folders` are those that were listed."""
+    """Whether neither the file nor its part exists. `folders` has the folders that were listed."""
     if path.parent not in folders:
         check_folder(path.parent)
         with file_errors(path.parent):
@@ -347,92 +342,8 @@ def _shown(asked: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} {value}" for key, value in asked.items() if key != "input_images")[:200]
 
 
-class BatchPlan:
-    """What is left of a batch, and what that costs. Amounts are exact decimals."""
-
-    def __init__(self, source: str, clips: Sequence[RowClip], *, retries: bool) -> None:
-        self._source = source
-        self._clips = clips
-        self._by_state: dict[str, list[RowClip]] = {state: [] for state in rows.STATES}
-        for clip in clips:
-            self._by_state[clip.state].append(clip)
-        self.retries = retries
-        self.failed = [] if retries else self.of(rows.FAILURE)
-        # Clips to submit; those of unknown fate may turn out to be more of them, and are counted with the costs.
-        self.new = [*self.of(rows.NEW), *(self.of(rows.FAILURE) if retries else [])]
-        self.left = [*self.new, *self.of(rows.UNKNOWN)]
-
-    def of(self, state: str) -> list[RowClip]:
-        return self._by_state[state]
-
-    @property
-    def left_cents(self) -> Decimal | None:
-        """What is still to be paid; None where a price is unknown."""
-        return total_cents(self.left)
-
-    def record(self) -> dict[str, Any]:
-        """The object that `--json` prints."""
-        models: dict[str, list[RowClip]] = {}
-        for clip in self._clips:
-            models.setdefault(str(clip.row.plan.body["model"]), []).append(clip)
-        return {
-            "manifest": self._source,
-            "rows": len({clip.row.id for clip in self._clips}),
-            **_amounts(self._clips),
-            "models": [{"model": model, **_amounts(models[model])} for model in sorted(models)],
-            **{state: len(self.of(state)) for state in rows.STATES if state != rows.NEW},
-            "left": _amounts(self.left),
-        }
-
-    def lines(self) -> list[str]:
-        """The same for a reader."""
-        record = self.record()
-        shown = [f"{counted(record['rows'], 'row')}: {_sentence(record)}"]
-        if len(record["models"]) > 1 or not self._clips:
-            shown += [f"  {each['model']}: {_sentence(each)}" for each in record["models"]]
-        states = [f"{record[state]} {state}" for state in rows.STATES if record.get(state)]
-        if states:
-            left = f"left: {_sentence(record['left'])}" if self.left else "nothing left to pay"
-            shown.append(", ".join([*states, left]))
-        return shown
-
-
-def _amounts(clips: Sequence[RowClip]) -> dict[str, Any]:
-    cents = total_cents(clips)
-    seconds = [_seconds(clip) for clip in clips]
-    return {
-        "clips": len(clips),
-        "seconds": None if None in seconds else float(sum(each or 0 for each in seconds)),
-        "cost_usd": None if cents is None else float(cents / 100),
-    }
-
-
-def _sentence(amounts: Mapping[str, Any]) -> str:
-    seconds, cost = amounts["seconds"], amounts["cost_usd"]
-    length = "" if seconds is None else f", {seconds:g} s"
-    price = "price unknown" if cost is None else money(Decimal(str(cost)) * 100)
-    return f"{counted(amounts['clips'], 'clip')}{length}, {price}"
-
-
-def _seconds(clip: RowClip) -> Decimal | None:
-    asked, model = clip.row.plan.asked.duration, clip.row.model
-    seconds = asked if asked is not None or model is None else model.caps.min_seconds
-    return None if seconds is None else Decimal(str(seconds))
-
-
-def total_cents(clips: Sequence[RowClip]) -> Decimal | None:
-    """The estimate for some clips, exactly; None where a price is unknown."""
-    total = Decimal(0)
-    for clip in clips:
-        seconds, price = _seconds(clip), clip.row.model and clip.row.model.caps.cents_per_second
-        if seconds is None or price is None:
-            return None
-        total += seconds * Decimal(str(price))
-    return total
-
-
 def complain_all(complaints: Sequence[AirvidError]) -> None:
-    """Raise the complaints as one; of very many the first are shown, and how many there are. Raises: AirvidError."""
+    """Raise the complaints as one AirvidError, which shows MOST_COMPLAINTS of them and counts the others."""
     if len(complaints) > MOST_COMPLAINTS:
         first = min(complaints, key=lambda error: (2, 11, 7).index(error.exit_code))
         more = copy.copy(first)

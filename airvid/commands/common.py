@@ -13,9 +13,10 @@ from airvid.api.models import Task, is_task_id
 from airvid.api.retry import PATIENCE
 from airvid.clips import naming
 from airvid.clips.naming import Naming
-from airvid.config import bare
+from airvid.config import checked
 from airvid.errors import AirvidError, LimitedError, NotFoundError, UnavailableError, UsageError, as_failure
 from airvid.session import Session
+from airvid.values import bare
 
 if TYPE_CHECKING:
     from airvid.api.client import Listing
@@ -32,6 +33,11 @@ def given(arguments: Iterable[str]) -> list[str]:
     if "" in found:
         raise UsageError("an empty task id", hint="airvid list")
     return list(dict.fromkeys(found))
+
+
+def time_limit(given: str | None) -> float | None:
+    """The seconds of --timeout; None for no limit, as for 0. Raises: UsageError."""
+    return None if given is None else checked("timeout", given, "--timeout") or None
 
 
 async def resolve(
@@ -90,15 +96,20 @@ async def _last(session: Session, patience: float) -> str:
     raise UnavailableError("what became of the last create is unknown", hint="airvid list, before you create it again")
 
 
-async def tell_apart(session: Session, name: Naming, ids: Sequence[str], listed: Iterable[Task] = ()) -> None:
-    """See which clips of these tasks need a number in their names. The list is read where nothing else tells."""
+async def naming_for(session: Session, output: str, ids: Sequence[str], listed: Iterable[Task] = ()) -> Naming:
+    """The names that -o gives to the clips of these tasks, with a number where two would be the same.
+
+    `listed`: the server's list, which is read where neither it nor the journal has a task. Raises: UsageError.
+    """
+    name = Naming.parse(output, max(1, len(ids)))
     if not name.may_collide or not name.fields:
-        return
+        return name
     entries, tasks = session.journal.by_task(session.service, ids), {task.task_id: task for task in listed}
     if any(each not in entries and each not in tasks for each in ids):
         with suppress(AirvidError):  # names that are not known are numbered
             tasks = {task.task_id: task for task in (await session.api().tasks()).tasks}
     name.tell_apart([naming.known_fields(each, tasks.get(each), entries.get(each), n) for n, each in enumerate(ids, 1)])
+    return name
 
 
 async def side_by_side(

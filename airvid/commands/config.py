@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from airvid import model_cache
 from airvid.clips import request
-from airvid.config import SETTINGS, bare, checked, setting_name
+from airvid.config import SETTINGS, checked, setting_name
 from airvid.errors import AirvidError, NotFoundError, UsageError
 from airvid.session import Session
 from airvid.ui import views
+from airvid.values import bare
 
 
 async def list_all(session: Session) -> None:
@@ -36,7 +37,7 @@ async def set_one(session: Session, *, key: str, value: str) -> None:
     if name == "model":
         await _warn_of_unknown_model(session, session.settings.file[name])
     if other := session.settings.overriding(name):
-        session.out.warn(f"{other} is set in the environment, and goes before it")
+        session.out.warn(f"{other} is set in the environment, and overrides it")
 
 
 async def _warn_of_unknown_model(session: Session, name: str) -> None:

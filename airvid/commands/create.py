@@ -10,7 +10,7 @@ import asyncio
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, aclosing
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from airvid.clips import naming
 from airvid.clips.lookup import UNKNOWN_FATE_HINT
 from airvid.clips.plan import Plan
 from airvid.clips.prompt import read_prompt
-from airvid.clips.request import collected
+from airvid.clips.request import Request, collected
 from airvid.clips.submit import Submitter
 from airvid.commands import finish, plans, preview
 from airvid.commands.finish import Clip
@@ -66,25 +66,13 @@ async def run(
     """
     began = clock.elapsed()
     session.bell = given.pop("bell")
-    line: dict[str, Any] = {
-        "prompt": prompt,
-        "prompt-file": prompt_file,
-        "image": image,
-        "extend": extend,
-        "reference": reference,
-        "set": extra,
-    }
-    line |= {name.replace("_", "-"): value for name, value in given.items()}
-    line |= {"no-validate": no_validate, "preview": shows_preview}
+    line: dict[str, Any] = {"prompt": prompt, "prompt_file": prompt_file, "image": image, "extend": extend}
+    line |= {"reference": reference, "set": extra, **given, "no_validate": no_validate, "preview": shows_preview}
     complaints: list[AirvidError] = []
     settings = plans.chosen_settings(session, given, complaints, shows_preview=shows_preview)
     asked = plans.request_of(settings, image, reference, extra, complaints)
     if extend is not None:
-        try:
-            async with session.time_limit(settings["timeout"]):
-                await plans.extend(session, asked, extend)
-        except (UsageError, FileError) as error:
-            complaints.append(error)
+        await _extend(session, asked, extend, settings["timeout"], complaints)
     asked.prompt = ""
     with collected(complaints):
         asked.prompt = read_prompt(prompt, prompt_file, asked.images)
@@ -92,22 +80,41 @@ async def run(
     plan = plans.offline_plan(session, asked, settings, complaints, shows_preview=shows_preview)
     listing = await plans.complete(session, plan, settings, complaints, dry_run=dry_run, no_validate=no_validate)
     if dry_run:
-        seconds = plan.body.get("duration_seconds")
-        total = seconds * plan.count if isinstance(seconds, int | float) else None
-        session.out.plan(plan.body, plan.count, total, plan.total_cents, plan.first_files())
+        _show_plan(session, plan)
         return
     await plan.claim(shows_preview=shows_preview)
-    entries = session.journal.intend(
+    entries = _intend(session, plan)
+    await _make(session, plan, settings, line, entries, listing, clock.elapsed() - began, shows_preview=shows_preview)
+
+
+def _show_plan(session: Session, plan: Plan) -> None:
+    seconds = plan.body.get("duration_seconds")
+    total = seconds * plan.count if isinstance(seconds, int | float) else None
+    session.out.plan(plan.body, plan.count, total, plan.total_cents, plan.first_files())
+
+
+async def _extend(
+    session: Session, asked: Request, clip: str, timeout: float | None, complaints: list[AirvidError]
+) -> None:
+    """As `plans.extend`, within --timeout. Raises: AirvidError where the server fails: that ends the create at once."""
+    try:
+        async with session.time_limit(timeout):
+            await plans.extend(session, asked, clip)
+    except (UsageError, FileError) as error:
+        complaints.append(error)
+
+
+def _intend(session: Session, plan: Plan) -> list[Entry]:
+    """Write the clips of a plan into the journal, before the first POST. Raises: as `Journal.intend`."""
+    return session.journal.intend(
         base_url=session.service,
         account=session.account,
         requests=[plan.body_of(n + 1) for n in range(plan.count)],
         targets=plan.targets(),
         estimate_cents=plan.cents,
         budgets=plans.budgets(session),
-        extends=asked.extends,
+        extends=plan.asked.extends,
     )
-    passed = clock.elapsed() - began
-    await _make(session, plan, settings, line, entries, listing, passed, shows_preview=shows_preview)
 
 
 # ---------------------------------------------------------------------- submit, follow, save
@@ -117,9 +124,9 @@ async def run(
 class _Run:
     """The clips of one create, from POST to file.
 
-    `line` is what was typed, by the options' names; `max_cost` is in USD. `previews` are files to show, by the clip's
-    number; where --preview has no -o, they are in `preview_folder`. `ended` are the clips that ended, in that order,
-    `unsent` those after a refusal.
+    `line` is what was typed, by the names of the parameters; `max_cost` is in USD. `previews` are files to show, by the
+    clip's number; where --preview has no -o, they are in `preview_folder`. `ended` are the clips that ended, in that
+    order, `unsent` those after a refusal.
     """
 
     session: Session
@@ -195,7 +202,7 @@ async def _submit_and_follow(run: _Run, seconds: float | None) -> None:
             clip.error = error
             run.ended.append(clip)
     await _show_previews(run)
-    # Without --wait a clip that was submitted has not ended well yet: the failure of another is the answer.
+    # Without --wait a submitted clip has no result yet: the failure of another clip decides.
     settle(clip.outcome for clip in run.ended if run.waits or clip.outcome)
 
 
@@ -227,7 +234,7 @@ async def _submit_all(run: _Run, group: asyncio.TaskGroup, progress: Progress) -
 
 
 def _passed_limit(run: _Run, clip: Clip) -> str | None:
-    """The limit that the clips pass now that the server has told a clip's price; None where they are within all."""
+    """The limit that the clips pass by the price that the server told; None where they are within all limits."""
     session, cost = run.session, clip.view.cost_cents
     total = sum((each.view.cost_cents if each.view.task else run.plan.cents) or 0.0 for each in run.clips)
     passed = f"--max-cost {run.max_cost:g}" if run.max_cost is not None and total > run.max_cost * 100 + 1e-6 else None
@@ -272,11 +279,7 @@ async def _finish(run: _Run, clip: Clip, row: Row) -> None:
     session, plan = run.session, run.plan
     with clip.keeping_errors(hint=_how_to_go_on(run, clip)):
         finish.name_row(session, clip.view, row)
-        async with aclosing(finish.follow(session, clip, row)) as changes:
-            async for _ in changes:
-                pass
-        task = clip.view.task
-        assert task
+        task = await finish.end_of(session, clip, row)
         clip.error = finish.error_of(session, task)
         if clip.error is None:
             await _save(run, clip, task, row)
@@ -335,7 +338,7 @@ def _timed_out(run: _Run, clip: Clip) -> AirvidError:
 
 
 def _latest_entry(run: _Run, clip: Clip) -> Entry:
-    """A clip's entry: once the POST was answered as this run knows it, even if the journal could not be written."""
+    """A clip's entry. After the POST was answered it is this run's own, as the journal may not have been writable."""
     entry = clip.view.entry
     assert entry
     if clip.view.task:
@@ -361,7 +364,7 @@ def _tell_how_to_go_on(run: _Run) -> None:
             going.append(clip)
     outputs = {run.plan.output_of(clip.number) for clip in going}
     if len(outputs) > 1 and [clip.number for clip in going] == list(range(1, len(going) + 1)):
-        outputs = {run.plan.output}  # `watch` numbers them alike
+        outputs = {run.plan.output}  # `watch` gives them the same numbers
     for output in outputs:
         clips = [clip for clip in going if len(outputs) == 1 or run.plan.output_of(clip.number) == output]
         whom = "the tasks go on; to pick them up" if len(clips) > 1 else "the task goes on; to pick it up"

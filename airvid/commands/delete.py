@@ -43,19 +43,7 @@ async def run(
     what = f"{len(tasks)} history entries" if len(tasks) > 1 else f"the history entry {short_id(next(iter(tasks)))}"
     if not yes and not session.out.confirm(f"Delete {what}? Stored media and running jobs are not touched. [y/N] "):
         raise AirvidError("nothing was deleted")
-
-    async def remove(task_id: str) -> None:
-        task = tasks[task_id]
-        if task and task.status == COMPLETED and task.result_url:
-            session.journal.keep_link(session.service, task)  # the server does not tell it any more afterwards
-        try:
-            await session.api().delete(task_id)
-        except NotFoundError:
-            pass  # already gone
-        session.journal.note_deleted(session.service, task_id)
-        session.out.record({"task_id": task_id, "deleted": True}, [task_id])
-
-    outcomes = await common.side_by_side(tasks, remove)
+    outcomes = await common.side_by_side(tasks, lambda task_id: _remove(session, task_id, tasks[task_id]))
     for task_id in [each for each, task in tasks.items() if task is None]:
         session.out.note(f"the server has no task {task_id}")
     if any(task and outcome is None for task, outcome in zip(tasks.values(), outcomes, strict=True)):
@@ -80,6 +68,18 @@ async def _read(
 
     outcomes = await common.side_by_side(ids, read)
     return {each: tasks[each] for each in ids if each in tasks}, [error for error in outcomes if error]
+
+
+async def _remove(session: Session, task_id: str, task: Task | None) -> None:
+    """Remove one entry of the history; `task` as it was read, None where the server has none."""
+    if task and task.status == COMPLETED and task.result_url:
+        session.journal.keep_link(session.service, task)  # the server does not tell it any more afterwards
+    try:
+        await session.api().delete(task_id)
+    except NotFoundError:
+        pass  # already gone
+    session.journal.note_deleted(session.service, task_id)
+    session.out.record({"task_id": task_id, "deleted": True}, [task_id])
 
 
 def _tell_what_is_lost(session: Session, tasks: Mapping[str, Task | None]) -> None:

@@ -20,7 +20,7 @@ from airvid.session import Session
 from airvid.ui import terminal, views
 from airvid.ui.text import dumps, length, masked, size
 
-# Seconds for which the API is asked again where it fails, and by which a clock may be wrong: noted, and too much.
+# Seconds for which a failing API is asked again, and by which the clock may differ before that is a note, or an error.
 _PATIENCE = 5.0
 _NOTED_OFFSET, _MOST_OFFSET = 5.0, 300.0
 _LEAST_DISK = 256 << 20
@@ -30,6 +30,10 @@ _COMPLETIONS = {
     "zsh": ".zfunc/_airvid",
     "fish": ".config/fish/completions/airvid.fish",
 }
+
+
+# Extras that only developers need.
+_OWN_EXTRAS = ("test", "lint")
 
 
 class Finding(NamedTuple):
@@ -43,7 +47,7 @@ class Finding(NamedTuple):
 
 
 class Note(Exception):
-    """Raised by a check for what is worth knowing and not wrong: a sentence, and the command that helps."""
+    """A finding that is no error: a sentence, and the command that helps."""
 
 
 async def run(session: Session, *, offline: bool, bundle: str | None) -> None:
@@ -61,7 +65,7 @@ async def run(session: Session, *, offline: bool, bundle: str | None) -> None:
 
 
 async def _check(session: Session, name: str, check: Check, offline: bool) -> Finding:
-    """Run one check, whose failure stops no other."""
+    """Run one check. Its failure does not stop the others."""
     if offline and name in _ONLINE:
         return Finding(name, "note", "not asked, as --offline says")
     try:
@@ -129,7 +133,7 @@ async def _api(session: Session) -> str:
 
 
 async def _clock(session: Session) -> str:
-    """The check of the API has brought the server's time, where any answer came."""
+    """Compare the clock with the server's time, which the check of the API has read."""
     if not session.api().http.is_time_known:
         raise Note("not compared: the API has not told its time", None)
     ahead = session.api().http.server_now() - clock.now()
@@ -201,9 +205,6 @@ async def _extras(_: Session) -> str:
     if missing := sorted(set(extras) - there):
         raise Note(f"not installed: {', '.join(missing)}", f"pip install 'airvid[{','.join(missing)}]'")
     return ", ".join(sorted(there))
-
-
-_OWN_EXTRAS = ("test", "lint")
 
 
 async def _completion(_: Session) -> str:

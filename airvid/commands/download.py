@@ -65,21 +65,17 @@ async def run(
             return
     else:
         found, errors = await common.resolve(session, common.given(ids))
-    name = Naming.parse(output, max(1, len(found)))
-    await common.tell_apart(session, name, found, listed)
+    name = await common.naming_for(session, output, found, listed)
+    how = _How(name, output, force=force, skip_existing=skip_existing, opens=opens)
     with session.progress(len(found)) as progress:
-
-        async def one(task_id: str) -> None:
-            n = found.index(task_id) + 1
-            how = _How(name, output, force=force, skip_existing=skip_existing, opens=opens)
-            await _download(session, task_id, n, progress, how)
-
-        outcomes = await common.side_by_side(found, one, limit=at_once)
+        outcomes = await common.side_by_side(
+            found, lambda each: _download(session, each, found.index(each) + 1, progress, how), limit=at_once
+        )
     settle([*errors, *outcomes])
 
 
 def _affordable(session: Session, at_once: int) -> int:
-    """How many clips to fetch side by side: `at_once`, or fewer where the system lets us open too few files."""
+    """How many clips to fetch side by side: `at_once`, or fewer where the system allows too few open files."""
     most = max(1, (system.most_open_files() - system.LEAST_OPEN_FILES) // FILES_A_CLIP)
     if most < at_once:
         session.out.note(f"{most} at a time, not {at_once}: the system lets the program open few files (ulimit -n)")
@@ -93,13 +89,7 @@ async def _unsaved(session: Session) -> list[Task]:
     return [task for task in listed if not (task.task_id in entries and entries[task.task_id].is_saved)]
 
 
-async def _download(
-    session: Session,
-    task_id: str,
-    n: int,
-    progress: Progress,
-    how: _How,
-) -> None:
+async def _download(session: Session, task_id: str, n: int, progress: Progress, how: _How) -> None:
     """Save the n-th task's clip."""
     if how.skip_existing and (view := await _present(session, task_id, n, how.name)):
         progress.row(short_id(task_id), about=view.prompt or "").end(f"{view.output} is there already")

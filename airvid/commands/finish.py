@@ -98,21 +98,8 @@ async def follow(session: Session, clip: Clip, row: Row) -> AsyncGenerator[TaskV
     """
     task, entry = clip.view.task, clip.view.entry
     assert task
-    is_fresh = clip.is_ours or bool(entry and entry.status != DELETED and clock.now() - entry.intended_at < FRESH)
-    ends = [row.began + seconds for seconds in row.past]
     was_cut = is_told = False
-    async with aclosing(
-        finish.track(
-            session.api(),
-            session.shared,
-            session.journal,
-            session.service,
-            task,
-            is_fresh=is_fresh,
-            was_seen=clip.is_ours,
-            usual_ends=ends,
-        )
-    ) as readings:
+    async with aclosing(_readings(session, clip, task, row)) as readings:
         async for reading in readings:
             if isinstance(reading, Trouble):
                 clip.trouble = reading.what
@@ -132,6 +119,30 @@ async def follow(session: Session, clip: Clip, row: Row) -> AsyncGenerator[TaskV
                 yield clip.view
             row.task(task)
     clip.was_read = True
+
+
+def _readings(session: Session, clip: Clip, task: Task, row: Row) -> AsyncGenerator[Task | Trouble, None]:
+    entry = clip.view.entry
+    is_fresh = clip.is_ours or bool(entry and entry.status != DELETED and clock.now() - entry.intended_at < FRESH)
+    return finish.track(
+        session.api(),
+        session.shared,
+        session.journal,
+        session.service,
+        task,
+        is_fresh=is_fresh,
+        was_seen=clip.is_ours,
+        usual_ends=[row.began + seconds for seconds in row.past],
+    )
+
+
+async def end_of(session: Session, clip: Clip, row: Row) -> Task:
+    """The task at its end. It is followed until then, and its changes are not yielded. Raises: as `follow`."""
+    async with aclosing(follow(session, clip, row)) as changes:
+        async for _ in changes:
+            pass
+    assert clip.view.task
+    return clip.view.task
 
 
 def error_of(session: Session, task: Task) -> AirvidError | None:
@@ -193,14 +204,19 @@ async def _deliver(
     session: Session, task: Task, place: LocalFile | CloudObject, path: Path, row: Row, *, force: bool
 ) -> None:
     """Bring a clip that is whole at `path` to where it belongs. Raises: FileError with the command that goes on."""
-    size = path.stat().st_size
     try:
-        async with aclosing(place.deliver(path, force=force)) as steps:
-            async for sent in steps:
-                row.bytes(sent, size, SENDING)
+        await send(place, path, row, force=force)
     except FileError as error:
         again = _again(session, task, place, force=force)
         raise FileError(f"{error.message}; the clip is whole in {path}", hint=error.hint or again) from None
+
+
+async def send(place: LocalFile | CloudObject, path: Path, row: Row, *, force: bool) -> None:
+    """Bring a whole file at `path` to its place, shown in `row`. Raises: FileError."""
+    size = path.stat().st_size
+    async with aclosing(place.deliver(path, force=force)) as steps:
+        async for sent in steps:
+            row.bytes(sent, size, SENDING)
 
 
 def _again(session: Session, task: Task, place: LocalFile | CloudObject | None, *, force: bool = False) -> str:
@@ -275,10 +291,17 @@ def timed_out(session: Session, clip: Clip, output: str | None) -> WaitTimeoutEr
     )
 
 
+def open_file(path: Path) -> None:
+    """Show a file in the desktop's program for it. Raises: AirvidError where there is no desktop; OSError."""
+    if not system.open_file(path, without=KEY_VARIABLES):
+        raise AirvidError(f"there is no desktop here to open {path} on")
+
+
 def open_clip(session: Session, path: str) -> None:
     """Show a clip in the desktop's player, where there is one."""
     try:
-        if not system.open_file(Path(path), without=KEY_VARIABLES):
-            session.out.warn(f"there is no desktop here to open {path} on")
+        open_file(Path(path))
+    except AirvidError as error:
+        session.out.warn(error.message)
     except Exception as error:  # the clip is saved all the same
         session.out.warn(f"{path} cannot be opened: {error}")

@@ -1,4 +1,4 @@
-"""airvid gallery: clips, and those that were not made, as one page to compare them."""
+"""airvid gallery: one page that compares clips, and lists those that were not made."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from airvid import files, system
+from airvid import files
 from airvid.api.models import EXPIRED, FAILED
-from airvid.commands import common, preview
-from airvid.config import KEY_VARIABLES
+from airvid.commands import common, finish, preview
 from airvid.destinations.cloud import CloudObject, is_url
 from airvid.destinations.local import check_file
-from airvid.errors import AirvidError, FileError, UsageError
+from airvid.errors import FileError, UsageError
 from airvid.media import gallery
 from airvid.media.gallery import Tile
 from airvid.session import Session
@@ -56,8 +55,8 @@ async def run(session: Session, *, folders: Sequence[str], output: str | None, f
     _write(path, page)
     record = {"path": str(path), "clips": len(found), "failed": len(failed), "bytes": path.stat().st_size}
     session.out.saved(str(path), record)
-    if opens and not system.open_file(path, without=KEY_VARIABLES):
-        raise AirvidError(f"there is no desktop here to open {path} on")
+    if opens:
+        finish.open_file(path)
 
 
 def _is_ours(path: Path) -> bool:
@@ -98,12 +97,12 @@ def _file_name(kept: CloudObject) -> str:
 
 
 def _object(record: Record) -> CloudObject | None:
-    """Where a record's clip is in a store; None where it is in none."""
+    """The address of a record's clip in a store; None where it is not in a store."""
     output = _known(record).get("output")
     try:
         return CloudObject(output) if isinstance(output, str) and is_url(output) else None
     except UsageError:
-        return None  # the results may be another's
+        return None  # others may have written the results
 
 
 async def _fetch(records: Sequence[Record], stored: Path) -> None:
@@ -154,12 +153,12 @@ def _results(path: Path) -> Iterator[Record]:
             continue  # half a line, after a kill
         if isinstance(record, dict):
             task = record.get("task_id")
-            by_task[task if isinstance(task, str) else number] = record  # the last word on a task counts
+            by_task[task if isinstance(task, str) else number] = record  # the last line of a task counts
     yield from by_task.values()
 
 
 def _entries(session: Session, folder: Path) -> Iterator[Any]:
-    """The journal's entries of clips that went, or should have gone, into this folder."""
+    """The journal's entries of clips that were saved, or should have been saved, in this folder."""
     whole = folder.resolve()
     for entry in session.journal.entries(limit=_MOST, offset=0):
         place = entry.file or (entry.target or "").partition("{")[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 from airvid import clock, files
 from airvid.clips import part_file
 from airvid.clips.naming import Naming
-from airvid.commands import common, preview
+from airvid.commands import common, finish, preview
 from airvid.destinations.cloud import CloudObject
 from airvid.destinations.local import LocalFile
 from airvid.errors import FileError, UsageError
 from airvid.session import Session
-from airvid.ui.progress import SENDING, Row
+from airvid.ui.progress import Row
 from airvid.ui.text import counted, length, size
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _PAUSE = 0.05
 async def run(session: Session, *, clips: Sequence[str], output: str | None, force: bool) -> None:
     preview.check_media("a film")
     if not output or output == "-" or output.endswith(("/", os.sep)) or os.path.isdir(output):
-        raise UsageError("a film needs a file to go to", hint="airvid join first.mp4 second.mp4 -o film.mp4")
+        raise UsageError("a film needs -o with the name of a file", hint="airvid join first.mp4 second.mp4 -o film.mp4")
     place = Naming.parse(output, 1).destination({})
     await place.check(force=force)
     async with AsyncExitStack() as stack:
@@ -63,12 +63,10 @@ async def film(session: Session, clips: Sequence[Path], place: LocalFile | Cloud
         joining = Joining([partial(preview.opened, file) for file in clips])
         for why in joining.differences:
             session.out.note(f"{why}: it is encoded anew")
-        # What waits here to be sent to a store is no user's file.
+        # A film that waits for its upload may be replaced without --force.
         await _write(joining, path, row, force=force or isinstance(place, CloudObject))
         count = path.stat().st_size
-        async with aclosing(place.deliver(path, force=force)) as steps:
-            async for sent in steps:
-                row.bytes(sent, count, SENDING)
+        await finish.send(place, path, row, force=force)
         place.forget(path)
         row.end(f"joined {counted(len(clips), 'clip')} ({joining.end:.1f} s, {size(count)}) after {length(row.passed)}")
     facts = {"seconds": round(joining.end, 3), "clips": len(clips), "reencoded": bool(joining.differences)}

@@ -10,11 +10,12 @@ from airvid import clock, model_cache
 from airvid.api.models import DELETED, STATUSES, canonical_status
 from airvid.clips import request
 from airvid.commands import common
-from airvid.config import checked, seconds, whole
+from airvid.config import checked
 from airvid.errors import UsageError
 from airvid.session import Session
 from airvid.ui import views
 from airvid.ui.task_view import TaskView
+from airvid.values import seconds, whole
 
 # States that only the journal knows.
 OURS = ("intended", "waiting", "sent", "unknown", "refused", DELETED)
@@ -35,11 +36,7 @@ async def run(
     search: str | None,
 ) -> None:
     local = local or search is not None
-    ours = OURS if local else ()
-    states = [each if each in ours else canonical_status(each) for each in status]
-    for each, state in zip(status, states, strict=True):
-        if state not in (*STATUSES, *ours):
-            raise UsageError(f"--status: {each!r} is not one of {', '.join((*STATUSES, *ours))}")
+    states = _states(status, OURS if local else ())
     checked("limit", limit, "--limit", parse=whole(1, MOST))
     checked("page", page, "--page", parse=whole(1, MOST))
     begin = None if since is None else moment(since, clock.now())
@@ -59,13 +56,25 @@ async def run(
         filtered = " like that" if status or since or search or model else ""
         session.out.note(f"no tasks{filtered}{_nearest(session, model) if model else ''}")
     elif total > len(found):
-        last = -(-total // limit)
-        more = (
-            f"--page {page + 1} shows more, " if page < last else f"--page {last} is the last, " if page > last else ""
-        )
-        session.out.note(f"{len(found)} of {total} tasks; {more}-L {total} shows all")
+        session.out.note(f"{len(found)} of {total} tasks; {_more(page, -(-total // limit))}-L {total} shows all")
     elif session.out.is_terminal:
         session.out.note(f"{total} task{'s' if total > 1 else ''}")
+
+
+def _states(given: Sequence[str], ours: Sequence[str]) -> list[str]:
+    """The states that --status names, those of the journal as they are. Raises: UsageError."""
+    states = [each if each in ours else canonical_status(each) for each in given]
+    for each, state in zip(given, states, strict=True):
+        if state not in (*STATUSES, *ours):
+            raise UsageError(f"--status: {each!r} is not one of {', '.join((*STATUSES, *ours))}")
+    return states
+
+
+def _more(page: int, last: int) -> str:
+    """Which pages there are besides this one."""
+    if page < last:
+        return f"--page {page + 1} shows more, "
+    return f"--page {last} is the last, " if page > last else ""
 
 
 def _nearest(session: Session, model: str) -> str:

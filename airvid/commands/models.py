@@ -42,7 +42,7 @@ async def run(
     asked = {"modes": mode, "aspect_ratios": aspect_ratio, "qualities": quality}
     fitting = [model for model in models if _fits(model, asked, seconds, most_usd)]
     fitting.sort(key=lambda model: model.id)
-    if sort == "price":  # what can be bought first
+    if sort == "price":  # models that can be used come first
         fitting.sort(key=lambda model: (not model.is_healthy, _price(model, seconds)))
     session.out.show(views.models(seconds), fitting, as_array=True)
     if not models:
@@ -59,7 +59,7 @@ def _price(model: Model, seconds: float | None) -> float:
 
 
 def _tells(model: Model, asked: Mapping[str, str | None], seconds: float | None) -> bool:
-    """Whether the model's caps speak of all that is asked."""
+    """Whether the model's caps name everything that is asked for."""
     named = all(value is None or getattr(model.caps, name) for name, value in asked.items())
     return named and (seconds is None or model.caps.max_seconds is not None)
 

@@ -82,6 +82,12 @@ async def extend(session: Session, asked: Request, clip: str) -> None:
     asked.extends, asked.shape = found.task_id or str(found.path.absolute()), (still.width, still.height)
 
 
+def keep_shape(asked: Request, model: Model) -> None:
+    """Ask for the shape of the clip that the request goes on from, where no option says another."""
+    if asked.shape and not asked.aspect_ratio:
+        asked.aspect_ratio = request.nearest_ratio(model.caps.aspect_ratios, asked.shape)
+
+
 def check_words(session: Session, prompt: str | None) -> None:
     """See that a prompt on the line is no file's name: on a terminal that is a question. Raises: UsageError."""
     if prompt is None or prompt == "-" or (complaint := file_meant(prompt)) is None:
@@ -118,10 +124,21 @@ def offline_plan(
         clock.now(),
         force=bool(settings["force"]),
     )
-    if settings["seed"] is not None:
-        with collected(complaints):
-            checked("seed", plan.seed(plan.count), f"the seed of clip {plan.count}")
+    with collected(complaints):
+        check_seeds(plan, settings)
     return plan
+
+
+def check_seeds(plan: Plan, settings: Mapping[str, Any]) -> None:
+    """See that the seeds, which count up from the setting, stay in its bounds. Raises: UsageError."""
+    if settings["seed"] is not None:
+        checked("seed", plan.seed(plan.count), f"the seed of clip {plan.count}")
+
+
+def check_seed_named(name: Naming, asked: Request) -> None:
+    """See that there is a seed for names with {seed}. Raises: UsageError."""
+    if name.uses("seed") and asked.effective_seed is None:
+        raise UsageError("-o uses {seed}, but no seed is set", hint="--seed NUMBER")
 
 
 def _naming(session: Session, asked: Request, settings: Mapping[str, Any]) -> Naming | None:
@@ -129,8 +146,7 @@ def _naming(session: Session, asked: Request, settings: Mapping[str, Any]) -> Na
     if settings["output"] is None:
         return None
     name = Naming.parse(settings["output"], settings["count"] or 1)
-    if name.uses("seed") and asked.effective_seed is None:
-        raise UsageError("-o uses {seed}, but no seed is set", hint="--seed NUMBER")
+    check_seed_named(name, asked)
     finish.check_stdout(session, name, opens=bool(settings["open"]))
     return name
 
@@ -171,8 +187,7 @@ async def complete(
     model = None if models is None else model_for(asked, models, complaints, no_validate=no_validate)
     if model:
         plan.body["model"], plan.cents = model.id, model.cents(asked.duration)
-        if asked.shape and not asked.aspect_ratio:
-            asked.aspect_ratio = request.nearest_ratio(model.caps.aspect_ratios, asked.shape)
+        keep_shape(asked, model)
     with collected(complaints):
         check_cost(settings["max-cost"], plan.total_cents)
     if not checked_early:
@@ -182,10 +197,14 @@ async def complete(
             session.journal.check_budgets(budgets(session), plan.cents, plan.count)
     complain(complaints)
     plan.body = request.body(asked, model)
-    for warning in asked.warnings:
+    _tell(session, plan, model)
+    return listing
+
+
+def _tell(session: Session, plan: Plan, model: Model | None) -> None:
+    for warning in plan.asked.warnings:
         session.out.warn(warning)
     session.out.note(_bought(session, plan, model))
-    return listing
 
 
 def _bought(session: Session, plan: Plan, model: Model | None) -> str:
@@ -240,7 +259,7 @@ def budgets(session: Session) -> dict[str, float]:
 
 
 def command_for(session: Session, line: Mapping[str, Any], count: int, seed: object) -> str:
-    """The command that asks for `count` clips as `line` did, which is what was typed, by the options' names.
+    """The command that asks for `count` clips as `line` did, which is what was typed, by the names of the parameters.
 
     `seed`: that of the first.
     """
@@ -249,7 +268,8 @@ def command_for(session: Session, line: Mapping[str, Any], count: int, seed: obj
         typed["set"] = [pair for pair in line["set"] if pair.partition("=")[0].strip() != "seed"]
         typed["seed"] = seed
     words: list[str] = []
-    for name, value in typed.items():
+    for parameter, value in typed.items():
+        name = parameter.replace("_", "-")
         for each in value if isinstance(value, list | tuple) else [value]:
             if isinstance(each, bool):
                 words += [f"--{name}"] if each else [f"--no-{name}"] * (name in ("sound", "wait"))

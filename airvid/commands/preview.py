@@ -11,12 +11,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
-from airvid import clock, system
+from airvid import clock
 from airvid.clips import naming
 from airvid.commands import common, download, finish
-from airvid.config import KEY_VARIABLES
 from airvid.destinations.cloud import CloudObject, is_url
-from airvid.errors import AirvidError, FileError, UsageError
+from airvid.errors import FileError, UsageError
 from airvid.session import Session
 from airvid.ui.text import short_id, size
 
@@ -32,8 +31,7 @@ async def run(session: Session, *, what: str, opens: bool) -> None:
         check(session, needs_terminal=not as_json)
     async with located(session, what, opens=opens) as (path, _, is_kept):
         if opens:
-            if not system.open_file(path, without=KEY_VARIABLES):
-                raise AirvidError(f"there is no desktop here to open {path} on")
+            finish.open_file(path)
         elif as_json:
             with opened(path) as clip:
                 facts = {
@@ -76,7 +74,7 @@ def check_media(what: str) -> None:
 
 @asynccontextmanager
 async def located(session: Session, what: str, *, opens: bool = False) -> AsyncIterator[Located]:
-    """The clip that was named. One that is not on this disk is fetched, and goes away again."""
+    """The clip that was named. One that is not on this disk is fetched, and deleted at the end."""
     if is_url(what):
         async with _stored(what, None, opens=opens) as clip:
             yield clip
@@ -112,7 +110,7 @@ async def located(session: Session, what: str, *, opens: bool = False) -> AsyncI
 
 @asynccontextmanager
 async def _stored(url: str, task_id: str | None, *, opens: bool) -> AsyncIterator[Located]:
-    """A clip in a store of the user's, fetched for this."""
+    """A clip in a store, fetched into a temporary folder."""
     stored = CloudObject(url)
     if opens:
         raise UsageError("a clip in a store cannot be opened")

@@ -7,12 +7,13 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from airvid.config import checked, seconds
+from airvid.config import checked
 from airvid.errors import FileError, UsageError
 from airvid.local_sandbox import announced, asked_faults, known_faults, make_server, read_models, running_server
 from airvid.places import SANDBOX_KEY, sandbox_folder
 from airvid.session import Session
 from airvid.ui import views
+from airvid.values import seconds
 
 # What is in the sandbox's folder: its tasks and clips, and the journal of what was asked of it.
 _OURS = ("server.db*", "journal.db*", "running")

@@ -14,7 +14,6 @@ from airvid.clips import naming
 from airvid.clips.naming import Naming
 from airvid.commands import common, finish
 from airvid.commands.finish import Clip
-from airvid.config import checked
 from airvid.errors import AirvidError, WaitTimeoutError, settle
 from airvid.session import Session
 from airvid.ui.progress import Progress, Row
@@ -35,25 +34,18 @@ async def run(
     force: bool,
     opens: bool,
 ) -> None:
-    limit = None if timeout is None else checked("timeout", timeout, "--timeout") or None  # 0 is no limit
+    limit = common.time_limit(timeout)
     session.bell = bell
-    errors: list[AirvidError] = []
     if output is not None:
         finish.check_stdout(session, Naming.parse(output, 1), opens=opens)
     watch = None
     try:
         async with asyncio.timeout(limit):
-            listed: list[Task] = []
-            if ids:
-                found, errors = await common.resolve(session, common.given(ids), patience=math.inf)
-            else:
-                found, listed = await _running(session)
+            found, errors, listed = await _chosen(session, ids)
             if not found and not errors:
                 session.out.note("nothing is running")
                 return
-            name = None if output is None else Naming.parse(output, max(1, len(found)))
-            if name:
-                await common.tell_apart(session, name, found, listed)
+            name = None if output is None else await common.naming_for(session, output, found, listed)
             watch = _Watch(session, _clips(session, found), output, name, fail_fast, force=force, opens=opens)
             with session.progress(len(found)) as progress:
                 await _follow_all(watch, progress)
@@ -67,23 +59,23 @@ async def run(
         raise
     finally:
         session.ended += [clip.view for clip in watch.clips] if watch else []
-    done = [clip.view.task_id for clip in watch.ended if clip.view.status == COMPLETED and not clip.error]
-    if done and output is None and session.out.shows_both:
-        which = done if len(done) <= MOST_NAMED else ["--all"]
-        session.out.note(f"to save {'them' if len(done) > 1 else 'it'}: {session.command('download', *which)}")
+    if output is None:
+        _tell_how_to_save(watch)
     settle([*errors, *watch.outcomes()])
 
 
-async def _running(session: Session) -> tuple[list[str], list[Task]]:
-    """All tasks that run: those that the server lists, and those that were running when the journal last knew.
+async def _chosen(session: Session, ids: Sequence[str]) -> tuple[list[str], list[AirvidError], list[Task]]:
+    """The tasks to follow, the errors for names of no task, and the server's list where it was read.
 
-    And the server's list.
+    Without `ids` all that run: those that the server lists, and those that ran when the journal last knew.
     """
+    if ids:
+        return *await common.resolve(session, common.given(ids), patience=math.inf), []
     listing = await session.api().tasks(patience=math.inf)  # a wait does not give up
     common.take_note(session, listing)
     found = [str(entry.task_id) for entry in session.journal.running(session.service)]
     found += [task.task_id for task in listing.tasks if not task.is_terminal]
-    return list(dict.fromkeys(found)), listing.tasks
+    return list(dict.fromkeys(found)), [], listing.tasks
 
 
 def _clips(session: Session, ids: Sequence[str]) -> list[Clip]:
@@ -163,6 +155,15 @@ async def _follow(watch: _Watch, clip: Clip, progress: Progress) -> None:
     watch.ended.append(clip)
     if watch.opens and clip.view.output:
         finish.open_clip(session, clip.view.output)
+
+
+def _tell_how_to_save(watch: _Watch) -> None:
+    """For a reader at a terminal: the command that saves what was not saved."""
+    session = watch.session
+    done = [clip.view.task_id for clip in watch.ended if clip.view.status == COMPLETED and not clip.error]
+    if done and session.out.shows_both:
+        which = done if len(done) <= MOST_NAMED else ["--all"]
+        session.out.note(f"to save {'them' if len(done) > 1 else 'it'}: {session.command('download', *which)}")
 
 
 async def _save(watch: _Watch, clip: Clip, task: Task, row: Row, name: Naming) -> TaskView:

@@ -1,16 +1,15 @@
 """Objects in S3, Google Cloud Storage and Azure Blob Storage, by the library obstore (the extra `cloud`).
 
-Its functions without `async` are used, in threads: those with it end the process by a signal now and then, where a
-thread of the library's still holds something of Python's when the interpreter ends.
+The library's blocking functions are used, in threads. Its async functions sometimes crash the process at its end, when
+a thread of the library still holds a Python object.
 
 Credentials, region and endpoint are those of the store's own tools: obstore reads the environment, instance roles and
-Google's and Azure's files, and the keys of an AWS profile are read here. None of them is kept, logged or told.
+Google's and Azure's files, and the keys of an AWS profile are read here. None of them is kept, logged or shown.
 """
 
 from __future__ import annotations
 
 import asyncio
-import configparser
 import errno
 import hashlib
 import io
@@ -32,9 +31,9 @@ if TYPE_CHECKING:
 
 # What a bucket can be called, by scheme.
 _BUCKETS = {
-    "s3": re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"),
-    "gs": re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]"),
-    "az": re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]|\$root|\$web"),
+    "s3": r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",
+    "gs": r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]",
+    "az": r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]|\$root|\$web",
 }
 _CREDENTIALS = {
     "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
@@ -42,7 +41,7 @@ _CREDENTIALS = {
     "az": "set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY or AZURE_STORAGE_SAS_TOKEN",
 }
 _LONGEST_KEY = 1024
-# Bytes of a part of an upload, how many parts are under way at once, and from where on an upload has several parts.
+# Bytes of one part of an upload, parts that are sent at once, and the size from which an upload has several parts.
 _PART, _AT_ONCE, _LARGE = 5 << 20, 3, 8 << 20
 # Seconds between two reports of an upload.
 _REPORT_EVERY = 0.25
@@ -68,12 +67,12 @@ class CloudObject:
         return self.url
 
     def local_path(self, clip: str) -> Path:
-        """Where the clip is made whole on this disk before it is sent; `clip` names it, whatever its link."""
+        """The file on this disk that is downloaded before the upload. `clip` identifies the clip."""
         name = hashlib.sha256(clip.encode("utf-8", "replace")).hexdigest()[:32]
         return Path(places.folder("data"), "uploads", f"{name}.mp4")
 
     def waits(self, path: Path) -> bool:
-        """Whether a whole clip waits at `path` to be sent: an upload did not come to its end."""
+        """Whether a whole clip is at `path`, as an earlier upload was interrupted."""
         return path.is_file()
 
     def forget(self, path: Path) -> None:
@@ -100,9 +99,9 @@ class CloudObject:
                 return None
 
     async def check_writable(self) -> None:
-        """Write an empty object beside this one, and remove it. It is the only way to learn of the right to write.
+        """Write an empty object beside this one, and remove it: no other request proves the right to write.
 
-        What it does not find out: a rule for single names, a quota, a lock against replacing.
+        A rule for single names, a quota or a lock against replacing can still refuse the clip.
         """
         claim(self.local_path(""))
         await asyncio.to_thread(self._check_writable)
@@ -122,10 +121,10 @@ class CloudObject:
             ) from None
 
     async def deliver(self, path: Path, *, force: bool) -> AsyncGenerator[int, None]:
-        """Bring a file to the object; yields the bytes that were read of it. At the end the store has confirmed it.
+        """Upload a file; yields the bytes that were read of it. At the end the store has confirmed the object.
 
-        Without `force` an object that is there is left alone, one with the very same bytes apart, which counts as sent.
-        The file's name marks the parts of its upload: two files of one name have the same bytes.
+        Without `force` an existing object is an error, unless it has the same bytes: then it counts as sent. The file's
+        name marks the parts of its upload: two files of one name have the same bytes.
         """
         with _Counted(path) as file:
             with suppress(system.NoLocksError):
@@ -158,7 +157,7 @@ class CloudObject:
             elif force:
                 obstore.put(self._store, self.key, file, **large)
             else:
-                # No store makes an object of several parts on a condition, but each copies on one.
+                # No store completes an upload of several parts on a condition, but each copies on one.
                 part = f"{self.key}.{Path(file.name).stem}.part"
                 obstore.put(self._store, part, file, **large)
                 try:
@@ -170,7 +169,7 @@ class CloudObject:
                 raise FileError(f"{self} exists", hint="--force overwrites it; or give another -o") from None
 
     def _holds(self, file: _Counted, size: int) -> bool:
-        """Whether the object has the very bytes of `file`."""
+        """Whether the object has the same bytes as `file`."""
         import obstore
 
         found = obstore.get(self._store, self.key)
@@ -192,7 +191,7 @@ class CloudObject:
             return bytes(found.bytes()), {name: value for name, value in told.items() if value is not None}
 
     def replace(self, content: bytes, version: Any) -> bool:
-        """Write the whole content if the object still is that version; False where it is another one by now."""
+        """Write the whole content if the object still is that version; False where it has changed."""
         import obstore
         from obstore.exceptions import AlreadyExistsError, PreconditionError
 
@@ -204,7 +203,7 @@ class CloudObject:
             return True
 
     async def fetch(self, path: Path) -> None:
-        """Bring the object to a new file."""
+        """Download the object to a new file."""
         await asyncio.to_thread(self._fetch, path)
 
     def _fetch(self, path: Path) -> None:
@@ -230,9 +229,9 @@ class CloudObject:
         try:
             from obstore.store import AzureStore, GCSStore, S3Store
         except ImportError:
-            raise FileError(f"{self._place} needs a package more", hint="pip install 'airvid[cloud]'") from None
+            raise FileError(f"{self._place} needs one more package", hint="pip install 'airvid[cloud]'") from None
         options: dict[str, Any] = {
-            # The time for a request, a part of an upload on a slow line included.
+            # The time limit for one request, long enough for a part of an upload on a slow line.
             "client_options": {
                 "timeout": "120s",
                 "connect_timeout": "10s",
@@ -251,7 +250,7 @@ class CloudObject:
 
     @contextmanager
     def _errors(self, done: str) -> Iterator[None]:
-        """Turn the store's refusal into a sentence: an answer's text may hold names of keys, and is not told."""
+        """Turn the store's refusal into a FileError, without the answer's text: it may contain names of keys."""
         try:
             yield
         except (FileError, UsageError, OSError) as error:
@@ -292,7 +291,7 @@ def split(url: str) -> tuple[str, str, str]:
             f"no clip can be sent to {scheme}://; there are {', '.join(f'{each}://' for each in _BUCKETS)}",
             hint="-o takes a file, a directory/, s3://BUCKET/KEY, gs://BUCKET/KEY or az://CONTAINER/KEY",
         )
-    if not _BUCKETS[scheme].fullmatch(bucket):
+    if not re.fullmatch(_BUCKETS[scheme], bucket):
         raise UsageError(f"{bucket!r} cannot be the name of a bucket", hint=f"{scheme}://BUCKET/KEY")
     if not key.isprintable() or "" in (parts := key.split("/"))[:-1] or {".", ".."} & set(parts):
         raise UsageError(f"{key!r} cannot be a key: it has an empty part, a dot part or control characters")
@@ -303,6 +302,8 @@ def _aws_profile() -> dict[str, Any]:
     """The keys, region and endpoint of the AWS profile in use, where the environment has no keys. Raises: FileError."""
     if os.environ.get("AWS_ACCESS_KEY_ID"):
         return {}
+    import configparser
+
     home, name = Path.home() / ".aws", os.environ.get("AWS_PROFILE") or "default"
     credentials = os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or home / "credentials"
     config = os.environ.get("AWS_CONFIG_FILE") or home / "config"
@@ -337,7 +338,7 @@ def _is_about_credentials(error: Exception) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    """Why a store refused, without anything of its answer but its code."""
+    """Why a store refused. Only the code of its answer is used."""
     text = str(error)
     code = re.search(r"<Code>(\w{1,60})</Code>", text)
     status = re.search(r"status code: (\d{3} [A-Za-z ]{1,40})", text)

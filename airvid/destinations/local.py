@@ -17,7 +17,7 @@ _LONGEST_SUFFIX = ".part.json"
 
 
 class LocalFile:
-    """A file. It has the methods of `CloudObject`: nobody who saves a clip needs to know which one it is."""
+    """A file. It has the methods of `CloudObject`, so callers need not tell them apart."""
 
     def __init__(self, path: Path) -> None:
         self.file = path
@@ -30,11 +30,11 @@ class LocalFile:
         return os.path.abspath(self.file)
 
     def local_path(self, clip: str) -> Path:
-        """Where the clip is made whole on this disk: here it is the file itself."""
+        """The file that is downloaded: the destination itself."""
         return self.file
 
     def waits(self, path: Path) -> bool:
-        """Whether a whole clip waits at `path` to be sent: here none does."""
+        """Whether a whole clip waits for its upload: never."""
         return False
 
     async def size(self) -> int | None:
@@ -50,13 +50,13 @@ class LocalFile:
         claim(self.file)
 
     async def deliver(self, path: Path, *, force: bool) -> AsyncGenerator[int, None]:
-        """Bring the clip from this disk to where it belongs: here it is there."""
+        """Do nothing: the download has brought the clip to its place."""
         nothing: tuple[int, ...] = ()
         for count in nothing:
             yield count
 
     def forget(self, path: Path) -> None:
-        """Remove what waited to be sent: here the clip itself is what is kept."""
+        """Do nothing: the clip itself is kept."""
 
 
 def check_file(path: Path, *, force: bool) -> None:
@@ -96,7 +96,7 @@ def claim(path: Path) -> None:
     """See that a file can be made beside `path`, and its folder, before anything is spent. Raises: FileError."""
     with file_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Unbuffered: what a full disk does not take would make the closing fail, and the file stay.
+        # Unbuffered: on a full disk a buffer would make the closing fail and leave the file.
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".airvid-", suffix=".probe", buffering=0) as probe:
             left = 4096
             while left:

@@ -39,6 +39,10 @@ T = TypeVar("T")
 SENT_WINDOW = (2.0, 180.0)
 # The most seconds that a POST and the look-up after it can take, with the longest time-outs that can be set.
 LONGEST_POST = 1300.0
+_NEW_ENTRY = (
+    "INSERT INTO clip (base_url, account, fate, intended_at, process, model, prompt, request, target, estimate_cents,"
+    " extends, manifest, row, n, asked) VALUES (?, ?, 'intended', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
 
 
 class Journal(Reader):
@@ -91,12 +95,7 @@ class Journal(Reader):
                 self._claim(database, base_url, key, attempts)
             common = (base_url, account, clock.now(), process)
             made = [
-                database.execute(
-                    "INSERT INTO clip (base_url, account, fate, intended_at, process, model, prompt, request, target,"
-                    " estimate_cents, extends, manifest, row, n, asked)"
-                    " VALUES (?, ?, 'intended', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (*common, *each, target, estimate_cents, extends, *(key or (None,) * 4)),
-                )
+                database.execute(_NEW_ENTRY, (*common, *each, target, estimate_cents, extends, *(key or (None,) * 4)))
                 for each, target in zip(asked, targets, strict=True)
             ]
             return [reread(database, cursor.lastrowid) for cursor in made]
@@ -269,10 +268,9 @@ class Journal(Reader):
         )
 
     def take_over(self, base_url: str, attempts: Iterable[Attempt]) -> list[Attempt]:
-        """Write down what `results.jsonl` knows of clips and this journal does not; the attempts that it cannot be.
+        """Write down what `results.jsonl` has and this journal lacks. Returns the attempts with another clip's task.
 
-        An entry that is there learns a task's id and file, and belongs to the manifest that runs now. One that is
-        not is made. The id of another clip's task is refused.
+        An existing entry gets the task's id and the file, and belongs to this run's manifest. A missing one is added.
         """
 
         def work(database: Database) -> list[Attempt]:

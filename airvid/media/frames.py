@@ -1,7 +1,7 @@
 """A clip and its frames, decoded with PyAV.
 
-The file may be hostile: FFmpeg never sees its name, reads only plain containers (a playlist would make it fetch files),
-and has limits for pixels, packets and frames.
+The file may be hostile: FFmpeg does not get its name, reads only plain containers (a playlist would make it fetch
+files), and has limits for pixels, packets and frames.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class Clip:
 
     def first(self) -> VideoFrame:
         """The first frame of a clip that was opened a moment ago. Raises: FileError."""
-        self.video.thread_type = "SLICE"  # threads of frames would decode several
+        self.video.thread_type = "SLICE"  # frame threads would decode several frames
         with file_errors(f"{self.name} cannot be decoded"):
             frame = next((step[1] for step in self._decoded() if step), None)
         if frame is None:
@@ -147,7 +147,7 @@ class Clip:
         """The frame that a player shows last, as a picture. Frames may be stored out of order. Raises: FileError."""
         latest, at = None, _NEVER
         with file_errors(f"{self.name} cannot be decoded"):
-            # The frames from the last key frame on; all where there is no way to go there.
+            # The frames from the last key frame on; all where seeking fails.
             for place in (self.seconds or 0, 0):
                 self.container.seek(int((place + self.start) / (self.video.time_base or 1)), stream=self.video)
                 for step in self._decoded():

@@ -19,7 +19,7 @@ from urllib.parse import quote
 from airvid.ui.text import length, money, plain
 
 MARK = '<meta name="generator" content="airvid gallery">'
-"""What a page of this program begins with, after at most START characters."""
+"""The mark of a page of this program, within its first START characters."""
 START = 2000
 POSTER_WIDTH, POSTER_QUALITY = 320, 8
 _LONGEST = 2000  # characters of a text
@@ -122,7 +122,7 @@ def _escaped(text: str) -> str:
 
 
 def _link(path: Path, folder: Path) -> str:
-    """The clip's address, seen from the page: it holds after both have moved."""
+    """The clip's address relative to the page: both can be moved together."""
     try:
         # With `:` and `%` escaped, no name is taken for an address of another kind.
         return quote(os.fsencode(os.path.relpath(path, folder).replace(os.sep, "/")), safe="/")

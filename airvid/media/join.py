@@ -24,10 +24,10 @@ from airvid.media.frames import Clip, file_errors
 from airvid.media.pictures_track import PARAMETERS, CopiedPictures, EncodedPictures, NotCopyableError
 from airvid.media.sound_track import CopiedSound, EncodedSound, silence
 
-# By this part two rates may differ that are the same: times in milliseconds are rounded.
+# The share by which equal rates may differ, as times in milliseconds are rounded.
 _SAME = Fraction(1, 2000)
 _USUAL_RATE, _HIGHEST_RATE = Fraction(24), Fraction(120)  # frames a second
-# Ticks a second of a film: the most, and those where the clips' own do not go together.
+# Ticks a second of a film: the most, and those of a film whose clips have no common ones.
 _FINEST, _USUAL_TICKS = 10_000_000, 90_000
 # Seconds by which sound and pictures may end apart, the last frame of AAC included.
 _APART = 0.05

@@ -111,7 +111,7 @@ def cleaned(content: bytes) -> tuple[bytes, str | None]:
 
 
 def _left(content: bytes) -> str:
-    """What the server would get with the picture: a rotation that it may not heed, a place on earth."""
+    """What the server would get with the picture: a rotation that it may ignore, a location."""
     try:
         found = _EXIF.search(content)
         tags = _tags(content[found.end() :]) if found else {}

@@ -22,7 +22,7 @@ _BT709, _LIMITED = 1, 1
 
 
 class NotCopyableError(Exception):
-    """The packets of a clip cannot stand in a film as they are."""
+    """The packets of a clip cannot be copied into the film."""
 
 
 class CopiedPictures:
@@ -37,7 +37,7 @@ class CopiedPictures:
     ) -> None:
         self._target, self._time_base, self._lead = target, time_base, round(lead / time_base)
         self._stream = cast(Any, target.add_stream_from_template(first.video, opaque=True))
-        # Even where clips have the same ones in front: one that was joined itself has others among its frames.
+        # Needed even where all clips have the same ones in front: a clip that was joined has others among its frames.
         self._filters = PARAMETERS[first.codec or ""]
         if self._filters:
             BitStreamFilterContext(self._filters, first.video, self._stream)

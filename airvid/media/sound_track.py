@@ -1,6 +1,6 @@
 """The sound of a film: copied from clips that are alike, or encoded anew; silence where a clip has none.
 
-It never runs ahead of the pictures: where a clip's pictures end, its sound ends.
+A clip's sound ends where its pictures end.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class CopiedSound:
 
 
 class EncodedSound:
-    """Any sound as AAC, on the sample."""
+    """Any sound as AAC, exact to a sample."""
 
     def __init__(self, target: OutputContainer, rate: int, layout: str) -> None:
         self._target, self._layout = target, layout

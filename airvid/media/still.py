@@ -10,7 +10,7 @@ import av
 from av.filter import Graph
 from av.video.frame import VideoFrame
 
-# A PNG with more bytes than this gives way to a JPEG: bodies of requests are limited.
+# A PNG with more bytes than this is replaced by a JPEG: bodies of requests are limited.
 MOST_PNG = 8_000_000
 # swscale's numbers for the matrices BT.709, BT.601 and BT.2020, by FFmpeg's number for a frame's.
 _MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}

@@ -41,7 +41,7 @@ class Pace:
 REMEMBERED = 10_000
 """Requests kept, so that the memory of a server has a limit."""
 WRONG_KEY = "sk-air-wrong"
-"""Keys that begin like this are refused, so that a wrong key can be rehearsed."""
+"""Keys that begin like this are refused, so that a wrong key can be tested."""
 _FOR_BROWSERS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "GET, POST, DELETE, OPTIONS",
@@ -137,7 +137,7 @@ class Emulator:
             task_id = re.match(r"/v1/video/tasks/([^/]+)|/clips/([^/.]+)\.mp4", request.route)
             task = self._state.task(task_id[1] or task_id[2], now) if task_id else None
             for fault in map(parse_fault, task.faults.get("left", ()) if task else ()):
-                # Looked at first, so that a task's calls that are none of the fault's write nothing.
+                # Checked first, so that a call without a fault writes nothing.
                 if (
                     re.match(fault.on, request.call)
                     and self._draw(fault)
@@ -246,7 +246,7 @@ class Emulator:
         return Task(str(uuid.uuid4()), call.owner, call.now, starts, ends, outcome, record)
 
     def _task_faults(self) -> list[Fault]:
-        """The faults of the server's list whose turn it is for a new task, all of them."""
+        """All faults of the server's list that a new task gets."""
         found, create = list[Fault](), Request("POST", "/v1/video/generations")
         with self._lock:
             for fault in [each for each in self.faults if each.task]:

@@ -94,7 +94,7 @@ class Output:
 
     @property
     def shows_both(self) -> bool:
-        """Whether the user sees messages and results on the same terminal, and what a message told is no news."""
+        """Whether messages and results go to the same terminal, so that a result would repeat a message."""
         return self.is_terminal and self.stderr.isatty() and not self.quiet and not self.as_json
 
     # ------------------------------------------------------------------ messages, on standard error
@@ -152,7 +152,7 @@ class Output:
             self.command("error title=airvid", f"{subject}{plain(each.message, _LONGEST_SENTENCE)}")
 
     def command(self, name: str, text: str = "") -> None:
-        """A command for the runner of GitHub Actions, where that reads what is written. It reads JSON as JSON only."""
+        """Write a command for the runner of GitHub Actions, where it reads the messages; with --json none."""
         if is_on_github() and not self.as_json:
             self._messages.write(f"::{name}::{self.hidden(plain(text)).replace('%', '%25')}\n")
             self._messages.flush()
@@ -297,7 +297,7 @@ class Output:
     def finished(self, view: TaskView, *, wants_file: bool) -> None:
         """A completed clip, or a file that is there: its file if one was asked for, else its URL.
 
-        A file that the row's last line has told is not told again.
+        A file that the row's last line has named is not repeated.
         """
         if wants_file and self.shows_both:
             return

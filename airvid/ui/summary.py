@@ -37,5 +37,5 @@ def _row(*cells: str | None) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Foreign text as Markdown that means nothing but the text."""
+    """Foreign text, escaped for Markdown."""
     return re.sub(r"[^\w\s.,-]|_", lambda found: f"&#{ord(found[0])};", plain(text, _LONGEST))

@@ -22,7 +22,7 @@ _INVISIBLE = "\u00ad\u180e\u200b\u2060-\u2064\u206a-\u206f\ufeff\ufff9-\ufffb"
 # Compiled only when used, which is slow.
 _UNSAFE = f"[{_HARMFUL}{_INVISIBLE}]"
 _UNSAFE_IN_JSON = f"[{_HARMFUL[_HARMFUL.index(chr(0x7F)) :]}]"
-# What makes a CI's runner obey: `::` where a line begins, and `##[` and `##vso[` anywhere.
+# Commands to a CI's runner: `::` where a line begins, and `##[` and `##vso[` anywhere.
 _COMMAND, _COMMAND_ANYWHERE = r"^(\s*):(?=:)", r"(?i)##(?=(?:vso)?\[)"
 # A shorter key would be found in ordinary words.
 _LEAST_SECRET = 12

@@ -80,7 +80,9 @@ def _write(folder: Path, count: int) -> None:
 MANIFEST_LINES = (
     Line("10,000 rows: checked", "checked", None, at_most(2000), "a request and a digest a row"),
     Line("10,000 rows: memory", "memory", None, at_most(100), "a request a row", "MB"),
-    Line("10,000 done rows: passed over", "done", None, at_most(2000), "both witnesses, and a look at each file"),
+    Line(
+        "10,000 done rows: passed over", "done", None, at_most(2000), "journal, results file, and a look at each file"
+    ),
 )
 
 

@@ -1,4 +1,4 @@
-"""A batch on the virtual clock: which clips are asked for, skipped, picked up and bought again; both witnesses."""
+"""A batch on the virtual clock: which clips are made, skipped, picked up and bought again, by both kinds of records."""
 
 from __future__ import annotations
 
@@ -272,7 +272,7 @@ def test_a_manifest_that_is_edited_meanwhile_counts_the_next_time(world: World) 
     assert (world.airvid(*BATCH).code, prompts(world)["a kite"]) == (0, 1)
 
 
-# ---------------------------------------------------------------------- the two witnesses
+# ---------------------------------------------------------------------- journal and results file
 
 
 def cut_results(world: World, lines: list[bytes]) -> None:

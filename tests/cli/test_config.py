@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from program import API, KEY, World
 
-from airvid.config import SETTINGS, Settings, normal_base_url, seconds
+from airvid.config import SETTINGS, Settings
 from airvid.sandbox.emulator import Fault
+from airvid.values import normal_base_url, seconds
 
 OTHER = "sk-air-other-fedcba9876543210"
 

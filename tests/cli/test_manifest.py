@@ -28,10 +28,10 @@ BAD: dict[str, tuple[bytes, str, int]] = {
     ),
     "an unknown key": (b'{"promt": "fox"}', "m.jsonl:1: unknown key 'promt'; did you mean prompt", 2),
     "a key of another option": (b'{"prompt": "fox", "wait": true}', "m.jsonl:1: unknown key 'wait'", 2),
-    "after itself": (b'{"prompt": "fox", "id": "a", "extend": "a"}', "m.jsonl:1: extend leads to no beginning", 2),
+    "after itself": (b'{"prompt": "fox", "id": "a", "extend": "a"}', "m.jsonl:1: extend makes a circle", 2),
     "in a circle": (
         b'{"prompt": "f", "extend": 2}\n{"prompt": "g", "extend": 1}',
-        "m.jsonl:2: extend leads to no beginning",
+        "m.jsonl:2: extend makes a circle",
         2,
     ),
     "after no row": (b'{"prompt": "fox", "extend": "b"}', "m.jsonl:1: extend 'b': there is no such row", 2),

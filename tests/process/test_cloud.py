@@ -164,6 +164,30 @@ def test_a_failed_upload_keeps_the_clip_and_names_the_command(
     assert not [each for _, each in server.emulator.requests[fetched:] if each.call.startswith("storage")]
 
 
+def test_of_two_processes_that_send_one_key_one_wins(tmp_path: Path, server: Server, s3: Store, bucket: Bucket) -> None:
+    tasks, runs = make_tasks(server, 2), []
+    for n, task in enumerate(tasks):
+        (tmp_path / str(n)).mkdir()
+        user = User(tmp_path / str(n), server.api_url, **s3.env)
+        command = [*AIRVID, "download", task, "-o", f"{bucket.url}/fox.mp4"]
+        runs.append(subprocess.Popen(command, cwd=user.here, env=user.env, stderr=subprocess.PIPE, text=True))
+    ends = [(*run.communicate(timeout=60)[1:], run.returncode) for run in runs]
+    # The clips have the same bytes: the second one is there already, or it lost the race for the name.
+    assert {code for _, code in ends} <= {0, 11}
+    assert [said for said, code in ends if code == 11] == [said for said, code in ends if "exists" in said]
+    assert (bucket.names, bucket.read("fox.mp4")) == (["fox.mp4"], CLIP)
+
+
+def test_a_full_disk_keeps_the_task_and_sends_nothing(user: User, server: Server, bucket: Bucket) -> None:
+    user.customise("import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))")
+    done = user.airvid(*CREATE, f"{bucket.url}/fox.mp4")
+    assert (done.returncode, "cannot be written" in done.stderr, bucket.names) == (11, True, []), done.stderr
+    (user.here.parent / "site" / "sitecustomize.py").write_text("")
+    again = User(user.here.parent, server.api_url, **{name: user.env[name] for name in user.env if "AWS" in name})
+    assert again.airvid("watch", "last", "-o", f"{bucket.url}/fox.mp4").returncode == 0
+    assert (posts(server), bucket.read("fox.mp4")) == (1, CLIP)
+
+
 def test_download_all_moves_what_is_there_once(user: User, server: Server, bucket: Bucket) -> None:
     tasks = make_tasks(server, 3)
     where = f"{bucket.url}/{{id}}.mp4"
