@@ -175,13 +175,18 @@ class Session:
             where = ["--base-url", self._common.base_url]
         return shlex.join(["airvid", *where, *words])
 
-    def same_command(self, *more: str) -> str:
-        """This run's own command line, to paste; with `more` options."""
+    def same_command(self, *more: str, without: str = "") -> str:
+        """This run's own command line, to paste, with `more` words and without an option and its value."""
         import shlex
 
-        line = list(self._common.line)
-        end = line.index("--") if "--" in line else len(line)
-        return shlex.join(["airvid", *line[:end], *more, *line[end:]])
+        words, left = ["airvid"], iter(self._common.line)
+        for word in left:
+            if word == without:
+                next(left, None)
+            elif not (without and word.startswith(f"{without}=")):
+                words.append(word)
+        end = words.index("--") if "--" in words else len(words)
+        return shlex.join([*words[:end], *more, *words[end:]])
 
     @cached_property
     def shared(self) -> Shared:

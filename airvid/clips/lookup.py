@@ -177,6 +177,8 @@ class TaskLookup:
         candidates: list[Task] | None = None
         while True:
             pause = UNREADABLE_PAUSE
+            if found := self._settled_elsewhere(entry):
+                return found
             try:
                 listing = await self._api.tasks(patience=0)
             except LimitedError as error:
@@ -303,7 +305,8 @@ def surely_unmade(listing: Listing, journal: Journal, entry: Entry) -> bool:
     """Whether the POST of an entry surely made no task; the process that sent it has ended.
 
     That holds where the list is fresh, is newer than the last moment at which the POST can have made a task, reaches
-    back to before the POST, and has no task that fits. A task that leaves facts out may fit.
+    back to before the POST, shows all tasks that are known of that time, and has no task that fits. A task that leaves
+    facts out may fit. A list without any task tells nothing: some servers answer so when they fail.
     """
     if entry.sent_at is None or listing.server_time is None or listing.age > CACHED:
         return False
@@ -312,7 +315,10 @@ def surely_unmade(listing: Listing, journal: Journal, entry: Entry) -> bool:
     reaches_back = len(listing.tasks) < MOST_LISTED or any(
         task.created is not None and task.created < entry.sent_at - SENT_WINDOW[0] for task in listing.tasks
     )
-    return reaches_back and not matches(listing, journal, entry, entry.request, set(), at_any_time=True)
+    others = journal.made_between(entry, entry.sent_at - SENT_WINDOW[0], entry.sent_at + SENT_WINDOW[1])
+    shown = {task.task_id for task in listing.tasks}
+    is_complete = bool(shown) and reaches_back and others <= shown
+    return is_complete and not matches(listing, journal, entry, entry.request, set(), at_any_time=True)
 
 
 def _likely(ids: Sequence[str]) -> str:

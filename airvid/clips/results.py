@@ -1,8 +1,9 @@
 """`results.jsonl`, beside the clips of a batch: a line for each step of each clip. It backs up the journal.
 
 A line is written and synced before a POST is sent, when the task's id is known, before the clip gets its name, and when
-the clip has ended. The last line of a POST counts. At the end of a run the file is rewritten with one line for each
-POST. A kill can leave the last line incomplete: the step that it tells of has not happened yet.
+the clip has ended. Of the lines of a POST that tell most, the last one counts. At the end of a run the file is
+rewritten with one line for each POST. A kill can leave the last line incomplete: the step that it tells of has not
+happened yet.
 
 Journal and file can disagree. Then everything that either has of a POST counts, as it may have been paid: a task's id
 counts more than none, a file on the disk more than a state, and a POST that only one has as much as one that both have.
@@ -49,6 +50,11 @@ class _Line(NamedTuple):
     state: str
     is_play: bool
 
+    @property
+    def knowledge(self) -> tuple[bool, bool]:
+        """Whether it tells a task's id, and a file."""
+        return self.attempt.task_id is not None, self.attempt.file is not None
+
 
 def _key(entry: Entry) -> _Key:
     return str(entry.row), entry.n or 0, entry.intended_at
@@ -71,10 +77,11 @@ class Results:
         self._folders = {os.path.join(_real(each), "") for each in (os.path.dirname(place) or ".", *folders)}
         self.manifest = manifest
         self._is_play = is_play
-        # The last line of each POST.
+        # The line of each POST that counts.
         self._lines: dict[_Key, _Line] = {}
-        # The POSTs that this run has read or sent. Others are another process's.
-        self._known = set[_Key]()
+        # The lines that this run has read at its start or written. Others, also for a POST sent anew, are another
+        # process's.
+        self._known = dict[_Key, bytes]()
         # Lines of the sandbox where this run pays, and of paid runs where it does not: they are kept and ignored.
         self._others: list[bytes] = []
         # Whether a rewritten file would differ.
@@ -87,7 +94,7 @@ class Results:
         if os.path.lexists(self.path):
             with self._errors(), files.open_existing(self.path) as file:
                 self._catch_up(file)
-        self._known |= self._lines.keys()
+        self._known |= {key: line.raw for key, line in self._lines.items()}
         return [line.attempt for line in self._lines.values()]
 
     # ------------------------------------------------------------------ write
@@ -97,12 +104,17 @@ class Results:
 
         Raises: FileError where it cannot be written, or where another process has sent a POST for the same clip.
         """
-        self._append(_key(entry), self._written(entry, record), is_sent=entry.fate == "sent")
+        self._append(_key(entry), self._written(entry, record), claims=entry.fate == "sent")
+
+    def note_unmade(self, entry: Entry) -> None:
+        """Append that the POST of `entry` has made no task. Raises: as `note`; also where it was sent anew."""
+        self._append(_key(entry), self._written(entry._replace(fate=REFUSED), None), claims=True)
 
     def remember(self, entry: Entry, record: dict[str, Any]) -> None:
         """As `note`, for a line that can wait until the file is rewritten."""
         if line := self._parsed(self._written(entry, record)):
             self._lines[_key(entry)], self._is_untidy = line, True
+            self._known[_key(entry)] = line.raw
 
     def has_end_of(self, entry: Entry) -> bool:
         """Whether the file has the whole record of a clip that was saved."""
@@ -121,10 +133,10 @@ class Results:
             {"airvid": about} | {key: each for key, each in record.items() if key != "airvid"} | times
         ).encode()
 
-    def _append(self, key: _Key, line: bytes, *, is_sent: bool) -> None:
+    def _append(self, key: _Key, line: bytes, *, claims: bool) -> None:
         with self._errors(), self._opened() as file:
             self._catch_up(file)
-            self._claim(key, is_sent=is_sent)
+            self._claim(key, claims=claims)
             size = os.fstat(file.fileno()).st_size
             file.seek(max(0, size - 1))
             is_torn = file.read(1) not in (b"", b"\n")
@@ -133,14 +145,13 @@ class Results:
                 left = left[file.write(left) :]
             system.sync(file)
             self._catch_up(file)
-        self._is_untidy = True
+        self._known[key], self._is_untidy = self._lines[key].raw, True
 
-    def _claim(self, key: _Key, *, is_sent: bool) -> None:
+    def _claim(self, key: _Key, *, claims: bool) -> None:
         """Raises: InUseError where another process has sent a POST for the same clip."""
-        others = (other for other in self._lines.keys() - self._known if self._lines[other].state != REFUSED)
-        if is_sent and any(other[:2] == key[:2] for other in others):
+        others = (other for other, line in self._lines.items() if self._known.get(other) != line.raw)
+        if claims and any(other[:2] == key[:2] and self._lines[other].state != REFUSED for other in others):
             raise InUseError(f"another airvid is making row {key[0]} at this moment")
-        self._known.add(key)
 
     def rewrite(self, order: Callable[[str, int], tuple[Any, ...]]) -> None:
         """Write the file anew, one line for each POST that was taken, sorted by `order` of row and number.
@@ -237,8 +248,11 @@ class Results:
             self._others.append(raw)
         else:
             key = (line.attempt.key.row, line.attempt.key.n, line.attempt.intended_at)
-            self._is_untidy |= key in self._lines
-            self._lines[key] = line
+            before = self._lines.get(key)
+            self._is_untidy |= before is not None
+            # Another home may know less of this POST: its line takes no task's id and no file from one that tells them.
+            if before is None or line.knowledge >= before.knowledge:
+                self._lines[key] = line
 
     def _check_ours(self, raw: bytes) -> None:
         """Check that an unreadable line is an incomplete one of airvid's. Raises: FileError."""
@@ -314,7 +328,7 @@ class StoredResults(Results):
 
     def load(self) -> list[Attempt]:
         self._read()
-        self._known |= self._lines.keys()
+        self._known |= {key: line.raw for key, line in self._lines.items()}
         return [line.attempt for line in self._lines.values()]
 
     def _read(self) -> Any:
@@ -328,13 +342,14 @@ class StoredResults(Results):
         self._content = content
         return version
 
-    def _append(self, key: _Key, line: bytes, *, is_sent: bool) -> None:
+    def _append(self, key: _Key, line: bytes, *, claims: bool) -> None:
         for _ in range(_TRIES):
             version = self._read()
-            self._claim(key, is_sent=is_sent)
-            if self._object.replace(self._content + line + b"\n", version):
+            self._claim(key, claims=claims)
+            end = b"" if self._content.endswith(b"\n") or not self._content else b"\n"
+            if self._object.replace(self._content + end + line + b"\n", version):
                 self._read()
-                self._is_untidy = True
+                self._known[key], self._is_untidy = self._lines[key].raw, True
                 return
         raise FileError(f"{self.place} keeps changing: other runs write to it")
 

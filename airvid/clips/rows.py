@@ -99,6 +99,11 @@ class RowClip:
         return NEW if state == FAILURE and self.entry.asked != self.row.asked else state
 
     @property
+    def is_ready(self) -> bool:
+        """Whether another clip can go on from it: it is on the disk, and no older one where it is bought again."""
+        return self.state == DONE and not (self.redo and state_of(self.attempts[-1]) != DONE)
+
+    @property
     def changed(self) -> Entry | None:
         """The attempt that asked for something else than the row does now, where that may have been paid for."""
         entry = self.entry

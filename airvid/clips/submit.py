@@ -176,7 +176,7 @@ class Submitter:
         """
         self.trouble = error
         refused_at = clock.now()
-        # The entry stays one of a POST that left until the list has been asked, however that is interrupted.
+        # The entry stays one of a POST that left until the list has told, however the wait is interrupted.
         found, listing = await self._lookup.at_once(entry, body)
         if found:
             return found
@@ -186,7 +186,8 @@ class Submitter:
             self._journal.mark_refused(entry, error.message)
             error.hint = "--wait waits for its turn"
             raise error
-        self._journal.mark_unsent(entry, in_line=self._wait_for_slot)
+        if listing is not None:
+            self._journal.mark_unsent(entry, in_line=self._wait_for_slot)
         await self._wait_for_slot_or_hint(entry, error, attempt, pause, listing)
         if found := await self._lookup.after_refusal(entry, body, refused_at):
             return found

@@ -89,7 +89,7 @@ async def run(
         _tell_how_to_go_on(session, batch)
         raise
     except TimeoutError:
-        raise _time_up(session, batch) from None
+        raise _time_up(batch) from None
     settle(batch.outcomes)
 
 
@@ -165,7 +165,7 @@ async def _read(
         names = {row.plan.name for row in rows if row.plan.name}
         folders = {os.path.dirname(name.any_destination().absolute) for name in names}
         results = results_at(place, manifest.identity, folders, is_play=session.is_play)
-        entries = await _present(_entries(session, results, {row.id for row in rows}))
+        entries = await _present(session, _entries(session, results, {row.id for row in rows}))
     batch_plan.complain_all(complaints)
     assert results
     clips = clips_of(wanted, manifest.identity, entries)
@@ -177,15 +177,21 @@ async def _read(
     return Batch(session, manifest, results, clips, listing)
 
 
-async def _present(entries: Sequence[Entry]) -> list[Entry]:
-    """The entries. One whose object in a store is missing or has changed counts as not saved."""
+async def _present(session: Session, entries: Sequence[Entry]) -> list[Entry]:
+    """The entries. One whose object in a store is missing or has changed counts as not saved.
+
+    An object that was sent whole counts as saved, also where the run was killed before it wrote that down.
+    """
     slots = asyncio.Semaphore(_LOOKS_AT_ONCE)
 
     async def looked_at(entry: Entry) -> Entry:
-        if entry.saved_at is None or not entry.file or not is_url(entry.file):
+        if not entry.task_id or not entry.file or not is_url(entry.file):
             return entry
         async with slots:
             is_there = await CloudObject(entry.file).size() == entry.bytes
+        if is_there and entry.saved_at is None:
+            session.journal.note_saved(session.service, entry.task_id, entry.file, entry.bytes or 0)
+            entry = session.journal.entry(entry.id) or entry
         return entry if is_there else entry._replace(file=None, bytes=None, saved_at=None)
 
     return await asyncio.gather(*map(looked_at, entries))
@@ -314,9 +320,9 @@ async def _begin_all(batch: Batch, clips: Sequence[RowClip], group: asyncio.Task
             tasks[clip] = group.create_task(make(batch, clip, number, progress))
 
 
-def _time_up(session: Session, batch: Batch | None) -> AirvidError:
+def _time_up(batch: Batch | None) -> AirvidError:
     if batch and batch.tally.running:
-        return WaitTimeoutError("the time was up; what runs goes on", hint=session.same_command())
+        return WaitTimeoutError("the time was up; what runs goes on", hint=batch.command_for_rest())
     return UnavailableError("the time was up, and no task of this run goes on")
 
 
@@ -325,4 +331,4 @@ def _tell_how_to_go_on(session: Session, batch: Batch | None) -> None:
         return
     running = batch.tally.running
     goes_on = f"{running} task{' goes' if running == 1 else 's go'} on; " if running else ""
-    session.out.note(f"{goes_on}to pick {'them' if running > 1 else 'it'} up: {session.same_command()}")
+    session.out.note(f"{goes_on}to pick {'them' if running > 1 else 'it'} up: {batch.command_for_rest()}")

@@ -21,7 +21,7 @@ from airvid.clips.request import Request
 from airvid.clips.results import Results
 from airvid.clips.rows import DONE, FAILURE, RUNNING, UNKNOWN, RowClip
 from airvid.clips.submit import Submitter
-from airvid.commands import batch_costs, finish, plans
+from airvid.commands import batch_costs, download, finish, plans
 from airvid.commands.finish import Clip
 from airvid.errors import (
     AirvidError,
@@ -93,8 +93,15 @@ class Batch:
             return False
         return True
 
-    def hint(self, option: str, clip: RowClip) -> str:
-        return f"{self.session.same_command()} {option} {clip.row.id}"
+    def hint(self, *options: str) -> str:
+        """This command with other options, and without --redo: what that buys is not bought once more."""
+        return self.session.same_command(*options, without="--redo")
+
+    def command_for_rest(self) -> str:
+        """The command that goes on after an interruption; --redo only for rows of which nothing was bought."""
+        begun = {clip.row.id for clip in self.clips if not clip.again}
+        left = dict.fromkeys(clip.row.id for clip in self.clips if clip.row.id not in begun)
+        return self.hint(*(word for row in left for word in ("--redo", row)))
 
 
 async def settle_and_make(
@@ -107,6 +114,7 @@ async def settle_and_make(
     try:
         if clip.state == UNKNOWN:
             await _settle(batch, clip)
+            clip.again = clip.redo and clip.state in (DONE, FAILURE)  # no task was made
         if before:
             await asyncio.wait([before])
     except UnknownFateError as error:
@@ -121,8 +129,8 @@ async def settle_and_make(
         _fail(batch, clip, failed_before(batch, clip))
     elif clip.state == DONE:  # by an earlier attempt
         _end_without_work(batch, None)
-    elif clip.parent and clip.parent.state != DONE and clip.state != RUNNING:
-        if not batch.stopped or clip.parent.state == FAILURE:
+    elif clip.parent and not clip.parent.is_ready and clip.state != RUNNING:
+        if not batch.stopped or clip.parent.state in (DONE, FAILURE):
             why = f"row {clip.label}: not sent, as there is no clip of row {clip.parent.row.id} to go on from"
             _fail(batch, clip, TaskFailedError(why))
     elif await batch.take_slot(clip):
@@ -148,6 +156,7 @@ async def _settle(batch: Batch, clip: RowClip) -> None:
             entry = known
             break
         if surely_unmade(listing, session.journal, entry):
+            batch.results.note_unmade(entry)
             session.journal.mark_refused(entry, "no task was made: the server's list shows none")
             entry = session.journal.entry(entry.id) or entry
             break
@@ -156,7 +165,9 @@ async def _settle(batch: Batch, clip: RowClip) -> None:
             ids = [task.task_id for task in found]
             could_be = f"it could be {' or '.join(ids)}" if ids else "the task list shows none that surely is its own"
             raise UnknownFateError(
-                f"whether a task was made is unknown: {could_be}", candidates=ids, hint=batch.hint("--redo", clip)
+                f"whether a task was made is unknown: {could_be}",
+                candidates=ids,
+                hint=batch.hint("--redo", clip.row.id),
             )
         await clock.sleep(LOOK_EVERY)
     clip.learn(entry)
@@ -208,9 +219,11 @@ async def _render(batch: Batch, clip: RowClip, made: Clip, row: Row) -> Task | N
     try:
         return await finish.end_of(session, made, row)
     except NotFoundError as error:
-        if made.view.entry and made.view.task:
-            session.journal.note_deleted(session.service, made.view.task_id)
-        error.hint = batch.hint("--redo", clip)
+        session.journal.note_deleted(session.service, made.view.task_id)
+        if kept := download.remembered(session, made.view.task_id):
+            made.view = TaskView(kept, made.view.entry)
+            return kept
+        error.hint = batch.hint("--redo", clip.row.id)
         raise
 
 
@@ -293,7 +306,8 @@ async def _save(batch: Batch, clip: RowClip, made: Clip, task: Task, row: Row) -
     count = 0
     async with aclosing(finish.bring(session, task, row, place, force=replaced is not None)) as steps:
         async for each in steps:
-            if not count:
+            # A file of this size that is there is an earlier clip's, which could not be told from this one.
+            if not count and await place.size() != each:
                 # Written before the file gets its name: after a kill at any moment, the journal knows whose file it is.
                 session.journal.note_saving(session.service, task.task_id, place.absolute, each)
                 if entry := session.journal.by_task(session.service, [task.task_id]).get(task.task_id):
@@ -350,7 +364,7 @@ def failed_before(batch: Batch, clip: RowClip) -> AirvidError:
     return kind(
         f"row {clip.label} {entry.status} before{f': {entry.error}' if entry.error else ''}",
         task_id=entry.task_id,
-        hint=batch.session.same_command("--retry-failed"),
+        hint=batch.hint("--retry-failed"),
     )
 
 

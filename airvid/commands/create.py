@@ -265,7 +265,12 @@ def _give_up(run: _Run, clip: Clip, error: AirvidError, *, hints: bool = True) -
 
 
 def _command_for_rest(run: _Run, left: Sequence[Clip], *, waits: bool = False) -> str:
-    line = {**run.line, "wait": True} if waits else run.line
+    line, first, name = {**run.line}, left[0].number, run.plan.name
+    if waits:
+        line["wait"] = True
+    if name and first > 1 and name.is_known and run.plan.saves_files and not name.uses("seed"):
+        # The same -o would number from 1 again, to the names of the clips that are there.
+        line["output"] = str(run.plan.output_of(first)).replace("{", "{{").replace("}", "}}")
     return plans.command_for(run.session, line, len(left), run.plan.seed(left[0].number))
 
 
@@ -333,7 +338,10 @@ def _timed_out(run: _Run, clip: Clip) -> AirvidError:
     if not entry.task_id:
         kind = UnavailableError if isinstance(trouble, UnavailableError) else LimitedError
         return kind(f"the time was up before a task could be made{why}")
-    clip.write(run.session.out.finished, clip.view, wants_file=False)
+    if run.waits:
+        clip.write(run.session.out.finished, clip.view, wants_file=False)
+    else:
+        clip.write(run.session.out.submitted, clip.view)
     return finish.timed_out(run.session, clip, run.plan.output_of(clip.number))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from airvid import clock
 from airvid.api.models import COMPLETED, EXPIRED, FAILED, STATUSES, Task, canonical_status
@@ -72,6 +73,9 @@ async def _read(
 
 async def _remove(session: Session, task_id: str, task: Task | None) -> None:
     """Remove one entry of the history; `task` as it was read, None where the server has none."""
+    if task and not task.is_terminal:
+        with suppress(NotFoundError):
+            task = await session.api().task(task_id)  # it may have ended while the question was open
     if task and task.status == COMPLETED and task.result_url:
         session.journal.keep_link(session.service, task)  # the server does not tell it any more afterwards
     try:

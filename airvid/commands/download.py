@@ -152,9 +152,9 @@ async def completed(session: Session, task_id: str, *how: str) -> Task:
             await clock.sleep(URL_PAUSE)
             task = await status.read(session, task_id)
     except NotFoundError:
-        if not (remembered := _remembered(session, task_id)):
+        if not (kept := remembered(session, task_id)):
             raise
-        task = remembered
+        task = kept
     session.journal.note_task(session.service, task)
     if (error := finish.error_of(session, task)) is not None:
         raise error
@@ -165,7 +165,7 @@ async def completed(session: Session, task_id: str, *how: str) -> Task:
     return task
 
 
-def _remembered(session: Session, task_id: str) -> Task | None:
+def remembered(session: Session, task_id: str) -> Task | None:
     """A completed task that the server has forgotten, where the journal has its link."""
     entry = session.journal.by_task(session.service, [task_id]).get(task_id)
     if not entry or not entry.result_url:

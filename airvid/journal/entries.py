@@ -31,6 +31,11 @@ _NUMBERS = (
 )
 
 
+# Manifests that a clip can belong to, as copies of one manifest do; their names are in one column, a line each.
+MOST_MANIFESTS = 16
+OF_MANIFEST = "instr(char(10) || manifest || char(10), char(10) || ? || char(10))"
+
+
 class RowKey(NamedTuple):
     """Which clip of which row of a manifest: the `n`th of `row`; `asked` is a digest of what the row asks for."""
 
@@ -218,7 +223,7 @@ def take_attempt(database: Database, base_url: str, attempt: Attempt) -> bool:
     values["request"] = json.dumps(attempt.request)
     # The `+` keeps SQLite from the index of the base URL, which all rows share.
     rows = database.execute(
-        "SELECT id, row, n, asked FROM clip WHERE +base_url = :base_url AND (task_id = :task_id"
+        "SELECT id, row, n, asked, manifest FROM clip WHERE +base_url = :base_url AND (task_id = :task_id"
         " OR (row = :row AND n = :n AND asked = :asked AND intended_at = :intended_at))",
         values,
     ).fetchall()
@@ -233,6 +238,8 @@ def take_attempt(database: Database, base_url: str, attempt: Attempt) -> bool:
         return True
     if len(rows) > 1 or (rows[0]["row"], rows[0]["n"], rows[0]["asked"]) != key[1:]:
         return False
+    others = [name for name in (rows[0]["manifest"] or "").split("\n") if name not in ("", key.manifest)]
+    values["manifest"] = "\n".join([*others[1 - MOST_MANIFESTS :], key.manifest])
     database.execute(
         "UPDATE clip SET manifest = :manifest, file = coalesce(:file, file), bytes = coalesce(:bytes, bytes),"
         " saved_at = coalesce(saved_at, :saved_at),"

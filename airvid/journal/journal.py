@@ -17,6 +17,7 @@ from airvid.api.models import COMPLETED, Task
 from airvid.errors import FileError, Interrupted, InUseError
 from airvid.journal.budgets import hold_budget
 from airvid.journal.entries import (
+    OF_MANIFEST,
     Attempt,
     Entry,
     RowKey,
@@ -108,8 +109,9 @@ class Journal(Reader):
         """See that no other process has begun this clip since its `attempts` were read. Raises: FileError."""
         seen = {entry.id for entry in attempts}
         rows = database.execute(
-            "SELECT id, fate FROM clip WHERE base_url = ? AND manifest = ? AND row = ? AND n = ? AND fate <> 'refused'",
-            (base_url, key.manifest, key.row, key.n),
+            "SELECT id, fate FROM clip WHERE +base_url = ? AND fate <> 'refused' AND row = ? AND n = ?"
+            f" AND {OF_MANIFEST}",
+            (base_url, key.row, key.n, key.manifest),
         )
         if any(row["id"] not in seen or row["fate"] in ("intended", "waiting") for row in rows):
             raise InUseError(f"another airvid is making row {key.row} at this moment")
@@ -270,7 +272,8 @@ class Journal(Reader):
     def take_over(self, base_url: str, attempts: Iterable[Attempt]) -> list[Attempt]:
         """Write down what `results.jsonl` has and this journal lacks. Returns the attempts with another clip's task.
 
-        An existing entry gets the task's id and the file, and belongs to this run's manifest. A missing one is added.
+        An existing entry gets the task's id and the file, and belongs to this run's manifest, too. A missing one is
+        added.
         """
 
         def work(database: Database) -> list[Attempt]:

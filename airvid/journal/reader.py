@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from airvid.errors import FileError, Interrupted
-from airvid.journal.entries import Entry, is_number, only_id, read_entry
+from airvid.journal.entries import OF_MANIFEST, Entry, is_number, only_id, read_entry
 from airvid.journal.store import Store
 
 T = TypeVar("T")
@@ -78,6 +78,15 @@ class Reader:
         )
         return [entry for entry in rows if entry.task_id]
 
+    def made_between(self, entry: Entry, earliest: float, latest: float) -> set[str]:
+        """The tasks of the entry's service and key that were created then (by the server's clock), and not deleted."""
+        rows = self._rows(
+            "SELECT task_id FROM clip WHERE base_url = ? AND coalesce(account = ?, 1) AND fate = 'known'"
+            " AND task_id IS NOT NULL AND created BETWEEN ? AND ? AND deleted_at IS NULL",
+            *(entry.base_url, entry.account, earliest, latest),
+        )
+        return {row["task_id"] for row in rows}
+
     def past_seconds(self, base_url: str, model: str) -> list[float]:
         """Seconds from the POST's answer to the end, for the last clips of this model that were seen to end."""
         rows = self._rows(
@@ -90,7 +99,7 @@ class Reader:
 
     def of_manifest(self, base_url: str, manifest: str) -> list[Entry]:
         """Every clip that the rows of a manifest asked for, oldest first. Raises: FileError."""
-        query = "SELECT * FROM clip WHERE base_url = ? AND manifest = ? ORDER BY id"
+        query = f"SELECT * FROM clip WHERE base_url = ? AND {OF_MANIFEST} ORDER BY id"
         return self._believed(self._surely(query, base_url, manifest), read_entry)
 
     def entries(self, *, limit: int, offset: int, **filters: Any) -> list[Entry]:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 from collections import Counter
 from collections.abc import Sequence
+from email.utils import formatdate
 from typing import Any
 
 import pytest
 from manifests import results, write
 from program import World, json_answer
 
-from airvid.sandbox.emulator import Fault, Request
+from airvid.sandbox.emulator import Fault, Request, Response
 
 Row = dict[str, Any]
 FOX: Row = {"id": "fox", "prompt": "a fox", "duration": 4}
@@ -217,6 +219,32 @@ def test_redo_buys_a_row_again_once(world: World) -> None:
     assert [each["airvid"]["row"] for each in results(world.folder / "out")].count("fox") == 1
 
 
+def test_redo_is_done_where_an_earlier_try_has_made_no_task(world: World) -> None:
+    write(world.folder, FOX, WOLF)
+    assert world.airvid(*BATCH).code == 0
+    world.emulator.faults.append(Fault("POST", before=True, ending="reset"))
+    assert (world.airvid(*BATCH, "--redo", "fox").code, prompts(world)["a fox"]) == (1, 2)
+    world.clock.advance(400)
+    assert (world.airvid(*BATCH, "--redo", "fox").code, prompts(world)["a fox"]) == (0, 3)
+
+
+def test_no_hint_buys_again_what_redo_has_bought(world: World) -> None:
+    world.emulator.outcome = lambda record: "failed" if record["prompt"] == "a wolf" else "completed"
+    write(world.folder, FOX, WOLF)
+    assert world.airvid(*BATCH).code == 1
+    result = world.airvid(*BATCH, "--redo", "fox")
+    (hint,) = [line.removeprefix("hint: airvid ") for line in result.err.splitlines() if line.startswith("hint: ")]
+    assert (world.airvid(*shlex.split(hint)).code, prompts(world)) == (1, {"a fox": 2, "a wolf": 2})
+
+
+def test_the_command_for_the_rest_names_the_rows_that_redo_has_not_bought(world: World) -> None:
+    write(world.folder, FOX, WOLF | {"id": "wolf"})
+    assert world.airvid(*BATCH).code == 0
+    result = world.airvid(*BATCH, "-j", "1", "--redo=fox", "--redo", "wolf", "--timeout", "12s")
+    assert (result.code, len(world.posts)) == (10, 3)
+    assert "hint: airvid batch m.jsonl -o 'out/{row}.mp4' -j 1 --timeout 12s --redo wolf\n" in result.err
+
+
 def test_money_that_this_run_would_spend_is_held_against_its_bounds(world: World) -> None:
     write(world.folder, FOX, KITE)
     for bound in (["--max-cost", "0.18"], []):
@@ -244,6 +272,15 @@ def test_a_file_that_is_gone_is_fetched_anew(world: World) -> None:
     result = world.airvid(*BATCH)
     assert (result.code != 0, len(world.posts)) == (True, 2)
     assert (world.airvid(*BATCH, "--redo", "fox").code, len(world.posts)) == (0, 3)
+
+
+def test_a_clip_that_was_deleted_before_it_was_saved_is_fetched_by_its_link(world: World) -> None:
+    write(world.folder, FOX)
+    world.emulator.faults.append(Fault("storage", json_answer(403, {}), before=True, times=100))
+    assert world.airvid(*BATCH).code == 9
+    world.emulator.faults.clear()
+    assert world.airvid("delete", "-y", "--all").code == 0
+    assert (world.airvid(*BATCH).code, files(world), len(world.posts)) == (0, ["fox.mp4"], 1)
 
 
 def test_a_stranger_s_file_is_left_alone(world: World) -> None:
@@ -331,6 +368,45 @@ def test_a_post_that_never_left_is_sent_once_its_time_is_over(world: World) -> N
     assert len(world.posts) == before + 1
     posted = [at for at, request in world.emulator.requests if request.method == "POST"][-1]
     assert posted - began > 180
+
+
+@pytest.mark.parametrize("others", [[], [WOLF]], ids=["nothing else", "a task that is known"])
+def test_a_list_without_what_is_known_does_not_tell_that_no_task_was_made(world: World, others: list[Row]) -> None:
+    def nothing(request: Request) -> Response | None:
+        date = {"Date": formatdate(world.clock.now(), usegmt=True)}
+        return json_answer(200, {"data": []}, date) if request.call == "GET /video/tasks" else None
+
+    write(world.folder, FOX, *others)
+    world.emulator.faults.append(Fault("POST", ending="reset"))
+    world.answer = nothing
+    for _ in range(2):
+        assert (world.airvid(*BATCH).code != 0, prompts(world)["a fox"]) == (True, 1)
+        world.clock.advance(400)
+    world.answer = lambda _: None
+    assert (world.airvid(*BATCH).code, prompts(world)["a fox"]) == (0, 1)  # it is found
+
+
+def test_a_post_that_another_machine_sends_anew_is_not_sent_beside_it(world: World) -> None:
+    """That machine has waited for a slot for so long that its first POST has surely made no task."""
+    write(world.folder, FOX)
+    assert world.airvid(*BATCH).code == 0
+    record, began = results(world.folder / "out")[0], world.clock.now()
+    world.start_anew()
+    assert world.airvid("create", "another", "-m", "dune-lite").code == 0
+    (world.folder / "out" / "fox.mp4").unlink()
+    record["airvid"] |= {"intended_at": began, "sent_at": began}
+    cut_results(world, [sent(record)])
+
+    def send_anew(request: Request) -> None:
+        if request.call == "GET /video/tasks" and world.clock.now() > began + 181:
+            record["airvid"]["sent_at"] = world.clock.now()
+            with (world.folder / "out" / "results.jsonl").open("ab") as file:
+                file.write(sent(record))
+
+    world.connect = send_anew
+    result = world.airvid(*BATCH)
+    assert (result.code, prompts(world)) == (11, {"another": 1})
+    assert "another airvid is making row fox at this moment" in result.err
 
 
 @pytest.mark.parametrize("limit", ["too old", "two tasks"])
@@ -445,6 +521,31 @@ def test_sandbox_clips_are_no_clips_of_the_real_api(world: World) -> None:
     (world.folder / "out" / "fox.mp4").unlink()
     empty_home(world)
     assert (world.airvid(*BATCH).code, len(world.posts), len(results(world.folder / "out"))) == (0, 2, 2)
+
+
+def test_a_line_that_tells_less_takes_no_file_from_a_clip(world: World) -> None:
+    """Two homes that know no more than the results both fetch a clip; the second finds the file of the first there."""
+    write(world.folder, FOX)
+    assert world.airvid(*BATCH).code == 0
+    whole = (world.folder / "out" / "results.jsonl").read_bytes()
+    (record,) = results(world.folder / "out")
+    about = record["airvid"] | {"output": None, "bytes": None, "saved_at": None}
+    less = json.dumps({"airvid": about, **{key: each for key, each in record.items() if key != "airvid"}})
+    cut_results(world, [whole, less.encode() + b"\n"])
+    empty_home(world)
+    result = world.airvid(*BATCH)
+    assert (result.code, len(world.posts), "1 done" in result.err) == (0, 1, True), result.err
+
+
+def test_a_copy_of_a_manifest_takes_no_clip_from_it(world: World) -> None:
+    write(world.folder, FOX, WOLF)
+    assert world.airvid(*BATCH).code == 0
+    for name in ("copy.jsonl", "other.jsonl"):
+        write(world.folder, FOX, WOLF, name=name)
+        assert world.airvid("batch", name, *BATCH[2:]).code == 0
+    shutil.rmtree(world.folder / "out")
+    for name in ("m.jsonl", "copy.jsonl", "other.jsonl"):
+        assert (world.airvid("batch", name, *BATCH[2:]).code, len(world.posts)) == (0, 2)
 
 
 def test_the_journal_alone_is_enough(world: World) -> None:

@@ -86,6 +86,16 @@ def test_any_refusal_of_some_is_told_once(world: World, status: int, code: int, 
     assert world.posts[2:] == [world.posts[0]] * 2
 
 
+@pytest.mark.parametrize("output", ["fox.mp4", "{n}-{slug}.mp4", "{seed}.mp4", "{{fox}}.mp4", "new/"])
+def test_the_rest_replaces_none_of_the_clips_that_are_there(world: World, output: str) -> None:
+    world.emulator.faults.append(Fault(POST, json_answer(402, {"error": "No."}), before=True, skip=2))
+    result = world.airvid("create", "fox", "-m", "dune-lite", "-n", "4", "-o", output, "--seed", "5", "--force")
+    assert (result.code, len(result.lines)) == (1, 2)
+    (hint,) = [line.removeprefix("hint: airvid ") for line in result.err.splitlines() if line.startswith("hint: ")]
+    rest = world.airvid(*shlex.split(hint))
+    assert (rest.code, len({*result.lines, *rest.lines})) == (0, 4), rest.err
+
+
 def test_where_the_time_runs_out_the_clips_without_a_task_are_told_once(world: World) -> None:
     result = world.airvid("create", "fox", *WAN, "-n", "7", "--wait", "--timeout", "30", "--seed", "1")
     assert (result.code, len(world.posts)) == (1, 5)

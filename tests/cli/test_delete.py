@@ -10,6 +10,8 @@ import sys
 import pytest
 from program import World, json_answer
 
+from airvid.sandbox.emulator import Request
+
 MISSING = "00000000-0000-4000-8000-000000000000"
 
 
@@ -179,6 +181,16 @@ def test_only_clips_that_are_not_on_the_disk_now_are_named(world: World, tasks: 
 def test_a_running_task_that_only_the_server_knows_is_named(world: World, tasks: list[str]) -> None:
     forget(world)
     assert f"{tasks[0][:8]}, clip 2, is still running" in world.airvid("delete", "-y", "--all").err
+
+
+def test_the_link_of_a_task_that_ends_while_one_is_asked_is_kept(world: World, tasks: list[str]) -> None:
+    def end(request: Request) -> None:
+        if request.call == f"GET /video/tasks/{tasks[0]}":
+            world.clock.advance(300)
+
+    world.connect = end
+    assert (world.airvid("delete", "-y", "--all").code, deleted(world)) == (0, sorted(tasks))
+    assert world.airvid("download", tasks[0], "-o", "fox.mp4").code == 0
 
 
 def test_where_the_link_cannot_be_kept_the_task_is_not_deleted(world: World, tasks: list[str]) -> None:

@@ -61,6 +61,15 @@ def test_a_row_whose_beginning_failed_is_not_sent(studio: World) -> None:
     assert Path("film.mp4").exists()
 
 
+def test_a_row_is_not_bought_again_where_its_beginning_could_not_be(studio: World) -> None:
+    write(studio.folder, A, B)
+    assert studio.airvid(*BATCH).code == 0
+    studio.emulator.outcome = lambda _: "failed"
+    result = studio.airvid(*BATCH, "--redo", "a", "--redo", "b")
+    assert (result.code, len(studio.posts)) == (5, 3)
+    assert "row b: not sent, as there is no clip of row a to go on from" in result.err
+
+
 def test_only_one_row_goes_on_from_what_was_made_before(studio: World) -> None:
     write(studio.folder, A, B)
     assert studio.airvid(*BATCH, "--only", "b").code == 5

@@ -179,6 +179,21 @@ def test_a_full_disk_for_the_results_sends_nothing(server: Server, tmp_path: Pat
     assert "2 more clips were not submitted" in done.stderr
 
 
+def test_a_kill_before_a_new_clip_replaces_one_of_the_same_size_loses_it_not(server: Server, tmp_path: Path) -> None:
+    user = User(tmp_path, server.api_url)
+    write(user.here, 1)
+    command = ("batch", "m.jsonl", "-o", "clips/{row}.mp4")
+    assert user.airvid(*command).returncode == 0
+    replace = "import os, signal\nos.replace = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)\n"
+    code = forked_run.run((*command, "--redo", "r0"), user.here, user.env, prelude=replace).returncode
+    assert (code, made(server)) == (-9, {"fox number 0": 2})
+    done = user.airvid(*command, "--redo", "r0")
+    assert (done.returncode, made(server)) == (0, {"fox number 0": 2}), done.stderr
+    (record,) = results(user.here / "clips")
+    clip = server.emulator._state.clip(record["task_id"])
+    assert (user.here / "clips" / "r0.mp4").read_bytes() == clip
+
+
 def test_a_lost_reply_is_found_in_the_list(server: Server, tmp_path: Path) -> None:
     server.emulator.faults.append(Fault("POST", ending="reset"))
     user = User(tmp_path, server.api_url)

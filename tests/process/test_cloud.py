@@ -226,6 +226,31 @@ def test_a_batch_goes_on_with_nothing_but_the_bucket(user: User, bucket: Bucket,
     assert (again.returncode, posts(server), bucket.read("r1.mp4")) == (0, 3, CLIP), again.stderr
 
 
+def test_an_object_that_was_sent_but_not_noted_as_saved_is_the_clip(user: User, bucket: Bucket, server: Server) -> None:
+    _rows(user, 2)
+    command = ("batch", "clips.jsonl", "-o", f"{bucket.url}/{{row}}.mp4")
+    assert user.airvid(*command).returncode == 0
+    lines = [json.loads(line) for line in bucket.read("results.jsonl").splitlines()]
+    lines[0]["airvid"]["saved_at"] = None
+    bucket.put("results.jsonl", b"".join(json.dumps(line).encode() + b"\n" for line in lines))
+    _without_home(user)
+    done = user.airvid(*command)
+    assert (done.returncode, posts(server)) == (0, 2), done.stderr
+    assert "2 done" in done.stderr
+
+
+def test_lines_that_an_editor_has_left_without_a_newline_are_kept(user: User, bucket: Bucket, server: Server) -> None:
+    _rows(user, 2)
+    command = ("batch", "clips.jsonl", "-o", f"{bucket.url}/{{row}}.mp4")
+    assert user.airvid(*command, "--only", "r0").returncode == 0
+    bucket.put("results.jsonl", bucket.read("results.jsonl").rstrip())
+    with user.running(*command):  # killed before it has written the results anew
+        until(lambda: posts(server) == 2, "the second POST")
+    _without_home(user)
+    done = user.airvid(*command)
+    assert (done.returncode, posts(server)) == (0, 2), done.stderr
+
+
 def test_two_shards_lose_no_line_of_each_other(tmp_path: Path, s3: Store, server: Server, bucket: Bucket) -> None:
     runs = []
     for shard in ("1/2", "2/2"):

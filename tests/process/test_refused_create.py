@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from faulty_server import FaultyServer, Rule
+from manifests import write
 from program import KEY
 from program_process import User, until
 from small_files import render_tiny
@@ -95,3 +96,24 @@ def test_without_waiting_the_list_is_looked_at_too(refused: Callable[..., Refuse
     result = run.user.airvid(*CREATE)
     (task,) = run.tasks
     assert run.known() in ([(task, "known")], [(None, "unknown")]), result.stderr
+
+
+BATCH = ("batch", "clips.jsonl", "-o", "{row}.mp4")
+
+
+@pytest.mark.parametrize("first", [CREATE, BATCH], ids=["create", "batch"])
+def test_a_kill_while_it_waits_loses_no_task_that_the_list_could_not_show(
+    refused: Callable[..., Refused], first: tuple[str, ...]
+) -> None:
+    run = refused(Rule(POST, say=LIMITED), Rule(LIST, before=True, say=LIMITED, skip=1))
+    write(run.user.here, {"prompt": "a fox", "model": "wan-2.6", "duration": 8}, name="clips.jsonl")
+    assert run.user.first_words(*first, upto="waiting for the rate limit")[0] == -9
+    again = run.user.airvid(*(BATCH if first == BATCH else ("watch", "last")))
+    assert (again.returncode, run.posts) == (0, 1), again.stderr
+    assert run.known() == [(run.tasks[0], "known")]
+
+
+def test_an_answer_that_comes_just_after_the_time_is_told(refused: Callable[..., Refused]) -> None:
+    run = refused(Rule(POST, drip=0.12))
+    done = run.user.airvid(*CREATE, "--timeout", "1")
+    assert (done.returncode, done.stdout.split(), run.posts) == (10, run.tasks, 1), done.stderr
