@@ -185,7 +185,8 @@ class Session:
                 next(left, None)
             elif not (without and word.startswith(f"{without}=")):
                 words.append(word)
-        return shlex.join([*words, *more])
+        end = words.index("--") if "--" in words else len(words)
+        return shlex.join([*words[:end], *more, *words[end:]])
 
     @cached_property
     def shared(self) -> Shared:
@@ -213,7 +214,7 @@ class Session:
         """The error for a time limit that ends a request and no wait for a task, with the last failure as its cause."""
         trouble = self._api.http.trouble if self._api else None
         error = LimitedError if isinstance(trouble, LimitedError) else UnavailableError
-        return error(f"{what}: {trouble.message}" if trouble else what)
+        return error(f"{what}: {trouble.message}", hint=trouble.hint) if trouble else error(what)
 
     def cause_of(self, error: AirvidError) -> AirvidError:
         """The error itself, or the sandbox's own where the sandbox is broken.

@@ -346,6 +346,11 @@ class HttpClient:
         """Unix seconds by the API's clock, as far as that is known."""
         return clock.now() + self._clock_offset
 
+    @property
+    def is_time_known(self) -> bool:
+        """Whether an answer of the API has told its clock."""
+        return self._latest_date > -math.inf
+
     def _scrub(self, value: str) -> str:
         return without_secret(self._key, value, "[key]")
 

@@ -217,6 +217,10 @@ class _WithCommonOptions:
         ctx.obj.path = ctx.command_path
         return super().parse_args(ctx, args)  # type: ignore[misc, no-any-return]
 
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Without the braces that Typer puts around what must be given: they read as if they were to be typed."""
+        return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]  # type: ignore[misc]
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
         for name, records in help_groups(self, ctx).items():
             with formatter.section(name):
@@ -259,7 +263,7 @@ class Program(Group):
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Name the options on one screen: the help of a command and the manual explain them."""
         self.format_commands(ctx, formatter)
-        own = [param.opts[-1] for param in self.get_params(ctx) if param.name not in _COMMON and param.opts[0] != "-h"]
+        own = [param.opts[-1] for param in self.get_params(ctx) if param.name not in {*_COMMON, "help"}]
         common = [flags[-1] if name != "base_url" else "--base-url URL" for name, (flags, _) in _COMMON.items()]
         formatter.write_paragraph()
         for name, words in (

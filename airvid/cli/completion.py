@@ -150,6 +150,7 @@ statuses = _words(STATUSES)
 sorts = _words(("price", "name"))
 settings = _words(SETTINGS)
 shells = _words(SHELLS)
+sandbox_actions = _words(("faults", "reset"))
 
 
 @_offered

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
@@ -63,7 +64,8 @@ def _read_and_run(arguments: Sequence[str], invocation: Invocation) -> int:
         raise KeyboardInterrupt from None
     except typer.TyperException as error:
         hint = _prompt_hint(error, arguments, invocation) or f"{invocation.path} --help"
-        raise UsageError(error.format_message().rstrip("."), hint=hint) from None
+        what = re.sub(r"Invalid value for (?:'-\w' / )?'(--[\w-]+)'", r"\1", error.format_message().rstrip("."))
+        raise UsageError(what, hint=hint) from None
     return code if isinstance(code, int) else 0
 
 

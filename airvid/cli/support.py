@@ -22,7 +22,9 @@ app = typer.Typer()
 def sandbox(
     ctx: typer.Context,
     action: str | None = argument(
-        "ACTION", "faults: list what --fault takes; reset: forget all its tasks and clips; else serve."
+        "ACTION",
+        "faults: list what --fault takes; reset: forget all its tasks and clips; else serve.",
+        autocompletion=completion.sandbox_actions,
     ),
     port: int = option("--port NUMBER", "The port; 0 takes a free one.", min=0, max=65535, default=0),
     render: str | None = option("--render TIME", "How long a task takes (4s)."),

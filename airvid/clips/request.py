@@ -183,7 +183,7 @@ def _check_mode(request: Request) -> None:
             "--image and --reference contradict each other: a clip begins with a picture, or takes its style from some"
         )
     if mode not in (None, *MODES):
-        raise UsageError(f"--mode {mode!r} is not one of {', '.join(MODES)}")
+        raise UsageError(f"--mode: {mode!r} is not one of {', '.join(MODES)}")
     if mode == "image" and request.image is None:
         raise UsageError("--mode image needs --image")
     if mode == "reference" and not request.reference:

@@ -6,7 +6,7 @@ import sys
 
 from airvid import system
 from airvid.config import sound_key
-from airvid.errors import AirvidError, AuthError, UsageError
+from airvid.errors import AirvidError, AuthError, UnavailableError, UsageError
 from airvid.session import Session
 from airvid.ui.text import masked
 
@@ -22,7 +22,11 @@ async def login(session: Session, *, no_verify: bool) -> None:
     if not key.startswith(("sk-air-", "airf_oat_", "afk-")):
         session.out.warn("this does not look like one of the provider's keys (sk-air-…); it is tried all the same")
     if not no_verify:
-        await session.api(key=key).tasks()
+        try:
+            await session.api(key=key).tasks()
+        except UnavailableError as error:
+            error.hint = error.hint or session.same_command("--no-verify")
+            raise
     session.settings.set("api-key", key)
     session.out.record({"key": masked(key), "path": str(session.settings.path)}, None)
     session.out.note(

@@ -43,7 +43,7 @@ from airvid.session import Session
 from airvid.ui import dashboard
 from airvid.ui.dashboard import Tally
 from airvid.ui.progress import Progress
-from airvid.ui.text import money
+from airvid.ui.text import counted, money
 
 # Clips that are made at a time.
 MOST_AT_ONCE = 4
@@ -253,10 +253,15 @@ def _agrees(batch: Batch, plan: BatchPlan, *, dry_run: bool, yes: bool) -> bool:
         return False
     for line in plan.lines():
         out.note(line)
-    if not yes and plan.left and batch.manifest.source != "-" and sys.stdin.isatty() and out.stderr.isatty():
-        many = "1 clip" if len(plan.left) == 1 else f"{len(plan.left)} clips"
-        if not out.confirm(f"Make {many} for {money(plan.left_cents)}? [y/N] "):
-            raise AirvidError("nothing was sent")
+    done = plan.of(DONE)
+    elsewhere = {os.path.dirname(str(clip.entry and clip.entry.file)) for clip in done}
+    elsewhere -= {os.path.dirname(clip.any_place.absolute) for clip in done}
+    if elsewhere:
+        out.note(f"what is done stays where it was saved: {', '.join(sorted(elsewhere))}")
+    asks = not yes and plan.left and batch.manifest.source != "-" and sys.stdin.isatty() and out.stderr.isatty()
+    question = f"Make {counted(len(plan.left), 'clip')} for {money(plan.left_cents)}? [y/N] "
+    if asks and not out.confirm(question):
+        raise AirvidError("nothing was sent")
     return True
 
 
@@ -326,4 +331,4 @@ def _tell_how_to_go_on(session: Session, batch: Batch | None) -> None:
         return
     running = batch.tally.running
     goes_on = f"{running} task{' goes' if running == 1 else 's go'} on; " if running else ""
-    session.out.note(f"{goes_on}to pick it up: {batch.command_for_rest()}")
+    session.out.note(f"{goes_on}to pick {'them' if running > 1 else 'it'} up: {batch.command_for_rest()}")

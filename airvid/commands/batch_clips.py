@@ -348,12 +348,10 @@ def _end(batch: Batch, clip: RowClip, made: Clip, row: Row, seconds: float) -> N
     else:
         tally.failed += 1
         batch.stopped |= batch.fail_fast
-        made.error.message = f"row {clip.label}: {made.error.message}"
-    made.write(
-        row.end,
-        finish.last_word(made.view, seconds) if made.error is None else made.error.message,
-        is_good=made.error is None,
-    )
+    last = finish.last_word(made.view, seconds) if made.error is None else made.error.message
+    made.write(row.end, last, is_good=made.error is None)
+    if made.error:
+        made.error.message = f"row {clip.label}: {last}"
     session.ended.append(made.view)
     made.write(session.out.record, record, [clip.row.id, made.view.task_id, made.view.status, made.view.output])
     batch.outcomes.append(made.outcome)

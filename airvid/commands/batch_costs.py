@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from airvid.clips.rows import FAILURE, NEW, STATES, UNKNOWN, RowClip
-from airvid.ui.text import money
+from airvid.ui.text import counted, money
 
 
 class BatchPlan:
@@ -50,11 +50,13 @@ class BatchPlan:
     def lines(self) -> list[str]:
         """The lines that are shown without `--json`."""
         record = self.record()
-        shown = [f"{record['rows']} row{'' if record['rows'] == 1 else 's'}: {_sentence(record)}"]
+        shown = [f"{counted(record['rows'], 'row')}: {_sentence(record)}"]
         if len(record["models"]) > 1 or not self._clips:
             shown += [f"  {each['model']}: {_sentence(each)}" for each in record["models"]]
         states = [f"{record[state]} {state}" for state in STATES if record.get(state)]
-        shown.append(f"{', '.join([*states, 'left'])}: {_sentence(record['left'])}")
+        if states:
+            left = f"left: {_sentence(record['left'])}" if self.left else "nothing left to pay"
+            shown.append(", ".join([*states, left]))
         return shown
 
 
@@ -72,7 +74,7 @@ def _sentence(amounts: Mapping[str, Any]) -> str:
     seconds, cost = amounts["seconds"], amounts["cost_usd"]
     length = "" if seconds is None else f", {seconds:g} s"
     price = "price unknown" if cost is None else money(Decimal(str(cost)) * 100)
-    return f"{amounts['clips']} clip{'' if amounts['clips'] == 1 else 's'}{length}, {price}"
+    return f"{counted(amounts['clips'], 'clip')}{length}, {price}"
 
 
 def _seconds(clip: RowClip) -> Decimal | None:

@@ -201,12 +201,12 @@ class Checker:
 
     def _prompt(self, values: Mapping[str, Any]) -> str:
         """Raises: UsageError, FileError."""
-        if "prompt" not in values or "prompt-file" in values:
-            file = values.get("prompt-file")
-            return read_prompt(values.get("prompt"), file and self._path(file))
-        prompt = str(values["prompt"])
+        file = values.get("prompt-file")
+        if file is not None:
+            return read_prompt(values.get("prompt"), self._path(file))
+        prompt = str(values.get("prompt", ""))
         if not prompt.strip():
-            raise UsageError("the prompt is empty")
+            raise UsageError("the prompt is empty" if "prompt" in values else "no prompt")
         if file_meant(self._path(prompt)):
             raise UsageError(f"the prompt {prompt!r} is the name of a file", hint="its key is image, or prompt-file")
         return prompt

@@ -309,7 +309,7 @@ async def _save(run: _Run, clip: Clip, task: Task, row: Row) -> None:
         )
     if run.preview_folder:
         path = run.preview_folder / naming.file_name(task.task_id)
-        await finish.fetch(session, task, path, row, force=False, keeps=False)
+        await finish.fetch(session, task, path, row)
         run.previews[clip.number] = path
     elif run.shows_preview and clip.view.output:
         run.previews[clip.number] = Path(clip.view.output)

@@ -26,7 +26,7 @@ async def run(
         raise UsageError("task ids and --all, --status or --older-than contradict each other")
     may_ask = sys.stdin.isatty() and session.out.stderr.isatty() and "-" not in ids
     if not yes and not may_ask:
-        raise UsageError("deleting without being asked needs -y", hint="airvid delete -y …")
+        raise UsageError("deleting without being asked needs -y", hint=session.same_command("-y"))
     errors: list[AirvidError] = []
     listed: dict[str, Task] = {}
     if ids:
@@ -108,7 +108,7 @@ async def _selected(session: Session, given: Sequence[str], older_than: str | No
     """The tasks that --all, --status and --older-than select."""
     statuses = {canonical_status(each) for each in given}
     if unknown := statuses - set(STATUSES):
-        raise UsageError(f"--status {', '.join(sorted(unknown))} is not one of {', '.join(STATUSES)}")
+        raise UsageError(f"--status: {', '.join(map(repr, sorted(unknown)))} is not one of {', '.join(STATUSES)}")
     before = None
     if older_than is not None:
         before = clock.now() - checked("timeout", older_than, "--older-than")

@@ -134,6 +134,8 @@ async def _api(session: Session) -> str:
 
 async def _clock(session: Session) -> str:
     """Compare the clock with the server's time, which the check of the API has read."""
+    if not session.api().http.is_time_known:
+        raise Note("not compared: the API has not told its time", None)
     ahead = session.api().http.server_now() - clock.now()
     told = f"this machine's clock is {length(abs(ahead))} {'behind' if ahead > 0 else 'ahead of'} the server's"
     hint = "set the clock: timedatectl set-ntp true"

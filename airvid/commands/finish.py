@@ -166,7 +166,7 @@ async def save(
         return TaskView(task, entry, str(place), count)
     with tempfile.TemporaryDirectory(prefix="airvid-") as folder:
         path = Path(folder, "clip.mp4")
-        await fetch(session, task, path, row, force=force, keeps=False)
+        await fetch(session, task, path, row)
         # The clip is checked before its first byte is written: a reader never gets half a clip with exit 0.
         with path.open("rb") as file:
             while chunk := file.read(1 << 20):
@@ -185,7 +185,7 @@ async def bring(
     if not place.waits(path):
         await place.check(force=force)
         try:
-            async with aclosing(_received(session, task, path, row, force=force)) as steps:
+            async with aclosing(_received(session, task, path, row, place, force=force)) as steps:
                 async for received in steps:
                     if received.is_whole:
                         yield received.done
@@ -207,7 +207,7 @@ async def _deliver(
     try:
         await send(place, path, row, force=force)
     except FileError as error:
-        again = session.command("download", task.task_id, "-o", str(place))
+        again = _again(session, task, place, force=force)
         raise FileError(f"{error.message}; the clip is whole in {path}", hint=error.hint or again) from None
 
 
@@ -219,18 +219,25 @@ async def send(place: LocalFile | CloudObject, path: Path, row: Row, *, force: b
             row.bytes(sent, size, SENDING)
 
 
-async def fetch(session: Session, task: Task, path: Path, row: Row, *, force: bool, keeps: bool = True) -> None:
-    """Download a completed task's clip to `path`, shown in `row`. Arguments and errors: as `clips.finish.fetch`."""
-    async with aclosing(_received(session, task, path, row, force=force, keeps=keeps)) as steps:
+def _again(session: Session, task: Task, place: LocalFile | CloudObject | None, *, force: bool = False) -> str:
+    """The command that tries to bring a clip to `place` once more."""
+    options = ["-o", str(place), *["--force"] * force] if place else []
+    return session.command("download", task.task_id, *options)
+
+
+async def fetch(session: Session, task: Task, path: Path, row: Row) -> None:
+    """Download a completed task's clip to `path`, which is not kept. Errors: as `clips.finish.fetch`."""
+    async with aclosing(_received(session, task, path, row, None)) as steps:
         async for _ in steps:
             pass
 
 
 async def _received(
-    session: Session, task: Task, path: Path, row: Row, *, force: bool, keeps: bool = True
+    session: Session, task: Task, path: Path, row: Row, place: LocalFile | CloudObject | None, *, force: bool = False
 ) -> AsyncGenerator[Received, None]:
-    retry = session.command("download", task.task_id)
-    async with aclosing(finish.fetch(session.api(), task, path, force=force, retry=retry, keeps=keeps)) as steps:
+    retry = _again(session, task, place, force=force)
+    steps = finish.fetch(session.api(), task, path, force=force, retry=retry, keeps=place is not None)
+    async with aclosing(steps):
         async for received in steps:
             if received.trouble:
                 row.trouble(received.trouble)

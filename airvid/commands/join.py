@@ -18,7 +18,7 @@ from airvid.destinations.local import LocalFile
 from airvid.errors import FileError, UsageError
 from airvid.session import Session
 from airvid.ui.progress import Row
-from airvid.ui.text import length, size
+from airvid.ui.text import counted, length, size
 
 if TYPE_CHECKING:
     from airvid.media.join import Joining
@@ -68,7 +68,7 @@ async def film(session: Session, clips: Sequence[Path], place: LocalFile | Cloud
         count = path.stat().st_size
         await finish.send(place, path, row, force=force)
         place.forget(path)
-        row.end(f"joined {len(clips)} clips ({joining.end:.1f} s, {size(count)}) after {length(row.passed)}")
+        row.end(f"joined {counted(len(clips), 'clip')} ({joining.end:.1f} s, {size(count)}) after {length(row.passed)}")
     facts = {"seconds": round(joining.end, 3), "clips": len(clips), "reencoded": bool(joining.differences)}
     session.out.saved(str(place), {"path": str(place), **facts, "bytes": count})
 

@@ -66,7 +66,7 @@ def _states(given: Sequence[str], ours: Sequence[str]) -> list[str]:
     states = [each if each in ours else canonical_status(each) for each in given]
     for each, state in zip(given, states, strict=True):
         if state not in (*STATUSES, *ours):
-            raise UsageError(f"--status {each!r} is not one of {', '.join((*STATUSES, *ours))}")
+            raise UsageError(f"--status: {each!r} is not one of {', '.join((*STATUSES, *ours))}")
     return states
 
 
@@ -109,4 +109,4 @@ def moment(given: str, now: float) -> float:
             return now - seconds(given)
         return datetime.fromisoformat(given.strip()).timestamp()
     except (ValueError, OverflowError, OSError):
-        raise UsageError(f"{given!r} is no time: 30m, 2h, 3d, 2026-11-20 or 2026-11-20T14:00") from None
+        raise UsageError(f"--since: {given!r} is no time: 30m, 2h, 3d, 2026-11-20 or 2026-11-20T14:00") from None

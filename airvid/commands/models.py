@@ -27,9 +27,9 @@ async def run(
     most_usd = None if max_price is None else checked("max-cost", max_price, "--max-price")
     seconds = None if duration is None else checked("duration", duration, "--duration")
     if sort not in ("price", "name"):
-        raise UsageError(f"--sort {sort!r} is not one of price, name")
+        raise UsageError(f"--sort: {sort!r} is not one of price, name")
     if mode is not None and mode not in MODES:
-        raise UsageError(f"--mode {mode!r} is not one of {', '.join(MODES)}")
+        raise UsageError(f"--mode: {mode!r} is not one of {', '.join(MODES)}")
     models = await session.models(need_key=False)
     if names:
         found = [_named(models, name) for name in names]

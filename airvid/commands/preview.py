@@ -104,7 +104,7 @@ async def located(session: Session, what: str, *, opens: bool = False) -> AsyncI
         task = await download.completed(session, found[0], "-o", path.name)
         with session.progress() as progress:
             row = progress.row(short_id(task.task_id))
-            await finish.fetch(session, task, path, row, force=False, keeps=False)
+            await finish.fetch(session, task, path, row)
         yield Located(path, found[0], is_kept=False)
 
 

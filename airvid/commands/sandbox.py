@@ -32,6 +32,7 @@ async def run(
     data = Path(sandbox_folder())
     if action == "faults":
         session.out.show(views.FAULTS, known_faults(), as_array=False)
+        session.out.note("a fault is WHAT[=VALUE][@WHERE][*TIMES]; without @WHERE, at the first place that is listed")
     elif action == "reset":
         _reset(data)
         session.out.record({"path": str(data), "reset": True}, None)

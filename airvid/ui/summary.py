@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from airvid.ui.task_view import TaskView
-from airvid.ui.text import money, plain, short_id
+from airvid.ui.text import counted, money, plain, short_id
 from airvid.ui.views import clip_seconds
 
 _HEAD = "| clip | prompt | model | state | seconds | cost | file |\n|---|---|---|---|--:|--:|---|\n"
@@ -19,7 +19,7 @@ def append(path: Path, title: str, clips: Sequence[TaskView]) -> None:
     lines = [_row(*_cells(view)) for view in clips]
     seconds = sum(clip_seconds(view) or 0 for view in clips)
     cents = [view.cost_cents for view in clips if not view.is_free and view.cost_cents is not None]
-    total = _row("total", f"{len(clips)} clips", "", "", f"{seconds:g}", money(sum(cents)), "")
+    total = _row("total", counted(len(clips), "clip"), "", "", f"{seconds:g}", money(sum(cents)), "")
     with path.open("a", encoding="utf-8", newline="\n") as file:
         begins = "\n" if file.tell() else ""
         file.write(f"{begins}### {_escaped(title)}\n\n{_HEAD}{''.join(lines)}{total}\n")

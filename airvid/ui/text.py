@@ -83,6 +83,11 @@ def short_id(task_id: str) -> str:
 # ---------------------------------------------------------------------- numbers for a reader
 
 
+def counted(count: int, thing: str) -> str:
+    """`1 clip`, `2 clips`."""
+    return f"{count} {thing}{'' if count == 1 else 's'}"
+
+
 def money(cents: float | Decimal | None) -> str:
     """`$0.80`, with fractions of a cent if there are any."""
     if cents is None:

@@ -318,7 +318,7 @@ FAULTS = Table(
         Column("FAULT", lambda row: Cell(row[0]), 9),
         Column("WHAT HAPPENS", lambda row: Cell(row[1].does), 8, shrinks="wrap"),
         Column("EXAMPLE", lambda row: Cell(row[1].example), 7),
-        Column("@WHERE (ELSE THE FIRST)", lambda row: Cell(" ".join(row[1].places)), 5, shrinks="wrap"),
+        Column("@WHERE", lambda row: Cell(" ".join(row[1].places)), 5, shrinks="wrap"),
         Column("TIMES", lambda row: Cell(_fault_record(row)["default"]), 4),
     ),
     lambda row: [" ".join(each) if isinstance(each, list) else each for each in _fault_record(row).values()],

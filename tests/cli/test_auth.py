@@ -52,9 +52,10 @@ def test_login_verifies_the_given_key_and_not_one_that_is_set(world: World, file
 
 def test_a_key_that_cannot_be_verified_is_not_stored(world: World, file: Path) -> None:
     world.emulator.faults = [Fault("GET /video/tasks", times=10**6, before=True)]
-    assert world.airvid("auth", "login", stdin=KEY.encode()).code == 9
-    assert not file.exists()
+    result = world.airvid("auth", "login", stdin=KEY.encode())
+    assert (result.code, file.exists()) == (9, False)
     assert world.clock.elapsed() < 120
+    assert "hint: airvid auth login --no-verify" in result.err
 
 
 def test_without_verifying_login_makes_no_call(world: World, file: Path) -> None:

@@ -49,7 +49,7 @@ def test_it_makes_each_clip_and_tells_of_each_as_it_ends(world: World) -> None:
     assert [each["status"] for each in records] == ["completed"] * 3
     again = world.airvid(*BATCH)
     assert (again.code, again.out, len(world.posts)) == (0, "", 3)
-    assert "3 done, left: 0 clips, 0 s, $0.00" in again.err
+    assert "3 done, nothing left to pay" in again.err
 
 
 def test_json_is_the_clip_s_record_with_its_row(world: World) -> None:
@@ -66,7 +66,8 @@ def test_a_plan_is_shown_and_nothing_sent(world: World) -> None:
     plan = world.airvid(*BATCH, "--dry-run", "--json").json["plan"]
     assert (plan["rows"], plan["clips"], plan["cost_usd"], plan["left"]["cost_usd"]) == (4, 4, 0.189, 0.189)
     assert plan["models"][0] == {"model": "dune-lite", "clips": 3, "seconds": 9.0, "cost_usd": 0.009}
-    assert "left: 4 clips, 17 s, $0.189" in world.airvid(*BATCH, "--dry-run").out
+    shown = world.airvid(*BATCH, "--dry-run").lines
+    assert (shown[0], [line for line in shown if "left" in line]) == ("4 rows: 4 clips, 17 s, $0.189", [])
     assert (world.posts, (world.folder / "out").exists()) == ([], False)
 
 
@@ -154,6 +155,25 @@ def test_a_failed_row_stays_failed_until_it_is_asked_for_again(world: World) -> 
     world.emulator.outcome = lambda _: "completed"
     assert (world.airvid(*BATCH, "--retry-failed").code, len(world.posts), len(files(world))) == (0, 4, 3)
     assert (world.airvid(*BATCH, "--retry-failed").code, len(world.posts)) == (0, 4)
+
+
+def test_a_failure_is_told_under_its_row_s_name_once(world: World) -> None:
+    world.emulator.outcome = lambda record: "failed" if record["prompt"] == "a wolf" else "completed"
+    write(world.folder, FOX, WOLF)
+    told = [line for line in world.airvid(*BATCH).err.splitlines() if "the task failed" in line]
+    assert [line.count(": row ") for line in told] == [0, 1]
+
+
+def test_clips_that_were_saved_elsewhere_are_told_of(world: World) -> None:
+    write(world.folder, FOX)
+    assert "stays where" not in world.airvid(*BATCH).err + world.airvid(*BATCH).err
+    told = world.airvid("batch", "m.jsonl", "-o", "other/{row}.mp4").err
+    assert f"what is done stays where it was saved: {world.folder / 'out'}" in told
+
+
+def test_a_row_without_a_prompt_has_no_advice_about_create(world: World) -> None:
+    write(world.folder, {"duration": 4})
+    assert world.airvid(*BATCH).err == "error: m.jsonl:1: no prompt\n"
 
 
 def test_a_single_row_that_failed_exits_as_a_create_does(world: World) -> None:

@@ -136,7 +136,8 @@ def test_every_command_that_makes_clips_summarises_them(world: World) -> None:
     assert len(rows(world.folder / "s.md")) == 6
     world.emulator.outcome = lambda _: "failed"
     assert world.airvid("create", "a bear", "--wait", "--summary", "b.md").code == 5
-    assert [row[3:6] for row in rows(world.folder / "b.md")] == [["failed", "2", "&#36;0"], ["", "2", "&#36;0.00"]]
+    failure, total = rows(world.folder / "b.md")
+    assert (failure[3:6], total[1], total[3:6]) == (["failed", "2", "&#36;0"], "1 clip", ["", "2", "&#36;0.00"])
     failed = world.airvid("list", "--ids", "--status", "failed").lines[0]
     assert world.airvid("download", failed, "--summary", "d.md").code == 5
     assert rows(world.folder / "d.md")[0][3] == "task&#95;failed"

@@ -74,6 +74,7 @@ ANSWERS: dict[str, list[str]] = {
     "airvid config set model fox": ["fox-1", "fox-2"],
     "airvid help e": ["exit-codes", "environment"],
     "airvid help cr": ["create"],
+    "airvid sandbox ": ["faults", "reset"],
     "airvid --install-completion ": ["bash", "zsh", "fish", "powershell"],
     "airvid create ": [],
     "airvid create --seed ": [],

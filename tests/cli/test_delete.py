@@ -91,6 +91,13 @@ def test_what_is_not_meant_surely_deletes_nothing(world: World, arguments: list[
     assert "error: " in result.err
 
 
+@pytest.mark.parametrize("before", [[], ["--"]])
+def test_off_a_terminal_the_hint_is_the_same_line_with_y(world: World, tasks: list[str], before: list[str]) -> None:
+    told = world.airvid("delete", *before, "last").err.splitlines()[-1].removeprefix("hint: airvid ")
+    assert world.airvid(*told.split()).code == 0
+    assert deleted(world) == tasks[:1]
+
+
 @pytest.mark.parametrize("status", [200, 404])
 def test_deleting_what_is_gone_is_no_error(world: World, status: int) -> None:
     answer = json_answer(status, {"deleted": True} if status == 200 else {"error": "no"})

@@ -49,6 +49,8 @@ def make_task(world: World) -> str:
 def test_a_film_of_files(here: World) -> None:
     result = here.airvid("join", "0.mp4", "1.mp4", "-o", "new/film.mp4")
     assert (result.code, result.lines) == (0, ["new/film.mp4"])
+    assert "joined 2 clips (" in result.err
+    assert "joined 1 clip (" in here.airvid("join", "0.mp4", "-o", "one.mp4").err
     assert [each.name for each in Path("new").iterdir()] == ["film.mp4"]
     told = here.airvid("join", "0.mp4", "1.mp4", "0.mp4", "-o", "new/film.mp4", "--json", "--force").json
     size = Path("new/film.mp4").stat().st_size

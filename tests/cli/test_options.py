@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import os
+import subprocess
+import sys
 
 import pytest
 from program import World
@@ -108,3 +111,48 @@ def test_a_misuse_names_what_helps(world: World, line: str, hint: str) -> None:
     assert result.err.endswith(f"hint: {hint}\n")
     assert world.airvid(*hint.split()[1:]).code == 0
     assert '"code":"usage"' in world.airvid(*line.split(), "--json").err
+
+
+# ---------------------------------------------------------------------- help, and values that are refused
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_help_names_each_option_once_whatever_the_order_of_sets(seed: int) -> None:
+    command = [sys.executable, "-m", "airvid", "-h"]
+    shown = subprocess.run(command, env=os.environ | {"PYTHONHASHSEED": str(seed)}, capture_output=True, text=True)
+    (line,) = (each for each in shown.stdout.splitlines() if each.startswith("Options: "))
+    assert line.split()[1:] == ["-h", "--version", "--install-completion", "--show-completion"]
+
+
+def test_what_must_be_given_has_no_braces_in_the_usage(world: World) -> None:
+    assert world.airvid("config", "set", "-h").lines[0] == "Usage: airvid config set [OPTIONS] KEY VALUE"
+    assert world.airvid("join", "-h").lines[0] == "Usage: airvid join [OPTIONS] CLIP..."
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "create x --mode moving",
+        "models --mode moving",
+        "models --sort size",
+        "list --status good",
+        "list --since yesterday",
+        "list --limit many",
+        "list --page x",
+        "delete -y --status good",
+        "sandbox --port 99999",
+        "create x --count 0",
+        "create x --timeout long",
+    ],
+)
+def test_a_refused_value_is_told_in_one_form(world: World, line: str) -> None:
+    *_, option, value = line.split()
+    result = world.airvid(*line.split())
+    assert result.code == 2
+    assert result.err.replace("'", "").startswith(f"error: {option}: {value} is no")
+
+
+def test_the_faults_come_with_the_form_of_a_spec(world: World) -> None:
+    result = world.airvid("sandbox", "faults")
+    assert "WHAT[=VALUE][@WHERE][*TIMES]" in result.err
+    assert {len(line.split("\t")) for line in result.lines} == {5}

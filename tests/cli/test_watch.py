@@ -144,7 +144,11 @@ def test_a_clip_that_cannot_be_saved_is_told_by_its_own_code(world: World) -> No
     world.emulator.faults.append(parse_fault("dead-link*99"))
     result = world.airvid("watch", task, "-o", "fox.mp4")
     assert result.code == 9
+    assert f"hint: airvid download {task} -o fox.mp4\n" in result.err
     assert not (world.folder / "fox.mp4").exists()
+    (world.folder / "fox.mp4").write_bytes(b"an older one")
+    forced = world.airvid("watch", task, "-o", "fox.mp4", "--force")
+    assert f"hint: airvid download {task} -o fox.mp4 --force\n" in forced.err
 
 
 # ---------------------------------------------------------------------- --timeout, --fail-fast

@@ -139,7 +139,7 @@ def test_ctrl_c_gives_one_hint_and_the_same_command_goes_on(server: Server, tmp_
         assert process.stderr
         said = process.stderr.read()
     assert said.count("airvid batch m.jsonl -o 'my clips/{row}.mp4'") == 1
-    assert "4 tasks go on" in said
+    assert "4 tasks go on; to pick them up: " in said
     server.emulator.pace = Pace(0, 0)
     assert user.airvid(*command).returncode == 0
     check_whole(server, user.here / "my clips", 6)

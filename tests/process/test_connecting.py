@@ -72,3 +72,10 @@ def test_a_create_that_found_no_connection_was_surely_not_sent(tmp_path: Path, i
             assert process.wait(20) == 130
     listed = user.airvid("list", "--local", "--json")
     assert [entry["status"] for entry in json.loads(listed.stdout)] in ([], ["refused"])
+
+
+@pytest.mark.parametrize("limit", [[], ["--timeout", "1"]])
+def test_a_proxy_that_is_not_there_has_its_hint_whatever_ends_the_wait(tmp_path: Path, limit: list[str]) -> None:
+    user = User(tmp_path, "http://api.test", HTTP_PROXY=f"http://127.0.0.1:{free_port()}", NO_PROXY="")
+    done = user.airvid("models", *limit)
+    assert (done.returncode, done.stderr.splitlines()[-1][:18]) == (9, "hint: HTTPS_PROXY=")

@@ -135,6 +135,7 @@ WRONG: list[tuple[str, Callable[[User], None], str, int, str]] = [
     ("api", wrong_key, "wrong", 3, "airvid auth login"),
     ("api", no_server, "wrong", 9, ""),
     ("clock", wrong_clock, "wrong", 1, "timedatectl"),
+    ("clock", no_server, "note", 0, ""),
     ("journal", no_journal, "wrong", 11, "airvid list"),
     ("journal", lost, "note", 0, "airvid list --local --status unknown"),
     ("running tasks", running, "note", 0, "airvid watch"),
