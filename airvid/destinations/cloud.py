@@ -92,7 +92,7 @@ class CloudObject:
 
         with self._errors("read"):
             try:
-                return obstore.head(self._store, self.key)["size"]
+                return obstore.head(self._checked_store, self.key)["size"]
             except FileNotFoundError as error:
                 if "NoSuchBucket" in str(error):
                     raise
@@ -111,9 +111,9 @@ class CloudObject:
 
         probe = f"{self.key.rpartition('/')[0]}/.airvid-{os.urandom(8).hex()}.probe".lstrip("/")
         with self._errors("written"):
-            obstore.put(self._store, probe, b"")
+            obstore.put(self._checked_store, probe, b"")
         try:
-            obstore.delete(self._store, probe)
+            obstore.delete(self._checked_store, probe)
         except Exception as error:
             raise FileError(
                 f"{self._place} can be written, but not cleaned: {_reason(error)}; {probe} is left there",
@@ -226,6 +226,15 @@ class CloudObject:
 
     @cached_property
     def _store(self) -> ObjectStore:
+        return self._open(seconds=60)
+
+    @cached_property
+    def _checked_store(self) -> ObjectStore:
+        """For what is asked before anything is spent: a store that cannot be reached is given up soon."""
+        return self._open(seconds=15)
+
+    def _open(self, *, seconds: float) -> ObjectStore:
+        """The store; what it refuses for a while is asked again for so long."""
         try:
             from obstore.store import AzureStore, GCSStore, S3Store
         except ImportError:
@@ -238,7 +247,11 @@ class CloudObject:
                 "default_content_type": "video/mp4",
                 "allow_http": True,
             },
-            "retry_config": {"max_retries": 20, "retry_timeout": timedelta(seconds=60)},
+            "retry_config": {
+                "max_retries": 100,
+                "retry_timeout": timedelta(seconds=seconds),
+                "backoff": {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=3), "base": 2},
+            },
         }
         with self._errors("used"):
             if self.scheme == "gs":
