@@ -63,6 +63,6 @@ class _VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._virtual.elapsed()
 
-    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
         """Without a limit: threads take real time, and the virtual time would be over at once."""
         await super().shutdown_default_executor()
