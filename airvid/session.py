@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import logging
 import os
@@ -204,6 +203,8 @@ class Session:
     @asynccontextmanager
     async def time_limit(self, seconds: float | None) -> AsyncIterator[None]:
         """Limit a block that follows no task to so many seconds; None and 0 are no limit. Raises: as `time_up`."""
+        import asyncio
+
         try:
             async with asyncio.timeout(seconds or None):
                 yield
