@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import shlex
 from collections.abc import Iterable, Sequence
@@ -44,6 +43,8 @@ def no_command(path: str, word: str, commands: Iterable[str], arguments: Sequenc
     else:
         known = list(commands)
         meant = _OUR_NAMES.get(word) if path == "airvid" else None
+        import difflib
+
         meant = meant or next(iter(difflib.get_close_matches(word, known, n=1)), None)
     why = ": a task that runs cannot be stopped, and is charged" if word in ("cancel", "stop") else ""
     at = arguments.index(word)
