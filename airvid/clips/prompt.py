@@ -17,7 +17,7 @@ def read_prompt(argument: str | None, file: str | None, images: Sequence[str] = 
 
     Raises: UsageError, FileError.
     """
-    hint = 'airvid create "fox in snow"; - reads standard input, and -- goes before one that begins with -'
+    hint = 'airvid create "fox in snow"; - reads standard input; put -- before a prompt that begins with -'
     if argument is not None and file is not None:
         raise UsageError("PROMPT and --prompt-file contradict each other")
     if argument is None and file is None:

@@ -2,8 +2,8 @@
 
 A line is written and synced before a POST is sent, when the task's id is known, before the clip gets its name, and when
 the clip has ended. Of the lines of a POST that tell most, the last one counts. At the end of a run the file is
-rewritten with one line for each POST. A kill can leave the last line incomplete: the step that it tells of has not
-happened yet.
+rewritten with one line for each POST. A kill can leave the last line incomplete. The step of that line has not happened
+yet.
 
 Journal and file can disagree. Then everything that either has of a POST counts, as it may have been paid: a task's id
 counts more than none, a file on the disk more than a state, and a POST that only one has as much as one that both have.

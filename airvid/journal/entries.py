@@ -46,7 +46,7 @@ class RowKey(NamedTuple):
 
 
 class Attempt(NamedTuple):
-    """What `results.jsonl` tells of one POST for a clip of a row. `intended_at` tells it from other POSTs for it."""
+    """One POST for a clip of a row, as `results.jsonl` has it. `intended_at` differs between the POSTs for one clip."""
 
     key: RowKey
     intended_at: float

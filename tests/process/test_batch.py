@@ -11,7 +11,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 import forked_run
@@ -19,28 +18,17 @@ import httpx
 import manifests
 import pytest
 from forked_run import ForkedRun
+from later_emulator import LaterEmulator
 from manifests import results
 from program import KEY
 from program_process import User, until
 from small_files import render_tiny
 from terminal import Terminal, environment
 
-from airvid.sandbox.emulator import Emulator, Fault, Pace, Request, Response
+from airvid.sandbox.emulator import Fault, Pace
 from airvid.sandbox.server import Server
 
 ROWS, KILLS = 30, 30
-
-
-class LaterEmulator(Emulator):
-    """An emulator whose clock can be set ahead by `later` seconds."""
-
-    later = 0.0
-
-    def handle(self, request: Request, now: float) -> Response:
-        response = super().handle(request, now + self.later)
-        if response.chunks is None:
-            return response
-        return replace(response, chunks=[(due - self.later, chunk) for due, chunk in response.chunks])
 
 
 @pytest.fixture

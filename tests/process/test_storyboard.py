@@ -8,35 +8,23 @@ import random
 import shutil
 from collections import Counter
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 import forked_run
 import manifests
 import pytest
 from forked_run import ForkedRun
+from later_emulator import LaterEmulator
 from program import KEY
 from terminal import environment
 
-from airvid.sandbox.emulator import Emulator, Pace, Request, Response
+from airvid.sandbox.emulator import Pace
 from airvid.sandbox.server import Server
 
 av = pytest.importorskip("av", reason="PyAV (the extra media) is not installed")
 from pyav_clips import numbered  # noqa: E402 - needs PyAV
 
 ROWS, KILLS = 6, 10
-
-
-class LaterEmulator(Emulator):
-    """An emulator whose clock can be set ahead by `later` seconds."""
-
-    later = 0.0
-
-    def handle(self, request: Request, now: float) -> Response:
-        response = super().handle(request, now + self.later)
-        if response.chunks is None:
-            return response
-        return replace(response, chunks=[(due - self.later, chunk) for due, chunk in response.chunks])
 
 
 @pytest.mark.parametrize("empties_home", [False, True], ids=["home kept", "home emptied"])
