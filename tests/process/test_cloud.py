@@ -307,7 +307,7 @@ def test_a_clip_in_a_bucket_is_gone_on_from(user: User, bucket: Bucket, s3: Stor
 
 
 def test_kills_end_in_one_post_and_one_object(tmp_path: Path, s3: Store, bucket: Bucket) -> None:
-    clip = tiny_mp4(random.Random(3).randbytes(9_000_000))  # sent in parts
+    clip = tiny_mp4(random.Random(3).randbytes(12_000_000))
     with Server(Emulator(pace=Pace(queued=0, processing=0), render=lambda _: clip)) as server:
         for n in range(20):
             home = tmp_path / str(n)
