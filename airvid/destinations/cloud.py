@@ -172,7 +172,7 @@ class CloudObject:
                     obstore.copy(self._store, part, self.key, overwrite=False)
                 finally:
                     obstore.delete(self._store, part)
-        except AlreadyExistsError:
+        except (AlreadyExistsError, FileNotFoundError):  # another machine that sends the same clip removes its parts
             if not self._holds(file, size):
                 raise FileError(f"{self} exists", hint="--force overwrites it; or give another -o") from None
 

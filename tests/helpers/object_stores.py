@@ -254,16 +254,18 @@ def _generation(body: bytes) -> str:
 
 @dataclass
 class Trouble:
-    """What a relay does after `passes` connections: 503 to the next `refusals`, `answer` to each of `methods`; or all
-    connections end after so many bytes (`bytes_left`), and the next `deaths` at once; or the answers to the next PUTs
-    are `lost`; or nothing is answered (`hangs`), to so many connections
-    (`hanging`).
+    """What a relay does after `passes` connections.
+
+    503 to the next `refusals`; `answer` to each of `methods`; all connections end after so many bytes (`bytes_left`),
+    and the next `deaths` at once; of the answers to PUTs with `loses` in their address each second one is lost, from
+    the first on; nothing is answered (`hangs`), to so many connections (`hanging`).
     """
 
     passes: int = 0
     refusals: int = 0
     answer: bytes = b""
     methods: tuple[bytes, ...] = (b"PUT", b"POST")
+    loses: bytes = b""
     lost: int = 0
     hangs: bool = False
     hanging: int = 0
@@ -296,8 +298,9 @@ class FailingRelay(Relay):
             trouble.deaths -= 1
             return
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", urlsplit(f"//{self._target}").port)
-        is_lost = trouble.lost > 0 and head.startswith(b"PUT")
-        trouble.lost -= is_lost
+        is_concerned = trouble.loses and head.startswith(b"PUT") and trouble.loses in head.partition(b"\r\n")[0]
+        trouble.lost += bool(is_concerned)
+        is_lost = bool(is_concerned and trouble.lost % 2)
         back = asyncio.create_task(self._back(far_reader, writer, is_lost=is_lost))
         try:
             chunk = head

@@ -366,16 +366,12 @@ def test_a_killed_batch_pays_once_with_nothing_but_the_bucket(user: User, bucket
     assert bucket.names == ["r0.mp4", "r1.mp4", "r2.mp4", "r3.mp4", "results.jsonl"]
 
 
-@pytest.mark.parametrize("count", [20, 5])
-def test_ctrl_c_ends_a_batch_whose_store_hangs(
-    user: User, server: Server, s3: Store, bucket: Bucket, count: int
-) -> None:
-    """`count`: the connections to the store before it hangs."""
+def test_ctrl_c_ends_a_batch_whose_store_hangs(user: User, server: Server, s3: Store, bucket: Bucket) -> None:
     _rows(user, 4)
     command = ("batch", "clips.jsonl", "-o", f"{bucket.url}/{{row}}.mp4")
     with FailingRelay(s3.endpoint) as relay:
         with user.running(*command, AWS_ENDPOINT_URL=relay.url) as process:
-            until(lambda: relay.connections >= count, "the store")
+            until(lambda: relay.connections >= 20, "the store")
             relay.trouble.hangs = True
             until(lambda: relay.trouble.hanging, "a request that hangs")
             _interrupt(process)
@@ -383,15 +379,16 @@ def test_ctrl_c_ends_a_batch_whose_store_hangs(
     assert (done.returncode, posts(server)) == (0, 4), done.stderr
 
 
+@pytest.mark.parametrize("what", [".probe", "results.jsonl", "r1.mp4"])
 def test_an_answer_of_the_store_that_is_lost_stops_no_row(
-    user: User, server: Server, s3: Store, bucket: Bucket
+    user: User, server: Server, s3: Store, bucket: Bucket, what: str
 ) -> None:
     _rows(user, 3)
     with FailingRelay(s3.endpoint) as relay:
-        relay.trouble.lost = 6
+        relay.trouble.loses = what.encode()
         command = ("batch", "clips.jsonl", "-o", f"{bucket.url}/{{row}}.mp4")
         done = user.airvid(*command, AWS_ENDPOINT_URL=relay.url)
-    assert (done.returncode, relay.trouble.lost, posts(server)) == (0, 0, 3), done.stderr
+    assert (done.returncode, relay.trouble.lost > 0, posts(server)) == (0, True, 3), done.stderr
     assert len(bucket.read("results.jsonl").splitlines()) == 3
 
 
