@@ -431,6 +431,9 @@ def test_a_clip_in_a_bucket_is_gone_on_from(user: User, bucket: Bucket, s3: Stor
     done = user.airvid("create", "on", "--extend", f"{bucket.url}/shot.mp4", "--dry-run", "--json", **s3.env)
     assert (done.returncode, "input_images" in done.stdout) == (0, True), done.stderr
     assert json.loads(user.airvid("preview", f"{bucket.url}/shot.mp4", "--json").stdout)["frames"] > 0
+    bucket.put("notes.txt", b"no video")
+    done = user.airvid("create", "on", "--extend", f"{bucket.url}/notes.txt", "-o", f"{bucket.url}/on.mp4")
+    assert (done.returncode, "notes.txt is no video" in done.stderr) == (11, True), done.stderr
 
 
 # ---------------------------------------------------------------------- kills
