@@ -39,6 +39,8 @@ _LONGEST_KEY = 980
 _PATIENCE = 60.0
 # Bytes of one part of an upload, parts that are sent at once, and the size from which an upload has several parts.
 _PART, _AT_ONCE, _LARGE = 5 << 20, 3, 8 << 20
+# Bytes that obstore may have read and not sent: it does not tell what it has sent.
+_AHEAD = (_AT_ONCE + 1) * _PART
 # Seconds between two reports of an upload, and for which one that is stopped is waited for.
 _REPORT_EVERY, _STOPPED = 0.25, 1.0
 
@@ -123,7 +125,7 @@ class CloudObject:
                 obstore.delete(self._checked_store, probe)
 
     async def deliver(self, path: Path, *, force: bool) -> AsyncGenerator[int, None]:
-        """Upload a file; yields the bytes that were read of it. At the end the store has confirmed the object.
+        """Upload a file; yields how many of its bytes were surely sent. At the end the store has confirmed the object.
 
         Without `force` an existing object is an error, unless it has the same bytes: then it counts as sent. The file's
         name marks the parts of its upload: two files of one name have the same bytes.
@@ -136,7 +138,7 @@ class CloudObject:
             work.add_done_callback(lambda done: done.cancelled() or done.exception())  # after a stop it has no reader
             try:
                 while not (await asyncio.wait({work}, timeout=_REPORT_EVERY))[0]:
-                    yield file.count
+                    yield max(0, file.count - _AHEAD)
                 await work
             finally:
                 file.is_stopped = True

@@ -134,6 +134,11 @@ def test_a_store_that_is_busy_for_a_while(relay: FailingRelay, tmp_path: Path, c
     assert fetched("s3://clips/fox.mp4", tmp_path) == content
 
 
+def test_no_byte_is_told_as_sent_that_waits(relay: FailingRelay, tmp_path: Path) -> None:
+    relay.trouble.refusals = 3
+    assert set(send("s3://clips/fox.mp4", file_of(tmp_path, SMALL))) == {0}
+
+
 @pytest.mark.parametrize("content", [SMALL, LARGE], ids=["small", "large"])
 def test_a_store_that_dies_in_the_middle_and_comes_back(relay: FailingRelay, tmp_path: Path, content: bytes) -> None:
     relay.trouble.bytes_left, relay.trouble.deaths = len(content) // 2, 2
