@@ -6,30 +6,11 @@ import json
 import math
 import os
 import sqlite3
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_type_hints
 
 from airvid import clock
 from airvid.api.models import QUEUED, Task, is_task_id
 from airvid.journal.schema import Database
-
-_TEXTS = (
-    *("task_id", "status", "model", "prompt", "target", "file", "error", "result_url", "account"),
-    *("manifest", "row", "asked", "extends"),
-)
-_NUMBERS = (
-    "sent_at",
-    "estimate_cents",
-    "cost_cents",
-    "created",
-    "expires_at",
-    "bytes",
-    "saved_at",
-    "known_at",
-    "ended_at",
-    "deleted_at",
-    "n",
-)
-
 
 # Manifests that a clip can belong to, as copies of one manifest do; their names are in one column, a line each.
 MOST_MANIFESTS = 16
@@ -93,7 +74,6 @@ class Entry(NamedTuple):
     known_at: float | None = None
     ended_at: float | None = None
     result_url: str | None = None
-    deleted_at: float | None = None
     account: str | None = None
     manifest: str | None = None
     row: str | None = None
@@ -120,6 +100,12 @@ class Entry(NamedTuple):
             return os.path.getsize(self.file) == self.bytes
         except (OSError, ValueError):
             return False
+
+
+# The columns of each kind, by the types above.
+_KINDS = get_type_hints(Entry)
+_TEXTS = [name for name, kind in _KINDS.items() if kind == str | None]
+_NUMBERS = [name for name, kind in _KINDS.items() if kind in (float | None, int | None)]
 
 
 def read_entry(row: sqlite3.Row) -> Entry:
