@@ -12,11 +12,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airvid import places
 from airvid.api.models import Model
-from airvid.config import Common, Setting, Settings, folder, key_hint
+from airvid.config import Common, Setting, Settings, key_hint
 from airvid.errors import AirvidError, AuthError, LimitedError, UnavailableError, UsageError
 from airvid.journal.journal import Journal
-from airvid.places import DEFAULT_BASE_URL, SANDBOX, SANDBOX_KEY, sandbox_folder
+from airvid.places import DEFAULT_BASE_URL, SANDBOX, SANDBOX_KEY
 from airvid.ui.output import Output
 from airvid.values import normal_base_url
 
@@ -83,7 +84,7 @@ class Session:
         self.faults = self._checked_faults() if common.fault or self.is_sandbox else []
         # A script that uses `airvid sandbox` by its key spends no money either: it has the sandbox's journal, too.
         self.is_play = self.is_sandbox or self.settings.has_sandbox_key()
-        self.data = Path(sandbox_folder()) if self.is_play else folder("data")
+        self.data = Path(places.sandbox_folder() if self.is_play else places.folder("data"))
         try:
             stored = self.settings.key()
         except AirvidError:
