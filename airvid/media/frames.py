@@ -101,8 +101,7 @@ class Clip:
             for n in range(count):
                 aim = end * n / (count - 1) if count > 1 else 0.0
                 if aim - max(at, 0.0) > _FAR:
-                    place = int((aim + self.start) / (self.video.time_base or 1))
-                    self.container.seek(place, stream=self.video)
+                    self._seek(aim)
                     steps = self._decoded()
                 for step in itertools.islice(steps, _LONGEST_RUN):
                     yield None
@@ -137,8 +136,7 @@ class Clip:
     def poster(self, width: int, quality: int) -> bytes:
         """The key frame at or before the middle, as a JPEG so wide. Raises: FileError."""
         with file_errors(f"{self.name} cannot be decoded"):
-            middle = int(((self.seconds or 0) / 2 + self.start) / (self.video.time_base or 1))
-            self.container.seek(middle, stream=self.video)
+            self._seek((self.seconds or 0) / 2)
             frame = self.first()
             own_width, own_height = shown_size(frame.width, frame.height, self.pixel_aspect, turn_of(frame))
             return jpeg(frame, width, max(2, round(width * own_height / own_width / 2) * 2), quality=quality)
@@ -149,7 +147,7 @@ class Clip:
         with file_errors(f"{self.name} cannot be decoded"):
             # The frames from the last key frame on; all where seeking fails.
             for place in (self.seconds or 0, 0):
-                self.container.seek(int((place + self.start) / (self.video.time_base or 1)), stream=self.video)
+                self._seek(place)
                 for step in self._decoded():
                     if step and step[0] >= at:
                         at, latest = step
@@ -158,6 +156,10 @@ class Clip:
         if latest is None or latest.is_corrupt:
             raise FileError(f"the last frame of {self.name} cannot be decoded")
         return still(latest, self.pixel_aspect)
+
+    def _seek(self, seconds: float) -> None:
+        """Go to the key frame at or before a time."""
+        self.container.seek(int((seconds + self.start) / (self.video.time_base or 1)), stream=self.video)
 
     def _decoded(self) -> Iterator[tuple[float, VideoFrame] | None]:
         """Frames with their times, and None for each packet without a frame."""

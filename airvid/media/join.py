@@ -199,8 +199,8 @@ def _facts(clip: Clip) -> _Facts:
     return _Facts(
         name=clip.name,
         seconds=clip.seconds or 0.0,
-        tag=clip.video.codec_context.codec_tag,
-        parameters=bytes(clip.video.codec_context.extradata or b""),
+        tag=seen.codec_tag,
+        parameters=bytes(seen.extradata or b""),
         sound=(code.name, code.sample_rate, code.layout.nb_channels, bytes(code.extradata or b"")) if code else None,
         lead=clip.lead(),
         time_base=Fraction(clip.video.time_base or 1),
