@@ -18,12 +18,6 @@ if TYPE_CHECKING:
     from airvid.sandbox.server import Server
 
 
-def check_renderer() -> None:
-    """See that the sandbox can render its clips. Raises: UsageError."""
-    if find_spec("av") is None:
-        raise UsageError("the sandbox needs PyAV to render its clips", hint="pip install 'airvid[media]'")
-
-
 def asked_faults(given: Sequence[str]) -> list[str]:
     """The faults of the options, else of the environment, checked. Raises: UsageError."""
     from airvid.sandbox.faults import FaultError, parse_fault
@@ -62,7 +56,8 @@ def make_server(
     from airvid.sandbox.server import Server
     from airvid.sandbox.state import StateError
 
-    check_renderer()
+    if find_spec("av") is None:
+        raise UsageError("the sandbox needs PyAV to render its clips", hint="pip install 'airvid[media]'")
     pace = Pace() if render is None else Pace(queued=min(0.5, render / 8), processing=max(render - 0.5, render * 7 / 8))
     try:
         system.make_private_folder(folder)

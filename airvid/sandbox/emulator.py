@@ -134,16 +134,13 @@ class Emulator:
         try:
             if request.call == "POST /video/generations" and b"[[" in request.body:
                 return self._fault_of_create(request)
-            task_id = re.match(r"/v1/video/tasks/([^/]+)|/clips/([^/.]+)\.mp4", request.route)
-            task = self._state.task(task_id[1] or task_id[2], now) if task_id else None
-            for fault in map(parse_fault, task.faults.get("left", ()) if task else ()):
-                # Checked first, so that a call without a fault writes nothing.
-                if (
-                    re.match(fault.on, request.call)
-                    and self._draw(fault)
-                    and task
-                    and self._state.use(task.id, fault.spec)
-                ):
+            found = re.match(r"/v1/video/tasks/([^/]+)|/clips/([^/.]+)\.mp4", request.route)
+            task = self._state.task(found[1] or found[2], now) if found else None
+            if task is None:
+                return None
+            for fault in map(parse_fault, task.faults.get("left", ())):
+                # `use` comes last, so that a call without a fault writes nothing.
+                if re.match(fault.on, request.call) and self._draw(fault) and self._state.use(task.id, fault.spec):
                     return fault
         except (StateError, FaultError, ValueError, RecursionError):
             pass  # the answer says so

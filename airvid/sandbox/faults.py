@@ -57,7 +57,7 @@ class Fault:
 
 
 def next_fault(
-    faults: list[Fault], request: Request, draw: Callable[[Fault], bool] = lambda _: True, *, of_task: bool = False
+    faults: list[Fault], request: Request, draw: Callable[[Fault], bool], *, of_task: bool = False
 ) -> Fault | None:
     """The first fault that matches a request, if its turn has come. `faults` counts down.
 
