@@ -77,9 +77,9 @@ class Session:
         self._server: Server | None = None
         # The address of the sandbox's storage host.
         self._storage = ""
-        if common.base_url is not None and (common.sandbox or self.settings.is_sandbox()):
-            raise UsageError("the sandbox and --base-url contradict each other", hint="unset AIRVID_SANDBOX")
         self.is_sandbox = common.sandbox or self.settings.is_sandbox()
+        if common.base_url is not None and self.is_sandbox:
+            raise UsageError("the sandbox and --base-url contradict each other", hint="unset AIRVID_SANDBOX")
         # The sandbox's faults. Those of the environment count only there.
         self.faults = self._checked_faults() if common.fault or self.is_sandbox else []
         # A script that uses `airvid sandbox` by its key spends no money either: it has the sandbox's journal, too.
