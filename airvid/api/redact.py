@@ -62,16 +62,7 @@ def header(name: str, value: str) -> str:
     if kind == "secret":
         scheme, blank, _ = value.partition(" ")
         return f"{scheme} {REDACTED}" if blank and scheme.isalpha() else REDACTED
-    if name.lower() == "refresh":
-        seconds, semicolon, rest = value.partition(";")
-        return f"{text(seconds)}{semicolon}{_after_name(rest)}"
     return address(value) if kind == "address" else text(value)
-
-
-def _after_name(value: str) -> str:
-    """An address behind `url=`."""
-    name, equals, rest = value.partition("=")
-    return f"{name}={address(rest)}" if equals and name.strip().lower() == "url" else address(value)
 
 
 def body(value: str, longest: int) -> str:
