@@ -116,7 +116,7 @@ class HttpClient:
         self._requests = 0
         # URLs whose answers claim a compression that they do not have.
         self._plain: set[httpx.URL] = set()
-        # Seconds that a whole answer may take, however slowly it comes; of streams and clips, its head.
+        # The most seconds for a whole answer; for a stream or a clip, those for its head.
         self._longest = 2 * (self.timeouts.connect + self.timeouts.read)
 
     def check_way(self) -> str | None:
@@ -132,8 +132,8 @@ class HttpClient:
     async def get(self, path: str, parse: Callable[[Answer], T | None], *, patience: float, method: str = "GET") -> T:
         """The first good answer, read by `parse`; where that returns None, the server has failed.
 
-        `patience`: seconds for which a failing request is repeated, UNREACHABLE at the most where there is no
-        connection, unless it is infinite. Raises: the last failure after them.
+        `patience`: seconds for which a failing request is repeated. Without a connection they are UNREACHABLE at the
+        most, unless `patience` is infinite. Raises: the last failure.
         """
         began, reached, attempt = clock.elapsed(), clock.elapsed(), 0
         while True:

@@ -118,7 +118,7 @@ class Pace:
 
     def __init__(self, began: float, usual_ends: Sequence[float] = ()) -> None:
         self._began = began
-        # Of ten or more, the first and the last tenth are left out.
+        # The first and the last tenth of ten or more are left out.
         ends, odd = sorted(usual_ends), len(usual_ends) // 10
         self._usual = (ends[odd], ends[~odd]) if len(ends) >= LEAST_RUNS else None
         self._widened = 1.0

@@ -55,7 +55,7 @@ class Reader:
         return [entry.task_id for entry in rows if entry.task_id]
 
     def last(self, base_url: str) -> Entry | None:
-        """The newest entry that was sent, not refused and not deleted; of a damaged row at least its task's id.
+        """The newest entry that was sent, not refused and not deleted. A damaged row gives only its task's id.
 
         Raises: FileError where the journal cannot be read.
         """

@@ -125,7 +125,7 @@ _COLUMNS = (
     " estimate_cents, cost_cents, created, expires_at, file, bytes, saved_at, error, candidates, present, adopted,"
     " known_at, ended_at, result_url, deleted_at, account, manifest, row, n, asked, extends"
 )
-# What this version's layout has beside the columns: without a trigger, for example, budgets would miss what is spent.
+# The layout's parts beside the columns. Without a trigger, for example, budgets would miss what is spent.
 _PARTS = {"sqlite_autoindex_clip_1", "clip_day", "spending_insert", "spending_delete", "spending_update"}
 
 
@@ -172,7 +172,7 @@ def connect(path: Path) -> Database:
         if _version(database) < VERSION:
             _lay_out(database)
         _check_layout(database)
-        database.execute("SELECT * FROM clip ORDER BY id DESC LIMIT 1").fetchone()
+        database.execute("SELECT * FROM clip ORDER BY id DESC LIMIT 1").fetchone()  # fails where the file is damaged
     except BaseException:
         database.close()
         raise
@@ -205,7 +205,7 @@ def check_version(database: Database, path: Path) -> None:
 
 
 def _lay_out(database: Database) -> None:
-    """Bring an empty or older journal to this version's layout, wholly or not at all; of several processes one does."""
+    """Bring an empty or older journal to this version's layout, in one transaction, by one process at a time."""
     database.execute("BEGIN IMMEDIATE")
     with _layout_errors():
         for layout in _LAYOUTS[max(0, _version(database)) :]:
@@ -291,7 +291,7 @@ def _copy(path: Path, beside: Path) -> bool:
         database.execute("ATTACH ? AS broken", (os.fspath(path),))
         database.execute("BEGIN IMMEDIATE")
         database.execute(f"INSERT INTO clip ({_COLUMNS}) SELECT {_COLUMNS} FROM broken.clip NOT INDEXED")
-        # The triggers have counted by this moment's time zone; what was counted then is what counts.
+        # The triggers have just counted by the present time zone; the old counts stay.
         database.execute(
             "UPDATE clip SET day = (SELECT day FROM broken.clip AS old NOT INDEXED WHERE old.id = clip.id)"
         )

@@ -28,7 +28,7 @@ class NotCopyableError(Exception):
 class CopiedPictures:
     """The packets of clips that are alike. `end`: seconds of all clips so far; `shown`: those of all packets so far.
 
-    `lead`: how long before the first frame is shown it is decoded, in each clip the same, as times only grow.
+    `lead`: seconds from the decoding of the first frame until it is shown; the same for all clips, as times only grow.
     `has_one_decoder`: all clips have their decoder's parameters in front, and the same ones.
     """
 
@@ -37,7 +37,7 @@ class CopiedPictures:
     ) -> None:
         self._target, self._time_base, self._lead = target, time_base, round(lead / time_base)
         self._stream = cast(Any, target.add_stream_from_template(first.video, opaque=True))
-        # Needed even where all clips have the same ones in front: a clip that was joined has others among its frames.
+        # Needed even where all clips have the same parameters in front: a film that was joined has others further on.
         self._filters = PARAMETERS[first.codec or ""]
         if self._filters:
             BitStreamFilterContext(self._filters, first.video, self._stream)

@@ -28,8 +28,8 @@ _GAP = Fraction(1, 50)  # seconds: a shorter gap in a clip's sound is rounding
 class CopiedSound:
     """Packets of AAC in one row without gaps: each stands within half its length (11 ms) of where it belongs.
 
-    The sound of a packet needs the packet before it. A clip has one before its beginning, which takes the place of the
-    last one of the clip before.
+    The sound of a packet needs the packet before it. A clip has one before its beginning; it replaces the last one of
+    the clip before.
     """
 
     def __init__(self, target: OutputContainer, template: AudioStream) -> None:

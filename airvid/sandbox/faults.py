@@ -94,7 +94,7 @@ PLACES = {
 class Kind(NamedTuple):
     """One WHAT: the fields that its value gives a Fault (raises ValueError), and where it may happen.
 
-    The first of `places` is the default. One without places is about a task and lasts for ever, others happen once.
+    The first of `places` is the default. A kind without places is about a task and lasts for ever; others happen once.
     """
 
     does: str
