@@ -26,9 +26,6 @@ from airvid.sandbox.state import HIDDEN, State, StateError, Task, stream
 
 __all__ = ["ClipSpec", "Emulator", "Fault", "Pace", "Request", "Response"]
 
-Outcomes = Iterable[str] | Callable[[Json], str]
-"""`completed` or `failed` for each task in order, then completed; or a function of its record."""
-
 
 @dataclass(frozen=True)
 class Pace:
@@ -69,9 +66,9 @@ class Emulator:
     """The API and its storage host.
 
     `path` is the file of its tasks, which several processes may share (None: memory), `storage` the address of the
-    storage host, `keys` the valid keys (None: any but WRONG_KEY), `slots` the number of running tasks a key may have,
-    `outcomes` how tasks end, and `render` makes the clips. `faults`, also as specs, are those still to happen; `seed`
-    makes random ones repeatable. `requests` keeps the requests received.
+    storage host, `slots` the number of running tasks a key may have, and `render` makes the clips. `faults`, also as
+    specs, are those still to happen; `seed` makes random ones repeatable. For tests: `keys` are the valid keys
+    (None: any but WRONG_KEY), `outcome` tells how a task ends, by its record, and `requests` keeps those received.
     Raises: StateError, OSError, FaultError.
     """
 
@@ -82,21 +79,18 @@ class Emulator:
         storage: str = "http://127.0.0.1:2",
         pace: Pace = Pace(),
         slots: int = 4,
-        keys: set[str] | None = None,
         faults: Iterable[Fault | str] = (),
         seed: int | str | None = None,
         models: Sequence[Json] = MODELS,
-        outcomes: Outcomes = (),
         render: Callable[[ClipSpec], bytes] = _render,
     ) -> None:
-        self.storage, self.pace, self.slots, self.keys = storage, pace, slots, keys
-        self.models = models
+        self.storage, self.pace, self.slots, self.models = storage, pace, slots, models
         self.faults = [parse_fault(each) if isinstance(each, str) else each for each in faults]
         self._seed, self._drawn = random.random() if seed is None else seed, Counter[str]()
         self._used = Counter[tuple[bytes, str]]()
         self.requests: list[tuple[float, Request]] = []
-        left = iter(() if callable(outcomes) else outcomes)
-        self.outcome = outcomes if callable(outcomes) else lambda _: next(left, "completed")
+        self.keys: set[str] | None = None
+        self.outcome: Callable[[Json], str] = lambda _: "completed"
         self._render = render
         # The error of the file, after the first one.
         self.trouble: str | None = None
