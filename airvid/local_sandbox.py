@@ -15,21 +15,20 @@ from airvid import files, system
 from airvid.errors import FileError, UsageError
 
 if TYPE_CHECKING:
+    from airvid.sandbox.faults import Fault
     from airvid.sandbox.server import Server
 
 
-def asked_faults(given: Sequence[str]) -> list[str]:
-    """The faults of the options, else of the environment, checked. Raises: UsageError."""
+def asked_faults(given: Sequence[str]) -> list[Fault]:
+    """The faults of the options, else of the environment. Raises: UsageError."""
     from airvid.sandbox.faults import FaultError, parse_fault
 
     specs = list(given) or [each for each in os.environ.get("AIRVID_SANDBOX_FAULTS", "").split(";") if each.strip()]
-    for spec in specs:
-        try:
-            parse_fault(spec)
-        except FaultError as error:
-            source = "--fault" if given else "AIRVID_SANDBOX_FAULTS"
-            raise UsageError(f"{source}: {error}", hint="airvid sandbox faults") from None
-    return specs
+    try:
+        return [parse_fault(spec) for spec in specs]
+    except FaultError as error:
+        source = "--fault" if given else "AIRVID_SANDBOX_FAULTS"
+        raise UsageError(f"{source}: {error}", hint="airvid sandbox faults") from None
 
 
 def known_faults() -> list[tuple[str, Any]]:
@@ -43,7 +42,7 @@ def make_server(
     folder: Path,
     port: int = 0,
     *,
-    faults: Sequence[str] = (),
+    faults: Sequence[Fault],
     log: Callable[[str], object] = lambda _: None,
     render: float | None = None,
     **options: Any,

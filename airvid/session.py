@@ -24,6 +24,7 @@ from airvid.values import normal_base_url
 if TYPE_CHECKING:
     from airvid.api.client import Api
     from airvid.clips.follow import Shared
+    from airvid.sandbox.faults import Fault
     from airvid.sandbox.server import Server
     from airvid.ui.progress import Progress
     from airvid.ui.task_view import TaskView
@@ -81,7 +82,7 @@ class Session:
         if common.base_url is not None and self.is_sandbox:
             raise UsageError("the sandbox and --base-url contradict each other", hint="unset AIRVID_SANDBOX")
         # The sandbox's faults. Those of the environment count only there.
-        self.faults = self._checked_faults() if common.fault or self.is_sandbox else []
+        self.faults = self._asked_faults() if common.fault or self.is_sandbox else []
         # A script that uses `airvid sandbox` by its key spends no money either: it has the sandbox's journal, too.
         self.is_play = self.is_sandbox or self.settings.has_sandbox_key()
         self.data = Path(places.sandbox_folder() if self.is_play else places.folder("data"))
@@ -149,7 +150,7 @@ class Session:
         self._storage = self._server.storage_url
         return self._server.api_url
 
-    def _checked_faults(self) -> list[str]:
+    def _asked_faults(self) -> list[Fault]:
         from airvid.local_sandbox import asked_faults
 
         return asked_faults(self._common.fault)

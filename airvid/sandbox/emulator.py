@@ -66,10 +66,10 @@ class Emulator:
     """The API and its storage host.
 
     `path` is the file of its tasks, which several processes may share (None: memory), `storage` the address of the
-    storage host, `slots` the number of running tasks a key may have, and `render` makes the clips. `faults`, also as
-    specs, are those still to happen; `seed` makes random ones repeatable. For tests: `keys` are the valid keys
-    (None: any but WRONG_KEY), `outcome` tells how a task ends, by its record, and `requests` keeps those received.
-    Raises: StateError, OSError, FaultError.
+    storage host, `slots` the number of running tasks a key may have, and `render` makes the clips. `faults` are those
+    still to happen; `seed` makes random ones repeatable. For tests: `keys` are the valid keys (None: any but
+    WRONG_KEY), `outcome` tells how a task ends, by its record, and `requests` keeps those received.
+    Raises: StateError, OSError.
     """
 
     def __init__(
@@ -79,13 +79,13 @@ class Emulator:
         storage: str = "http://127.0.0.1:2",
         pace: Pace = Pace(),
         slots: int = 4,
-        faults: Iterable[Fault | str] = (),
+        faults: Iterable[Fault] = (),
         seed: int | str | None = None,
         models: Sequence[Json] = MODELS,
         render: Callable[[ClipSpec], bytes] = _render,
     ) -> None:
         self.storage, self.pace, self.slots, self.models = storage, pace, slots, models
-        self.faults = [parse_fault(each) if isinstance(each, str) else each for each in faults]
+        self.faults = list(faults)
         self._seed, self._drawn = random.random() if seed is None else seed, Counter[str]()
         self._used = Counter[tuple[bytes, str]]()
         self.requests: list[tuple[float, Request]] = []
