@@ -238,14 +238,11 @@ class Emulator:
 
     def _task_faults(self) -> list[Fault]:
         """All faults of the server's list that a new task gets."""
-        found, create = list[Fault](), Request("POST", "/v1/video/generations")
         with self._lock:
-            for fault in [each for each in self.faults if each.task]:
-                alone = [fault]
-                if next_fault(alone, create, self._draw, of_task=True):
-                    found.append(fault)
+            found = [fault for fault in self.faults if fault.task and self._draw(fault)]
+            for fault in found:
                 place = self.faults.index(fault)
-                self.faults[place : place + 1] = alone
+                self.faults[place : place + 1] = fault.rest
         return found
 
     def _check_picture(self, spec: ClipSpec) -> None:
