@@ -20,7 +20,7 @@ from av.container import OutputContainer
 
 from airvid.errors import FileError
 from airvid.media import mp4, still
-from airvid.media.frames import Clip, file_errors
+from airvid.media.frames import Clip, video_errors
 from airvid.media.pictures_track import PARAMETERS, CopiedPictures, EncodedPictures, NotCopyableError
 from airvid.media.sound_track import CopiedSound, EncodedSound, silence
 
@@ -119,7 +119,7 @@ class Joining:
         self._check(path)
 
     def _write(self, path: Path) -> Iterator[float]:
-        with file_errors("the film cannot be written"):
+        with video_errors("the film cannot be written"):
             target = av.open(f"file:{path}", "w", format="mp4", options={"movflags": "+faststart"})
         target.metadata["comment"] = _MARK
         try:
@@ -128,7 +128,7 @@ class Joining:
             with suppress(Exception):  # it is given up
                 target.close()
             raise
-        with file_errors("the film cannot be written"):
+        with video_errors("the film cannot be written"):
             target.close()
 
     def _write_clips(self, target: OutputContainer) -> Iterator[float]:
@@ -221,7 +221,7 @@ def _add(clip: Clip, pictures: Pictures, sound: Sound | None) -> Iterator[float]
     pictures.begin(clip)
     if sound:
         sound.begin(its_sound, at, clip.start)
-    with file_errors(f"{clip.name} cannot be read"):
+    with video_errors(f"{clip.name} cannot be read"):
         for packet in clip.container.demux([each for each in (clip.video, its_sound) if each]):
             if packet.stream is clip.video:
                 pictures.add(packet)
