@@ -124,7 +124,7 @@ class HttpClient:
         url = httpx.URL(self.base_url)
         self._clients.client(url)
         proxy = self._clients.proxy_for(url)
-        return redact.origin(proxy) if proxy else None
+        return redact.proxy(proxy) if proxy else None
 
     async def aclose(self) -> None:
         await self._clients.aclose()

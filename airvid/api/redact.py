@@ -47,10 +47,9 @@ def address(value: str) -> str:
     return _without_user(_cut(value[:_MOST], 0))
 
 
-def origin(value: str) -> str:
-    """Only host and port of an address, as of a proxy: `user:password@` may hold any character."""
-    _, slashes, rest = value.rpartition("://")
-    rest = (rest if slashes else value).rpartition("@")[2]
+def proxy(value: str | None) -> str:
+    """Only host and port of a proxy's address: `user:password@` may hold any character."""
+    rest = (value or "").rpartition("://")[2].rpartition("@")[2]
     for end in ("/", *_ENDS):
         rest = rest.partition(end)[0]
     return rest
