@@ -25,14 +25,14 @@ def counted_cents(row: str) -> str:
     )
 
 
-def _spending_triggers(insert: str, day: str) -> str:
+def _spending_triggers(day: str) -> str:
     """SQL that keeps what was spent or reserved on each local day, so that a budget is quick to check.
 
-    `insert` is the day of a new row, `day` that of an older row.
+    `day` is the SQL for the day of an older row, `{}` in it the row.
     """
     old, new = counted_cents("old"), counted_cents("new")
     changes = {
-        "INSERT": f"INSERT INTO spending VALUES ({insert.format('new')}, {new})"
+        "INSERT": f"INSERT INTO spending VALUES ({_local_day('new')}, {new})"
         " ON CONFLICT (day) DO UPDATE SET cents = cents + excluded.cents",
         "DELETE": f"UPDATE spending SET cents = cents - {old} WHERE day = {day.format('old')}",
         "UPDATE OF fate, status, cost_cents, estimate_cents": (
@@ -80,7 +80,7 @@ CREATE INDEX clip_by_task ON clip (task_id);
 CREATE INDEX clip_open ON clip (fate) WHERE fate <> 'known';
 CREATE TABLE spending (day TEXT PRIMARY KEY, cents REAL NOT NULL);
 """
-    + _spending_triggers(_local_day("{}"), _local_day("{}")),
+    + _spending_triggers(_local_day("{}")),
     # When the POST was answered and when the end was seen, by this machine's clock: how long a model's clips take.
     """
 ALTER TABLE clip ADD COLUMN known_at REAL;
@@ -96,7 +96,7 @@ DROP TRIGGER spending_delete;
 DROP TRIGGER spending_update;
 CREATE TRIGGER clip_day AFTER INSERT ON clip BEGIN UPDATE clip SET day = {_local_day("new")} WHERE id = new.id; END;
 """
-    + _spending_triggers(_local_day("{}"), "{}.day"),
+    + _spending_triggers("{}.day"),
     # Where a completed task's clip is, for when the server has forgotten the task; when the task was deleted there; and
     # which key made it, as the limit of running tasks is the key's.
     """
