@@ -113,12 +113,12 @@ async def _hide_location(response: httpx.Response) -> None:
 def _make_client(proxy: str | None, tls: ssl.SSLContext) -> httpx.AsyncClient:
     """Raises: UnavailableError for a proxy that cannot be used."""
     try:
-        if proxy and not 0 < (httpx.URL(proxy).port or 80) < 65536:
+        address = httpx.URL(proxy) if proxy else None
+        if address and (address.port or 0) > 65535:
             raise ValueError("no such port")
-        is_secured = bool(proxy) and httpx.URL(proxy or "").scheme == "https"
         return httpx.AsyncClient(
             verify=tls,
-            proxy=httpx.Proxy(proxy, ssl_context=tls if is_secured else None) if proxy else None,
+            proxy=httpx.Proxy(address, ssl_context=tls if address.scheme == "https" else None) if address else None,
             trust_env=False,  # proxies are chosen above, which also knows networks in NO_PROXY
             limits=_LIMITS,
             cookies=_NoCookies(),

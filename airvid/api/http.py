@@ -102,7 +102,7 @@ class HttpClient:
         wait: Callable[[str, float], Awaitable[None]] = _wait_silently,
         use_proxies: bool = True,
     ) -> None:
-        self.base_url = base_url.rstrip("/")
+        self.base_url = base_url
         self.timeouts = timeouts or Timeouts()
         self._key = key
         self.wait = wait
@@ -267,7 +267,7 @@ class HttpClient:
             )
             if request.url.scheme not in ("http", "https") or not request.url.raw_host:
                 raise httpx.InvalidURL("an http:// or https:// address is needed")
-            if not 0 < (request.url.port or 80) < 65536:
+            if (request.url.port or 0) > 65535:
                 raise httpx.InvalidURL("no such port")
         except (httpx.InvalidURL, ValueError):
             raise UnavailableError(f"not a usable address: {redact.address(url)}", sent=False, is_final=True) from None
@@ -323,7 +323,7 @@ class HttpClient:
                     raise UnavailableError("the server's answer does not end")
         answer_text = self._scrub(content.decode("utf-8", "replace"))
         self._show(response.request, "<", {}, answer_text.encode("utf-8", "replace"))
-        headers = {name.lower(): self._scrub(value) for name, value in _all_headers(response).items()}
+        headers = {name: self._scrub(value) for name, value in _all_headers(response).items()}
         return Answer(response.status_code, headers, answer_text, self._parsed(answer_text), self._age(headers))
 
     def _age(self, headers: Mapping[str, str]) -> float:
