@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from airvid import files, system
 from airvid.errors import FileError, UsageError
@@ -111,7 +112,7 @@ _RUNNING = "server-{}-{}.lock"
 @contextmanager
 def announced(folder: Path, server: Server) -> Iterator[None]:
     """Let other commands find the server."""
-    path = folder / _RUNNING.format(*(url.split(":")[2].split("/")[0] for url in (server.api_url, server.storage_url)))
+    path = folder / _RUNNING.format(urlsplit(server.api_url).port, urlsplit(server.storage_url).port)
     with path.open("wb") as file:
         with suppress(system.NoLocksError):
             system.try_lock(file)

@@ -152,7 +152,7 @@ def unavailable(error: Exception, url: httpx.URL, proxy: str | None, *, sent: bo
     elif isinstance(error, httpx.ProxyError):
         what, hint = f"the proxy {redact.proxy(proxy)} refused a connection to {where}: {error}", _PROXY_HINT
         is_final = bool(re.match(r"4\d\d", str(error)))
-    elif isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout | httpx.ConnectError):
+    elif isinstance(error, httpx.ConnectTimeout | httpx.ConnectError):
         whom = f"the proxy {redact.proxy(proxy)}" if proxy else where
         why = _reason(error) if isinstance(error, httpx.ConnectError) else "not within the time allowed"
         what, hint = f"no connection to {whom}: {why}", _PROXY_HINT if proxy else None
