@@ -220,7 +220,7 @@ class HttpClient:
         raise UnavailableError(f"more than {MAX_REDIRECTS} redirects on the way to the result", is_final=True)
 
     def _body(self, request: httpx.Request, response: httpx.Response) -> Body:
-        # No encoding was asked for. Stores repeat whatever name the uploader gave, and the bytes are plain then.
+        # No encoding was asked for. Stores repeat the name that the uploader gave, and the bytes are plain then.
         headers = response.headers.copy()
         is_packed = headers.get("content-encoding", "").strip().lower() == "gzip" and request.url not in self._plain
         if not is_packed:

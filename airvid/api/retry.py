@@ -172,10 +172,10 @@ def seconds_left(past: Sequence[float], passed: float) -> float | None:
     """
     if len(past) < LEAST_RUNS:
         return None
-    longer = sorted(seconds for seconds in past if seconds > passed)
-    middle = len(longer) // 2
-    # `statistics.median` would import fractions and decimals at start-up.
-    return (longer[middle] + longer[~middle]) / 2 - passed if longer else None
+    import statistics  # which loads fractions and decimals
+
+    longer = [seconds for seconds in past if seconds > passed]
+    return statistics.median(longer) - passed if longer else None
 
 
 def is_overdue(past: Sequence[float], passed: float) -> bool:

@@ -296,7 +296,7 @@ class Journal(Reader):
         return found
 
     def ahead(self, entry: Entry) -> int:
-        """How many creates by this key, at whatever address, wait for a slot and came before this one."""
+        """How many creates by this key, at any address, wait for a slot and came before this one."""
         rows = self._rows(
             "SELECT process FROM clip WHERE account = ? AND fate = 'waiting' AND id < ?", entry.account, entry.id
         )

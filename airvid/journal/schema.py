@@ -259,7 +259,7 @@ def is_broken(error: sqlite3.Error) -> bool:
 def mend(path: Path) -> tuple[Path | None, bool]:
     """Put a sound journal in a broken one's place: where the broken one is kept, and whether its rows are all saved.
 
-    Damaged indexes are built anew from the rows; a file whose rows cannot be read gives way to an empty one.
+    Damaged indexes are built anew from the rows; a file whose rows cannot be read is replaced by an empty one.
     Raises: sqlite3.Error, LockedError where another process does the same; OSError.
     """
     with files.open_regular(path.with_name("journal.lock"), 0o600) as lock:
