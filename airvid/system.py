@@ -130,9 +130,8 @@ def on_stop(restore: Callable[[], None]) -> Callable[[], None]:
             loop.remove_signal_handler(number)
 
     _restore = restore
-    with suppress(RuntimeError, ValueError):  # not on the main thread
-        for number in heeded:
-            loop.add_signal_handler(number, stop, number)
+    for number in heeded:
+        loop.add_signal_handler(number, stop, number)
     return undo
 
 
