@@ -220,8 +220,8 @@ async def _submit_all(run: _Run, group: asyncio.TaskGroup, progress: Progress) -
             return
         if run.waits:
             cents = clip.view.cost_cents
-            price = "its price is unknown" if cents is None else f"estimated at {money(cents)}"
-            out.note(f"task {clip.view.task_id} submitted, {price}")
+            told = "" if cents is None or cents == run.plan.cents else f", for {money(cents)}"
+            out.note(f"task {clip.view.task_id} submitted{told}")
             group.create_task(_finish(run, clip, row))
         else:
             row.drop()
@@ -257,7 +257,7 @@ def _give_up(run: _Run, clip: Clip, error: AirvidError, *, hints: bool = True) -
         left = [each for each in run.clips[clip.number - 1 :] if not _is_unknown(run, each)]
         if left and hints and isinstance(error, LimitedError):
             error.hint = _command_for_rest(run, left, waits=True)
-        elif left and hints:
+        elif hints and 0 < len(left) < len(run.clips):  # the whole command would be refused again
             error.hint = f"{f'{error.hint}; then ' if error.hint else ''}{_command_for_rest(run, left)}"
     clip.error = error
     run.ended.append(clip)

@@ -123,7 +123,8 @@ async def follow(session: Session, clip: Clip, row: Row) -> AsyncGenerator[TaskV
 
 def _readings(session: Session, clip: Clip, task: Task, row: Row) -> AsyncGenerator[Task | Trouble, None]:
     entry = clip.view.entry
-    is_fresh = clip.is_ours or bool(entry and entry.status != DELETED and clock.now() - entry.intended_at < FRESH)
+    is_gone = entry and (entry.status == DELETED or entry.result_url)  # a link is kept of what was there before
+    is_fresh = clip.is_ours or bool(entry and not is_gone and clock.now() - entry.intended_at < FRESH)
     return finish.track(
         session.api(),
         session.shared,

@@ -14,7 +14,7 @@ from airvid.clips import naming
 from airvid.clips.naming import Naming
 from airvid.commands import common, finish
 from airvid.commands.finish import Clip
-from airvid.errors import AirvidError, WaitTimeoutError, settle
+from airvid.errors import AirvidError, NotFoundError, WaitTimeoutError, settle
 from airvid.session import Session
 from airvid.ui.progress import Progress, Row
 from airvid.ui.task_view import TaskView
@@ -145,6 +145,9 @@ async def _follow(watch: _Watch, clip: Clip, progress: Progress) -> None:
         if clip.error is None and watch.name:
             clip.view = await _save(watch, clip, task, row, watch.name)
             clip.write(out.changed, clip.view)
+    if isinstance(clip.error, NotFoundError) and clip.view.entry and clip.view.entry.result_url:
+        save_as = ["-o", watch.output] if watch.output else []
+        clip.error.hint = session.command("download", clip.view.task_id, *save_as)  # the journal has the clip's link
     if not clip.was_read:
         clip.write(row.drop)  # all that is known is from the journal
     else:
