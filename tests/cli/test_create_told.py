@@ -136,7 +136,7 @@ def test_a_prompt_that_is_no_text_is_not_paid_for(world: World, content: bytes, 
 
 HEALTHY = "no healthy model makes "
 URL = "http://h/fox.png"
-QUALITIES = " (there is 480p, 720p, 768p, 1080p)"
+OFFER = " (there is 480p, 720p, 768p, 1080p)"
 
 
 @pytest.mark.parametrize(
@@ -145,8 +145,8 @@ QUALITIES = " (there is 480p, 720p, 768p, 1080p)"
         (["-a", "16x9", "-d", "8"], f"{HEALTHY}--aspect-ratio 16x9; did you mean 16:9?"),
         (["--quality", "1080", "-d", "8"], f"{HEALTHY}--quality 1080; did you mean 1080p?"),
         (["--quality", "1080", "-m", "mochi-1"], "--quality 1080 is not for mochi-1: it takes 480p"),
-        (["--quality", "8k"], f"{HEALTHY}--quality 8k{QUALITIES}"),
-        (["-a", "1x1", "--quality", "8k"], f"{HEALTHY}--aspect-ratio 1x1; did you mean 1:1? Nor --quality 8k{QUALITIES}"),
+        (["--quality", "8k"], f"{HEALTHY}--quality 8k{OFFER}"),
+        (["-a", "1x1", "--quality", "8k"], f"{HEALTHY}--aspect-ratio 1x1; did you mean 1:1? Nor --quality 8k{OFFER}"),
         (["-d", "99", "-a", "16:9"], f"{HEALTHY}--duration 99 (there is 2 to 15 seconds)"),
         (["-d", "13", "-a", "4:3"], f"{HEALTHY}--aspect-ratio 4:3 with --duration 13, though each alone"),
         (["-i", URL, "-d", "13", "-a", "4:3"], f"{HEALTHY}--aspect-ratio 4:3 with --duration 13, though each alone"),
