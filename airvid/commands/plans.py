@@ -194,11 +194,11 @@ async def complete(
     if model:
         plan.body["model"], plan.cents = model.id, model.cents(asked.duration)
         keep_shape(asked, model)
-    with collected(complaints):
-        check_cost(settings["max-cost"], plan.total_cents)
     if not checked_early:
         await plan.check_places(complaints)
-    if model or no_validate:
+    if model or no_validate:  # without a model, the complaint about it is all
+        with collected(complaints):
+            check_cost(settings["max-cost"], plan.total_cents)
         with collected(complaints):
             session.journal.check_budgets(budgets(session), plan.cents, plan.count)
     complain(complaints)

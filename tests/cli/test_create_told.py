@@ -147,6 +147,7 @@ OFFER = " (there is 480p, 720p, 768p, 1080p)"
         (["--quality", "1080", "-m", "mochi-1"], "--quality 1080 is not for mochi-1: it takes 480p"),
         (["--quality", "8k"], f"{HEALTHY}--quality 8k{OFFER}"),
         (["-a", "1x1", "--quality", "8k"], f"{HEALTHY}--aspect-ratio 1x1; did you mean 1:1? Nor --quality 8k{OFFER}"),
+        (["-d", "99", "--max-cost", "1"], f"{HEALTHY}--duration 99 (there is 2 to 15 seconds)"),
         (["-d", "99", "-a", "16:9"], f"{HEALTHY}--duration 99 (there is 2 to 15 seconds)"),
         (["-d", "13", "-a", "4:3"], f"{HEALTHY}--aspect-ratio 4:3 with --duration 13, though each alone"),
         (["-i", URL, "-d", "13", "-a", "4:3"], f"{HEALTHY}--aspect-ratio 4:3 with --duration 13, though each alone"),
