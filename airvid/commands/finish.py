@@ -277,18 +277,18 @@ def last_word(view: TaskView, seconds: float | None) -> str:
     return f"saved {view.output} ({about}){after}{price}"
 
 
-def how_to_go_on(session: Session, clips: Sequence[Clip], output: str | None) -> str:
-    """The command that follows these clips' tasks; `output`: its -o."""
+def how_to_go_on(session: Session, clips: Sequence[Clip], output: str | None, *, force: bool) -> str:
+    """The command that follows these clips' tasks; `output`: its -o, with --force or without."""
     ids = [clip.view.task_id for clip in clips]
-    return session.command("watch", *ids, *(["-o", output] if output else []))
+    return session.command("watch", *ids, *(["-o", output, *["--force"] * force] if output else []))
 
 
-def timed_out(session: Session, clip: Clip, output: str | None) -> WaitTimeoutError:
-    """The error for a task that goes on after --timeout; `output`: as for `how_to_go_on`."""
+def timed_out(session: Session, clip: Clip, output: str | None, *, force: bool) -> WaitTimeoutError:
+    """The error for a task that goes on after --timeout; `output` and `force`: as for `how_to_go_on`."""
     return WaitTimeoutError(
         f"the time was up; the task goes on ({clip.view.status})" + (f"; {clip.trouble}" if clip.trouble else ""),
         task_id=clip.view.task_id,
-        hint=how_to_go_on(session, [clip], output),
+        hint=how_to_go_on(session, [clip], output, force=force),
     )
 
 

@@ -55,7 +55,9 @@ async def run(
             raise (WaitTimeoutError(f"{error.message}; the task goes on") if ids else error) from None
     except asyncio.CancelledError:
         if watch and (left := watch.left()):
-            session.out.note(f"the tasks go on; to pick them up: {finish.how_to_go_on(session, left, output)}")
+            session.out.note(
+                f"the tasks go on; to pick them up: {finish.how_to_go_on(session, left, output, force=force)}"
+            )
         raise
     finally:
         session.ended += [clip.view for clip in watch.clips] if watch else []
@@ -111,7 +113,7 @@ class _Watch:
     def outcomes(self) -> list[AirvidError | None]:
         """The errors of the clips. After --fail-fast has stopped the run, only of those that had ended."""
         left = [] if self.is_to_stop() else self.left()
-        timed_out = [finish.timed_out(self.session, clip, self.output) for clip in left]
+        timed_out = [finish.timed_out(self.session, clip, self.output, force=self.force) for clip in left]
         return [*(clip.outcome for clip in self.ended), *timed_out]
 
 
