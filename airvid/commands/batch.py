@@ -323,20 +323,15 @@ def _time_up(session: Session, batch: Batch | None) -> AirvidError:
     error = session.time_up("the time was up", batch.submitter.trouble if batch else None)
     if batch:
         error.hint = batch.command_for_rest()
-        if _count_running(batch):
+        if batch.running:
             return WaitTimeoutError(f"{error.message}; what runs goes on", hint=error.hint)
     return error
-
-
-def _count_running(batch: Batch) -> int:
-    """How many clips have a task that goes on."""
-    return sum(clip.state == RUNNING for clip in batch.clips)
 
 
 def _tell_how_to_go_on(session: Session, batch: Batch | None) -> None:
     if batch is None:  # nothing was sent
         return
-    running = _count_running(batch)
+    running = batch.running
     goes_on = f"{running} task{' goes' if running == 1 else 's go'} on; " if running else ""
     what = "pick them up" if running > 1 else "pick it up" if running else "go on"
     session.out.note(f"{goes_on}to {what}: {batch.command_for_rest()}")
