@@ -49,7 +49,7 @@ class Definition(NamedTuple):
 
 
 # Every setting by its name, which is also the long name of its option. A line here makes the environment variable, the
-# key in the config file and the check; with `sent_as` also the key in the body, which --set may not set then.
+# key in the config file and the check. A setting with `sent_as` is sent under that key, which --set may not set.
 # The option is a parameter of that name in cli/app.py (`aspect_ratio` for `aspect-ratio`); `create` needs nothing else.
 SETTINGS: dict[str, Definition] = {
     "base-url": Definition(values.normal_base_url),

@@ -93,8 +93,10 @@ def read_models(path: str) -> list[dict[str, Any]]:
 
 
 def _is_model(entry: object) -> bool:
-    caps = (isinstance(entry, dict) and entry.get("video_caps")) or {}
-    if not isinstance(entry, dict) or not isinstance(entry.get("id"), str) or not isinstance(caps, dict):
+    if not isinstance(entry, dict) or not isinstance(entry.get("id"), str):
+        return False
+    caps = entry.get("video_caps") or {}
+    if not isinstance(caps, dict):
         return False
     numbers = [caps.get(name) for name in ("min_duration_s", "max_duration_s", "price_per_second_cents")]
     lists = [entry.get("output_modalities"), *(caps.get(name) for name in ("modes", "aspect_ratios", "qualities"))]
