@@ -51,8 +51,8 @@ class Clip:
 
     def __init__(self, file: IO[bytes], name: str, *, is_known: bool = False) -> None:
         self.name = name
-        with file_errors(f"{name} is no video"):
-            self.may_be_turned = _check_whole(file, name)
+        with file_errors(f"{name} is no video that can be read (MP4, MOV, MKV, WebM, AVI or GIF)"):
+            self.may_be_turned, seconds = _check_whole(file, name)
             self.container = av.open(
                 file,
                 "r",
@@ -79,7 +79,9 @@ class Clip:
         self.step = 1 / self.rate if self.rate > 0 else Fraction(0)
         self.start = (_read(stream, "start_time") or 0) * Fraction(_read(stream, "time_base") or 0)
         self.frames: int | None = _read(stream, "frames") or None
-        self.seconds = self._declared_seconds()
+        # Its packets' lengths add up to less where frames of unequal lengths are stored out of order.
+        told = seconds.get(stream.id, 0.0) - float(self.start)
+        self.seconds = max(self._declared_seconds() or 0.0, told) or None
         if self.frames is None or self.seconds is None:
             self._measure()
         if self.frames == 0:
@@ -122,8 +124,11 @@ class Clip:
         """Seconds from the decoding of the first packet to the first frame. Raises: FileError."""
         with file_errors(f"{self.name} cannot be read"):
             self.container.seek(self.video.start_time or 0, stream=self.video)
-            packet = next(self.container.demux(self.video))
-        return self.start - (packet.dts or 0) * Fraction(self.video.time_base or 0)
+            # Matroska tells no time of decoding: FFmpeg finds out those from the first frame that is shown at once on.
+            for before, packet in enumerate(self.container.demux(self.video)):
+                if packet.dts is not None:
+                    return self.start - packet.dts * Fraction(self.video.time_base or 0) + before * self.step
+        return Fraction(0)
 
     def first(self) -> VideoFrame:
         """The first frame of a clip that was opened a moment ago. Raises: FileError."""
@@ -204,19 +209,19 @@ def _read(source: object, name: str) -> Any:
         return None
 
 
-def _check_whole(file: IO[bytes], name: str) -> bool:
-    """Check that an MP4 is whole: FFmpeg decodes half a file without an error. Returns whether frames may be turned.
+def _check_whole(file: IO[bytes], name: str) -> tuple[bool, dict[int, float]]:
+    """Check that an MP4 is whole: FFmpeg decodes half a file without an error. Returns what `mp4.shown` does.
 
     Raises: FileError.
     """
-    size, may_be_turned = file.seek(0, os.SEEK_END), True
+    size, shown = file.seek(0, os.SEEK_END), (True, dict[int, float]())
     file.seek(0)
     if mp4.begins(file.read(mp4.HEAD)):
         if flaw := mp4.flaw(file, size):
             raise FileError(f"{name} is no whole clip: {flaw}")
-        may_be_turned = mp4.is_turned(file, size)
+        shown = mp4.shown(file, size)
     file.seek(0)
-    return may_be_turned
+    return shown
 
 
 def _rows(picture: VideoFrame) -> list[bytes]:

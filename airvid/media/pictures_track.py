@@ -60,6 +60,7 @@ class CopiedPictures:
         self._scale = scale.numerator if scale.denominator == 1 else scale
         self._usual_length = round(clip.step / self._time_base)
         self._later: int | None = None
+        self._next = self._begin - self._lead
         self._filter = BitStreamFilterContext(self._filters, clip.video) if self._filters else None
 
     def add(self, packet: Packet[Any]) -> None:
@@ -69,9 +70,10 @@ class CopiedPictures:
         if packet.is_discard:
             raise NotCopyableError(f"{self._clip.name} shows only a part of its frames")
         pts = self._offset + round(packet.pts * self._scale)
-        dts = pts if packet.dts is None else self._offset + round(packet.dts * self._scale)
+        dts = self._next if packet.dts is None else self._offset + round(packet.dts * self._scale)
         if self._later is None:
             self._later = dts - (self._begin - self._lead)
+        self._next = dts + self._usual_length
         length = round(packet.duration * self._scale) if packet.duration else self._usual_length
         self._shown = max(self._shown, pts + length)
         self.frames += 1

@@ -15,7 +15,7 @@ from program import PACE, STORAGE, World
 from airvid.sandbox.emulator import Emulator
 
 av = pytest.importorskip("av", reason="PyAV (the extra media) is not installed")
-from pyav_clips import numbered, sound  # noqa: E402 - needs PyAV
+from pyav_clips import edited, numbered, sound  # noqa: E402 - needs PyAV
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +62,13 @@ def test_a_film_of_clips_that_differ_says_why(here: World) -> None:
     result = here.airvid("join", "0.mp4", "tall.mp4", "-o", "film.mp4", "--json")
     assert result.json["reencoded"] is True
     assert "tall.mp4 has another size than 0.mp4" in result.err
+
+
+def test_a_difference_that_is_found_late_is_told_too(here: World) -> None:
+    edited(Path("1.mp4"), seconds=1.0)
+    result = here.airvid("join", "0.mp4", "1.mp4", "-o", "film.mp4", "--json")
+    assert result.json["reencoded"] is True
+    assert result.err.count("1.mp4 shows only a part of its frames: it is encoded anew") == 1
 
 
 def test_a_film_of_tasks(here: World) -> None:

@@ -82,7 +82,12 @@ def test_only_one_row_goes_on_from_what_was_made_before(studio: World) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
-        (["--join", "taken.mp4"], 11, "taken.mp4 exists"),
+        (["--join", "taken.mp4"], 11, "taken.mp4 exists, and is no film"),
+        (["--join", "-"], 2, "--join film.mp4"),
+        (["--join", "out/"], 2, "--join film.mp4"),
+        (["--join", "out/a.mp4"], 2, "a clip or the results go there"),
+        (["--join", "out/../out/B.mp4"], 2, "a clip or the results go there"),
+        (["--join", "out/results.jsonl"], 2, "a clip or the results go there"),
         (["--join", "film.webm"], 2, "MP4"),
         (["--join", "film.mp4", "--only", "a"], 2, "--only"),
     ],
@@ -93,3 +98,4 @@ def test_what_join_refuses_before_anything_is_spent(studio: World, arguments: li
     result = studio.airvid(*BATCH, *arguments)
     assert (result.code, studio.posts, Path("taken.mp4").read_bytes()) == (code, [], b"mine")
     assert told in result.err
+    assert "--force" not in result.err

@@ -83,6 +83,10 @@ CLIPS: dict[str, tuple[list[dict[str, Any]], str]] = {
     "another rate": ([{}, {"rate": 30, "frames": 24}, {"rate": 5, "frames": 10}], "frame rate"),
     "another format": ([{}, {"pixel_format": "yuv444p"}, {"pixel_format": "yuv420p10le"}], "pixel format"),
     "containers": ([{"suffix": ".mkv"}, {}, {"suffix": ".mov"}], ""),
+    "B-frames in containers": (
+        [{"suffix": ".mkv", "bframes": 2}, {"bframes": 2}, {"suffix": ".mkv", "bframes": 3}],
+        "",
+    ),
 }
 
 
@@ -158,8 +162,9 @@ def test_a_clip_of_which_only_a_part_is_shown_gives_that_part(tmp_path: Path) ->
     assert shown == pytest.approx([40 + 8 * n for n in (*range(20), *range(3, 13), *range(20))], abs=6)
 
 
-def test_frames_of_other_lengths_keep_their_times(tmp_path: Path) -> None:
-    clips = [numbered(tmp_path / f"{n}.mp4", times=(0, 1, 3, 9, 10, 14)) for n in range(2)]
+@pytest.mark.parametrize("bframes", [0, 2])
+def test_frames_of_other_lengths_keep_their_times(tmp_path: Path, bframes: int) -> None:
+    clips = [numbered(tmp_path / f"{n}.mp4", times=(0, 1, 3, 9, 10, 14), bframes=bframes) for n in range(2)]
     film, joining = joined(tmp_path, *clips)
     assert not joining.differences
     assert [time for time, _, _ in frames(film)] == pytest.approx(
