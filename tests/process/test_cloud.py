@@ -301,6 +301,28 @@ def test_a_clip_in_a_bucket_is_gone_on_from(user: User, bucket: Bucket, s3: Stor
     done = user.airvid("create", "on", "--extend", f"{bucket.url}/shot.mp4", "--dry-run", "--json", **s3.env)
     assert (done.returncode, "input_images" in done.stdout) == (0, True), done.stderr
     assert json.loads(user.airvid("preview", f"{bucket.url}/shot.mp4", "--json").stdout)["frames"] > 0
+    made = user.airvid("create", "on", "--extend", f"{bucket.url}/shot.mp4", "--json", **s3.env)
+    assert json.loads(made.stdout)["airvid"]["extends"] == f"{bucket.url}/shot.mp4"
+
+
+def test_a_storyboard_in_a_bucket_becomes_a_film_there(tmp_path: Path, s3: Store, bucket: Bucket) -> None:
+    av_clips = pytest.importorskip("pyav_clips", reason="PyAV (the extra media) is not installed")
+    clip = av_clips.numbered(tmp_path / "clip.mp4").read_bytes()
+    with Server(Emulator(pace=Pace(queued=0, processing=0), render=lambda _: clip)) as server:
+        user = User(tmp_path, server.api_url, **s3.env)
+        (user.here / "m.jsonl").write_text('{"id": "a", "prompt": "x"}\n{"id": "b", "prompt": "y", "extend": "a"}\n')
+        batch = ("batch", "m.jsonl", "-m", "dune-lite", "-o", f"{bucket.url}/{{row}}.mp4", "--join")
+        for film in ("film.mp4", f"{bucket.url}/film.mp4", f"{bucket.url}/film.mp4"):
+            done = user.airvid(*batch, film)
+            assert (done.returncode, done.stdout.splitlines()[-1]) == (0, film), done.stderr
+        assert bucket.read("film.mp4") == (user.here / "film.mp4").read_bytes()
+        before = bucket.read("a.mp4")
+        onto_a_clip = ("join", "last", f"{bucket.url}/a.mp4", "-o", f"{bucket.url}/a.mp4", "--force")
+        for output in (onto_a_clip, (*batch, f"{bucket.url}/a.mp4")):
+            refused = user.airvid(*output)
+            assert (refused.returncode, refused.stdout, bucket.read("a.mp4")) == (11, "", before), refused.stderr
+        assert user.airvid(*batch, "s3://no-such-bucket/film.mp4").returncode == 11
+        assert posts(server) == 2
 
 
 # ---------------------------------------------------------------------- kills
