@@ -40,16 +40,17 @@ async def run(session: Session, *, folders: Sequence[str], output: str | None, f
     stored = path.with_name(STORED)
     sources = [await _results_of(each, stored) if is_url(each) else Path(each).expanduser() for each in named]
     found: dict[Path, Record] = {}
-    failed: list[Record] = []
+    failed: dict[str, Record] = {}
     for source in sources:
         for file, record in await _clips(session, source, stored):
             if file:
+                file = Path(os.path.abspath(file))
                 found[file] = found.get(file) or record
-            elif record not in failed:
-                failed.append(record)
+            else:
+                failed.setdefault(str(record.get("task_id") or record), record)
     if not found and not failed:
         raise FileError(f"there are no clips in {', '.join(map(str, sources))}", hint="airvid gallery FOLDER")
-    tiles = [_tile(record, None, {}) for record in failed] + await _read(session, found, path.name)
+    tiles = [_tile(record, None, {}) for record in failed.values()] + await _read(session, found, path.name)
     tiles.sort(key=lambda tile: (not tile.prompt, -(tile.created or 0), str(tile.path)))
     page = gallery.page(tiles, f"Clips in {first.resolve().name or first}", path.parent)
     _write(path, page)

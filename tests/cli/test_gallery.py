@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 import pytest
+from manifests import write
 from program import PACE, STORAGE, World
 
 from airvid.sandbox.emulator import Emulator
@@ -78,6 +79,19 @@ def test_the_clips_of_the_journal(world: World, tmp_path: Path) -> None:
     assert "elsewhere" not in page.texts
     assert page.texts.count("a fox") == 4  # the heading, and each tile
     assert {"seed 2", "seed 10", "2 s", "wan-2.6"} <= set(page.texts)
+
+
+def test_what_is_found_twice_is_shown_once(world: World, tmp_path: Path) -> None:
+    """A batch's clips are in the folder, in the results and in the journal."""
+    content = numbered(tmp_path / "clip.mp4").read_bytes()
+    world.emulator.close()
+    world.emulator = Emulator(storage=STORAGE, pace=PACE, render=lambda _: content)
+    world.emulator.outcome = lambda _: "failed" if world.posts[-1]["prompt"] == "a fox" else "completed"
+    write(world.folder, {"prompt": "a fox"}, {"prompt": "a bear"})
+    assert world.airvid("batch", "m.jsonl", "-m", "wan-2.6", "-o", "clips/{row}.mp4", "-j", "1").code == 1
+    for folders in (["clips"], ["clips/results.jsonl"], ["./clips", "clips/../clips", "clips/results.jsonl"]):
+        told = world.airvid("gallery", *folders, "--json").json
+        assert (told["clips"], told["failed"]) == (1, 1)
 
 
 def test_folders_of_two_places_and_a_file_of_results(world: World) -> None:
