@@ -118,6 +118,14 @@ def test_it_replaces_its_own_page_and_no_other(world: World) -> None:
     assert sorted(os.listdir()) == ["fox.mp4", "gallery.html", "second.mp4"]
 
 
+@pytest.mark.parametrize(("output", "page"), [("-", ""), ("s3://clips/g.html", ""), ("new/", "new/gallery.html")])
+def test_where_a_page_can_go(world: World, output: str, page: str) -> None:
+    numbered(Path("fox.mp4"))
+    result = world.airvid("gallery", "-o", output)
+    assert (result.code, result.lines) == ((0, [page]) if page else (2, []))
+    assert sorted(os.listdir()) == ["fox.mp4", *(["new"] if page else [])]
+
+
 @pytest.mark.parametrize("arguments", [[], ["empty"], ["missing"], ["missing.jsonl"], ["empty", "-o", "no/such\0"]])
 def test_without_clips_there_is_no_page(world: World, arguments: list[str]) -> None:
     Path("empty").mkdir()
@@ -149,6 +157,16 @@ def test_results_that_are_no_results(world: World, line: str) -> None:
     assert (result.code, result.err.count("bug")) == (0, 0), result.err
     assert Page(Path("gallery.html")).links == ["fox.mp4"]
     assert Path("gallery.html").stat().st_size < 100_000
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no FIFOs")
+def test_what_is_no_file_is_no_clip(world: World) -> None:
+    numbered(Path("fox.mp4"))
+    Path("dangling.mp4").symlink_to("nowhere")
+    os.mkfifo("pipe.mp4")
+    Path("folder.mp4").mkdir()
+    assert world.airvid("gallery").code == 0
+    assert Page(Path("gallery.html")).links == ["fox.mp4"]
 
 
 def test_names_that_are_not_unicode(world: World) -> None:
