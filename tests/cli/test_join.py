@@ -195,6 +195,15 @@ def psnr(one: bytes, other: bytes) -> float:
     return 10 * math.log10(255**2 / max(error, 1e-9))
 
 
+@pytest.mark.parametrize(
+    ("clip", "model", "ratio"),
+    [("tall.mp4", "hailuo-2.3", "portrait"), ("0.mp4", "hailuo-2.3", "landscape"), ("0.mp4", "seedance-2.0", "3:2")],
+)
+def test_the_nearest_shape_is_asked_for(here: World, clip: str, model: str, ratio: str) -> None:
+    asked = here.airvid("create", "on", "--extend", clip, "-m", model, "--dry-run", "--json").json
+    assert asked["request"]["aspect_ratio"] == ratio
+
+
 def test_extend_chooses_a_model_that_animates_pictures(here: World) -> None:
     here.airvid("create", "on", "--extend", "0.mp4")
     [body] = here.posts
