@@ -197,7 +197,7 @@ def psnr(one: bytes, other: bytes) -> float:
 
 @pytest.mark.parametrize(
     ("clip", "model", "ratio"),
-    [("tall.mp4", "hailuo-2.3", "portrait"), ("0.mp4", "hailuo-2.3", "landscape"), ("0.mp4", "seedance-2.0", "3:2")],
+    [("tall.mp4", "hailuo-2.3", "portrait"), ("0.mp4", "hailuo-2.3", "landscape"), ("0.mp4", "seedance-2.0", "16:9")],
 )
 def test_the_nearest_shape_is_asked_for(here: World, clip: str, model: str, ratio: str) -> None:
     asked = here.airvid("create", "on", "--extend", clip, "-m", model, "--dry-run", "--json").json
