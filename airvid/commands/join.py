@@ -10,10 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from airvid import clock, files
+from airvid import clock, files, system
 from airvid.clips import part_file
 from airvid.clips.naming import Naming
-from airvid.commands import common, finish, preview
+from airvid.commands import finish, preview
 from airvid.destinations.cloud import CloudObject
 from airvid.destinations.local import LocalFile
 from airvid.errors import FileError, UsageError
@@ -38,8 +38,15 @@ class Film(NamedTuple):
 async def run(session: Session, *, clips: Sequence[str], output: str | None, force: bool) -> None:
     place = _place(output, "-o")
     await place.check(force=force)
-    named = [each for clip in clips for each in ([clip] if clip != "-" else common.given([clip]))]
+    # A clip may come several times, and a file's name may be of any bytes.
+    named = [each for clip in clips for each in (_lines(system.read_stdin()) if clip == "-" else [clip])]
+    if not named:
+        raise UsageError("there are no clips on standard input")
     await write(session, named, Film(place, force))
+
+
+def _lines(text: bytes) -> list[str]:
+    return [os.fsdecode(line.rstrip(b"\r")) for line in text.split(b"\n") if line.strip()]
 
 
 async def of_batch(output: str) -> Film:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -76,7 +77,10 @@ def test_a_film_of_tasks(here: World) -> None:
     result = here.airvid("join", "last", "0.mp4", task[:8], "-o", "film.mp4", "--json")
     assert (result.code, result.json["clips"], result.json["seconds"]) == (0, 3, 6.0)
     assert sorted(each.name for each in here.folder.iterdir()) == ["0.mp4", "1.mp4", "film.mp4", "tall.mp4"]
-    assert here.airvid("join", "-", "-o", "more.mp4", stdin=b"0.mp4\nlast\n").code == 0
+    names = b"0.mp4\r\n\nlast\n0.mp4\nn\xff.mp4"
+    shutil.copy("0.mp4", os.fsdecode(b"n\xff.mp4"))
+    assert here.airvid("join", "tall.mp4", "-", "-o", "more.mp4", "--json", stdin=names).json["clips"] == 5
+    assert here.airvid("join", "-", "-o", "none.mp4", stdin=b"\n").code == 2
 
 
 BAD = {
