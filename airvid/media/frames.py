@@ -26,6 +26,8 @@ MOST_PIXELS = 4096 * 2304
 # Packets to decode for one frame, at most: those of a long group of pictures.
 _LONGEST_RUN = 1200
 _FAR = 10.0  # seconds: to a frame further ahead it seeks
+# Seconds without a frame or a sound: a longer gap comes from wrong times, and filling it would take hours and the disk.
+LONGEST_GAP = 600
 _NEVER = float("-inf")
 _MOST_PACKETS = 100_000
 _LIMITS = {"max_pixels": str(MOST_PIXELS)}
