@@ -101,7 +101,11 @@ async def write(session: Session, clips: Sequence[str], film: Film) -> None:
             # A film that waits for its upload may be replaced without --force.
             await _write(session, joining, path, row, force=force or isinstance(place, CloudObject))
             count = path.stat().st_size
-            await finish.send(place, path, row, force=force)
+            try:
+                await finish.send(place, path, row, force=force)
+            except FileError as error:
+                again = error.hint or session.same_command()
+                raise FileError(f"{error.message}; the film is whole in {path}", hint=again) from None
             place.forget(path)
             what = f"{counted(len(clips), 'clip')} ({joining.end:.1f} s, {size(count)})"
             row.end(f"joined {what} after {length(row.passed)}")

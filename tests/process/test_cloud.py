@@ -164,6 +164,20 @@ def test_a_failed_upload_keeps_the_clip_and_names_the_command(
     assert not [each for _, each in server.emulator.requests[fetched:] if each.call.startswith("storage")]
 
 
+def test_a_film_that_cannot_be_sent_is_kept_and_the_command_is_named(user: User, s3: Store, bucket: Bucket) -> None:
+    av_clips = pytest.importorskip("pyav_clips", reason="PyAV (the extra media) is not installed")
+    av_clips.numbered(user.here / "shot.mp4")
+    with FailingRelay(s3.endpoint) as relay:
+        relay.trouble.answer = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        relay.trouble.passes = 3  # what is asked before the film is made
+        done = user.airvid("join", "shot.mp4", "-o", f"{bucket.url}/film.mp4", AWS_ENDPOINT_URL=relay.url)
+    assert (done.returncode, done.stdout) == (11, ""), done.stderr
+    film = Path(done.stderr.partition("the film is whole in ")[2].splitlines()[0])
+    content = film.read_bytes()
+    done = user.airvid(*done.stderr.partition("hint: airvid ")[2].split())
+    assert (done.returncode, bucket.read("film.mp4"), film.exists()) == (0, content, False), done.stderr
+
+
 def test_of_two_processes_that_send_one_key_one_wins(tmp_path: Path, server: Server, s3: Store, bucket: Bucket) -> None:
     tasks, runs = make_tasks(server, 2), []
     for n, task in enumerate(tasks):
