@@ -70,6 +70,16 @@ def test_a_row_is_not_bought_again_where_its_beginning_could_not_be(studio: Worl
     assert "row b: not sent, as there is no clip of row a to go on from" in result.err
 
 
+def test_a_row_is_not_sent_where_its_beginning_cannot_be_decoded(world: World) -> None:
+    """Its state is not `unknown`: that is the word for a task that may have been made."""
+    write(world.folder, A, B)
+    result = world.airvid(*BATCH)
+    assert (result.code, len(world.posts)) == (1, 1)
+    assert result.lines[1] == "b\t\trefused\t"
+    assert "row b: a.mp4 holds no video" in result.err
+    assert world.airvid(*BATCH).lines == ["b\t\trefused\t"]
+
+
 def test_only_one_row_goes_on_from_what_was_made_before(studio: World) -> None:
     write(studio.folder, A, B)
     assert studio.airvid(*BATCH, "--only", "b").code == 5
