@@ -25,6 +25,7 @@ CONTAINERS = "mov,matroska,avi,gif"
 MOST_PIXELS = 4096 * 2304
 # Packets to decode for one frame, at most: those of a long group of pictures.
 _LONGEST_RUN = 1200
+_WIDEST = 10  # a pixel, by its height; no camera and no encoder makes wider ones
 _FAR = 10.0  # seconds: to a frame further ahead it seeks
 # Seconds without a frame or a sound: a longer gap comes from wrong times, and filling it would take hours and the disk.
 LONGEST_GAP = 600
@@ -75,7 +76,8 @@ class Clip:
             raise FileError(f"{name} holds no video that can be decoded")
         if self.width * self.height > MOST_PIXELS:
             raise FileError(f"{name} has {self.width}x{self.height} pixels: more than 4096x2304 are not decoded")
-        self.pixel_aspect = Fraction(_read(stream, "sample_aspect_ratio") or 1)
+        aspect = Fraction(_read(stream, "sample_aspect_ratio") or 1)
+        self.pixel_aspect = aspect if 1 / _WIDEST <= aspect <= _WIDEST else Fraction(1)
         self.aspect = float(self.width * self.pixel_aspect / self.height)
         self.rate = Fraction(_read(stream, "guessed_rate") or _read(stream, "average_rate") or 0)
         self.step = 1 / self.rate if self.rate > 0 else Fraction(0)
@@ -162,9 +164,10 @@ class Clip:
                         at, latest = step
                 if latest is not None:
                     break
-        if latest is None or latest.is_corrupt:
-            raise FileError(f"the last frame of {self.name} cannot be decoded")
-        return still(latest, self.pixel_aspect)
+        with file_errors(f"the last frame of {self.name} cannot be decoded"):
+            if latest is None or latest.is_corrupt:
+                raise ValueError("it is damaged")
+            return still(latest, self.pixel_aspect)
 
     def _decoded(self) -> Iterator[tuple[float, VideoFrame] | None]:
         """Frames with their times, and None for each packet without a frame."""

@@ -107,9 +107,11 @@ def test_it_stands_upright(
     assert light(still, 1 - corner[0], 1 - corner[1]) < 60
 
 
-def test_pixels_that_are_no_squares_become_squares(tmp_path: Path) -> None:
-    still = last(numbered(tmp_path / "clip.mp4", aspect=2))
-    assert (still.width, still.height) == (320, 96)
+@pytest.mark.parametrize(("aspect", "width"), [(2, 320), (3000, 160)])
+def test_pixels_that_are_no_squares_become_squares(tmp_path: Path, aspect: int, width: int) -> None:
+    """A shape that no pixel has is damage."""
+    still = last(numbered(tmp_path / "clip.mp4", aspect=aspect))
+    assert (still.width, still.height) == (width, 96)
 
 
 def test_a_picture_that_is_too_large_as_png_is_a_jpeg(tmp_path: Path) -> None:
