@@ -127,7 +127,7 @@ class Clip:
         """Seconds from the decoding of the first packet to the first frame. Raises: FileError."""
         with video_errors(f"{self.name} cannot be read"):
             self.container.seek(self.video.start_time or 0, stream=self.video)
-            # Matroska tells no time of decoding: FFmpeg finds out those from the first frame that is shown at once on.
+            # Matroska stores no times of decoding. FFmpeg works them out, but not those of the first packets.
             for before, packet in enumerate(self.container.demux(self.video)):
                 if packet.dts is not None:
                     return self.start - packet.dts * Fraction(self.video.time_base or 0) + before * self.step
