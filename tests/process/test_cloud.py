@@ -406,23 +406,6 @@ def test_an_answer_of_the_store_that_is_lost_stops_no_row(
     assert len(bucket.read("results.jsonl").splitlines()) == 3
 
 
-def test_a_batch_joins_the_clips_of_a_bucket(tmp_path: Path, s3: Store, bucket: Bucket) -> None:
-    av_clips = pytest.importorskip("pyav_clips", reason="PyAV (the extra media) is not installed")
-    av_clips.numbered(tmp_path / "shot.mp4")
-    shot = (tmp_path / "shot.mp4").read_bytes()
-    with Server(Emulator(pace=Pace(queued=0, processing=0), render=lambda _: shot)) as server:
-        user = User(tmp_path, server.api_url, **s3.env)
-        _rows(user, 2)
-        command = ("batch", "clips.jsonl", "-o", f"{bucket.url}/{{row}}.mp4", "--join")
-        for film in ("film.mp4", f"{bucket.url}/film.mp4", f"{bucket.url}/film.mp4"):  # an earlier film is replaced
-            done = user.airvid(*command, film)
-            assert (done.returncode, done.stdout.splitlines()[-1]) == (0, film), done.stderr
-        assert (posts(server), user.left) == (2, {"clips.jsonl", "film.mp4"})
-        bucket.put("film.mp4", shot)
-        assert user.airvid(*command, f"{bucket.url}/film.mp4").returncode == 11
-        assert bucket.read("film.mp4") == shot
-
-
 def test_a_gallery_shows_clips_of_a_bucket(user: User, bucket: Bucket) -> None:
     pytest.importorskip("av", reason="PyAV (the extra media) is not installed")
     names = ("a/x.mp4", "a-x.mp4")
@@ -469,7 +452,9 @@ def test_a_storyboard_in_a_bucket_becomes_a_film_there(tmp_path: Path, s3: Store
             refused = user.airvid(*output)
             assert (refused.returncode, refused.stdout, bucket.read("a.mp4")) == (11, "", before), refused.stderr
         assert user.airvid(*batch, "s3://no-such-bucket/film.mp4").returncode == 11
-        assert posts(server) == 2
+        bucket.put("film.mp4", clip)  # a clip, and no earlier film
+        assert user.airvid(*batch, f"{bucket.url}/film.mp4").returncode == 11
+        assert (posts(server), bucket.read("film.mp4"), user.left) == (2, clip, {"m.jsonl", "film.mp4"})
 
 
 # ---------------------------------------------------------------------- kills
