@@ -21,14 +21,15 @@ if TYPE_CHECKING:
 def check_renderer() -> None:
     """See that the sandbox can render its clips. Raises: UsageError."""
     if find_spec("av") is None:
-        raise UsageError("the sandbox needs PyAV to render its clips", hint="pip install 'airvid[media]'")
+        raise UsageError("the sandbox needs PyAV to render its clips", hint=system.install_command("airvid[media]"))
 
 
 def asked_faults(given: Sequence[str]) -> list[str]:
     """The faults of the options, else of the environment, checked. Raises: UsageError."""
     from airvid.sandbox.faults import FaultError, parse_fault
 
-    specs = list(given) or [each for each in os.environ.get("AIRVID_SANDBOX_FAULTS", "").split(";") if each.strip()]
+    in_environment = os.environ.get("AIRVID_SANDBOX_FAULTS", "").split(";")
+    specs = list(given) or [each.strip() for each in in_environment if each.strip()]
     for spec in specs:
         try:
             parse_fault(spec)
@@ -36,6 +37,16 @@ def asked_faults(given: Sequence[str]) -> list[str]:
             source = "--fault" if given else "AIRVID_SANDBOX_FAULTS"
             raise UsageError(f"{source}: {error}", hint="airvid sandbox faults") from None
     return specs
+
+
+def check_prompt(prompt: str) -> None:
+    """See that the faults that a prompt asks for are known. Raises: UsageError."""
+    from airvid.sandbox.faults import FaultError, prompt_faults
+
+    try:
+        prompt_faults(prompt)
+    except FaultError as error:
+        raise UsageError(f"in the prompt, {error}", hint="airvid sandbox faults") from None
 
 
 def known_faults() -> list[tuple[str, Any]]:

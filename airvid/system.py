@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import functools
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -341,6 +342,19 @@ def open_file(path: Path, *, without: Collection[str]) -> bool:
     except OSError:
         return False
     return True
+
+
+def install_command(*words: str) -> str:
+    """The command that installs packages beside airvid: `pip` on the path may belong to another environment."""
+    from importlib.util import find_spec
+
+    if Path(sys.prefix, "pipx_metadata.json").exists():
+        tool = ["pipx", "runpip", Path(sys.prefix).name, "install"]
+    elif find_spec("pip") is None:  # as in uv's environments
+        tool = ["uv", "pip", "install", "--python", sys.executable]
+    else:
+        tool = [sys.executable, "-m", "pip", "install"]
+    return shlex.join([*tool, *words])
 
 
 def hold_little(connection: Any) -> None:

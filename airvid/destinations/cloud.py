@@ -238,7 +238,8 @@ class CloudObject:
         try:
             from obstore.store import AzureStore, GCSStore, S3Store
         except ImportError:
-            raise FileError(f"{self._place} needs one more package", hint="pip install 'airvid[cloud]'") from None
+            hint = system.install_command("airvid[cloud]")
+            raise FileError(f"{self._place} needs one more package", hint=hint) from None
         options: dict[str, Any] = {
             # The time limit for one request, long enough for a part of an upload on a slow line.
             "client_options": {

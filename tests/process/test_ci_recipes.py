@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -96,8 +97,8 @@ def test_the_github_workflow_makes_all_clips_and_pays_nothing_twice(here: Path, 
 
 def check_cache(steps: list[dict[str, Any]]) -> None:
     """The same folders are restored before and saved after, also after a failure: what was paid for is in them."""
-    restore, save = (step for step in steps if step.get("uses", "").startswith("actions/cache"))
-    assert (restore["uses"], save["uses"]) == ("actions/cache/restore@v4", "actions/cache/save@v4")
+    restore, save = (step for step in steps if step.get("uses", "").startswith("actions/cache/"))
+    assert restore["uses"] == save["uses"].replace("save", "restore")
     assert save["if"].startswith("always()")
     assert {name: restore["with"][name] for name in save["with"]} == save["with"]
 
@@ -139,6 +140,7 @@ def run_action(here: Path, path: str, **inputs: str) -> tuple[subprocess.Complet
     for file in files.values():
         file.touch()
     github = {"CI": "true", "GITHUB_ACTIONS": "true", "RUNNER_TEMP": str(here), "AIRVID_SANDBOX_DIR": ""}
+    github["GITHUB_ACTION_PATH"] = str(ROOT / ".github/actions/airvid")
     for step in ACTION["runs"]["steps"]:
         if "run" not in step:
             continue
@@ -197,6 +199,21 @@ def test_every_supported_python_is_tested_on_every_system() -> None:
     assert {each.split("-")[0] for each in matrix["os"]} == {"ubuntu", "macos", "windows"}
     supported = re.findall(r"Python :: (3\.\d+)", (ROOT / "pyproject.toml").read_text("utf-8"))
     assert matrix["python"] == [*supported, "3.x"]
+
+
+@pytest.mark.parametrize(("package", "installed"), [("", str(ROOT)), ("airvid==9", "airvid==9")])
+def test_the_action_installs_the_airvid_that_it_comes_with(here: Path, path: str, package: str, installed: str) -> None:
+    (step,) = (each for each in ACTION["runs"]["steps"] if "PACKAGE" in each.get("env", {}))
+    done = run(step["run"], here, path, PACKAGE=package, GITHUB_ACTION_PATH=str(ROOT / ".github/actions/airvid"))
+    what = done.stdout.split()[-1].removesuffix("[media]")
+    assert installed == (what if package else os.path.normpath(what))
+
+
+def test_what_our_workflows_use_cannot_change_under_a_name() -> None:
+    files = [*(ROOT / ".github/workflows").iterdir(), ROOT / ".github/actions/airvid/action.yml"]
+    used = [line for file in files for line in file.read_text("utf-8").splitlines() if "uses:" in line]
+    assert used
+    assert not [line for line in used if not re.fullmatch(r" +(- )?uses: [\w./-]+@[0-9a-f]{40} # v[\d.]+", line)]
 
 
 def test_only_the_job_that_publishes_may_name_itself_to_pypi_and_there_is_no_token() -> None:
