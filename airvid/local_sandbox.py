@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
-from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from airvid import files, system
@@ -82,9 +82,11 @@ def make_server(
     except StateError as error:
         raise broken_sandbox(str(error)) from None
     except OSError as error:
-        why = f" on port {port}: {error.strerror or error}" if port else f": {error}"
-        hint = "airvid sandbox, without --port, takes a free one" if port else None
-        raise FileError(f"the sandbox cannot be started{why}", hint=hint) from None
+        where, hint = f"on port {port}", "airvid sandbox, without --port, takes a free one" if port else None
+        if error.filename:
+            where, hint = f"in {error.filename}", "set AIRVID_SANDBOX_DIR to a folder that can be written"
+        why = error.strerror or error
+        raise FileError(f"the sandbox cannot be started {where}: {why}", hint=hint) from None
 
 
 def broken_sandbox(why: str) -> FileError:
@@ -114,7 +116,7 @@ def _is_model(entry: object) -> bool:
         return False
     numbers = [caps.get(name) for name in ("min_duration_s", "max_duration_s", "price_per_second_cents")]
     lists = [entry.get("output_modalities"), *(caps.get(name) for name in ("modes", "aspect_ratios", "qualities"))]
-    return all(type(each) in (int, float, NoneType) for each in numbers) and all(
+    return all(each is None or (type(each) in (int, float) and 0 <= each < math.inf) for each in numbers) and all(
         each is None or (isinstance(each, list) and all(isinstance(word, str) for word in each)) for each in lists
     )
 

@@ -203,11 +203,13 @@ def test_a_wrong_key_is_refused(user: User, tmp_path: Path) -> None:
         (["sandbox", "--seed", "x"], 2, "--seed"),
         (["sandbox", "--models", "none.json"], 11, "none.json cannot be read"),
         (["sandbox", "--models", "{here}/odd.json"], 11, "no listing of models"),
+        (["sandbox", "--models", "{here}/negative.json"], 11, "no listing of models"),
     ],
     ids=lambda each: " ".join(each) if isinstance(each, list) else None,
 )
 def test_what_cannot_be_asked_for_is_told(user: User, arguments: list[str], code: int, words: str) -> None:
     (user.here / "rows.jsonl").write_text('{"prompt": "a fox [[stal]]"}')
+    (user.here / "negative.json").write_text('[{"id": "x", "video_caps": {"min_duration_s": -5}}]')
     (user.here / "odd.json").write_text('{"data": [{"id": "x", "video_caps": {"modes": 7}}]}')
     result = user.airvid(*(each.format(here=user.here) for each in arguments))
     assert (result.returncode, result.stdout) == (code, ""), result.stderr
