@@ -39,6 +39,9 @@ LEAST_OPEN_FILES = 32
 _LOCKED = (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
 # Variables that name files of certificates, in this order; the last two are those of other tools.
 ROOTS_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+CLOCK_COMMAND = {"win32": "w32tm /resync", "darwin": "sudo sntp -sS time.apple.com"}.get(
+    sys.platform, "timedatectl set-ntp true"
+)
 # Ctrl-C, `kill`, and a closed terminal, which Windows does not have.
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 

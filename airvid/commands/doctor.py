@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from airvid import __version__, clock, system
 from airvid.api import redact
+from airvid.commands import common
 from airvid.config import SETTINGS
 from airvid.errors import AirvidError, AuthError, FileError, UnavailableError, UsageError, as_failure
 from airvid.journal.entries import Entry
@@ -55,11 +56,11 @@ class Note(Exception):
     """A finding that is no error: a sentence, and the command that helps."""
 
 
-async def run(session: Session, *, offline: bool, bundle: str | None) -> None:
-    target = _bundle_path(bundle)
+async def run(session: Session, *, offline: bool, bundle: str | None, timeout: str | None) -> None:
+    target, limit = _bundle_path(bundle), common.time_limit(timeout)
     found = list[Finding]()
     for name, check in CHECKS.items():
-        found.append(_unless_said(found, await _check(session, name, check, offline)))
+        found.append(_unless_said(found, await _check(session, name, check, limit, offline=offline)))
     session.out.show(views.FINDINGS, found, as_array=False)
     if target:
         _write_bundle(session, target, found)
@@ -71,12 +72,13 @@ async def run(session: Session, *, offline: bool, bundle: str | None) -> None:
             raise error
 
 
-async def _check(session: Session, name: str, check: Check, offline: bool) -> Finding:
+async def _check(session: Session, name: str, check: Check, limit: float | None, *, offline: bool) -> Finding:
     """Run one check. Its failure does not stop the others."""
     if offline and name in _ONLINE:
         return Finding(name, "note", "not asked, as --offline says")
     try:
-        return Finding(name, "ok", await check(session))
+        async with session.time_limit(limit):
+            return Finding(name, "ok", await check(session))
     except Note as note:
         message, hint = note.args
         return Finding(name, "note", message, hint)
@@ -161,7 +163,7 @@ async def _clock(session: Session) -> str:
         raise Note("not compared: the API has not told its time", None)
     ahead = session.api().http.server_now() - clock.now()
     told = f"this machine's clock is {length(abs(ahead))} {'behind' if ahead > 0 else 'ahead of'} the server's"
-    hint = "set the clock: timedatectl set-ntp true"
+    hint = f"set the clock: {system.CLOCK_COMMAND}"
     if abs(ahead) > _MOST_OFFSET:
         raise AirvidError(told, hint=hint)
     if abs(ahead) > _NOTED_OFFSET:

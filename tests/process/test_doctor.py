@@ -220,6 +220,12 @@ def test_settings_are_told_with_their_sources_and_one_fault_once(user: User) -> 
     assert b"hushhush" not in zipfile.ZipFile(user.here / "b.zip").read("report.json")
 
 
+def test_a_silent_server_is_waited_for_no_longer_than_is_said(user: User, server: Server) -> None:
+    server.emulator.faults.append(Fault("GET /video/tasks", ending="silence", times=9))
+    code, checks = found(user, "--timeout", "1")
+    assert (code, checks["api"]["state"], checks["completion"]["state"]) == (9, "wrong", "note")
+
+
 def test_offline_asks_nothing_and_a_line_has_four_fields(user: User, server: Server) -> None:
     result = user.airvid("doctor", "--offline")
     assert result.returncode == 0, result.stderr
