@@ -73,7 +73,7 @@ async def run(session: Session, *, offline: bool, bundle: str | None, timeout: s
 
 
 async def _check(session: Session, name: str, check: Check, limit: float | None, *, offline: bool) -> Finding:
-    """Run one check. Its failure does not stop the others."""
+    """Run one check, for `limit` seconds at most. Its failure does not stop the others."""
     if offline and name in _ONLINE:
         return Finding(name, "note", "not asked, as --offline says")
     try:
