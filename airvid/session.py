@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airvid.api.models import Model
 from airvid.config import Common, Setting, Settings, folder, key_hint
@@ -118,8 +118,9 @@ class Session:
             wait = Countdown(self.out)
             given = {phase: self.settings.get(f"{phase}-timeout") for phase in ("connect", "read", "create")}
             timeouts = Timeouts(**{phase: seconds for phase, seconds in given.items() if seconds is not None})
+            how: dict[str, Any] = {"timeouts": timeouts, "wait": wait, "while_silent": wait.while_silent}
             if self.is_sandbox:
-                http = HttpClient(self._sandbox(), SANDBOX_KEY, timeouts=timeouts, wait=wait, use_proxies=False)
+                http = HttpClient(self._sandbox(), SANDBOX_KEY, use_proxies=False, **how)
             else:
                 if self.faults:
                     raise UsageError("--fault is for the sandbox alone", hint="add --sandbox")
@@ -128,7 +129,7 @@ class Session:
                 if not key and need_key:
                     raise AuthError("no API key", hint="airvid auth login, or set AIRVID_API_KEY; --sandbox needs none")
                 self.out.secret = key or ""
-                http = HttpClient(self.base_url.value, key, timeouts=timeouts, wait=wait)
+                http = HttpClient(self.base_url.value, key, **how)
             self._api = Api(http)
             self.account = account_of(SANDBOX_KEY if self.is_sandbox else key)
         return self._api
@@ -222,11 +223,12 @@ class Session:
 
         Hints are completed: for where the key comes from, and for this run's API.
         """
+        ours = f"{self.command()} "
         for each in getattr(error, "errors", [error]):
             if isinstance(each, AuthError) and each.hint == "airvid auth login":
                 each.hint = key_hint(self.settings.other_key_source() or "")
-            if each.hint and re.match("airvid (?!auth|config|sandbox|-)", each.hint):
-                each.hint = self.command() + each.hint.removeprefix("airvid")
+            if each.hint:
+                each.hint = re.sub(r"(^|\| )airvid (?!auth|config|sandbox|-)", lambda found: found[1] + ours, each.hint)
         trouble = self._server.emulator.trouble if self._server else None
         if not trouble:
             return error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Iterable, Sequence
@@ -57,9 +58,15 @@ def extra_words(path: str, prompt: object, extra: Sequence[str], arguments: Sequ
     words, line = [prompt, *extra], list(arguments)
     if not isinstance(prompt, str) or any(line.count(str(word)) != 1 for word in words):
         return UsageError(f"unexpected: {' '.join(extra)}", hint=f"{path} --help")
-    line[line.index(prompt)] = " ".join([prompt, *extra])
-    line = [word for word in line if word not in extra]
-    return UsageError(f"unexpected: {' '.join(extra)}; a prompt is one argument, in quotes", hint=_line(line))
+    # A shell's `-r *.png` leaves all pictures but the first without an option.
+    takes_pictures = bool({"-r", "--reference"} & {*line})
+    pictures = [word for word in (prompt, *extra) if takes_pictures and os.path.isfile(word)]
+    rest = [word for word in (prompt, *extra) if word not in pictures]
+    at = min(line.index(word) for word in rest) if rest else len(line)
+    line[at:] = [" ".join(rest) or "PROMPT", *(word for word in line[at:] if word not in rest)]
+    line = [each for word in line for each in (*["-r"] * (word in pictures), word)]
+    why = "each picture needs an -r of its own" if pictures else "a prompt is one argument, in quotes"
+    return UsageError(f"unexpected: {' '.join(pictures or extra)}; {why}", hint=_line(line))
 
 
 def _line(words: Sequence[str]) -> str:

@@ -17,9 +17,6 @@ from airvid.errors import AirvidError, BugError, FileError, SeveralErrors, Usage
 if TYPE_CHECKING:
     from airvid.ui.output import Output
 
-if TYPE_CHECKING:
-    from airvid.ui.output import Output
-
 CLOSED_PIPE = 141  # a shell's exit code of a program that SIGPIPE ended
 COMPLETE_VARIABLE = "_AIRVID_COMPLETE"  # Typer's variable: the script of a shell sets it on TAB
 
@@ -76,9 +73,10 @@ def _prompt_hint(error: typer.TyperException, arguments: Sequence[str], invocati
     is_prompt = " " in word or (word and word != option and not word.startswith("--"))
     if invocation.path != "airvid create" or not is_prompt:
         return None
-    from shlex import quote
+    import shlex
 
-    return f"airvid create -- {quote(word)}, with the options before the --; or airvid create --help"
+    line = [each for each in arguments if each != word]
+    return f"{shlex.join(['airvid', *line, '--', word])}; or airvid create --help"
 
 
 def _end_completion(error: BaseException) -> int:

@@ -93,7 +93,7 @@ def test_the_defaults_are_in_the_help(world: World) -> None:
     [
         (["fox.png"], "airvid create PROMPT -i fox.png"),
         (["./fox.png"], "airvid create PROMPT -i ./fox.png"),
-        (["-r", "a.png", "b c.png"], "airvid create PROMPT -i 'b c.png'"),
+        (["-r", "a.png", "b c.png"], "airvid create PROMPT -r a.png -r 'b c.png'"),
         (["prompt.txt"], "airvid create --prompt-file prompt.txt"),
         (["@prompt.txt"], "airvid create --prompt-file prompt.txt"),
     ],

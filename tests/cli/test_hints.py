@@ -81,6 +81,10 @@ def test_a_hint_in_the_sandbox_stays_there() -> None:
         (["--sandbox", "create", "-d", "8", "fox", "in", "snow"], 'airvid --sandbox create -d 8 "fox in snow"'),
         (["create", "a", "$5", "fox"], "airvid create 'a $5 fox'"),
         (["create", "fox", "fox"], "airvid create --help"),
+        (["create", "x", "-r", "a.png", "b c.png"], 'airvid create x -r a.png -r "b c.png"'),
+        (["create", "-r", "a.png", "b c.png", "red", "fox"], 'airvid create -r a.png -r "b c.png" "red fox"'),
+        (["create", "-r", "a.png", "b c.png", "c.png"], 'airvid create -r a.png -r "b c.png" -r c.png PROMPT'),
+        (["--sandbox", "create", "-fox", "-d", "8"], "airvid --sandbox create -d 8 -- -fox; or airvid create --help"),
         (["ls", "--local"], "airvid list --local"),
         (["--json", "rm", "abcd", "-y"], "airvid --json delete abcd -y"),
         (["login"], "airvid auth login"),
@@ -93,6 +97,8 @@ def test_a_hint_in_the_sandbox_stays_there() -> None:
     ],
 )
 def test_a_mistaken_line_is_answered_with_the_right_one(world: World, given: list[str], meant: str) -> None:
+    for name in ("a.png", "b c.png", "c.png"):
+        (world.folder / name).touch()
     result = world.airvid(*given)
     hint = json.loads(result.err)["error"]["hint"] if "--json" in given else result.err.splitlines()[1][len("hint: ") :]
     assert (result.code, world.calls, hint) == (2, [], meant)
