@@ -42,13 +42,13 @@ async def run(
         return
     _tell_what_is_lost(session, tasks)
     what = f"{len(tasks)} history entries" if len(tasks) > 1 else f"the history entry {short_id(next(iter(tasks)))}"
-    if not yes and not session.out.confirm(f"Delete {what}? Stored media and running jobs are not touched. [y/N] "):
+    if any(tasks.values()):
+        session.out.note("only the history is removed: stored media and running jobs are not touched")
+    if not yes and not session.out.confirm(f"Delete {what}? [y/N] "):
         raise AirvidError("nothing was deleted")
     outcomes = await common.side_by_side(tasks, lambda task_id: _remove(session, task_id, tasks[task_id]))
     for task_id in [each for each, task in tasks.items() if task is None]:
         session.out.note(f"the server has no task {task_id}")
-    if any(task and outcome is None for task, outcome in zip(tasks.values(), outcomes, strict=True)):
-        session.out.note("only the history was removed: stored media and running jobs are not touched")
     settle([*errors, *outcomes])
 
 

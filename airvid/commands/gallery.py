@@ -19,6 +19,7 @@ from airvid.media import gallery
 from airvid.media.gallery import Tile
 from airvid.session import Session
 from airvid.ui.task_view import TaskView
+from airvid.ui.text import counted
 
 NAME, RESULTS = "gallery.html", "results.jsonl"
 # The folder beside the page for clips that are fetched from a store.
@@ -53,6 +54,7 @@ async def run(session: Session, *, folders: Sequence[str], output: str | None, f
     tiles.sort(key=lambda tile: (not tile.prompt, -(tile.created or 0), str(tile.path)))
     page = gallery.page(tiles, f"Clips in {first.resolve().name or first}", path.parent)
     _write(path, page)
+    session.out.note(f"saved {path} ({counted(len(found), 'clip')})")
     record = {"path": str(path), "clips": len(found), "failed": len(failed), "bytes": path.stat().st_size}
     session.out.saved(str(path), record)
     if opens:
@@ -203,7 +205,7 @@ async def _read(session: Session, found: dict[Path, Record], label: str) -> list
         for error in await common.side_by_side(paths, one, limit=os.cpu_count() or 1):
             if error:
                 raise error
-        row.end(f"{len(found)} clips")
+        row.drop()
     return list(tiles.values())
 
 

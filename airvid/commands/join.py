@@ -68,7 +68,8 @@ async def film(session: Session, clips: Sequence[Path], place: LocalFile | Cloud
         count = path.stat().st_size
         await finish.send(place, path, row, force=force)
         place.forget(path)
-        row.end(f"joined {counted(len(clips), 'clip')} ({joining.end:.1f} s, {size(count)}) after {length(row.passed)}")
+        about = f"{counted(len(clips), 'clip')}, {joining.end:.1f} s, {size(count)}"
+        row.end(f"saved {place} ({about}) after {length(row.passed)}")
     facts = {"seconds": round(joining.end, 3), "clips": len(clips), "reencoded": bool(joining.differences)}
     session.out.saved(str(place), {"path": str(place), **facts, "bytes": count})
 
