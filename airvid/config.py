@@ -270,7 +270,7 @@ def checked(name: str, value: object, source: str | None = None, parse: Callable
         return (parse or SETTINGS[name].check)(value)
     except ValueError as error:
         if not str(value).strip():
-            raise UsageError(f"{source or name}: it is empty; it takes {error}") from None
+            raise UsageError(f"{source or name} is empty; it takes {error}") from None
         raise UsageError(f"{source or name}: {str(value)[:100]!r} is not {error}") from None
 
 

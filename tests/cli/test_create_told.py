@@ -146,7 +146,7 @@ URL = "http://h/fox.png"
         (["-m", "wan-2.6", "-r", URL], "--reference is not for wan-2.6: it takes mode text, image"),
         (["-m", "mochi-1", "--mode", "image", "-i", URL], "--mode image is not for mochi-1: it takes mode text"),
         (["-m", "Wan-2.6"], "there is no video model 'Wan-2.6'; did you mean wan-2.6?"),
-        (["-m", ""], "--model: it is empty; it takes text"),
+        (["-m", ""], "--model is empty; it takes text"),
         (["-o", "a.mp4", "--no-wait"], "--no-wait contradicts -o, which waits for the clip"),
         (["--preview", "--no-wait"], "--no-wait contradicts --preview, which waits for the clip"),
     ],
