@@ -166,7 +166,8 @@ class Output:
     def _message(self, *pieces: tuple[str, str], is_to_copy: bool = False) -> None:
         """Write a line of texts and their styles. A log gets only the texts, without loading Rich.
 
-        A terminal gets it broken between words, but in one piece where it is a command or an address to copy.
+        A terminal gets it broken between words, but in one piece where it is a command or an address to copy. A CI's
+        runner gets no new lines: the rest of a foreign text could be one of its commands there.
         """
         if self.as_json:
             self._write_message(dumps({"note": "".join(text for text, _ in pieces)}))
@@ -175,8 +176,8 @@ class Output:
 
             line = Text.assemble(*((self.hidden(text), style) for text, style in pieces))
             longest = max(map(len, line.plain.split()), default=0)
-            is_to_copy = is_to_copy or "airvid " in line.plain or longest > self.console.width
-            self.console.print(line, soft_wrap=is_to_copy)
+            is_whole = is_to_copy or is_in_ci() or "airvid " in line.plain or longest > self.console.width
+            self.console.print(line, soft_wrap=is_whole)
         else:
             self._write_message("".join(text for text, _ in pieces))
 

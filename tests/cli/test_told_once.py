@@ -58,6 +58,9 @@ def test_on_a_terminal_lines_break_between_words_and_commands_do_not(world: Worl
     lines = run_on_terminal(world, "create", f"fox [[fail: {told[17:-19]}]]", "--wait", columns=70).screen.splitlines()
     assert max(map(len, lines)) <= 70
     assert told in " ".join(lines)
+    world.env.setenv("CI", "true")
+    assert told in run_on_terminal(world, "create", f"fox [[fail: {told[17:-19]}]]", "--wait", columns=70).screen
+    world.env.delenv("CI")
     words = [f"fox{n}" for n in range(30)]
     hint = f'hint: airvid create "{" ".join(words)}"'
     assert hint in run_on_terminal(world, "create", *words, columns=40).screen
