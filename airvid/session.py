@@ -77,7 +77,8 @@ class Session:
         # The address of the sandbox's storage host.
         self._storage = ""
         if common.base_url is not None and (common.sandbox or self.settings.is_sandbox()):
-            raise UsageError("the sandbox and --base-url contradict each other", hint="unset AIRVID_SANDBOX")
+            hint = None if common.sandbox else "unset AIRVID_SANDBOX"
+            raise UsageError("the sandbox and --base-url contradict each other", hint=hint)
         self.is_sandbox = common.sandbox or self.settings.is_sandbox()
         # The sandbox's faults. Those of the environment count only there.
         self.faults = self._checked_faults() if common.fault or self.is_sandbox else []

@@ -27,10 +27,12 @@ _OUR_NAMES = {
     "show": "status",
     "wait": "watch",
     "follow": "watch",
+    "resume": "watch",
     "cancel": "watch",
     "stop": "watch",
     "generate": "create",
     "version": "--version",
+    "completion": "--install-completion",
 }
 # The hint where no known word is near.
 _FALLBACK = {"airvid": "airvid --help", "airvid auth": "airvid auth status", "airvid config": "airvid config list"}

@@ -62,7 +62,7 @@ def _read_and_run(arguments: Sequence[str], invocation: Invocation) -> int:
     except typer.TyperException as error:
         hint = _prompt_hint(error, arguments, invocation) or f"{invocation.path} --help"
         what = re.sub(r"Invalid value for (?:'-\w' / )?'(--[\w-]+)'", r"\1", error.format_message().rstrip("."))
-        raise UsageError(what, hint=hint) from None
+        raise UsageError(what[:1].lower() + what[1:], hint=hint) from None
     return code if isinstance(code, int) else 0
 
 

@@ -91,6 +91,7 @@ def test_a_hint_in_the_sandbox_stays_there() -> None:
         (["open", "last"], "airvid preview --open last"),
         (["cancel", "last"], "airvid watch last"),
         (["lst"], "airvid list"),
+        (["completion"], "airvid --install-completion"),
         (["config", "sett", "model", "wan-2.6"], "airvid config set model wan-2.6"),
         (["config", "model", "wan-2.6"], "airvid config set model wan-2.6"),
         (["config", "max_cost"], "airvid config get max_cost"),
@@ -102,6 +103,15 @@ def test_a_mistaken_line_is_answered_with_the_right_one(world: World, given: lis
     result = world.airvid(*given)
     hint = json.loads(result.err)["error"]["hint"] if "--json" in given else result.err.splitlines()[1][len("hint: ") :]
     assert (result.code, world.calls, hint) == (2, [], meant)
+
+
+@pytest.mark.parametrize(("variable", "options"), [("1", []), ("", ["--sandbox"])])
+def test_the_variable_is_blamed_only_where_it_asks_for_the_sandbox(
+    world: World, variable: str, options: list[str]
+) -> None:
+    world.env.setenv("AIRVID_SANDBOX", variable)
+    result = world.airvid("list", "--base-url", API, *options)
+    assert (result.code, "hint: unset AIRVID_SANDBOX" in result.err) == (2, bool(variable))
 
 
 def test_a_key_that_the_environment_sets_is_not_answered_with_a_login(world: World) -> None:
