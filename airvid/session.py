@@ -229,7 +229,9 @@ class Session:
             if isinstance(each, AuthError) and each.hint == "airvid auth login":
                 each.hint = key_hint(self.settings.other_key_source() or "")
             if each.hint:
-                each.hint = re.sub(r"(^|\| )airvid (?!auth|config|sandbox|-)", lambda found: found[1] + ours, each.hint)
+                each.hint = re.sub(
+                    r"(^|\| |; )airvid (?!auth|config|sandbox|-)", lambda found: found[1] + ours, each.hint
+                )
         trouble = self._server.emulator.trouble if self._server else None
         if not trouble:
             return error

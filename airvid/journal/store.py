@@ -49,7 +49,8 @@ class Store:
             return self._mending(lambda: self._database().execute(query, values).fetchall(), self._patience)
         except (sqlite3.Error, OSError) as error:
             raise FileError(
-                f"the journal {self.path} cannot be read: {error}", hint="airvid list shows what the server knows"
+                f"the journal {self.path} cannot be read: {getattr(error, 'strerror', None) or error}",
+                hint="airvid list shows what the server knows",
             ) from error
 
     def write(self, work: Callable[[Database], T], *, is_vital: bool = False) -> T:
@@ -75,7 +76,7 @@ class Store:
             return self._mending(transaction, PATIENCE if is_vital else self._patience)
         except (sqlite3.Error, OSError) as error:
             raise FileError(
-                f"the journal {self.path} cannot be written: {error}",
+                f"the journal {self.path} cannot be written: {getattr(error, 'strerror', None) or error}",
                 hint="nothing is sent without it; free some space or mend its folder",
             ) from error
 

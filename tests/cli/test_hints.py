@@ -105,6 +105,14 @@ def test_a_mistaken_line_is_answered_with_the_right_one(world: World, given: lis
     assert (result.code, world.calls, hint) == (2, [], meant)
 
 
+@pytest.mark.parametrize("command", [CREATE, ["create", "fox.txt"]], ids=" ".join)
+def test_each_command_in_a_hint_goes_to_the_same_api(world: World, command: list[str]) -> None:
+    (world.folder / "fox.txt").write_text("a fox")
+    world.answer = lambda request: json_answer(500, {}) if request.method == "POST" else None
+    told = world.airvid(*command, "--base-url", API).err.partition("hint: ")[2]
+    assert told.count("airvid ") == told.count(f"airvid --base-url {API} ") == 2
+
+
 @pytest.mark.parametrize(("variable", "options"), [("1", []), ("", ["--sandbox"])])
 def test_the_variable_is_blamed_only_where_it_asks_for_the_sandbox(
     world: World, variable: str, options: list[str]
