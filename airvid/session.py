@@ -176,6 +176,11 @@ class Session:
             where = ["--base-url", self._common.base_url]
         return shlex.join(["airvid", *where, *words])
 
+    def for_this_api(self, hint: str) -> str:
+        """A hint whose commands go to this run's API."""
+        ours = f"{self.command()} "
+        return re.sub(r"(^|\| |; )airvid (?!auth|config|sandbox|-)", lambda found: found[1] + ours, hint)
+
     def same_command(self, *more: str, without: str = "") -> str:
         """This run's own command line, to paste, with `more` words and without an option and its value."""
         import shlex
@@ -224,14 +229,10 @@ class Session:
 
         Hints are completed: for where the key comes from, and for this run's API.
         """
-        ours = f"{self.command()} "
         for each in getattr(error, "errors", [error]):
             if isinstance(each, AuthError) and each.hint == "airvid auth login":
                 each.hint = key_hint(self.settings.other_key_source() or "")
-            if each.hint:
-                each.hint = re.sub(
-                    r"(^|\| |; )airvid (?!auth|config|sandbox|-)", lambda found: found[1] + ours, each.hint
-                )
+            each.hint = self.for_this_api(each.hint) if each.hint else None
         trouble = self._server.emulator.trouble if self._server else None
         if not trouble:
             return error

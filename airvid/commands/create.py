@@ -367,7 +367,8 @@ def _tell_how_to_go_on(run: _Run) -> None:
         entry = _latest_entry(run, clip)
         fates.append(entry.fate)
         if entry.fate in ("sent", "unknown"):
-            run.session.out.warn(f"whether a task was made is unknown; {UNKNOWN_FATE_HINT}")
+            hint = run.session.for_this_api(UNKNOWN_FATE_HINT)
+            run.session.out.warn(f"whether a task was made is unknown; {hint}")
         elif entry.task_id and clip not in run.ended and run.waits:
             going.append(clip)
     outputs = {run.plan.output_of(clip.number) for clip in going}

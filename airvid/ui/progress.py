@@ -10,7 +10,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 
 from airvid import clock
 from airvid.api.models import Task
@@ -235,7 +235,7 @@ class Countdown:
                 output.note(f"{what}; trying again in {length(max(1.0, seconds))}")
             await clock.sleep(seconds)
             return
-        with nullcontext(output.bars) if output.bars else choose(output) as progress:
+        with self._shown() as progress:
             try:
                 while (left := end - clock.elapsed()) > 0:
                     progress.tell(f"trying again in {math.ceil(left)}s (Ctrl-C is safe): {what}")
@@ -245,7 +245,7 @@ class Countdown:
 
     @asynccontextmanager
     async def while_silent(self, host: str) -> AsyncIterator[None]:
-        """On a terminal without bars: show during the body that a host has not answered for SILENCE seconds."""
+        """On a terminal without rows: show during the body that a host has not answered for SILENCE seconds."""
         if not has_bars(self._output):
             yield
             return
@@ -259,13 +259,18 @@ class Countdown:
     async def _tell_silence(self, host: str) -> None:
         began = clock.elapsed()
         await clock.sleep(SILENCE)
-        if self._output.bars:
-            return
-        with choose(self._output) as progress:
-            while True:
-                passed = length(clock.elapsed() - began)
-                progress.tell(f"waiting for {host}: no answer for {passed} (Ctrl-C is safe)")
-                await clock.sleep(1.0)
+        with self._shown() as progress:
+            try:
+                while not progress.rows:
+                    passed = length(clock.elapsed() - began)
+                    progress.tell(f"waiting for {host}: no answer for {passed} (Ctrl-C is safe)")
+                    await clock.sleep(1.0)
+            finally:
+                progress.tell("")
+
+    def _shown(self) -> AbstractContextManager[Progress]:
+        """The bars that are on the screen, else new ones."""
+        return nullcontext(self._output.bars) if self._output.bars else choose(self._output)
 
 
 def choose(output: Output, count: int | None = None, *, rings: bool = False) -> Progress:
