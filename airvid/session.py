@@ -12,17 +12,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airvid import places
 from airvid.api.models import Model
-from airvid.config import Common, Setting, Settings, folder, key_hint
+from airvid.config import Common, Setting, Settings, key_hint
 from airvid.errors import AirvidError, AuthError, LimitedError, UnavailableError, UsageError
 from airvid.journal.journal import Journal
-from airvid.places import DEFAULT_BASE_URL, SANDBOX, SANDBOX_KEY, sandbox_folder
+from airvid.places import DEFAULT_BASE_URL, SANDBOX, SANDBOX_KEY
 from airvid.ui.output import Output
 from airvid.values import normal_base_url
 
 if TYPE_CHECKING:
     from airvid.api.client import Api
     from airvid.clips.follow import Shared
+    from airvid.sandbox.faults import Fault
     from airvid.sandbox.server import Server
     from airvid.ui.progress import Progress
     from airvid.ui.task_view import TaskView
@@ -70,21 +72,23 @@ class Session:
         self.ended: list[TaskView] = []
         # --bell, None where the line does not say.
         self.bell: bool | None = None
+        # The settings that a create took from elsewhere than its line, by name.
+        self.stored: dict[str, Setting] = {}
         self._api: Api | None = None
         # What tells keys apart in the journal, once `api` was called.
         self.account = ""
         self._server: Server | None = None
         # The address of the sandbox's storage host.
         self._storage = ""
-        if common.base_url is not None and (common.sandbox or self.settings.is_sandbox()):
+        self.is_sandbox = common.sandbox or self.settings.is_sandbox()
+        if common.base_url is not None and self.is_sandbox:
             hint = None if common.sandbox else "unset AIRVID_SANDBOX"
             raise UsageError("the sandbox and --base-url contradict each other", hint=hint)
-        self.is_sandbox = common.sandbox or self.settings.is_sandbox()
         # The sandbox's faults. Those of the environment count only there.
-        self.faults = self._checked_faults() if common.fault or self.is_sandbox else []
+        self.faults = self._asked_faults() if common.fault or self.is_sandbox else []
         # A script that uses `airvid sandbox` by its key spends no money either: it has the sandbox's journal, too.
         self.is_play = self.is_sandbox or self.settings.has_sandbox_key()
-        self.data = Path(sandbox_folder()) if self.is_play else folder("data")
+        self.data = Path(places.sandbox_folder() if self.is_play else places.folder("data"))
         try:
             stored = self.settings.key()
         except AirvidError:
@@ -150,7 +154,7 @@ class Session:
         self._storage = self._server.storage_url
         return self._server.api_url
 
-    def _checked_faults(self) -> list[str]:
+    def _asked_faults(self) -> list[Fault]:
         from airvid.local_sandbox import asked_faults
 
         return asked_faults(self._common.fault)
@@ -218,18 +222,25 @@ class Session:
         except TimeoutError:
             raise self.time_up("the time was up") from None
 
-    def time_up(self, what: str) -> AirvidError:
-        """The error for a time limit that ends a request and no wait for a task, with the last failure as its cause."""
-        trouble = self._api.http.trouble if self._api else None
+    def time_up(self, what: str, refusal: AirvidError | None = None) -> AirvidError:
+        """The error for a time limit that ends a request and no wait for a task, with the last failure as its cause.
+
+        `refusal`: why the last POST was not taken.
+        """
+        trouble = refusal or (self._api.http.trouble if self._api else None)
         error = LimitedError if isinstance(trouble, LimitedError) else UnavailableError
         return error(f"{what}: {trouble.message}", hint=trouble.hint) if trouble else error(what)
 
     def cause_of(self, error: AirvidError) -> AirvidError:
         """The error itself, or the sandbox's own where the sandbox is broken.
 
-        Hints are completed: for where the key comes from, and for this run's API.
+        Messages are completed for where a setting comes from that the line does not name. So are hints, for where the
+        key comes from and for this run's API.
         """
         for each in getattr(error, "errors", [error]):
+            for name, (_, value, source) in self.stored.items():
+                if f"--{name} " in each.message or (name == "model" and repr(value) in each.message):
+                    each.message += f" (--{name} is what {source} says)"
             if isinstance(each, AuthError) and each.hint == "airvid auth login":
                 each.hint = key_hint(self.settings.other_key_source() or "")
             each.hint = self.for_this_api(each.hint) if each.hint else None

@@ -58,17 +58,34 @@ def no_command(path: str, word: str, commands: Iterable[str], arguments: Sequenc
 def extra_words(path: str, prompt: object, extra: Sequence[str], arguments: Sequence[str]) -> UsageError:
     """The error for words behind the last argument: most often a prompt without quotes."""
     words, line = [prompt, *extra], list(arguments)
-    if not isinstance(prompt, str) or any(line.count(str(word)) != 1 for word in words):
+    if pictures := _pictures(words, line):
+        hint = _with_options(words, pictures, line) or f"{path} --help"
+        return UsageError(f"unexpected: {' '.join(pictures)}; each picture needs an -r of its own", hint=hint)
+    together = [at for at in range(len(line)) if line[at : at + len(words)] == words]
+    if isinstance(prompt, str) and len(together) == 1:
+        line[together[0] : together[0] + len(words)] = [" ".join([prompt, *extra])]
+    elif isinstance(prompt, str) and all(line.count(str(word)) == 1 for word in words):
+        line[line.index(prompt)] = " ".join([prompt, *extra])
+        line = [word for word in line if word not in extra]
+    else:
         return UsageError(f"unexpected: {' '.join(extra)}", hint=f"{path} --help")
-    # A shell's `-r *.png` leaves all pictures but the first without an option.
+    return UsageError(f"unexpected: {' '.join(extra)}; a prompt is one argument, in quotes", hint=_line(line))
+
+
+def _pictures(words: Sequence[object], line: Sequence[str]) -> list[str]:
+    """The words that are files, beside an -r: a shell's `-r *.png` leaves all but the first without an option."""
     takes_pictures = bool({"-r", "--reference"} & {*line})
-    pictures = [word for word in (prompt, *extra) if takes_pictures and os.path.isfile(word)]
-    rest = [word for word in (prompt, *extra) if word not in pictures]
+    return [word for word in words if isinstance(word, str) and takes_pictures and os.path.isfile(word)]
+
+
+def _with_options(words: Sequence[object], pictures: Sequence[str], line: list[str]) -> str | None:
+    """The line with an -r before each picture, and the other words as the prompt; None where a word is there twice."""
+    if any(line.count(str(word)) != 1 for word in words):
+        return None
+    rest = [str(word) for word in words if word not in pictures]
     at = min(line.index(word) for word in rest) if rest else len(line)
     line[at:] = [" ".join(rest) or "PROMPT", *(word for word in line[at:] if word not in rest)]
-    line = [each for word in line for each in (*["-r"] * (word in pictures), word)]
-    why = "each picture needs an -r of its own" if pictures else "a prompt is one argument, in quotes"
-    return UsageError(f"unexpected: {' '.join(pictures or extra)}; {why}", hint=_line(line))
+    return _line([each for word in line for each in (*["-r"] * (word in pictures), word)])
 
 
 def _line(words: Sequence[str]) -> str:

@@ -29,7 +29,7 @@ def read_prompt(argument: str | None, file: str | None, images: Sequence[str] = 
     elif file is not None:
         try:
             with system.interruptible():
-                prompt = _decoded(Path(file).read_bytes(), file)
+                prompt = _decoded(Path(os.path.expanduser(file)).read_bytes(), file)
         except OSError as error:
             raise FileError(f"the prompt file {file} cannot be read: {error.strerror}") from None
     else:
@@ -60,16 +60,17 @@ def file_meant(argument: str, references: Sequence[str] = ()) -> UsageError | No
         named = [f"-r {quote(each)}" for each in (*references, name)] if references else [f"-i {quote(name)}"]
         meant = " ".join(["airvid create PROMPT", *named])
     except FileError:
-        meant = f"airvid create --prompt-file {quote(name)}"
+        is_clip = os.path.splitext(name)[1].lower() == ".mp4"
+        meant = f"airvid create {'PROMPT --extend' if is_clip else '--prompt-file'} {quote(name)}"
     literally = f"printf %s {quote(argument)} | airvid create -"
     return UsageError(f"the prompt {argument!r} is the name of a file", hint=f"{meant}; for the words: {literally}")
 
 
 def _is_file(name: str) -> bool:
     try:
-        return os.path.isfile(name)
-    except ValueError:
-        return False  # a NUL in it
+        return os.path.isfile(pictures.path_of(name))
+    except (ValueError, RuntimeError):
+        return False  # a NUL in it, or the home of an unknown user
 
 
 def _decoded(content: bytes, source: str) -> str:

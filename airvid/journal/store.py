@@ -17,8 +17,8 @@ from airvid.journal.schema import Database
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
-# Seconds that one run waits in all while other processes hold the journal. A write that money depends on waits for as
-# long by itself, whatever was waited before.
+# Seconds that one run waits in all while other processes hold the journal. A write that money depends on may always
+# wait that long.
 PATIENCE = 10.0
 # Seconds between two attempts: the first, and the longest.
 _PAUSES = (0.001, 0.05)
@@ -31,7 +31,7 @@ class Store:
         self.path = path
         self._open: Database | None = None
         self._patience = PATIENCE
-        # Rows are known by their number, which a new file would give to others: from then on none is begun.
+        # Whether callers know rows by their number. A new file would give it to other rows: then none is begun.
         self.has_handed_out_rows = False
         # Why nothing can be said of what was in the journal before this run.
         self.loss: str | None = None
@@ -49,8 +49,7 @@ class Store:
             return self._mending(lambda: self._database().execute(query, values).fetchall(), self._patience)
         except (sqlite3.Error, OSError) as error:
             raise FileError(
-                f"the journal {self.path} cannot be read: {getattr(error, 'strerror', None) or error}",
-                hint="airvid list shows what the server knows",
+                f"the journal {self.path} cannot be read: {_why(error)}", hint="airvid list shows what the server knows"
             ) from error
 
     def write(self, work: Callable[[Database], T], *, is_vital: bool = False) -> T:
@@ -76,7 +75,7 @@ class Store:
             return self._mending(transaction, PATIENCE if is_vital else self._patience)
         except (sqlite3.Error, OSError) as error:
             raise FileError(
-                f"the journal {self.path} cannot be written: {getattr(error, 'strerror', None) or error}",
+                f"the journal {self.path} cannot be written: {_why(error)}",
                 hint="nothing is sent without it; free some space or mend its folder",
             ) from error
 
@@ -138,3 +137,8 @@ class Store:
                     raise Interrupted(signals[0]) from None
                 if not schema.is_busy(error) or clock.elapsed() >= end:
                     raise
+
+
+def _why(error: Exception) -> str:
+    """The error in words, without a number."""
+    return str(getattr(error, "strerror", None) or error)
