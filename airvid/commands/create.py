@@ -89,6 +89,7 @@ async def run(
 
 def _show_plan(session: Session, plan: Plan) -> None:
     seconds = None if plan.seconds is None else plan.seconds * plan.count
+    seconds = int(seconds) if seconds and seconds == int(seconds) else seconds
     session.out.plan(plan.body, plan.count, seconds, plan.total_cents, plan.first_files())
 
 
