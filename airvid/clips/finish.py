@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
+from airvid import clock
 from airvid.api.client import Api
 from airvid.api.connections import HeaderError
 from airvid.api.models import COMPLETED, EXPIRED, FAILED, Task
@@ -32,7 +33,8 @@ def error_of(task: Task, *, retry: str) -> AirvidError | None:
         why = why or (f": {word}" if word.lower() not in (FAILED, "failure", "error", "errored") else "")
         return TaskFailedError(f"the task failed{why}; it is not charged", task_id=task.task_id)
     if task.status == EXPIRED:
-        when = f" on {moment(task.expires_at)}" if task.expires_at is not None else ""
+        # A task can expire before its day is over; the server does not say when.
+        when = f" on {moment(task.expires_at)}" if task.expires_at and task.expires_at <= clock.now() else ""
         return ExpiredError(f"the task expired{when}{why}", task_id=task.task_id)
     if task.status == COMPLETED and not task.result_url:
         return UnavailableError(
