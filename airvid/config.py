@@ -277,7 +277,7 @@ def checked(
         return (parse or SETTINGS[name].check)(value)
     except ValueError as error:
         if not str(value).strip():
-            raise UsageError(f"{source or name}: it is empty; it takes {error}", hint=hint) from None
+            raise UsageError(f"{source or name} is empty; it takes {error}", hint=hint) from None
         raise UsageError(f"{source or name}: {str(value)[:100]!r} is not {error}", hint=hint) from None
 
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airvid import places
 from airvid.api.models import Model
@@ -82,7 +82,8 @@ class Session:
         self._storage = ""
         self.is_sandbox = common.sandbox or self.settings.is_sandbox()
         if common.base_url is not None and self.is_sandbox:
-            raise UsageError("the sandbox and --base-url contradict each other", hint="unset AIRVID_SANDBOX")
+            hint = None if common.sandbox else "unset AIRVID_SANDBOX"
+            raise UsageError("the sandbox and --base-url contradict each other", hint=hint)
         # The sandbox's faults. Those of the environment count only there.
         self.faults = self._asked_faults() if common.fault or self.is_sandbox else []
         # A script that uses `airvid sandbox` by its key spends no money either: it has the sandbox's journal, too.
@@ -122,8 +123,9 @@ class Session:
             wait = Countdown(self.out)
             given = {phase: self.settings.get(f"{phase}-timeout") for phase in ("connect", "read", "create")}
             timeouts = Timeouts(**{phase: seconds for phase, seconds in given.items() if seconds is not None})
+            how: dict[str, Any] = {"timeouts": timeouts, "wait": wait, "while_silent": wait.while_silent}
             if self.is_sandbox:
-                http = HttpClient(self._sandbox(), SANDBOX_KEY, timeouts=timeouts, wait=wait, use_proxies=False)
+                http = HttpClient(self._sandbox(), SANDBOX_KEY, use_proxies=False, **how)
             else:
                 if self.faults:
                     raise UsageError("--fault is for the sandbox alone", hint="add --sandbox")
@@ -132,7 +134,7 @@ class Session:
                 if not key and need_key:
                     raise AuthError("no API key", hint="airvid auth login, or set AIRVID_API_KEY; --sandbox needs none")
                 self.out.secret = key or ""
-                http = HttpClient(self.base_url.value, key, timeouts=timeouts, wait=wait)
+                http = HttpClient(self.base_url.value, key, **how)
             self._api = Api(http)
             self.account = account_of(SANDBOX_KEY if self.is_sandbox else key)
         return self._api
@@ -177,6 +179,11 @@ class Session:
         if self._common.base_url is not None:
             where = ["--base-url", self._common.base_url]
         return shlex.join(["airvid", *where, *words])
+
+    def for_this_api(self, hint: str) -> str:
+        """A hint whose commands go to this run's API."""
+        ours = f"{self.command()} "
+        return re.sub(r"(^|\| |; )airvid (?!auth|config|sandbox|-)", lambda found: found[1] + ours, hint)
 
     def same_command(self, *more: str, without: str = "") -> str:
         """This run's own command line, to paste, with `more` words and without an option and its value."""
@@ -236,8 +243,7 @@ class Session:
                     each.message += f" (--{name} is what {source} says)"
             if isinstance(each, AuthError) and each.hint == "airvid auth login":
                 each.hint = key_hint(self.settings.other_key_source() or "")
-            if each.hint and re.match("airvid (?!auth|config|sandbox|-)", each.hint):
-                each.hint = self.command() + each.hint.removeprefix("airvid")
+            each.hint = self.for_this_api(each.hint) if each.hint else None
         trouble = self._server.emulator.trouble if self._server else None
         if not trouble:
             return error

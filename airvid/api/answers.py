@@ -74,7 +74,7 @@ def error_message(status: int, body: str, data: Any) -> str:
         inner = data.get("error")
         message = error_text(data.get("message")) or error_text(inner) or error_text(data.get("detail"))
         code = inner.get("code") if isinstance(inner, dict) else inner if data.get("message") else data.get("code")
-        if message and isinstance(code, str) and not code.isdigit() and code not in message:
+        if message and isinstance(code, str) and not code.isdigit() and not _says(message, code):
             return f"{message[:1000]} ({code[:100]})"
         if message:
             return message[:1000]
@@ -84,6 +84,11 @@ def error_message(status: int, body: str, data: Any) -> str:
         title = found[1].strip()[:200] if found else ""
         return f"an HTML page{f', “{title}”' if title else ''} (HTTP {status})"
     return body.strip()[:1000] or f"an empty answer (HTTP {status})"
+
+
+def _says(message: str, code: str) -> bool:
+    """Whether a message has the words of a code such as `not_found`."""
+    return code.replace("_", " ").lower() in message.replace("_", " ").lower()
 
 
 def refusal(answer: Answer) -> AirvidError:

@@ -11,7 +11,7 @@ import math
 import os
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import aclosing, asynccontextmanager, contextmanager, nullcontext, suppress
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, contextmanager, nullcontext, suppress
 from typing import Any, NamedTuple, TypeVar
 
 import httpx
@@ -90,7 +90,8 @@ class HttpClient:
     """Requests to one API and to the hosts of its clips.
 
     Its logger gets each line of `--debug`, without secrets. `wait` waits for so many seconds before a request is
-    repeated, and tells why. `trouble` is the last failure, None after a success.
+    repeated, and tells why; `while_silent` tells of a host that does not answer. `trouble` is the last failure, None
+    after a success.
     """
 
     def __init__(
@@ -100,12 +101,14 @@ class HttpClient:
         *,
         timeouts: Timeouts | None = None,
         wait: Callable[[str, float], Awaitable[None]] = _wait_silently,
+        while_silent: Callable[[str], AbstractAsyncContextManager[Any]] = nullcontext,
         use_proxies: bool = True,
     ) -> None:
         self.base_url = base_url
         self.timeouts = timeouts or Timeouts()
         self._key = key
         self.wait = wait
+        self._while_silent = while_silent
         self.trouble: AirvidError | None = None
         # How far the server's clock is ahead of ours, in seconds, by its last answer.
         self._clock_offset = 0.0
@@ -139,7 +142,8 @@ class HttpClient:
         while True:
             try:
                 request = self._build(method, self.base_url + path, {"Cache-Control": "no-cache"})
-                answer = await self._exchange(request, Attempt(), Deadline(self._longest))
+                async with self._while_silent(request.url.netloc.decode()):
+                    answer = await self._exchange(request, Attempt(), Deadline(self._longest))
                 if answer.status // 100 != 2:
                     raise refusal(answer)
                 if (parsed := parse(answer)) is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Iterable, Sequence
@@ -26,10 +27,12 @@ _OUR_NAMES = {
     "show": "status",
     "wait": "watch",
     "follow": "watch",
+    "resume": "watch",
     "cancel": "watch",
     "stop": "watch",
     "generate": "create",
     "version": "--version",
+    "completion": "--install-completion",
 }
 # The hint where no known word is near.
 _FALLBACK = {"airvid": "airvid --help", "airvid auth": "airvid auth status", "airvid config": "airvid config list"}
@@ -55,6 +58,9 @@ def no_command(path: str, word: str, commands: Iterable[str], arguments: Sequenc
 def extra_words(path: str, prompt: object, extra: Sequence[str], arguments: Sequence[str]) -> UsageError:
     """The error for words behind the last argument: most often a prompt without quotes."""
     words, line = [prompt, *extra], list(arguments)
+    if pictures := _pictures(words, line):
+        hint = _with_options(words, pictures, line) or f"{path} --help"
+        return UsageError(f"unexpected: {' '.join(pictures)}; each picture needs an -r of its own", hint=hint)
     together = [at for at in range(len(line)) if line[at : at + len(words)] == words]
     if isinstance(prompt, str) and len(together) == 1:
         line[together[0] : together[0] + len(words)] = [" ".join([prompt, *extra])]
@@ -64,6 +70,22 @@ def extra_words(path: str, prompt: object, extra: Sequence[str], arguments: Sequ
     else:
         return UsageError(f"unexpected: {' '.join(extra)}", hint=f"{path} --help")
     return UsageError(f"unexpected: {' '.join(extra)}; a prompt is one argument, in quotes", hint=_line(line))
+
+
+def _pictures(words: Sequence[object], line: Sequence[str]) -> list[str]:
+    """The words that are files, beside an -r: a shell's `-r *.png` leaves all but the first without an option."""
+    takes_pictures = bool({"-r", "--reference"} & {*line})
+    return [word for word in words if isinstance(word, str) and takes_pictures and os.path.isfile(word)]
+
+
+def _with_options(words: Sequence[object], pictures: Sequence[str], line: list[str]) -> str | None:
+    """The line with an -r before each picture, and the other words as the prompt; None where a word is there twice."""
+    if any(line.count(str(word)) != 1 for word in words):
+        return None
+    rest = [str(word) for word in words if word not in pictures]
+    at = min(line.index(word) for word in rest) if rest else len(line)
+    line[at:] = [" ".join(rest) or "PROMPT", *(word for word in line[at:] if word not in rest)]
+    return _line([each for word in line for each in (*["-r"] * (word in pictures), word)])
 
 
 def _line(words: Sequence[str]) -> str:

@@ -62,7 +62,7 @@ def _read_and_run(arguments: Sequence[str], invocation: Invocation) -> int:
     except typer.TyperException as error:
         hint = _prompt_hint(error, arguments, invocation) or f"{invocation.path} --help"
         what = re.sub(r"Invalid value for (?:'-\w' / )?'(--[\w-]+)'", r"\1", error.format_message().rstrip("."))
-        raise UsageError(what, hint=hint) from None
+        raise UsageError(what[:1].lower() + what[1:], hint=hint) from None
     return code if isinstance(code, int) else 0
 
 
@@ -73,9 +73,10 @@ def _prompt_hint(error: typer.TyperException, arguments: Sequence[str], invocati
     is_prompt = " " in word or (word and word != option and not word.startswith("--"))
     if invocation.path != "airvid create" or not is_prompt:
         return None
-    from shlex import quote
+    import shlex
 
-    return f"airvid create -- {quote(word)}, with the options before the --; or airvid create --help"
+    line = [each for each in arguments if each != word]
+    return f"{shlex.join(['airvid', *line, '--', word])}; or airvid create --help"
 
 
 def _end_completion(error: BaseException) -> int:

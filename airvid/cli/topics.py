@@ -243,7 +243,7 @@ accepted, deleted, removed and reset are booleans; seconds is a number; frames,
 width, height and size are integers; value is a string, number or boolean; the
 others are strings. frames and seconds may be null.
 
-Errors: an object a line on standard error; notes and progress there stay text
+Errors: an object a line on standard error; all else there is {{"note": "…"}}
   error.code        string        a name from airvid help exit-codes
   error.message     string
   error.hint        string, null  the command that helps

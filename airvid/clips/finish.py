@@ -28,6 +28,9 @@ def error_of(task: Task, *, retry: str) -> AirvidError | None:
     """
     why = f": {task.error.rstrip('. ')}" if task.error else ""
     if task.status == FAILED:
+        # Where the server gives no reason, its word for the end may be one: `nsfw`.
+        word = str(task.raw.get("status", ""))
+        why = why or (f": {word}" if word.lower() not in (FAILED, "failure", "error", "errored") else "")
         return TaskFailedError(f"the task failed{why}; it is not charged", task_id=task.task_id)
     if task.status == EXPIRED:
         # A task can expire before its day is over; the server does not say when.

@@ -25,9 +25,9 @@ from airvid.ui.text import money
 class Plan:
     """`count` clips of one request, each with this `body` and a seed of its own.
 
-    `cents` is the estimate for one (None: unknown). `output` is what -o says, and `name` is made of it; both None: the
-    clips are not saved. `at`: Unix seconds for the names. `force`: existing files are replaced. `more_fields`: the
-    further fields of a manifest's row.
+    `cents` and `seconds` are the estimate and the length of one (None: unknown). `output` is what -o says, and `name`
+    is made of it; both None: the clips are not saved. `at`: Unix seconds for the names. `force`: existing files are
+    replaced. `more_fields`: the further fields of a manifest's row.
     """
 
     asked: Request
@@ -38,6 +38,7 @@ class Plan:
     at: float
     force: bool
     cents: float | None = None
+    seconds: float | None = None
     more_fields: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

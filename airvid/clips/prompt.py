@@ -47,14 +47,18 @@ def _typed(argument: str) -> str:
         return argument  # `complaints_of` says what is wrong with it
 
 
-def file_meant(argument: str) -> UsageError | None:
-    """The complaint about a prompt that is the name of a file, with the two commands that it may stand for."""
+def file_meant(argument: str, references: Sequence[str] = ()) -> UsageError | None:
+    """The complaint about a prompt that is the name of a file, with the two commands that it may stand for.
+
+    `references`: the values of -r; a shell's `-r *.png` leaves all but the first without an option.
+    """
     name = next((each for each in (argument, argument.removeprefix("@")) if _is_file(each)), None)
     if name is None:
         return None
     try:
         pictures.check(name, {})
-        meant = f"airvid create PROMPT -i {quote(name)}"
+        named = [f"-r {quote(each)}" for each in (*references, name)] if references else [f"-i {quote(name)}"]
+        meant = " ".join(["airvid create PROMPT", *named])
     except FileError:
         is_clip = os.path.splitext(name)[1].lower() == ".mp4"
         meant = f"airvid create {'PROMPT --extend' if is_clip else '--prompt-file'} {quote(name)}"

@@ -230,7 +230,7 @@ class Submitter:
         what = "a free slot" if error.concurrency else "the rate limit"
         long = error.retry_after and error.retry_after >= retry.TOLD_PAUSE
         after = f"; the server asks to wait {length(error.retry_after or 0.0)}" if long else ""
-        self._report.note(f"waiting for {what}: {error.message}{after}")
+        self._report.note(f"waiting for {what}; {error.message}{after}")
         self._report.waiting()
         began = clock.elapsed()
         await self._pause(max(error.retry_after or 0.0, SLOT_PAUSE) if most_running else pause)

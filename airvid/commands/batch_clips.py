@@ -358,7 +358,8 @@ async def _end(batch: Batch, clip: RowClip, made: Clip, row: Row, seconds: float
     if made.error:
         made.error.message = f"row {clip.label}: {last}"
     session.ended.append(made.view)
-    made.write(session.out.record, record, [clip.row.id, made.view.task_id, made.view.status, made.view.output])
+    line = [clip.row.id, made.view.task_id, made.view.status, made.view.output]
+    made.write(session.out.record, record, None if session.out.shows_both else line)
     batch.outcomes.append(made.outcome)
 
 

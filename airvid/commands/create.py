@@ -76,7 +76,7 @@ async def run(
     asked.prompt = ""
     with collected(complaints):
         asked.prompt = read_prompt(prompt, prompt_file, asked.images)
-        plans.check_words(session, prompt)
+        plans.check_words(session, prompt, reference)
     plan = plans.offline_plan(session, asked, settings, complaints, shows_preview=shows_preview)
     listing = await plans.complete(session, plan, settings, complaints, dry_run=dry_run, no_validate=no_validate)
     if dry_run:
@@ -88,9 +88,9 @@ async def run(
 
 
 def _show_plan(session: Session, plan: Plan) -> None:
-    seconds = plan.body.get("duration_seconds")
-    total = seconds * plan.count if isinstance(seconds, int | float) else None
-    session.out.plan(plan.body, plan.count, total, plan.total_cents, plan.first_files())
+    seconds = None if plan.seconds is None else plan.seconds * plan.count
+    seconds = int(seconds) if seconds and seconds == int(seconds) else seconds
+    session.out.plan(plan.body, plan.count, seconds, plan.total_cents, plan.first_files())
 
 
 async def _extend(
@@ -290,8 +290,9 @@ async def _finish(run: _Run, clip: Clip, row: Row) -> None:
             await _save(run, clip, task, row)
     if type(clip.error) is FileError:
         clip.error.hint = session.command("download", clip.view.task_id)  # the same create again would pay again
-    told = finish.last_word(clip.view, row.passed)
-    clip.write(row.end, told, is_good=clip.error is None, path=clip.view.output)
+    is_good = clip.error is None
+    told = finish.last_word(clip.view, row.passed, is_good=is_good)
+    clip.write(row.end, told, is_good=is_good, path=clip.view.output)
     if plan.name is None or plan.saves_files:
         clip.write(session.out.finished, clip.view, wants_file=plan.saves_files)
     run.ended.append(clip)
@@ -367,7 +368,8 @@ def _tell_how_to_go_on(run: _Run) -> None:
         entry = _latest_entry(run, clip)
         fates.append(entry.fate)
         if entry.fate in ("sent", "unknown"):
-            run.session.out.warn(f"whether a task was made is unknown; {UNKNOWN_FATE_HINT}")
+            hint = run.session.for_this_api(UNKNOWN_FATE_HINT)
+            run.session.out.warn(f"whether a task was made is unknown; {hint}")
         elif entry.task_id and clip not in run.ended and run.waits:
             going.append(clip)
     outputs = {run.plan.output_of(clip.number) for clip in going}

@@ -15,6 +15,9 @@ from airvid.session import Session
 from airvid.ui.task_view import TaskView
 from airvid.ui.text import moment, short_id
 
+# Of more clips that are not on this disk only the ids are named, on one line.
+MOST_NAMED = 3
+
 
 async def run(
     session: Session, *, ids: Sequence[str], takes_all: bool, statuses: Sequence[str], older_than: str | None, yes: bool
@@ -42,13 +45,13 @@ async def run(
         return
     _tell_what_is_lost(session, tasks)
     what = f"{len(tasks)} history entries" if len(tasks) > 1 else f"the history entry {short_id(next(iter(tasks)))}"
-    if not yes and not session.out.confirm(f"Delete {what}? Stored media and running jobs are not touched. [y/N] "):
+    if any(tasks.values()):
+        session.out.note("only the history is removed: stored media and running jobs are not touched")
+    if not yes and not session.out.confirm(f"Delete {what}? [y/N] "):
         raise AirvidError("nothing was deleted")
     outcomes = await common.side_by_side(tasks, lambda task_id: _remove(session, task_id, tasks[task_id]))
     for task_id in [each for each, task in tasks.items() if task is None]:
         session.out.note(f"the server has no task {task_id}")
-    if any(task and outcome is None for task, outcome in zip(tasks.values(), outcomes, strict=True)):
-        session.out.note("only the history was removed: stored media and running jobs are not touched")
     settle([*errors, *outcomes])
 
 
@@ -89,6 +92,7 @@ async def _remove(session: Session, task_id: str, task: Task | None) -> None:
 def _tell_what_is_lost(session: Session, tasks: Mapping[str, Task | None]) -> None:
     """Name the clips that are paid for and not on this disk, and until when they can be fetched."""
     entries = session.journal.by_task(session.service, tasks)
+    left: list[tuple[str, Task]] = []
     for task in filter(None, tasks.values()):
         view = TaskView(task, entries.get(task.task_id))
         what = short_id(task.task_id) + (f", {view.prompt[:60]}," if view.prompt else "")
@@ -96,12 +100,20 @@ def _tell_what_is_lost(session: Session, tasks: Mapping[str, Task | None]) -> No
         if is_saved or task.status in (FAILED, EXPIRED) or session.api().is_past(task.expires_at):
             continue
         if task.status == COMPLETED and task.result_url:
-            until = "it expires" if task.expires_at is None else moment(task.expires_at)
-            how = session.command("download", task.task_id)
-            session.out.note(f"{what} is not on this disk; until {until} it can be fetched: {how}")
+            left.append((what, task))
         else:
             state = "completed, but without a link" if task.status == COMPLETED else "still running"
             session.out.warn(f"{what} is {state}: its clip cannot be fetched any more then")
+    until = min((moment(task.expires_at) for _, task in left if task.expires_at is not None), default="they expire")
+    if len(left) > MOST_NAMED:
+        which = " ".join(short_id(task.task_id) for _, task in left)
+        how = session.command("download", "ID")
+        session.out.note(f"{len(left)} clips are not on this disk; until {until} they can be fetched ({how}): {which}")
+        return
+    for what, task in left:
+        until = "it expires" if task.expires_at is None else moment(task.expires_at)
+        how = session.command("download", task.task_id)
+        session.out.note(f"{what} is not on this disk; until {until} it can be fetched: {how}")
 
 
 async def _selected(session: Session, given: Sequence[str], older_than: str | None) -> dict[str, Task]:

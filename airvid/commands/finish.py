@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from airvid import clock, system
-from airvid.api.models import DELETED, MOST_RECORD, Task
+from airvid.api.models import COMPLETED, DELETED, MOST_RECORD, Task
 from airvid.clips import finish
 from airvid.clips.download import Received
 from airvid.clips.follow import Trouble
@@ -268,11 +268,11 @@ def check_stdout(session: Session, name: Naming, *, opens: bool) -> None:
 # ---------------------------------------------------------------------- show
 
 
-def last_word(view: TaskView, seconds: float | None) -> str:
+def last_word(view: TaskView, seconds: float | None, *, is_good: bool = True) -> str:
     """The last line about a clip. `seconds`: how long it took, None where this run has not seen it run."""
     after = "" if seconds is None else f" after {length(seconds)}"
     if view.bytes is None:
-        return f"{view.status}{after}"
+        return f"{view.status}{after}" + (", not saved" if view.status == COMPLETED and not is_good else "")
     clip = clip_seconds(view)
     about = size(view.bytes) if clip is None else f"{clip:g} s, {size(view.bytes)}"
     price = "" if view.cost_cents is None else f" for {money(view.cost_cents)}"

@@ -55,6 +55,7 @@ async def run(session: Session, *, folders: Sequence[str], output: str | None, f
     tiles.sort(key=lambda tile: (not tile.prompt, -(tile.created or 0), str(tile.path)))
     page = gallery.page(tiles, f"Clips in {first.resolve().name or first}", path.parent)
     _write(path, page)
+    session.out.note(f"saved {path} ({counted(len(found), 'clip')})")
     record = {"path": str(path), "clips": len(found), "failed": len(failed), "bytes": path.stat().st_size}
     session.out.saved(str(path), record)
     if opens:
@@ -216,7 +217,7 @@ async def _read(session: Session, found: dict[Path, Record], label: str) -> list
         for error in await common.side_by_side(paths, one, limit=os.cpu_count() or 1):
             if error:
                 raise error
-        row.end(counted(len(found), "clip"))
+        row.drop()
     return list(tiles.values())
 
 

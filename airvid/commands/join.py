@@ -107,8 +107,8 @@ async def write(session: Session, clips: Sequence[str], film: Film) -> None:
                 again = error.hint or session.same_command()
                 raise FileError(f"{error.message}; the film is whole in {path}", hint=again) from None
             place.forget(path)
-            what = f"{counted(len(clips), 'clip')} ({joining.end:.1f} s, {size(count)})"
-            row.end(f"joined {what} after {length(row.passed)}")
+            about = f"{counted(len(clips), 'clip')}, {joining.end:.1f} s, {size(count)}"
+            row.end(f"saved {place} ({about}) after {length(row.passed)}")
     facts = {"seconds": round(joining.end, 3), "clips": len(clips), "reencoded": bool(joining.differences)}
     session.out.saved(str(place), {"path": str(place), **facts, "bytes": count})
 

@@ -103,9 +103,9 @@ def keep_shape(asked: Request, model: Model) -> None:
         asked.aspect_ratio = request.nearest_ratio(model.caps.aspect_ratios, asked.shape)
 
 
-def check_words(session: Session, prompt: str | None) -> None:
+def check_words(session: Session, prompt: str | None, references: Sequence[str]) -> None:
     """See that a prompt on the line is no file's name: on a terminal that is a question. Raises: UsageError."""
-    if prompt is None or prompt == "-" or (complaint := file_meant(prompt)) is None:
+    if prompt is None or prompt == "-" or (complaint := file_meant(prompt, references)) is None:
         return
     may_ask = sys.stdin.isatty() and session.out.stderr.isatty() and not session.out.as_json
     if not may_ask or not session.out.confirm(f"{complaint.message}. Make a clip of these words? [y/N] "):
@@ -203,6 +203,7 @@ async def complete(
     if model:
         plan.body["model"], plan.cents = model.id, model.cents(asked.duration)
         keep_shape(asked, model)
+    plan.seconds = asked.duration or (model.caps.min_seconds if model else None)
     if not checked_early:
         await plan.check_places(complaints)
     if model or no_validate:  # without a model, the complaint about it is all

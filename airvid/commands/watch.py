@@ -153,8 +153,9 @@ async def _follow(watch: _Watch, clip: Clip, progress: Progress) -> None:
     if not clip.was_read:
         clip.write(row.drop)  # all that is known is from the journal
     else:
-        told = finish.last_word(clip.view, row.passed if clip.was_running else None)
-        clip.write(row.end, told, is_good=clip.error is None, path=clip.view.output)
+        is_good = clip.error is None
+        told = finish.last_word(clip.view, row.passed if clip.was_running else None, is_good=is_good)
+        clip.write(row.end, told, is_good=is_good, path=clip.view.output)
         if watch.name is None or watch.name.template is not None:
             clip.write(out.ended, clip.view, wants_file=watch.name is not None)
     watch.ended.append(clip)

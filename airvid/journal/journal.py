@@ -32,7 +32,7 @@ from airvid.journal.entries import (
     without_images,
 )
 from airvid.journal.processes import Processes
-from airvid.journal.reader import Reader
+from airvid.journal.reader import FILE, Reader
 from airvid.journal.schema import Database
 
 T = TypeVar("T")
@@ -60,7 +60,7 @@ class Journal(Reader):
             try:
                 self._write(lambda _: None)
             except FileError as error:
-                self._warn(error.message)
+                self._warn(error.message, FILE)
         self._store.close()
         self._processes.close()
 
@@ -352,4 +352,4 @@ class Journal(Reader):
         try:
             self._write(work)
         except FileError as error:
-            self._warn(error.message)
+            self._warn(error.message, FILE)

@@ -15,6 +15,8 @@ from airvid.journal.store import Store
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
+# What a warning is about: many reads and writes fail for one reason.
+FILE = "the file"
 _IN_LIST = "IN (SELECT value FROM json_each(?))"
 
 
@@ -121,7 +123,7 @@ class Reader:
         try:
             return self._store.read(query, *values)
         except FileError as error:
-            self._warn(error.message)
+            self._warn(error.message, FILE)
         except Interrupted:
             pass  # the event loop has the signal as well
         return []
@@ -143,10 +145,10 @@ class Reader:
                 self._warn(f"row {row['id']} of the journal {self.path} is damaged, and passed over")
         return found
 
-    def _warn(self, message: str) -> None:
-        """Warn, but only once with the same sentence: many writes fail for one reason."""
-        if message not in self._warned:
-            self._warned.add(message)
+    def _warn(self, message: str, about: str = "") -> None:
+        """Warn, but only once of the same thing, which is the message itself where `about` names none."""
+        if (about or message) not in self._warned:
+            self._warned.add(about or message)
             _log.warning(message)
 
 

@@ -68,7 +68,8 @@ class Live(Shown):
 
     def ended(self, row: Row, message: str, is_good: bool, path: str | None) -> None:
         super().ended(row, message, is_good, path)
-        self._output.last_word(row.label, message, is_good, path)
+        if is_good or self.count > 1:  # the error of a single clip comes next and says more
+            self._output.last_word(row.label, message, is_good, path)
 
     def dropped(self, row: Row) -> None:
         super().dropped(row)
@@ -96,15 +97,16 @@ class Live(Shown):
             await clock.sleep(SHORTEST_FRAME)
 
     def _draw(self) -> None:
-        stream, (width, height) = self._output.stderr, self._output.console.size
+        stream, console = self._output.stderr, self._output.console
+        width, height = console.size
+        told = list(Text(terminal.tame(stream, self._told, 400), "yellow").wrap(console, width)) if self._told else []
         lines = [
             ({name: terminal.tame(stream, text, 200) for name, text in texts.items()}, percent)
-            for texts, percent in self._lines(height - len(self._below()) - bool(self._told))
+            for texts, percent in self._lines(height - len(self._below()) - len(told))
         ]
-        cut = terminal.how_to_cut(stream)
-        told = Text(terminal.tame(stream, self._told), "yellow", no_wrap=True, overflow=cut)
         # The cursor rests on a line of its own: a terminal echoes the keys of Ctrl-C there.
-        self._live.update(Group(_table(lines, width, cut), *self._below(), *[told] * bool(told), ""))
+        table = _table(lines, width, terminal.how_to_cut(stream))
+        self._live.update(Group(table, *self._below(), *told, ""))
         self._live.start()
         self._live.refresh()
         self._is_stale, self._drawn_at = False, clock.elapsed()

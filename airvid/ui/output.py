@@ -136,7 +136,7 @@ class Output:
 
     def trace(self, line: str) -> None:
         """A line of `--debug`."""
-        self._message((plain(line, _LONGEST_TRACE), "dim"))
+        self._message((plain(line, _LONGEST_TRACE), "dim"), is_to_copy=True)
 
     def error(self, error: AirvidError) -> None:
         """What happened, and the command that helps."""
@@ -148,7 +148,7 @@ class Output:
             reference = f" (request {plain(each.request_id, _LONGEST_NAME)})" if each.request_id else ""
             self._labelled("error", "red", each.message, subject, reference)
             if each.hint:
-                self._labelled("hint", "cyan", each.hint)
+                self._labelled("hint", "cyan", each.hint, is_to_copy=True)
             self.command("error title=airvid", f"{subject}{plain(each.message, _LONGEST_SENTENCE)}")
 
     def command(self, name: str, text: str = "") -> None:
@@ -157,17 +157,27 @@ class Output:
             self._messages.write(f"::{name}::{self.hidden(plain(text)).replace('%', '%25')}\n")
             self._messages.flush()
 
-    def _labelled(self, label: str, color: str, text: str, before: str = "", after: str = "") -> None:
-        self._message((f"{label}:", f"bold {color}"), (f" {before}{plain(text, _LONGEST_SENTENCE)}{after}", ""))
+    def _labelled(
+        self, label: str, color: str, text: str, before: str = "", after: str = "", *, is_to_copy: bool = False
+    ) -> None:
+        text = f" {before}{plain(text, _LONGEST_SENTENCE)}{after}"
+        self._message((f"{label}:", f"bold {color}"), (text, ""), is_to_copy=is_to_copy)
 
-    def _message(self, *pieces: tuple[str, str]) -> None:
-        """Write a line of texts and their styles. A log gets only the texts, without loading Rich."""
+    def _message(self, *pieces: tuple[str, str], is_to_copy: bool = False) -> None:
+        """Write a line of texts and their styles. A log gets only the texts, without loading Rich.
+
+        A terminal gets it broken between words, but in one piece where it is a command or an address to copy. A CI's
+        runner gets no new lines: the rest of a foreign text could be one of its commands there.
+        """
         if self.as_json:
             self._write_message(dumps({"note": "".join(text for text, _ in pieces)}))
         elif self.stderr.isatty() or (self._forces_color and self.color):
             from rich.text import Text
 
-            self.console.print(Text.assemble(*((self.hidden(text), style) for text, style in pieces)))
+            line = Text.assemble(*((self.hidden(text), style) for text, style in pieces))
+            longest = max(map(len, line.plain.split()), default=0)
+            is_whole = is_to_copy or is_in_ci() or "airvid " in line.plain or longest > self.console.width
+            self.console.print(line, soft_wrap=is_whole)
         else:
             self._write_message("".join(text for text, _ in pieces))
 
@@ -311,10 +321,10 @@ class Output:
                 self.line(where, path=view.output)
 
     def saved(self, path: str, record: dict[str, Any]) -> None:
-        """A file that was made: its path, or as JSON a record."""
+        """A file that was made: its path, or as JSON a record. A path that a message has named is not repeated."""
         if self.as_json:
             self.emit(record)
-        else:
+        elif not self.shows_both:
             self._path(path)
 
     def _path(self, path: str) -> None:

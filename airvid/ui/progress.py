@@ -9,8 +9,8 @@ import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 
 from airvid import clock
 from airvid.api.models import Task
@@ -20,6 +20,8 @@ from airvid.ui.text import length, size
 
 # Seconds between two lines of a log while no state changes.
 LOG_EVERY = 10.0
+# Seconds without an answer after which a terminal shows what is waited for.
+SILENCE = 3.0
 # CI runners kill a job that has been silent for some minutes.
 LONGEST_SILENCE = 60.0
 # Seconds of a wait whose end the bell rings.
@@ -233,13 +235,42 @@ class Countdown:
                 output.note(f"{what}; trying again in {length(max(1.0, seconds))}")
             await clock.sleep(seconds)
             return
-        with nullcontext(output.bars) if output.bars else choose(output) as progress:
+        with self._shown() as progress:
             try:
                 while (left := end - clock.elapsed()) > 0:
                     progress.tell(f"trying again in {math.ceil(left)}s (Ctrl-C is safe): {what}")
                     await clock.sleep(min(1.0, left))
             finally:
                 progress.tell("")
+
+    @asynccontextmanager
+    async def while_silent(self, host: str) -> AsyncIterator[None]:
+        """On a terminal without rows: show during the body that a host has not answered for SILENCE seconds."""
+        if not has_bars(self._output):
+            yield
+            return
+        telling = asyncio.create_task(self._tell_silence(host))
+        try:
+            yield
+        finally:
+            telling.cancel()
+            await asyncio.wait({telling})
+
+    async def _tell_silence(self, host: str) -> None:
+        began = clock.elapsed()
+        await clock.sleep(SILENCE)
+        with self._shown() as progress:
+            try:
+                while not progress.rows:
+                    passed = length(clock.elapsed() - began)
+                    progress.tell(f"waiting for {host}: no answer for {passed} (Ctrl-C is safe)")
+                    await clock.sleep(1.0)
+            finally:
+                progress.tell("")
+
+    def _shown(self) -> AbstractContextManager[Progress]:
+        """The bars that are on the screen, else new ones."""
+        return nullcontext(self._output.bars) if self._output.bars else choose(self._output)
 
 
 def choose(output: Output, count: int | None = None, *, rings: bool = False) -> Progress:

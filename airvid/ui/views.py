@@ -333,8 +333,7 @@ FINDINGS = Table(
     (
         Column("STATE", lambda row: Cell(row.state, _FINDING_STYLE[row.state]), 9),
         Column("CHECK", lambda row: Cell(row.check), 8),
-        Column("FINDING", lambda row: Cell(row.message), 7, shrinks="wrap"),
-        Column("HINT", lambda row: Cell(row.hint), 6, shrinks="wrap"),
+        Column("FINDING", lambda row: Cell("; hint: ".join(filter(None, (row.message, row.hint)))), 7, shrinks="wrap"),
     ),
     lambda row: [row.state, row.check, row.message, row.hint],
     lambda row: row._asdict(),

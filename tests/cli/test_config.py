@@ -196,7 +196,7 @@ def test_a_length_of_time_has_a_unit_or_is_in_seconds(given: object, expected: f
 def test_a_wrong_value_is_never_stored(world: World, file: Path, name: str, value: str) -> None:
     result = world.airvid("config", "set", "--", name, value)
     assert result.code == 2
-    assert result.err.startswith(f"error: {name}: ")
+    assert result.err.startswith(f"error: {name}")
     assert not file.exists()
 
 

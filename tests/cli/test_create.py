@@ -308,6 +308,12 @@ def test_a_dry_run_shows_body_and_estimate_and_sends_no_post(world: World) -> No
     assert list(world.folder.iterdir()) == []
 
 
+def test_a_dry_run_counts_the_seconds_of_the_shortest_clips_too(world: World) -> None:
+    result = world.airvid("create", "x", *WAN, "-n", "3", "--dry-run")
+    assert "seconds\t6\n" in result.out
+    assert '"seconds":6,' in world.airvid("create", "x", *WAN, "-n", "3", "--dry-run", "--json").out
+
+
 @pytest.mark.parametrize(
     ("output", "files"),
     [("x-{n}.mp4", ["x-0001.mp4", "x-0002.mp4", "x-0003.mp4"]), ("{id}.mp4", ["{id}.mp4"]), (None, [])],

@@ -93,7 +93,7 @@ def test_the_defaults_are_in_the_help(world: World) -> None:
     [
         (["fox.png"], "airvid create PROMPT -i fox.png"),
         (["./fox.png"], "airvid create PROMPT -i ./fox.png"),
-        (["-r", "a.png", "b c.png"], "airvid create PROMPT -i 'b c.png'"),
+        (["-r", "a.png", "b c.png"], "airvid create PROMPT -r a.png -r 'b c.png'"),
         (["prompt.txt"], "airvid create --prompt-file prompt.txt"),
         (["@prompt.txt"], "airvid create --prompt-file prompt.txt"),
         (["~/prompt.txt"], "airvid create --prompt-file '~/prompt.txt'"),
@@ -156,7 +156,7 @@ OFFER = " (there is 480p, 720p, 768p, 1080p)"
         (["-m", "wan-2.6", "-r", URL], "--reference is not for wan-2.6: it takes mode text, image"),
         (["-m", "mochi-1", "--mode", "image", "-i", URL], "--mode image is not for mochi-1: it takes mode text"),
         (["-m", "Wan-2.6"], "there is no video model 'Wan-2.6'; did you mean wan-2.6?"),
-        (["-m", ""], "--model: it is empty; it takes text"),
+        (["-m", ""], "--model is empty; it takes text"),
         (["-o", "a.mp4", "--no-wait"], "--no-wait contradicts -o, which waits for the clip"),
         (["--preview", "--no-wait"], "--no-wait contradicts --preview, which waits for the clip"),
     ],

@@ -175,6 +175,17 @@ def test_a_clip_that_was_never_saved_is_named_and_can_be_fetched_afterwards(
     assert (expired.code, "expired on 20" in expired.err) == (6, True)
 
 
+def test_many_clips_that_were_never_saved_share_a_line(world: World, tasks: list[str]) -> None:
+    world.emulator.outcome = lambda _: "completed"
+    more = [world.airvid("create", f"fox {n}", "-m", "wan-2.6").lines[0] for n in range(3)]
+    world.clock.advance(300)
+    said = world.airvid("delete", "-y", "--all").err
+    (line,) = [line for line in said.splitlines() if "not on this disk" in line]
+    assert line.startswith(f"{len(tasks) + 3 - 1} clips are not on this disk; until 20")
+    assert all(task[:8] in line for task in [*more, tasks[0]])
+    assert world.airvid("download", more[0][:8], "-o", "fox.mp4").code == 0
+
+
 @pytest.mark.parametrize("is_there", [True, False])
 def test_only_clips_that_are_not_on_the_disk_now_are_named(world: World, tasks: list[str], is_there: bool) -> None:
     world.airvid("download", tasks[2], "-o", "fox.mp4")

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 import pytest
+from in_process_terminal import run_on_terminal
 from manifests import write
 from program import PACE, STORAGE, World
 
@@ -45,8 +46,9 @@ class Page(html.parser.HTMLParser):
 
 def test_a_page_of_results(world: World) -> None:
     make_folder(Path("clips"))
-    told = world.airvid("gallery", "clips", "--json").json
     path = Path("clips", "gallery.html")
+    assert run_on_terminal(world, "gallery", "clips").screen == f"saved {path} (7 clips)"
+    told = world.airvid("gallery", "clips", "--json").json
     assert told == {"path": str(path), "clips": 7, "failed": 1, "bytes": path.stat().st_size}
     page = Page(path)
     assert [len(page.all(tag)) for tag in ("script", "style", "img", "a", "h1")] == [1, 1, 6, 7, 1]

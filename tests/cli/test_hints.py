@@ -84,6 +84,11 @@ def test_a_hint_in_the_sandbox_stays_there() -> None:
         (["create", "fox", "in", "snow", "-d", "8"], 'airvid create "fox in snow" -d 8'),
         (["--sandbox", "create", "-d", "8", "fox", "in", "snow"], 'airvid --sandbox create -d 8 "fox in snow"'),
         (["create", "a", "$5", "fox"], "airvid create 'a $5 fox'"),
+        (["create", "x", "-r", "a.png", "b c.png"], 'airvid create x -r a.png -r "b c.png"'),
+        (["create", "-r", "a.png", "b c.png", "red", "fox"], 'airvid create -r a.png -r "b c.png" "red fox"'),
+        (["create", "-r", "a.png", "b c.png", "c.png"], 'airvid create -r a.png -r "b c.png" -r c.png PROMPT'),
+        (["create", "-r", "a.png", "c.png", "c.png"], "airvid create --help"),
+        (["--sandbox", "create", "-fox", "-d", "8"], "airvid --sandbox create -d 8 -- -fox; or airvid create --help"),
         (["create", "a", "fox", "in", "a", "snow", "-d", "8"], 'airvid create "a fox in a snow" -d 8'),
         (["create", "fox", "-d", "8", "fox"], "airvid create --help"),
         (["ls", "--local"], "airvid list --local"),
@@ -92,15 +97,35 @@ def test_a_hint_in_the_sandbox_stays_there() -> None:
         (["open", "last"], "airvid preview --open last"),
         (["cancel", "last"], "airvid watch last"),
         (["lst"], "airvid list"),
+        (["completion"], "airvid --install-completion"),
         (["config", "sett", "model", "wan-2.6"], "airvid config set model wan-2.6"),
         (["config", "model", "wan-2.6"], "airvid config set model wan-2.6"),
         (["config", "max_cost"], "airvid config get max_cost"),
     ],
 )
 def test_a_mistaken_line_is_answered_with_the_right_one(world: World, given: list[str], meant: str) -> None:
+    for name in ("a.png", "b c.png", "c.png"):
+        (world.folder / name).touch()
     result = world.airvid(*given)
     hint = json.loads(result.err)["error"]["hint"] if "--json" in given else result.err.splitlines()[1][len("hint: ") :]
     assert (result.code, world.calls, hint) == (2, [], meant)
+
+
+@pytest.mark.parametrize("command", [CREATE, ["create", "fox.txt"]], ids=" ".join)
+def test_each_command_in_a_hint_goes_to_the_same_api(world: World, command: list[str]) -> None:
+    (world.folder / "fox.txt").write_text("a fox")
+    world.answer = lambda request: json_answer(500, {}) if request.method == "POST" else None
+    told = world.airvid(*command, "--base-url", API).err.partition("hint: ")[2]
+    assert told.count("airvid ") == told.count(f"airvid --base-url {API} ") == 2
+
+
+@pytest.mark.parametrize(("variable", "options"), [("1", []), ("", ["--sandbox"])])
+def test_the_variable_is_blamed_only_where_it_asks_for_the_sandbox(
+    world: World, variable: str, options: list[str]
+) -> None:
+    world.env.setenv("AIRVID_SANDBOX", variable)
+    result = world.airvid("list", "--base-url", API, *options)
+    assert (result.code, "hint: unset AIRVID_SANDBOX" in result.err) == (2, bool(variable))
 
 
 def test_a_key_that_the_environment_sets_is_not_answered_with_a_login(world: World) -> None:

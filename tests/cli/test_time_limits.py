@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NoReturn
 
 import httpx
@@ -13,6 +14,7 @@ from program import World, json_answer
 
 from airvid.sandbox.emulator import Request, Response
 
+TASK = "10000000-0000-4000-8000-000000000000"
 DOWN = json_answer(500, {"error": "the database is on fire"})
 LIMIT = json_answer(429, {"error": "slow down"}, {"Retry-After": "20"})
 ASKING = [
@@ -121,3 +123,15 @@ def test_on_a_terminal_the_next_attempt_is_counted_down(made: World) -> None:
     for left in (9, 8, 7, 2, 1):
         assert run.at(rf"trying again in {left}s \(Ctrl-C is safe\): the server failed \(HTTP 500\)")
     assert run.screen == "error: the server failed (HTTP 500): the database is on fire"
+
+
+@pytest.mark.parametrize(
+    "command", [["list"], ["models"], ["watch"], [*CREATE, "--dry-run"], ["download", TASK]], ids=" ".join
+)
+def test_on_a_terminal_a_silent_host_is_told_of(world: World, command: list[str]) -> None:
+    world.answer = lambda _: replace(json_answer(200, {"data": []}), delay=20.0)
+    run = run_on_terminal(world, *command)
+    for passed in (3, 4, 19):
+        assert run.at(rf"waiting for api.test: no answer for {passed}s \(Ctrl-C is safe\)")
+    assert "waiting" not in run.screen
+    assert "waiting" not in world.airvid(*command).err

@@ -32,6 +32,46 @@ def test_on_a_terminal_a_saved_clip_is_told_once(world: World, command: list[str
     assert (quiet.count("fox.mp4"), "✓" in quiet) == (1, False)
 
 
+def test_on_a_terminal_a_row_of_a_batch_is_told_once(world: World) -> None:
+    (world.folder / "clips.jsonl").write_text('{"id": "fox", "prompt": "fox", "model": "wan-2.6"}')
+    screen = run_on_terminal(world, "batch", "clips.jsonl", "-y", "-o", "{row}.mp4").screen
+    assert (screen.count("fox.mp4"), "✓" in screen) == (1, True)
+
+
+def test_on_a_terminal_a_failure_is_told_once(world: World) -> None:
+    screen = run_on_terminal(world, "create", "fox [[fail: no foxes]]", "-m", "wan-2.6", "--wait").screen
+    assert (screen.count("failed"), "✗" in screen) == (1, False)
+
+
+def test_of_several_clips_one_that_cannot_be_saved_is_not_said_to_be_done(world: World) -> None:
+    world.airvid(*CREATE, "-n", "2")
+    (world.folder / "fox.mp4").touch()
+    screen = run_on_terminal(world, "watch", "-o", "fox.mp4").screen
+    assert screen.count("✗") == screen.count("completed after 1m05s, not saved")
+
+
+def test_on_a_terminal_lines_break_between_words_and_commands_do_not(world: World) -> None:
+    world.airvid(*CREATE)
+    lines = run_on_terminal(world, "delete", "last", columns=60, typed="y\n").screen.splitlines()
+    assert "only the history is removed: stored media and running jobs" in lines
+    told = "the task failed: too many foxes in too much snow for one clip; it is not charged"
+    lines = run_on_terminal(world, "create", f"fox [[fail: {told[17:-19]}]]", "--wait", columns=70).screen.splitlines()
+    assert max(map(len, lines)) <= 70
+    assert told in " ".join(lines)
+    world.env.setenv("CI", "true")
+    assert told in run_on_terminal(world, "create", f"fox [[fail: {told[17:-19]}]]", "--wait", columns=70).screen
+    world.env.delenv("CI")
+    words = [f"fox{n}" for n in range(30)]
+    hint = f'hint: airvid create "{" ".join(words)}"'
+    assert hint in run_on_terminal(world, "create", *words, columns=40).screen
+
+
+def test_a_deletion_says_once_that_only_the_history_goes(world: World) -> None:
+    for typed in ([], ["-y"]):
+        world.airvid(*CREATE)
+        assert run_on_terminal(world, "delete", "last", *typed, typed="y\n").screen.count("not touched") == 1
+
+
 def test_on_a_terminal_a_watch_of_three_is_a_line_each_and_how_to_save_them(world: World) -> None:
     world.airvid(*CREATE, "-n", "3")
     lines = run_on_terminal(world, "watch").screen.splitlines()

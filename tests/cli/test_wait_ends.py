@@ -41,6 +41,7 @@ def test_a_word_for_an_end_ends_a_wait(world: World, word: str) -> None:
     tell(world, status=word)
     result = world.airvid(*CREATE, "--wait")
     assert (result.code, result.out) == (5, ""), result.err
+    assert f"the task failed: {word}; it is not charged" in result.err
 
 
 @pytest.mark.parametrize("word", ["ready", "available", "Upscaled", ""])

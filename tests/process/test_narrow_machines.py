@@ -71,12 +71,14 @@ def test_too_few_files_are_an_error_that_says_so(server: Server, user: User, com
 
 @pytest.mark.parametrize("has_journal", [True, False])
 def test_a_home_that_cannot_be_written_is_told_once(server: Server, user: User, has_journal: bool) -> None:
-    make_tasks(server, 3)
+    task = make_tasks(server, 3)[0]
     if has_journal:
         assert user.airvid("create", "x", "-m", "wan-2.6").returncode == 0
     listed = with_read_only_home(user, ["list"])
     assert (listed.returncode, len(listed.stdout.splitlines())) == (0, 4 if has_journal else 3)
     assert listed.stderr.count("cannot be read") == 1
+    saved = with_read_only_home(user, ["download", task, "-o", "fox.mp4"])
+    assert (saved.returncode, saved.stderr.count("warning:")) == (0, 1), saved.stderr
     local = with_read_only_home(user, ["list", "--local"])
     assert (local.returncode, local.stdout) == (11, "")
     assert "cannot be read" in local.stderr
