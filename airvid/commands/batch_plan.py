@@ -343,7 +343,8 @@ def _shown(asked: Mapping[str, Any]) -> str:
 
 
 def complain_all(complaints: Sequence[AirvidError]) -> None:
-    """Raise the complaints as one AirvidError, which shows MOST_COMPLAINTS of them and counts the others."""
+    """Raise the complaints, by their lines, as one AirvidError; it shows MOST_COMPLAINTS and counts the others."""
+    complaints = sorted(complaints, key=lambda error: error.line)
     if len(complaints) > MOST_COMPLAINTS:
         first = min(complaints, key=lambda error: (2, 11, 7).index(error.exit_code))
         more = copy.copy(first)

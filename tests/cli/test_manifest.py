@@ -58,7 +58,16 @@ BAD: dict[str, tuple[bytes, str, int]] = {
     "seeds beyond the largest": (
         b'{"prompt": "f", "seed": 9223372036854775807, "count": 2}', "m.jsonl:1: the seed of clip 2", 2,
     ),
-    "half a character": (b'{"prompt": "fox \\ud800"}', "m.jsonl:1: the prompt is not valid UTF-8 text", 2),
+    "half a character": (b'{"prompt": "fox \\ud800"}', "m.jsonl:1: prompt is not valid UTF-8 text", 2),
+    "half a character in a name": (
+        b'{"prompt": "f", "output": "\\udfff.mp4"}', "m.jsonl:1: output is not valid UTF-8 text", 2,
+    ),
+    "half a character in a list": (
+        b'{"prompt": "f", "reference": ["a", "\\udfff"]}', "m.jsonl:1: reference is not valid UTF-8 text", 2,
+    ),
+    "a prompt file with a nul": (b'{"prompt-file": "a\\u0000"}', "m.jsonl:1: the prompt file a", 11),
+    "a prompt file without an end": (b'{"prompt-file": "/dev/zero"}', "m.jsonl:1: the prompt in /dev/zero is longer", 2),
+    "infinity": (b'{"prompt": "fox", "set": {"a": [1e400]}}', "m.jsonl:1: 1e400 is no number in JSON", 2),
     "a duration in words": (b'{"prompt": "f", "duration": "long"}', "m.jsonl:1: duration: 'long' is not", 2),
     "a duration as a list": (b'{"prompt": "f", "duration": [4]}', "m.jsonl:1: duration: '[4]' is not", 2),
     "a huge number": (b'{"prompt": "f", "seed": 1' + b"0" * 5000 + b"}", "m.jsonl:1: no valid JSON", 2),
@@ -129,10 +138,11 @@ def test_all_complaints_come_at_once_and_of_very_many_the_first(world: World) ->
     assert (result.code, world.posts) == (2, [])
     assert result.err.count("would both be fox.mp4") == 50
     assert "and 9,949 more complaints" in result.err
-    write(world.folder, {"prompt": ""}, {"prompt": "f", "image": "none.png"}, {"promt": 1})
-    result = world.airvid("batch", "m.jsonl")
+    extends = {"prompt": "f", "extend": 5}
+    write(world.folder, extends, {"prompt": "f", "image": "none.png"}, {"promt": 1}, {"extend": 5}, {"prompt": "g"})
+    result = world.airvid("batch", "m.jsonl", "--only", "9")
     assert result.code == 2
-    assert [line.split(":")[2] for line in result.err.splitlines() if line.startswith("error")] == ["3", "1", "2"]
+    assert [line.split(":")[2] for line in result.err.splitlines() if line.startswith("error: m")] == ["2", "3", "4"]
 
 
 def test_csv_says_the_same_as_jsonl(world: World) -> None:
