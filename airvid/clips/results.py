@@ -311,7 +311,10 @@ class Results:
         """A written path, if it leads into a folder of clips, else None."""
         if not isinstance(path, str) or not path or "\0" in path:
             return None
-        whole = path if is_url(path) else _real(os.path.join(self.path.parent, path))
+        try:
+            whole = path if is_url(path) else _real(os.path.join(self.path.parent, path))
+        except ValueError:  # half a character
+            return None
         return whole if any(whole.startswith(folder) for folder in self._folders) else None
 
 

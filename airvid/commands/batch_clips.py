@@ -97,6 +97,10 @@ class Batch:
         """This command with other options, and without --redo: what that buys is not bought once more."""
         return self.session.same_command(*options, without="--redo")
 
+    def command_to_retry(self) -> str:
+        """The command that submits failed rows anew."""
+        return self.hint() if self.retries else self.hint("--retry-failed")
+
     def command_for_rest(self) -> str:
         """The command that goes on after an interruption; --redo only for rows of which nothing was bought."""
         begun = {clip.row.id for clip in self.clips if not clip.again}
@@ -352,6 +356,8 @@ def _end(batch: Batch, clip: RowClip, made: Clip, row: Row, seconds: float) -> N
     made.write(row.end, last, is_good=made.error is None)
     if made.error:
         made.error.message = f"row {clip.label}: {last}"
+        if clip.state == FAILURE:
+            made.error.hint = batch.command_to_retry()
     session.ended.append(made.view)
     made.write(session.out.record, record, [clip.row.id, made.view.task_id, made.view.status, made.view.output])
     batch.outcomes.append(made.outcome)
@@ -364,7 +370,7 @@ def failed_before(batch: Batch, clip: RowClip) -> AirvidError:
     return kind(
         f"row {clip.label} {entry.status} before{f': {entry.error}' if entry.error else ''}",
         task_id=entry.task_id,
-        hint=batch.hint("--retry-failed"),
+        hint=batch.command_to_retry(),
     )
 
 

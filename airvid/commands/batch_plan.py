@@ -274,10 +274,12 @@ def chosen(
 ) -> tuple[list[Row], set[str]]:
     """The rows of this run, and the ids of those that are bought again."""
     by_name = {str(row.line): row for row in found} | {row.id: row for row in found}
+    # The lines that have complaints; the ids of these rows may be unknown.
+    unsound = {str(error.line) for error in complaints if error.line}
 
     def named(option: str, names: Sequence[str]) -> list[Row]:
         for name in names:
-            if name not in by_name:
+            if name not in {*by_name, *unsound} and (name.isdecimal() or not unsound):
                 error = f"{option} {name!r:.100}: there is no such row, neither by its id nor by its line"
                 complaints.append(UsageError(error))
         return [by_name[name] for name in names if name in by_name]

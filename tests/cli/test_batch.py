@@ -164,6 +164,18 @@ def test_a_failure_is_told_under_its_row_s_name_once(world: World) -> None:
     assert [line.count(": row ") for line in told] == [0, 1]
 
 
+@pytest.mark.parametrize("times", [1, 2])
+def test_one_hint_says_how_failed_rows_are_submitted_anew(world: World, times: int) -> None:
+    world.emulator.outcome = lambda record: "failed" if record["prompt"] != "a fox" else "completed"
+    write(world.folder, FOX, WOLF, KITE)
+    for _ in range(times):
+        told = world.airvid(*BATCH).err.splitlines()
+    (hint,) = [line for line in told if line.startswith("hint: ")]
+    assert (hint, told[-1]) == ("hint: airvid batch m.jsonl -o 'out/{row}.mp4' --retry-failed", hint)
+    again = world.airvid(*shlex.split(hint.removeprefix("hint: airvid ")))
+    assert [again.err.count("--retry-failed"), prompts(world)["a wolf"]] == [1, 2]
+
+
 def test_clips_that_were_saved_elsewhere_are_told_of(world: World) -> None:
     write(world.folder, FOX)
     assert "stays where" not in world.airvid(*BATCH).err + world.airvid(*BATCH).err
@@ -471,6 +483,7 @@ HOSTILE: dict[str, Row] = {
     "a path outside": {"output": "../secret"},
     "an absolute path": {"output": "/etc/passwd"},
     "a path with a nul": {"output": "a\0b"},
+    "a path with half a character": {"output": "\ud800.mp4"},
     "a path of a type": {"output": ["fox.mp4"]},
     "a number of another kind": {"bytes": "many", "sent_at": "never", "saved_at": {}},
     "huge numbers": {"bytes": 1e400, "sent_at": 1e400, "n": 10**30},

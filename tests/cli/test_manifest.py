@@ -66,7 +66,7 @@ BAD: dict[str, tuple[bytes, str, int]] = {
         b'{"prompt": "f", "reference": ["a", "\\udfff"]}', "m.jsonl:1: reference is not valid UTF-8 text", 2,
     ),
     "a prompt file with a nul": (b'{"prompt-file": "a\\u0000"}', "m.jsonl:1: the prompt file a", 11),
-    "a prompt file without an end": (b'{"prompt-file": "/dev/zero"}', "m.jsonl:1: the prompt in /dev/zero is longer", 2),
+    "a prompt file without an end": (b'{"prompt-file": "/dev/zero"}', "the prompt in /dev/zero is longer than 1 MB", 2),
     "infinity": (b'{"prompt": "fox", "set": {"a": [1e400]}}', "m.jsonl:1: 1e400 is no number in JSON", 2),
     "a duration in words": (b'{"prompt": "f", "duration": "long"}', "m.jsonl:1: duration: 'long' is not", 2),
     "a duration as a list": (b'{"prompt": "f", "duration": [4]}', "m.jsonl:1: duration: '[4]' is not", 2),
@@ -143,6 +143,9 @@ def test_all_complaints_come_at_once_and_of_very_many_the_first(world: World) ->
     result = world.airvid("batch", "m.jsonl", "--only", "9")
     assert result.code == 2
     assert [line.split(":")[2] for line in result.err.splitlines() if line.startswith("error: m")] == ["2", "3", "4"]
+    write(world.folder, {"id": "fox", "promt": "a fox"})
+    for row, count in (("fox", 1), ("1", 1), ("2", 2)):
+        assert world.airvid("batch", "m.jsonl", "--only", row).err.count("error: ") == count
 
 
 def test_csv_says_the_same_as_jsonl(world: World) -> None:

@@ -151,6 +151,15 @@ def test_a_terminal_shows_the_plan_asks_and_shows_how_far_it_is(server: Server, 
     check_whole(server, user.here / "clips", 6)
 
 
+def test_a_narrow_terminal_shows_all_of_how_far_it_is(server: Server, tmp_path: Path) -> None:
+    server.emulator.pace = Pace(0, 1)
+    user = User(tmp_path, server.api_url)
+    write(user.here, 6, duration=4)
+    terminal = Terminal(["batch", "m.jsonl", "-y", "-o", "{row}.mp4"], cwd=user.here, env=user.env, columns=50)
+    terminal.until(lambda each: "0 of 6 done, 4 running, 2 waiting\n$0.00 spent, $0.024 left" in each.text)
+    assert terminal.end() == 0
+
+
 def test_a_full_disk_for_the_results_sends_nothing(server: Server, tmp_path: Path) -> None:
     user = User(tmp_path, server.api_url)
     write(user.here, 3)
