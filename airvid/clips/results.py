@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from airvid import files, system
-from airvid.api.models import Task, is_task_id, number
+from airvid.api.models import COMPLETED, Task, is_task_id, number
 from airvid.clips.naming import destination
 from airvid.clips.part_file import is_at
 from airvid.destinations.cloud import CloudObject, is_url
@@ -288,7 +288,8 @@ class Results:
             "known" if task else REFUSED if state == REFUSED else "sent",
             number(about.get("sent_at")),
             task and task.task_id,
-            task and task.status,
+            # A completed task was charged, also where its clip has expired.
+            task and (COMPLETED if state == COMPLETED else task.status),
             request,
             task and task.created,
             task and task.expires_at,

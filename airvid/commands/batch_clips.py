@@ -358,6 +358,8 @@ def _end(batch: Batch, clip: RowClip, made: Clip, row: Row, seconds: float) -> N
         made.error.message = f"row {clip.label}: {last}"
         if clip.state == FAILURE:
             made.error.hint = batch.command_to_retry()
+        elif isinstance(made.error, ExpiredError):  # of a task that was charged
+            made.error.hint = batch.hint("--redo", clip.row.id)
     session.ended.append(made.view)
     made.write(session.out.record, record, [clip.row.id, made.view.task_id, made.view.status, made.view.output])
     batch.outcomes.append(made.outcome)

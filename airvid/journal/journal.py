@@ -88,13 +88,15 @@ class Journal(Reader):
         another process has begun the same clip.
         """
         asked = [(each.get("model"), each.get("prompt"), json.dumps(without_images(each))) for each in requests]
+        # The newest attempt has the latest time, also where the clock was set back.
+        at = max([clock.now(), *(each.intended_at + 0.001 for each in attempts)])
 
         def work(database: Database) -> list[Entry]:
             process = self._processes.register()
             self._hold(database, budgets, estimate_cents, len(targets))
             if key:
                 self._claim(database, base_url, key, attempts)
-            common = (base_url, account, clock.now(), process)
+            common = (base_url, account, at, process)
             made = [
                 database.execute(_NEW_ENTRY, (*common, *each, target, estimate_cents, extends, *(key or (None,) * 4)))
                 for each, target in zip(asked, targets, strict=True)

@@ -240,6 +240,32 @@ def test_redo_is_done_where_an_earlier_try_has_made_no_task(world: World) -> Non
     assert (world.airvid(*BATCH, "--redo", "fox").code, prompts(world)["a fox"]) == (0, 3)
 
 
+def test_redo_after_the_clock_was_set_back_is_the_newest(world: World) -> None:
+    write(world.folder, FOX)
+    assert world.airvid(*BATCH).code == 0
+    world.clock.advance(-5000)
+    bought = world.airvid(*BATCH, "--redo", "fox").lines[0].split("\t")[1]
+    assert [each["task_id"] for each in results(world.folder / "out")] == [bought]
+    empty_home(world)
+    assert (world.airvid(*BATCH).code, len(world.posts)) == (0, 2)
+
+
+@pytest.mark.parametrize("home", ["kept", "emptied"])
+def test_a_clip_that_was_paid_and_has_expired_is_bought_again_by_redo_alone(world: World, home: str) -> None:
+    write(world.folder, FOX)
+    world.emulator.faults.append(Fault("storage", json_answer(403, {}), before=True, times=100))
+    assert world.airvid(*BATCH).code == 9
+    world.emulator.faults.clear()
+    world.clock.advance(90_000)
+    for _ in range(2):
+        result = world.airvid(*BATCH, "--retry-failed")
+        assert (result.code, len(world.posts)) == (6, 1)
+        assert "hint: airvid batch m.jsonl -o 'out/{row}.mp4' --retry-failed --redo fox\n" in result.err
+        if home == "emptied":
+            empty_home(world)
+    assert (world.airvid(*BATCH, "--redo", "fox").code, len(world.posts)) == (0, 2)
+
+
 def test_no_hint_buys_again_what_redo_has_bought(world: World) -> None:
     world.emulator.outcome = lambda record: "failed" if record["prompt"] == "a wolf" else "completed"
     write(world.folder, FOX, WOLF)
