@@ -321,7 +321,7 @@ async def _begin_all(batch: Batch, clips: Sequence[RowClip], group: asyncio.Task
 
 
 def _time_up(batch: Batch | None) -> AirvidError:
-    if batch and batch.tally.running:
+    if batch and batch.running:
         return WaitTimeoutError("the time was up; what runs goes on", hint=batch.command_for_rest())
     return UnavailableError("the time was up, and no task of this run goes on")
 
@@ -329,6 +329,6 @@ def _time_up(batch: Batch | None) -> AirvidError:
 def _tell_how_to_go_on(session: Session, batch: Batch | None) -> None:
     if batch is None:  # nothing was sent
         return
-    running = batch.tally.running
+    running = batch.running
     goes_on = f"{running} task{' goes' if running == 1 else 's go'} on; " if running else ""
     session.out.note(f"{goes_on}to pick {'them' if running > 1 else 'it'} up: {batch.command_for_rest()}")

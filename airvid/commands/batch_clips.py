@@ -93,6 +93,11 @@ class Batch:
             return False
         return True
 
+    @property
+    def running(self) -> int:
+        """How many tasks go on."""
+        return sum(clip.state == RUNNING for clip in self.clips)
+
     def hint(self, *options: str) -> str:
         """This command with other options, and without --redo: what that buys is not bought once more."""
         return self.session.same_command(*options, without="--redo")

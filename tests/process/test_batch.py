@@ -133,6 +133,19 @@ def test_ctrl_c_gives_one_hint_and_the_same_command_goes_on(server: Server, tmp_
     check_whole(server, user.here / "my clips", 6)
 
 
+def test_ctrl_c_counts_the_tasks_that_go_on(server: Server, tmp_path: Path) -> None:
+    server.emulator.pace = Pace(0, 30)
+    server.emulator.faults.append(Fault("POST", delay=1.5, skip=1))
+    user = User(tmp_path, server.api_url)
+    write(user.here, 6)
+    with user.running("batch", "m.jsonl", "-o", "{row}.mp4") as process:
+        until(lambda: sum(made(server).values()) == 2, "the second task")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+        assert process.stderr
+        assert "2 tasks go on; to pick them up: " in process.stderr.read()
+
+
 def test_a_terminal_shows_the_plan_asks_and_shows_how_far_it_is(server: Server, tmp_path: Path) -> None:
     server.emulator.pace = Pace(0, 1.5)
     user = User(tmp_path, server.api_url)
