@@ -45,8 +45,9 @@ from airvid.ui.submit_report import SubmitReport
 from airvid.ui.task_view import TaskView
 
 MOST_DOWNLOADS = 4
-# After so many creates of unknown fate in one run no more are sent: the next would probably end alike.
-MOST_UNKNOWN = 3
+# After so many creates of unknown fate in one run, or files in a row that cannot be written, no more are sent: the next
+# would probably end alike.
+MOST_UNKNOWN, MOST_UNSAVED = 3, 2
 # Seconds between two readings of the list for a create of unknown fate, and after SENT_WINDOW until it is given up.
 LOOK_EVERY, GIVE_UP = 5.0, 15.0
 
@@ -74,6 +75,7 @@ class Batch:
     fail_fast: bool = False
     stopped: bool = False
     unknown: int = 0
+    unsaved: int = 0
     outcomes: list[AirvidError | None] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -351,12 +353,13 @@ def _end(batch: Batch, clip: RowClip, made: Clip, row: Row, seconds: float) -> N
     cents = batch_costs.total_cents([clip]) or Decimal(0)
     tally.left -= cents
     if made.error is None:
-        tally.done += 1
+        tally.done, batch.unsaved = tally.done + 1, 0
         tally.past.append(seconds)
         tally.spent += cents if made.view.cost_cents is None else Decimal(str(made.view.cost_cents))
     else:
         tally.failed += 1
-        batch.stopped |= batch.fail_fast
+        batch.unsaved += isinstance(made.error, FileError) and not isinstance(made.error, InUseError)
+        batch.stopped |= batch.fail_fast or batch.unsaved >= MOST_UNSAVED
     last = finish.last_word(made.view, seconds) if made.error is None else made.error.message
     made.write(row.end, last, is_good=made.error is None)
     if made.error:

@@ -189,6 +189,18 @@ def test_a_full_disk_for_the_results_sends_nothing(server: Server, tmp_path: Pat
     assert "2 more clips were not submitted" in done.stderr
 
 
+def test_a_full_disk_for_the_clips_buys_no_more_of_them(server: Server, tmp_path: Path) -> None:
+    user = User(tmp_path, server.api_url)
+    write(user.here, 9)
+    user.customise("import shutil\nshutil.disk_usage = lambda _: shutil._ntuple_diskusage(100, 100, 0)\n")
+    command = ("batch", "m.jsonl", "-o", "{row}.mp4", "-j", "1")
+    done = user.airvid(*command)
+    assert (done.returncode, sum(made(server).values()) < 6) == (11, True), done.stderr
+    assert "more clips were not submitted" in done.stderr
+    assert User(tmp_path, server.api_url).airvid(*command).returncode == 0
+    check_whole(server, user.here, 9)
+
+
 def test_a_kill_before_a_new_clip_replaces_one_of_the_same_size_loses_it_not(server: Server, tmp_path: Path) -> None:
     user = User(tmp_path, server.api_url)
     write(user.here, 1)
