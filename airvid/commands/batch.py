@@ -11,7 +11,6 @@ import os
 import sys
 from collections.abc import Sequence
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 from airvid import system
@@ -297,7 +296,7 @@ async def _make_all(
     if batch.stopped and tally.waiting:
         session.out.note(f"{tally.waiting} more {'clips were' if tally.waiting > 1 else 'clip was'} not submitted")
     if film and not any(batch.outcomes) and all(clip.state == DONE for clip in batch.clips):
-        files = [Path(str(clip.entry.file)) for clip in batch.clips if clip.entry]
+        files = [str(clip.entry.file) for clip in batch.clips if clip.entry]
         await joining.film(session, files, film, force=True)
 
 

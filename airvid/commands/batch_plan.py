@@ -57,10 +57,13 @@ class Options:
         sets: Sequence[str],
         complaints: list[AirvidError],
     ) -> Options:
-        settings: dict[str, Any] = {}
+        settings: dict[str, Any] = dict.fromkeys(ROW_SETTINGS)
         for name in ROW_SETTINGS:
             with collected(complaints):
-                settings[name] = session.settings.choose(name, given.get(name.replace("-", "_")))
+                found = session.settings.choose(name, given.get(name.replace("-", "_")))
+                if name == "output" and found is not None:
+                    _parsed(found, 1)
+                settings[name] = found
         return cls(settings, image, reference, sets)
 
 
@@ -232,11 +235,9 @@ class Checker:
         """Raises: UsageError."""
         if output is None:
             output = os.path.join(self.manifest.folder, DEFAULT_NAME)
-        if output == "-":
-            raise UsageError("a batch saves its clips to files, and not to standard output", hint="-o FOLDER/")
         name = self._names.get(output)
         if name is None or count > 1:  # the numbers of several clips differ from row to row
-            name = self._names[output] = Naming.parse(output, count, _FIELDS)
+            name = self._names[output] = _parsed(output, count)
         plans.check_seed_named(name, asked)
         return name
 
@@ -255,6 +256,13 @@ class Checker:
                     self.manifest.complain(row.line, error)
 
 
+def _parsed(output: str, count: int) -> Naming:
+    """Raises: UsageError."""
+    if output == "-":
+        raise UsageError("a batch saves its clips to files, and not to standard output", hint="-o FOLDER/")
+    return Naming.parse(output, count, _FIELDS)
+
+
 def results_place(manifest: Manifest, options: Options, results: str | None) -> str:
     """The results file: in the folder of the outputs, which without -o is the manifest's.
 
@@ -263,9 +271,9 @@ def results_place(manifest: Manifest, options: Options, results: str | None) -> 
     if results is not None:
         return os.path.expanduser(results)
     output = options.settings["output"]
-    if output is None or output == "-":
+    if output is None:
         return os.path.join(manifest.folder or ".", RESULTS)
-    folder = os.path.dirname(str(Naming.parse(output, 1, _FIELDS).any_destination()))
+    folder = os.path.dirname(str(_parsed(output, 1).any_destination()))
     return f"{folder}/{RESULTS}" if is_url(folder) else os.path.join(folder or ".", RESULTS)
 
 

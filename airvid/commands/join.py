@@ -33,10 +33,12 @@ async def run(session: Session, *, clips: Sequence[str], output: str | None, for
         raise UsageError("a film needs -o with the name of a file", hint="airvid join first.mp4 second.mp4 -o film.mp4")
     place = Naming.parse(output, 1).destination({})
     await place.check(force=force)
-    async with AsyncExitStack() as stack:
-        named = [each for clip in clips for each in ([clip] if clip != "-" else common.given([clip]))]
-        found = [await stack.enter_async_context(preview.located(session, clip)) for clip in named]
-        await film(session, [clip.path for clip in found], place, force=force)
+    await film(
+        session,
+        [each for clip in clips for each in ([clip] if clip != "-" else common.given([clip]))],
+        place,
+        force=force,
+    )
 
 
 async def place_of(output: str) -> LocalFile | CloudObject:
@@ -49,8 +51,15 @@ async def place_of(output: str) -> LocalFile | CloudObject:
     return place
 
 
-async def film(session: Session, clips: Sequence[Path], place: LocalFile | CloudObject, *, force: bool) -> None:
-    """Join clips to a film, which takes its name once it is whole. Raises: FileError."""
+async def film(session: Session, clips: Sequence[str], place: LocalFile | CloudObject, *, force: bool) -> None:
+    """Join clips, files and tasks and objects in a store, to a film. Raises: AirvidError."""
+    async with AsyncExitStack() as stack:
+        found = [await stack.enter_async_context(preview.located(session, clip)) for clip in clips]
+        await _join(session, [clip.path for clip in found], place, force=force)
+
+
+async def _join(session: Session, clips: Sequence[Path], place: LocalFile | CloudObject, *, force: bool) -> None:
+    """Join files to a film, which takes its name once it is whole. Raises: FileError."""
     from airvid.media.join import Joining
 
     path = place.local_path(f"film {place}")

@@ -226,6 +226,18 @@ def test_a_batch_goes_on_with_nothing_but_the_bucket(user: User, bucket: Bucket,
     assert (again.returncode, posts(server), bucket.read("r1.mp4")) == (0, 3, CLIP), again.stderr
 
 
+def test_clips_that_a_batch_sent_to_a_bucket_become_a_film(s3: Store, bucket: Bucket, tmp_path: Path) -> None:
+    pytest.importorskip("av", reason="PyAV (the extra media) is not installed")
+    from pyav_clips import numbered
+
+    content = numbered(tmp_path / "clip.mp4", frames=10).read_bytes()
+    with Server(Emulator(pace=Pace(queued=0, processing=0), render=lambda _: content)) as server:
+        user = User(tmp_path, server.api_url, **s3.env)
+        _rows(user, 2)
+        done = user.airvid("batch", "clips.jsonl", "-o", f"{bucket.url}/{{row}}.mp4", "--join", "film.mp4")
+    assert (done.returncode, user.left) == (0, {"clips.jsonl", "film.mp4"}), done.stderr
+
+
 def test_an_object_that_was_sent_but_not_noted_as_saved_is_the_clip(user: User, bucket: Bucket, server: Server) -> None:
     _rows(user, 2)
     command = ("batch", "clips.jsonl", "-o", f"{bucket.url}/{{row}}.mp4")
