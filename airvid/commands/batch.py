@@ -213,7 +213,7 @@ def _entries(session: Session, results: Results, rows: set[str]) -> list[Entry]:
     if wrong := session.journal.take_over(session.service, news):
         raise FileError(
             f"{results.place} says that row {wrong[0].key.row} is task {wrong[0].task_id}, which is another clip's",
-            hint="--results FILE keeps the results elsewhere; or remove that line",
+            hint=f"{session.command('status', str(wrong[0].task_id))}; --results FILE keeps the results elsewhere",
         )
     return session.journal.of_manifest(session.service, results.manifest)
 

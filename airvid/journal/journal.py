@@ -18,6 +18,7 @@ from airvid.errors import FileError, Interrupted, InUseError
 from airvid.journal.budgets import hold_budget
 from airvid.journal.entries import (
     OF_MANIFEST,
+    WITHOUT_POST,
     Attempt,
     Entry,
     RowKey,
@@ -165,7 +166,8 @@ class Journal(Reader):
 
         def work(database: Database) -> Entry | None:
             # One server may have two URLs: the id alone decides.
-            taken = database.execute("SELECT 1 FROM clip WHERE task_id = ?", (task.task_id,)).fetchone()
+            query = f"SELECT 1 FROM clip WHERE task_id = ? AND NOT {WITHOUT_POST}"
+            taken = database.execute(query, (task.task_id,)).fetchone()
             open_rows = database.execute(
                 "SELECT request FROM clip WHERE id <> ? AND fate <> 'known' AND fate IN ('sent', 'unknown')"
                 " AND coalesce(? BETWEEN sent_at - ? AND sent_at + ?, 1)",

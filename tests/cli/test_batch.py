@@ -321,6 +321,24 @@ def test_a_clip_that_was_deleted_before_it_was_saved_is_fetched_by_its_link(worl
     assert (world.airvid(*BATCH).code, files(world), len(world.posts)) == (0, ["fox.mp4"], 1)
 
 
+@pytest.mark.parametrize("command", ["download ID -o out/fox.mp4", "download ID -o mine.mp4", "delete -y ID"])
+def test_a_task_that_an_empty_home_has_used_by_its_id_is_still_the_row_s(world: World, command: str) -> None:
+    write(world.folder, FOX)
+    world.emulator.faults.append(Fault("storage", json_answer(403, {}), before=True, times=100))
+    assert world.airvid(*BATCH).code == 9
+    world.emulator.faults.clear()
+    empty_home(world)
+    (record,) = results(world.folder / "out")
+    assert world.airvid(*command.replace("ID", record["task_id"]).split()).code == 0
+    for _ in range(2):
+        result = world.airvid(*BATCH)
+        assert (result.code, len(world.posts)) == (0, 1), result.err
+    assert "1 done" in result.err
+    assert [each["airvid"]["intended_at"] for each in results(world.folder / "out")] == [
+        record["airvid"]["intended_at"]
+    ]
+
+
 def test_a_stranger_s_file_is_left_alone(world: World) -> None:
     write(world.folder, FOX, WOLF)
     (world.folder / "out").mkdir()
@@ -406,6 +424,21 @@ def test_a_post_that_never_left_is_sent_once_its_time_is_over(world: World) -> N
     assert len(world.posts) == before + 1
     posted = [at for at, request in world.emulator.requests if request.method == "POST"][-1]
     assert posted - began > 180
+
+
+@pytest.mark.parametrize(("command", "code"), [("download ID -o mine.mp4", 0), ("delete -y ID", 1)])
+def test_a_lost_post_is_not_sent_again_where_its_task_was_used_by_its_id(world: World, command: str, code: int) -> None:
+    write(world.folder, FOX, WOLF)
+    assert world.airvid(*BATCH).code == 0
+    fox, wolf = results(world.folder / "out")
+    cut_results(world, [sent(fox), sent(wolf) + json.dumps(wolf, separators=(",", ":")).encode() + b"\n"])
+    (world.folder / "out" / "fox.mp4").unlink()
+    empty_home(world)
+    assert world.airvid(*command.replace("ID", fox["task_id"]).split()).code == 0
+    world.clock.advance(400)
+    for _ in range(2):
+        result = world.airvid(*BATCH)
+        assert (result.code, len(world.posts)) == (code, 2), result.err
 
 
 @pytest.mark.parametrize("others", [[], [WOLF]], ids=["nothing else", "a task that is known"])
