@@ -11,11 +11,13 @@ import os
 import sys
 from collections.abc import Sequence
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from airvid import system
 from airvid.api.client import Listing
 from airvid.api.models import DELETED, Model
+from airvid.clips import part_file
 from airvid.clips.manifest import Manifest
 from airvid.clips.plan import check_cost
 from airvid.clips.request import collected
@@ -23,7 +25,7 @@ from airvid.clips.results import REFUSED, Results, results_at
 from airvid.clips.rows import DONE, RUNNING, UNKNOWN, RowClip, clips_of, has_file
 from airvid.commands import batch_plan, common, plans
 from airvid.commands import join as joining
-from airvid.commands.batch_clips import Batch, failed_before, make, note_saved, settle_and_make
+from airvid.commands.batch_clips import Batch, failed_before, make, settle_and_make
 from airvid.commands.batch_costs import BatchPlan
 from airvid.commands.batch_plan import Checker, Options
 from airvid.config import checked
@@ -42,6 +44,7 @@ from airvid.session import Session
 from airvid.ui import dashboard
 from airvid.ui.dashboard import Tally
 from airvid.ui.progress import Progress
+from airvid.ui.task_view import TaskView
 from airvid.ui.text import counted, money
 
 # Clips that are made at a time.
@@ -283,7 +286,7 @@ async def _make_all(
     for model in {str(clip.row.plan.body["model"]) for clip in to_run}:
         tally.past += session.journal.past_seconds(session.service, model)
     for clip in plan.of(DONE):
-        note_saved(batch, clip)
+        _note_saved(batch, clip)
     try:
         if to_run:
             await _claim(batch, to_run)
@@ -298,6 +301,19 @@ async def _make_all(
     if film and not any(batch.outcomes) and all(clip.state == DONE for clip in batch.clips):
         files = [str(clip.entry.file) for clip in batch.clips if clip.entry]
         await joining.film(session, files, film, force=True)
+
+
+def _note_saved(batch: Batch, clip: RowClip) -> None:
+    """Complete the records of a clip on the disk, where an earlier run was killed or a line is missing."""
+    session, entry = batch.session, clip.entry
+    assert entry
+    if entry.saved_at is None and entry.task_id:
+        session.journal.note_saved(session.service, entry.task_id, str(entry.file), entry.bytes or 0)
+        entry = session.journal.entry(entry.id) or entry
+        clip.learn(entry)
+        part_file.beside(Path(str(entry.file)), ".part.json").unlink(missing_ok=True)
+    if not batch.results.has_end_of(entry):
+        batch.results.remember(entry, TaskView(None, entry).record())
 
 
 async def _claim(batch: Batch, clips: Sequence[RowClip]) -> None:

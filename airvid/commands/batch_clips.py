@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 from airvid import clock
 from airvid.api.client import Listing
 from airvid.api.models import EXPIRED, QUEUED, Task
-from airvid.clips import naming, part_file, request
+from airvid.clips import naming, request
 from airvid.clips.lookup import matches, surely_unmade
 from airvid.clips.manifest import Manifest
 from airvid.clips.request import Request
@@ -43,6 +42,7 @@ from airvid.ui.dashboard import Tally
 from airvid.ui.progress import Progress, Row
 from airvid.ui.submit_report import SubmitReport
 from airvid.ui.task_view import TaskView
+from airvid.ui.text import length
 
 MOST_DOWNLOADS = 4
 # After so many creates of unknown fate in one run, or files in a row that cannot be written, no more are sent: the next
@@ -150,7 +150,7 @@ async def settle_and_make(
 
 async def _settle(batch: Batch, clip: RowClip) -> None:
     """Wait until the server's list tells what became of a clip's POST. Raises: UnknownFateError, InUseError."""
-    session, entry = batch.session, clip.entry
+    session, entry, is_told = batch.session, clip.entry, False
     assert entry
     while True:
         listing = await _look(batch)
@@ -180,6 +180,10 @@ async def _settle(batch: Batch, clip: RowClip) -> None:
                 candidates=ids,
                 hint=batch.hint("--redo", clip.row.id),
             )
+        if not is_told:
+            left = length(SENT_WINDOW[1] + GIVE_UP - age)
+            session.out.note(f"row {clip.label}: the task list shows within {left} whether an earlier run made a task")
+            is_told = True
         await clock.sleep(LOOK_EVERY)
     clip.learn(entry)
     _note(batch, entry)
@@ -272,7 +276,8 @@ async def _submit(batch: Batch, clip: RowClip, made: Clip, row: Row) -> bool:
             finally:
                 _keep_fate(batch, clip, made.view.entry or entry)
         except AirvidError as error:
-            batch.unknown += isinstance(error, UnknownFateError)
+            if isinstance(error, UnknownFateError):
+                batch.unknown, error.hint = batch.unknown + 1, batch.hint()
             is_common = isinstance(error, AuthError | PaymentError | UnavailableError | FileError)
             is_own = isinstance(error, UnknownFateError | InUseError) and batch.unknown < MOST_UNKNOWN
             batch.stopped |= is_common and not is_own
@@ -325,19 +330,6 @@ async def _save(batch: Batch, clip: RowClip, made: Clip, task: Task, row: Row) -
                     _note(batch, entry)
             count = each
     made.view = TaskView(task, made.view.entry, str(place), count)
-
-
-def note_saved(batch: Batch, clip: RowClip) -> None:
-    """Complete the records of a clip on the disk, where an earlier run was killed or a line is missing."""
-    session, entry = batch.session, clip.entry
-    assert entry
-    if entry.saved_at is None and entry.task_id:
-        session.journal.note_saved(session.service, entry.task_id, str(entry.file), entry.bytes or 0)
-        entry = session.journal.entry(entry.id) or entry
-        clip.learn(entry)
-        part_file.beside(Path(str(entry.file)), ".part.json").unlink(missing_ok=True)
-    if not batch.results.has_end_of(entry):
-        batch.results.remember(entry, TaskView(None, entry).record())
 
 
 def _end(batch: Batch, clip: RowClip, made: Clip, row: Row, seconds: float) -> None:

@@ -235,7 +235,9 @@ def test_redo_is_done_where_an_earlier_try_has_made_no_task(world: World) -> Non
     write(world.folder, FOX, WOLF)
     assert world.airvid(*BATCH).code == 0
     world.emulator.faults.append(Fault("POST", before=True, ending="reset"))
-    assert (world.airvid(*BATCH, "--redo", "fox").code, prompts(world)["a fox"]) == (1, 2)
+    result = world.airvid(*BATCH, "--redo", "fox")
+    assert (result.code, prompts(world)["a fox"]) == (1, 2)
+    assert "hint: airvid batch m.jsonl -o 'out/{row}.mp4'\n" in result.err
     world.clock.advance(400)
     assert (world.airvid(*BATCH, "--redo", "fox").code, prompts(world)["a fox"]) == (0, 3)
 
@@ -420,8 +422,9 @@ def test_a_post_that_never_left_is_sent_once_its_time_is_over(world: World) -> N
     cut_results(world, [json.dumps(about, separators=(",", ":")).encode() + b"\n"])
     empty_home(world)
     began, before = world.clock.now(), len(world.posts)
-    assert world.airvid(*BATCH).code == 0
-    assert len(world.posts) == before + 1
+    result = world.airvid(*BATCH)
+    assert (result.code, len(world.posts)) == (0, before + 1)
+    assert result.err.count("the task list shows within 3m15s whether an earlier run made a task") == 1
     posted = [at for at, request in world.emulator.requests if request.method == "POST"][-1]
     assert posted - began > 180
 
