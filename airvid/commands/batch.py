@@ -276,7 +276,7 @@ async def _make_all(
     """Make the clips side by side, and of them the film. What each ended with is in `batch.outcomes`."""
     session = batch.session
     # A clip stands after the one that it goes on from.
-    to_run = sorted([*plan.of(RUNNING), *plan.of(UNKNOWN), *plan.new], key=lambda clip: clip.depth)
+    to_run = sorted([*plan.of(RUNNING), *plan.of(UNKNOWN), *plan.new], key=lambda clip: clip.row.depth)
     batch.slots, batch.fail_fast = asyncio.Semaphore(at_once), fail_fast
     batch.outcomes = [None] * len(plan.of(DONE))
     batch.outcomes += [failed_before(batch, clip) for clip in plan.failed]

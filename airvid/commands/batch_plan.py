@@ -8,9 +8,10 @@ from __future__ import annotations
 import copy
 import dataclasses
 import os
-from collections import Counter
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ from airvid.session import Session
 
 RESULTS = "results.jsonl"
 _FIELDS = (*naming.FIELDS, *naming.ROW_FIELDS)
+# Stands for the line of a row that is not there.
+_NO_LINE = -1
 # Complaints that are shown at most.
 MOST_COMPLAINTS = 50
 
@@ -102,31 +105,25 @@ class Checker:
 
     def _in_order(self) -> Iterator[tuple[Written, int]]:
         """The rows, each after the one that it goes on from, and the line of that one; 0 for none."""
-        written = self.manifest.rows
+        written, unsound = self.manifest.rows, _lines_with_complaints(self.manifest.complaints)
         lines = {str(row.line): row.line for row in written}
         lines |= {row.values["id"]: row.line for row in written if "id" in row.values}
-        left, taken = list(written), {0}
-        while left:
-            count, waiting = len(left), list[Written]()
-            for row in left:
-                parent = lines.get(row.values["extend"]) if "extend" in row.values else 0
-                if parent is None:
-                    error = (
-                        f"extend {row.values['extend']!r:.100}: there is no such row, neither by its id nor by its line"
-                    )
-                    self.manifest.complain(row.line, UsageError(error))
-                elif parent in taken:
-                    taken.add(row.line)
-                    yield row, parent
-                else:
-                    waiting.append(row)
-            left = waiting
-            if len(left) == count:
-                for row in left:
-                    self.manifest.complain(
-                        row.line, UsageError("extend makes a circle: the rows go on from one another")
-                    )
-                return
+        after = defaultdict[int, list[Written]](list)
+        for row in written:
+            name = row.values.get("extend", "")
+            parent = lines.get(name, _NO_LINE) if name else 0
+            after[parent].append(row)
+            if parent == _NO_LINE and not _can_name_one_of(unsound, name):
+                error = f"extend {name!r:.100}: there is no such row, neither by its id nor by its line"
+                self.manifest.complain(row.line, UsageError(error))
+        parents = deque([0, _NO_LINE])
+        while parents:
+            parent = parents.popleft()
+            for row in after.pop(parent, ()):
+                parents.append(row.line)
+                yield row, parent
+        for row in chain.from_iterable(after.values()):
+            self.manifest.complain(row.line, UsageError("extend makes a circle: the rows go on from one another"))
 
     def _row(
         self, written: Written, complaints: list[AirvidError], equals: Counter[str], parent: Row | None
@@ -282,12 +279,11 @@ def chosen(
 ) -> tuple[list[Row], set[str]]:
     """The rows of this run, and the ids of those that are bought again."""
     by_name = {str(row.line): row for row in found} | {row.id: row for row in found}
-    # The lines that have complaints; the ids of these rows may be unknown.
-    unsound = {str(error.line) for error in complaints if error.line}
+    unsound = _lines_with_complaints(complaints)
 
     def named(option: str, names: Sequence[str]) -> list[Row]:
         for name in names:
-            if name not in {*by_name, *unsound} and (name.isdecimal() or not unsound):
+            if name not in by_name and not _can_name_one_of(unsound, name):
                 error = f"{option} {name!r:.100}: there is no such row, neither by its id nor by its line"
                 complaints.append(UsageError(error))
         return [by_name[name] for name in names if name in by_name]
@@ -306,6 +302,15 @@ def chosen(
         kept = {row.id for row in named("--only", only)}
         wanted = [row for row in wanted if row.id in kept]
     return wanted, again
+
+
+def _lines_with_complaints(complaints: Sequence[AirvidError]) -> set[str]:
+    return {str(error.line) for error in complaints if error.line}
+
+
+def _can_name_one_of(unsound: set[str], name: str) -> bool:
+    """Whether a name can be that of a row with complaints, whose id may be unknown. `unsound`: their lines."""
+    return name in unsound or (bool(unsound) and not name.isdecimal())
 
 
 async def check_clips(manifest: Manifest, clips: Sequence[RowClip]) -> None:

@@ -35,6 +35,10 @@ BAD: dict[str, tuple[bytes, str, int]] = {
         2,
     ),
     "after no row": (b'{"prompt": "fox", "extend": "b"}', "m.jsonl:1: extend 'b': there is no such row", 2),
+    "after a row that is after no row": (
+        b'{"prompt": "f", "extend": 2}\n{"prompt": "g", "extend": "b"}', "m.jsonl:2: extend 'b': there is no such", 2,
+    ),
+    "after a row that cannot be read": (b'{"prompt": "f", "extend": "a"}\n{"id": "a"', "m.jsonl:2: column 11: no", 2),
     "after many clips": (
         b'{"prompt": "f", "count": 2}\n{"prompt": "g", "extend": 1}',
         "m.jsonl:2: extend '1': that row has 2 clips",
@@ -101,6 +105,7 @@ def test_what_is_wrong_is_told_with_its_line(world: World, name: str) -> None:
     result = world.airvid("batch", "m.jsonl", "-o", "clips/")
     assert (result.code, world.posts) == (code, [])
     assert f"error: {said}" in result.err or said in result.err
+    assert result.err.count("error: ") == 1 or name == "in a circle"
     assert not (world.folder / "clips").exists()
 
 
