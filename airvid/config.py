@@ -230,6 +230,8 @@ class Settings:
         spelled = next((key for key in place if key.replace("_", "-") == last), last)
         if value is None:
             del place[spelled]
+            if tables and not place and "#" not in place.as_string() + place.trivia.comment:
+                del document[tables[0]]
         else:
             place[spelled] = value
         try:

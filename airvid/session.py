@@ -70,6 +70,8 @@ class Session:
         self.ended: list[TaskView] = []
         # --bell, None where the line does not say.
         self.bell: bool | None = None
+        # The settings that a create took from elsewhere than its line, by name.
+        self.stored: dict[str, Setting] = {}
         self._api: Api | None = None
         # What tells keys apart in the journal, once `api` was called.
         self.account = ""
@@ -211,18 +213,25 @@ class Session:
         except TimeoutError:
             raise self.time_up("the time was up") from None
 
-    def time_up(self, what: str) -> AirvidError:
-        """The error for a time limit that ends a request and no wait for a task, with the last failure as its cause."""
-        trouble = self._api.http.trouble if self._api else None
+    def time_up(self, what: str, refusal: AirvidError | None = None) -> AirvidError:
+        """The error for a time limit that ends a request and no wait for a task, with the last failure as its cause.
+
+        `refusal`: why the last POST was not taken.
+        """
+        trouble = refusal or (self._api.http.trouble if self._api else None)
         error = LimitedError if isinstance(trouble, LimitedError) else UnavailableError
         return error(f"{what}: {trouble.message}", hint=trouble.hint) if trouble else error(what)
 
     def cause_of(self, error: AirvidError) -> AirvidError:
         """The error itself, or the sandbox's own where the sandbox is broken.
 
-        Hints are completed: for where the key comes from, and for this run's API.
+        Messages are completed for where a setting comes from that the line does not name. So are hints, for where the
+        key comes from and for this run's API.
         """
         for each in getattr(error, "errors", [error]):
+            for name, (_, value, source) in self.stored.items():
+                if f"--{name} " in each.message or (name == "model" and repr(value) in each.message):
+                    each.message += f" (--{name} is what {source} says)"
             if isinstance(each, AuthError) and each.hint == "airvid auth login":
                 each.hint = key_hint(self.settings.other_key_source() or "")
             if each.hint and re.match("airvid (?!auth|config|sandbox|-)", each.hint):

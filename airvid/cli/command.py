@@ -48,6 +48,8 @@ class Invocation:
     common: Common = field(default_factory=Common)
     # The command on the line, with its groups: `airvid auth login`.
     path: str = "airvid"
+    # Until a command runs, only help and the version are printed.
+    prints_page: bool = True
 
     @functools.cached_property
     def out(self) -> Output:
@@ -68,6 +70,7 @@ def run(ctx: typer.Context, command: Callable[..., Coroutine[Any, Any, None]]) -
     from airvid import system
     from airvid.session import Session, shown_log
 
+    ctx.obj.prints_page = False
     has_summary, params = "summary" in ctx.params, dict(ctx.params)
     summary = _summary_path(params.pop("summary", None))
     given = params.pop("give_up", None)

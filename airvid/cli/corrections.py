@@ -55,10 +55,14 @@ def no_command(path: str, word: str, commands: Iterable[str], arguments: Sequenc
 def extra_words(path: str, prompt: object, extra: Sequence[str], arguments: Sequence[str]) -> UsageError:
     """The error for words behind the last argument: most often a prompt without quotes."""
     words, line = [prompt, *extra], list(arguments)
-    if not isinstance(prompt, str) or any(line.count(str(word)) != 1 for word in words):
+    together = [at for at in range(len(line)) if line[at : at + len(words)] == words]
+    if isinstance(prompt, str) and len(together) == 1:
+        line[together[0] : together[0] + len(words)] = [" ".join([prompt, *extra])]
+    elif isinstance(prompt, str) and all(line.count(str(word)) == 1 for word in words):
+        line[line.index(prompt)] = " ".join([prompt, *extra])
+        line = [word for word in line if word not in extra]
+    else:
         return UsageError(f"unexpected: {' '.join(extra)}", hint=f"{path} --help")
-    line[line.index(prompt)] = " ".join([prompt, *extra])
-    line = [word for word in line if word not in extra]
     return UsageError(f"unexpected: {' '.join(extra)}; a prompt is one argument, in quotes", hint=_line(line))
 
 

@@ -17,9 +17,6 @@ from airvid.errors import AirvidError, BugError, FileError, SeveralErrors, Usage
 if TYPE_CHECKING:
     from airvid.ui.output import Output
 
-if TYPE_CHECKING:
-    from airvid.ui.output import Output
-
 CLOSED_PIPE = 141  # a shell's exit code of a program that SIGPIPE ended
 COMPLETE_VARIABLE = "_AIRVID_COMPLETE"  # Typer's variable: the script of a shell sets it on TAB
 
@@ -97,8 +94,8 @@ def _exit_code(error: BaseException, arguments: Sequence[str], invocation: Invoc
     if isinstance(error, SystemExit) and not error.code:
         return 0  # the end of --show-completion
     if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
-        # A page of the help that is longer than the buffer fails at once: nothing is left to write then.
-        is_page = invocation.path == "airvid help" and error.filename is None
+        # A page that is longer than the buffer fails at once: nothing is left to write then.
+        is_page = invocation.prints_page and error.filename is None
         error = _lost_output() or (_lost(error) if is_page else as_failure(error))
     code = 130 if isinstance(error, KeyboardInterrupt) else int(getattr(error, "exit_code", 1))
     # At a closed pipe Typer raises SystemExit, a command Interrupted.

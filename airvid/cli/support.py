@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from airvid.cli import completion, topics
+from airvid.cli import completion, options, topics
 from airvid.cli.command import argument, command, flag, option, run
 from airvid.errors import UsageError
 
@@ -51,6 +51,7 @@ def doctor(
     ctx: typer.Context,
     offline: bool = flag("--offline", "Do not ask the API."),
     bundle: str | None = option("--bundle FILE.zip", "Write the report for a bug report: no secrets, no prompts."),
+    timeout: str | None = options.GIVE_UP,
 ) -> None:
     """What is wrong with this installation, and what to do about it."""
     from airvid.commands import doctor

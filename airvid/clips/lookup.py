@@ -21,6 +21,8 @@ from airvid.ui.submit_report import SubmitReport
 # When the list is read after a POST of unknown fate, in seconds after it: the server gets time to show a task.
 LOOKUPS = (0.5, 2.0, 4.0, 7.0, 11.0, 15.0)
 LOOKUP_LIMIT = 10.0
+# Seconds for a look at the list that an ordinary refusal waits for.
+SOON = 2.0
 # Seconds by which an answer of the list has to be older than now to count as a cache's.
 CACHED = 5.0
 # After a refusal: seconds between two looks at the list where it cannot be read, and where a task in it may be another
@@ -148,6 +150,21 @@ class TaskLookup:
         listing = await self.list_now()
         found = self.in_listing(listing, entry, body)[0] if listing and listing.age <= CACHED else None
         return found, listing
+
+    async def new_alike(self, entry: Entry, body: dict[str, Any]) -> str | None:
+        """A task of the same prompt that came up while the POST was refused, if the list shows it soon.
+
+        It can be another machine's with the same key, so that it is told and not adopted.
+        """
+        try:
+            async with asyncio.timeout(SOON):
+                listing = await self.list_now()
+        except TimeoutError:
+            return None
+        if listing is None or listing.age > CACHED:
+            return None
+        found = self._fitting(listing, entry, body, needs_prompt=True, at_any_time=True)
+        return next((task.task_id for task in found if task.prompt is not None), None)
 
     def in_listing(
         self, listing: Listing, entry: Entry, body: dict[str, Any], refused_at: float | None = None

@@ -28,7 +28,7 @@ _FROM_THE_SERVER = {"id", "short_id"}
 
 
 # Suffixes of video of other kinds: a clip is an MP4.
-_OTHERS = {".avi", ".flv", ".gif", ".mkv", ".mov", ".mpeg", ".mpg", ".ogv", ".ts", ".webm", ".webp", ".wmv"}
+_OTHERS = set(".3gp .avi .flv .gif .m2ts .mkv .mov .mpeg .mpg .mts .ogv .ts .vob .webm .webp .wmv".split())
 # Names that Windows keeps for devices, whatever their suffix.
 _DEVICES = re.compile(r"(con|prn|aux|nul|(com|lpt)[0-9¹²³]) *(\..*)?", re.IGNORECASE)
 

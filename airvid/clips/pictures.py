@@ -58,7 +58,7 @@ def _read(image: str, contents: dict[str, bytes]) -> tuple[bytes, bool]:
     if image.lower().startswith("data:"):
         return _embedded(image), False
     try:
-        path = _path(image)
+        path = path_of(image)
         if path.exists() and not (path.is_file() or path.is_fifo()):
             raise FileError(f"{image!r} is no regular file, and so no image")
         with system.interruptible(), path.open("rb") as file:
@@ -70,7 +70,8 @@ def _read(image: str, contents: dict[str, bytes]) -> tuple[bytes, bool]:
     return content, path.is_file()
 
 
-def _path(image: str) -> Path:
+def path_of(image: str) -> Path:
+    """The file of a path or a file: address. Raises: ValueError, RuntimeError."""
     if not image.lower().startswith("file:"):
         return Path(image).expanduser()
     from urllib.request import url2pathname

@@ -31,7 +31,7 @@ def read_prompt(argument: str | None, file: str | None, images: Sequence[str] = 
         prompt = _decoded(system.read_stdin(LONGEST + 1), "standard input")
     elif file is not None:
         try:
-            with system.interruptible(), Path(file).open("rb") as opened:
+            with system.interruptible(), Path(os.path.expanduser(file)).open("rb") as opened:
                 prompt = _decoded(opened.read(LONGEST + 1), file)
         except (OSError, ValueError) as error:  # a NUL in its name
             raise FileError(f"the prompt file {file} cannot be read: {getattr(error, 'strerror', error)}") from None
@@ -59,16 +59,17 @@ def file_meant(argument: str) -> UsageError | None:
         pictures.check(name, {})
         meant = f"airvid create PROMPT -i {quote(name)}"
     except FileError:
-        meant = f"airvid create --prompt-file {quote(name)}"
+        is_clip = os.path.splitext(name)[1].lower() == ".mp4"
+        meant = f"airvid create {'PROMPT --extend' if is_clip else '--prompt-file'} {quote(name)}"
     literally = f"printf %s {quote(argument)} | airvid create -"
     return UsageError(f"the prompt {argument!r} is the name of a file", hint=f"{meant}; for the words: {literally}")
 
 
 def _is_file(name: str) -> bool:
     try:
-        return os.path.isfile(name)
-    except ValueError:
-        return False  # a NUL in it
+        return os.path.isfile(pictures.path_of(name))
+    except (ValueError, RuntimeError):
+        return False  # a NUL in it, or the home of an unknown user
 
 
 def _decoded(content: bytes, source: str) -> str:

@@ -221,7 +221,7 @@ def _question(name: str, known: Iterable[str], most: int = 1) -> str:
     by_lower = {each.lower(): each for each in known}
     if exact := by_lower.get(name.lower()):
         return f"; did you mean {exact}?"
-    near = difflib.get_close_matches(name.lower(), by_lower, n=most, cutoff=0.5)
+    near = difflib.get_close_matches(name.lower(), by_lower, n=most)
     near += [lower for lower in by_lower if name.lower() in lower and lower not in near]
     return f"; did you mean {', '.join(by_lower[lower] for lower in near[:most])}?" if near else ""
 
@@ -275,7 +275,8 @@ def _missing(models: Sequence[Model], request: Request) -> str:
     """Why none of the models can be chosen: what none can do, else the fewest things that none can do together."""
     named = [_named(model, request) for model in models]
     if impossible := [what for what in named[0] if not any(each[what] for each in named)]:
-        return "no healthy model makes " + "; nor ".join(what + _offer(models, request, what) for what in impossible)
+        whats = "; nor ".join(what + _offer(models, request, what) for what in impossible)
+        return "no healthy model makes " + whats.replace("?; nor ", "? Nor ")
     together = next(
         whats
         for size in range(2, len(named[0]) + 1)
@@ -289,7 +290,8 @@ def _offer(models: Sequence[Model], request: Request, what: str) -> str:
     """The nearest to what none of the models can do, else all that they can."""
     for at, (key, value, _) in enumerate(request.values(Caps())):
         if request.what(key) == what:
-            values = sorted({each for model in models for each in request.values(model.caps)[at][2]})
+            known = {each.lower() for model in models for each in request.values(model.caps)[at][2]}
+            values = sorted(known, key=lambda each: (len(each), each))
             return _question(str(value), values) or (f" (there is {', '.join(values)})" if values else "")
     ends = [end for model in models for end in (model.caps.min_seconds, model.caps.max_seconds) if end is not None]
     return f" (there is {min(ends):g} to {max(ends):g} seconds)" if ends else ""

@@ -32,6 +32,8 @@ QUEUE_PAUSE, SLOT_PAUSE = 1.0, 5.0
 LONGEST_SLOT_WAIT = 60.0
 # The HTTP status of a create that conflicts with something.
 CONFLICT = 409
+# Those after which the list is looked at, as some servers have made the task all the same.
+UNSURE_REFUSALS = (400, 402, 422)
 # After so many refusals that only sound like a limit, with nothing running, one is a refusal for good.
 GUESSES = 3
 
@@ -72,7 +74,7 @@ class Submitter:
 
         Raises: UnknownFateError; the server's refusal; UnavailableError where no connection was made.
         """
-        self._waited = 0.0
+        self._waited, self.trouble = 0.0, None
         if self._wait_for_slot:
             await self._wait_in_line(entry)
         began, attempt = clock.elapsed(), 0
@@ -98,6 +100,9 @@ class Submitter:
                 if error.http_status == CONFLICT and (found := (await self._lookup.at_once(entry, body))[0]):
                     return found
                 self._journal.mark_refused(entry, error.message)
+                if error.http_status in UNSURE_REFUSALS and (alike := await self._lookup.new_alike(entry, body)):
+                    error.message += f"; but the task list shows {alike}, which this create may have made"
+                    error.hint = f"airvid watch {alike}, before you create it again"
                 raise
             except Exception as bug:
                 # The POST may have left, whatever failed then.

@@ -34,7 +34,6 @@ from airvid.destinations.local import LocalFile
 from airvid.errors import (
     AirvidError,
     FileError,
-    UnavailableError,
     UsageError,
     WaitTimeoutError,
     settle,
@@ -76,7 +75,7 @@ async def run(
     **given: Any,
 ) -> None:
     """Make the clips of a manifest. `given`: the options that a row can say too, by their names in config.SETTINGS."""
-    written = Manifest(manifest)
+    written = Manifest(os.path.expanduser(manifest))
     at_once, limit = _bounds(jobs, timeout, written.complaints)
     options = Options.read(session, given, image, reference, extra, written.complaints)
     film = await _film_place(join, written.complaints, is_part=bool(only or shard))
@@ -91,7 +90,7 @@ async def run(
         _tell_how_to_go_on(session, batch)
         raise
     except TimeoutError:
-        raise _time_up(batch) from None
+        raise _time_up(session, batch) from None
     settle(batch.outcomes)
 
 
@@ -335,10 +334,13 @@ async def _begin_all(batch: Batch, clips: Sequence[RowClip], group: asyncio.Task
             tasks[clip] = group.create_task(make(batch, clip, number, progress))
 
 
-def _time_up(batch: Batch | None) -> AirvidError:
-    if batch and batch.running:
-        return WaitTimeoutError("the time was up; what runs goes on", hint=batch.command_for_rest())
-    return UnavailableError("the time was up, and no task of this run goes on")
+def _time_up(session: Session, batch: Batch | None) -> AirvidError:
+    error = session.time_up("the time was up", batch.submitter.trouble if batch else None)
+    if batch:
+        error.hint = batch.command_for_rest()
+        if batch.running:
+            return WaitTimeoutError(f"{error.message}; what runs goes on", hint=error.hint)
+    return error
 
 
 def _tell_how_to_go_on(session: Session, batch: Batch | None) -> None:
@@ -346,4 +348,5 @@ def _tell_how_to_go_on(session: Session, batch: Batch | None) -> None:
         return
     running = batch.running
     goes_on = f"{running} task{' goes' if running == 1 else 's go'} on; " if running else ""
-    session.out.note(f"{goes_on}to pick {'them' if running > 1 else 'it'} up: {batch.command_for_rest()}")
+    what = "pick them up" if running > 1 else "pick it up" if running else "go on"
+    session.out.note(f"{goes_on}to {what}: {batch.command_for_rest()}")

@@ -45,7 +45,8 @@ async def _warn_of_unknown_model(session: Session, name: str) -> None:
     try:
         if any(model.id == name for model in model_cache.kept(session.service)):
             return
-        models = await session.api(need_key=False).models(patience=0)
+        async with session.time_limit(5):
+            models = await session.api(need_key=False).models(patience=0)
     except AirvidError:
         return
     try:

@@ -220,8 +220,8 @@ async def _submit_all(run: _Run, group: asyncio.TaskGroup, progress: Progress) -
             return
         if run.waits:
             cents = clip.view.cost_cents
-            price = "its price is unknown" if cents is None else f"estimated at {money(cents)}"
-            out.note(f"task {clip.view.task_id} submitted, {price}")
+            told = "" if cents is None or cents == run.plan.cents else f", for {money(cents)}"
+            out.note(f"task {clip.view.task_id} submitted{told}")
             group.create_task(_finish(run, clip, row))
         else:
             row.drop()
@@ -257,7 +257,7 @@ def _give_up(run: _Run, clip: Clip, error: AirvidError, *, hints: bool = True) -
         left = [each for each in run.clips[clip.number - 1 :] if not _is_unknown(run, each)]
         if left and hints and isinstance(error, LimitedError):
             error.hint = _command_for_rest(run, left, waits=True)
-        elif left and hints:
+        elif hints and 0 < len(left) < len(run.clips):  # the whole command would be refused again
             error.hint = f"{f'{error.hint}; then ' if error.hint else ''}{_command_for_rest(run, left)}"
     clip.error = error
     run.ended.append(clip)
@@ -342,7 +342,7 @@ def _timed_out(run: _Run, clip: Clip) -> AirvidError:
         clip.write(run.session.out.finished, clip.view, wants_file=False)
     else:
         clip.write(run.session.out.submitted, clip.view)
-    return finish.timed_out(run.session, clip, run.plan.output_of(clip.number))
+    return finish.timed_out(run.session, clip, run.plan.output_of(clip.number), force=run.plan.force)
 
 
 def _latest_entry(run: _Run, clip: Clip) -> Entry:
@@ -357,7 +357,7 @@ def _latest_entry(run: _Run, clip: Clip) -> Entry:
 
 
 def _how_to_go_on(run: _Run, clip: Clip) -> str:
-    return finish.how_to_go_on(run.session, [clip], run.plan.output_of(clip.number))
+    return finish.how_to_go_on(run.session, [clip], run.plan.output_of(clip.number), force=run.plan.force)
 
 
 def _tell_how_to_go_on(run: _Run) -> None:
@@ -376,7 +376,7 @@ def _tell_how_to_go_on(run: _Run) -> None:
     for output in outputs:
         clips = [clip for clip in going if len(outputs) == 1 or run.plan.output_of(clip.number) == output]
         whom = "the tasks go on; to pick them up" if len(clips) > 1 else "the task goes on; to pick it up"
-        run.session.out.note(f"{whom}: {finish.how_to_go_on(run.session, clips, output)}")
+        run.session.out.note(f"{whom}: {finish.how_to_go_on(run.session, clips, output, force=run.plan.force)}")
     left = [clip for clip, fate in zip(run.clips, fates, strict=True) if fate in ("intended", "waiting")]
     if left:
         count = f"{len(left)} clip{'s' if len(left) > 1 else ''}"

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from airvid import __version__, clock, system
+from airvid.commands import common
 from airvid.errors import AirvidError, AuthError, FileError, UsageError, as_failure
 from airvid.session import Session
 from airvid.ui import terminal, views
@@ -50,9 +51,9 @@ class Note(Exception):
     """A finding that is no error: a sentence, and the command that helps."""
 
 
-async def run(session: Session, *, offline: bool, bundle: str | None) -> None:
-    target = _bundle_path(bundle)
-    found = [await _check(session, name, check, offline) for name, check in CHECKS.items()]
+async def run(session: Session, *, offline: bool, bundle: str | None, timeout: str | None) -> None:
+    target, limit = _bundle_path(bundle), common.time_limit(timeout)
+    found = [await _check(session, name, check, limit, offline=offline) for name, check in CHECKS.items()]
     session.out.show(views.FINDINGS, found, as_array=False)
     if target:
         _write_bundle(session, target, found)
@@ -64,12 +65,13 @@ async def run(session: Session, *, offline: bool, bundle: str | None) -> None:
             raise error
 
 
-async def _check(session: Session, name: str, check: Check, offline: bool) -> Finding:
-    """Run one check. Its failure does not stop the others."""
+async def _check(session: Session, name: str, check: Check, limit: float | None, *, offline: bool) -> Finding:
+    """Run one check, for `limit` seconds at most. Its failure does not stop the others."""
     if offline and name in _ONLINE:
         return Finding(name, "note", "not asked, as --offline says")
     try:
-        return Finding(name, "ok", await check(session))
+        async with session.time_limit(limit):
+            return Finding(name, "ok", await check(session))
     except Note as note:
         message, hint = note.args
         return Finding(name, "note", message, hint)

@@ -123,7 +123,8 @@ async def follow(session: Session, clip: Clip, row: Row) -> AsyncGenerator[TaskV
 
 def _readings(session: Session, clip: Clip, task: Task, row: Row) -> AsyncGenerator[Task | Trouble, None]:
     entry = clip.view.entry
-    is_fresh = clip.is_ours or bool(entry and entry.status != DELETED and clock.now() - entry.intended_at < FRESH)
+    is_gone = entry and (entry.status == DELETED or entry.result_url)  # a link is kept of what was there before
+    is_fresh = clip.is_ours or bool(entry and not is_gone and clock.now() - entry.intended_at < FRESH)
     return finish.track(
         session.api(),
         session.shared,
@@ -276,18 +277,18 @@ def last_word(view: TaskView, seconds: float | None) -> str:
     return f"saved {view.output} ({about}){after}{price}"
 
 
-def how_to_go_on(session: Session, clips: Sequence[Clip], output: str | None) -> str:
-    """The command that follows these clips' tasks; `output`: its -o."""
+def how_to_go_on(session: Session, clips: Sequence[Clip], output: str | None, *, force: bool) -> str:
+    """The command that follows these clips' tasks; `output`: its -o, with --force or without."""
     ids = [clip.view.task_id for clip in clips]
-    return session.command("watch", *ids, *(["-o", output] if output else []))
+    return session.command("watch", *ids, *(["-o", output, *["--force"] * force] if output else []))
 
 
-def timed_out(session: Session, clip: Clip, output: str | None) -> WaitTimeoutError:
-    """The error for a task that goes on after --timeout; `output`: as for `how_to_go_on`."""
+def timed_out(session: Session, clip: Clip, output: str | None, *, force: bool) -> WaitTimeoutError:
+    """The error for a task that goes on after --timeout; `output` and `force`: as for `how_to_go_on`."""
     return WaitTimeoutError(
         f"the time was up; the task goes on ({clip.view.status})" + (f"; {clip.trouble}" if clip.trouble else ""),
         task_id=clip.view.task_id,
-        hint=how_to_go_on(session, [clip], output),
+        hint=how_to_go_on(session, [clip], output, force=force),
     )
 
 

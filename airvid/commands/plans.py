@@ -37,6 +37,12 @@ def chosen_settings(
         settings[name] = None
         with collected(complaints):
             settings[name] = session.settings.choose(name, value)
+            if value is None and (found := session.settings.find(name)):
+                session.stored[name] = found
+    if given["wait"] is False and not saves:
+        settings["output"] = None  # a stored -o does not overrule --no-wait
+    if given["open"] is None and settings["output"] is None:
+        settings["open"] = None  # a stored --open is for clips that are saved
     if settings["output"] is not None or shows_preview:
         settings["wait"] = True
     settings["timeout"] = settings["timeout"] or None  # 0 is no limit
@@ -188,11 +194,11 @@ async def complete(
     if model:
         plan.body["model"], plan.cents = model.id, model.cents(asked.duration)
         keep_shape(asked, model)
-    with collected(complaints):
-        check_cost(settings["max-cost"], plan.total_cents)
     if not checked_early:
         await plan.check_places(complaints)
-    if model or no_validate:
+    if model or no_validate:  # without a model, the complaint about it is all
+        with collected(complaints):
+            check_cost(settings["max-cost"], plan.total_cents)
         with collected(complaints):
             session.journal.check_budgets(budgets(session), plan.cents, plan.count)
     complain(complaints)

@@ -28,7 +28,8 @@ async def run(session: Session, *, what: str, opens: bool) -> None:
     if as_json and opens:
         raise UsageError("--json and --open contradict each other")
     if not opens:
-        check(session, needs_terminal=not as_json)
+        hint = "--json tells the clip's length and size; --open shows it in the desktop's player"
+        check(session, needs_terminal=not as_json, hint=hint)
     async with located(session, what, opens=opens) as (path, _, is_kept):
         if opens:
             finish.open_file(path)
@@ -48,14 +49,11 @@ async def run(session: Session, *, what: str, opens: bool) -> None:
             await show(session, path)
 
 
-def check(session: Session, *, needs_terminal: bool = True) -> None:
+def check(session: Session, *, needs_terminal: bool = True, hint: str | None = None) -> None:
     """See that a clip can be decoded and shown. Raises: UsageError."""
     check_media("the preview")
     if needs_terminal and not session.out.is_terminal:
-        raise UsageError(
-            "a contact sheet is for a terminal, and standard output is none",
-            hint="--json tells the clip's length and size; --open shows it in the desktop's player",
-        )
+        raise UsageError("a contact sheet is for a terminal, and standard output is none", hint=hint)
 
 
 class Located(NamedTuple):
@@ -79,6 +77,7 @@ async def located(session: Session, what: str, *, opens: bool = False) -> AsyncI
         async with _stored(what, None, opens=opens) as clip:
             yield clip
         return
+    what = os.path.expanduser(what)
     if os.path.lexists(what) or os.path.dirname(what) or Path(what).suffix:
         yield Located(Path(what), None)
         return

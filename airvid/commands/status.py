@@ -42,7 +42,7 @@ async def read(session: Session, task_id: str) -> Task:
         except NotFoundError as error:
             if entry and entry.result_url:
                 error.hint = session.command("download", task_id)  # the journal knows where the clip is
-            if not entry or clock.now() - entry.intended_at > FRESH_SECONDS:
+            if not entry or entry.result_url or clock.now() - entry.intended_at > FRESH_SECONDS:
                 if entry and session.api().is_past(entry.expires_at):
                     return Task(task_id, EXPIRED, {"task_id": task_id, "status": EXPIRED}, expires_at=entry.expires_at)
                 raise

@@ -14,7 +14,7 @@ from airvid.clips import naming
 from airvid.clips.naming import Naming
 from airvid.commands import common, finish
 from airvid.commands.finish import Clip
-from airvid.errors import AirvidError, WaitTimeoutError, settle
+from airvid.errors import AirvidError, NotFoundError, WaitTimeoutError, settle
 from airvid.session import Session
 from airvid.ui.progress import Progress, Row
 from airvid.ui.task_view import TaskView
@@ -55,7 +55,9 @@ async def run(
             raise (WaitTimeoutError(f"{error.message}; the task goes on") if ids else error) from None
     except asyncio.CancelledError:
         if watch and (left := watch.left()):
-            session.out.note(f"the tasks go on; to pick them up: {finish.how_to_go_on(session, left, output)}")
+            session.out.note(
+                f"the tasks go on; to pick them up: {finish.how_to_go_on(session, left, output, force=force)}"
+            )
         raise
     finally:
         session.ended += [clip.view for clip in watch.clips] if watch else []
@@ -111,7 +113,7 @@ class _Watch:
     def outcomes(self) -> list[AirvidError | None]:
         """The errors of the clips. After --fail-fast has stopped the run, only of those that had ended."""
         left = [] if self.is_to_stop() else self.left()
-        timed_out = [finish.timed_out(self.session, clip, self.output) for clip in left]
+        timed_out = [finish.timed_out(self.session, clip, self.output, force=self.force) for clip in left]
         return [*(clip.outcome for clip in self.ended), *timed_out]
 
 
@@ -145,6 +147,9 @@ async def _follow(watch: _Watch, clip: Clip, progress: Progress) -> None:
         if clip.error is None and watch.name:
             clip.view = await _save(watch, clip, task, row, watch.name)
             clip.write(out.changed, clip.view)
+    if isinstance(clip.error, NotFoundError) and clip.view.entry and clip.view.entry.result_url:
+        save_as = ["-o", watch.output] if watch.output else []
+        clip.error.hint = session.command("download", clip.view.task_id, *save_as)  # the journal has the clip's link
     if not clip.was_read:
         clip.write(row.drop)  # all that is known is from the journal
     else:

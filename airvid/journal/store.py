@@ -49,7 +49,7 @@ class Store:
             return self._mending(lambda: self._database().execute(query, values).fetchall(), self._patience)
         except (sqlite3.Error, OSError) as error:
             raise FileError(
-                f"the journal {self.path} cannot be read: {error}", hint="airvid list shows what the server knows"
+                f"the journal {self.path} cannot be read: {_why(error)}", hint="airvid list shows what the server knows"
             ) from error
 
     def write(self, work: Callable[[Database], T], *, is_vital: bool = False) -> T:
@@ -75,7 +75,7 @@ class Store:
             return self._mending(transaction, PATIENCE if is_vital else self._patience)
         except (sqlite3.Error, OSError) as error:
             raise FileError(
-                f"the journal {self.path} cannot be written: {error}",
+                f"the journal {self.path} cannot be written: {_why(error)}",
                 hint="nothing is sent without it; free some space or mend its folder",
             ) from error
 
@@ -137,3 +137,8 @@ class Store:
                     raise Interrupted(signals[0]) from None
                 if not schema.is_busy(error) or clock.elapsed() >= end:
                     raise
+
+
+def _why(error: Exception) -> str:
+    """The error in words, without a number."""
+    return str(getattr(error, "strerror", None) or error)

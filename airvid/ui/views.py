@@ -62,8 +62,7 @@ class Table(NamedTuple):
 
 
 def _id(view: TaskView) -> str:
-    """The task's id, or the entry's where no task is known."""
-    return view.task_id or f"(intent {view.entry.id if view.entry else ''})"
+    return view.task_id or "(no id)"
 
 
 def _status(view: TaskView) -> Cell:

@@ -639,6 +639,15 @@ def test_time_that_runs_out_leaves_the_tasks_to_the_same_command(world: World) -
     assert (world.airvid(*BATCH).code, len(world.posts), len(files(world))) == (0, 2, 2)
 
 
+def test_time_that_runs_out_before_a_slot_is_free_is_the_limit_s(world: World) -> None:
+    limit = json_answer(429, {"error": "At most 4 concurrent tasks"})
+    world.emulator.faults.append(Fault("POST", limit, before=True, times=100))
+    write(world.folder, FOX)
+    result = world.airvid(*BATCH, "--timeout", "20")
+    assert (result.code, "the time was up: the server's limit: At most 4 concurrent tasks" in result.err) == (8, True)
+    assert "goes on" not in result.err
+
+
 def test_more_than_four_at_a_time_is_no_option(world: World) -> None:
     write(world.folder, FOX)
     assert (world.airvid(*BATCH, "-j", "5").code, world.airvid(*BATCH, "-j", "0").code, world.posts) == (2, 2, [])

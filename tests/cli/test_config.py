@@ -12,7 +12,7 @@ import pytest
 from program import API, KEY, World
 
 from airvid.config import SETTINGS, Settings
-from airvid.sandbox.emulator import Fault
+from airvid.sandbox.emulator import Fault, Response
 from airvid.values import normal_base_url, seconds
 
 OTHER = "sk-air-other-fedcba9876543210"
@@ -392,6 +392,12 @@ def test_a_model_is_set_without_a_server(world: World) -> None:
     assert world.clock.elapsed() < 20
 
 
+def test_a_model_is_set_beside_a_server_that_is_silent(world: World) -> None:
+    world.emulator.faults = [Fault("GET /models", Response(200, ending="silence"), times=10**6, before=True)]
+    assert world.airvid("config", "set", "model", "no-such").code == 0
+    assert world.clock.elapsed() < 6
+
+
 @pytest.mark.parametrize("value", ["-5", "-123456789", "5"])
 def test_a_negative_number_is_a_value(world: World, value: str) -> None:
     assert world.airvid("config", "set", "seed", value).code == 0
@@ -401,6 +407,21 @@ def test_a_negative_number_is_a_value(world: World, value: str) -> None:
 @pytest.mark.parametrize("arguments", [["seed", "-x"], ["count", "-5"], ["seed", "5", "--jsn"]])
 def test_a_wrong_option_is_no_value(world: World, file: Path, arguments: list[str]) -> None:
     assert (world.airvid("config", "set", *arguments).code, file.exists()) == (2, False)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("[budget]\nday = 5\n", ""),
+        ("budget = { day = 5 }\nseed = 1\n", "seed = 1\n"),
+        ("[budget] # USD\nday = 5\n", "[budget] # USD\n"),
+        ("[budget]\nday = 5\nmonth = 9\n", "[budget]\nmonth = 9\n"),
+        ("budget.day = 5\nbudget.month = 9\n", "budget.month = 9\n"),
+    ],
+)
+def test_the_last_setting_of_a_table_takes_the_table_with_it(world: World, file: Path, before: str, after: str) -> None:
+    write(file, before)
+    assert (world.airvid("config", "unset", "budget.day").code, file.read_text()) == (0, after)
 
 
 def test_unset_says_what_it_did(world: World, file: Path) -> None:

@@ -86,6 +86,13 @@ def test_any_refusal_of_some_is_told_once(world: World, status: int, code: int, 
     assert world.posts[2:] == [world.posts[0]] * 2
 
 
+@pytest.mark.parametrize("status", [400, 402])
+def test_a_whole_command_that_was_refused_is_no_hint(world: World, status: int) -> None:
+    world.emulator.faults.append(Fault(POST, json_answer(status, {"error": "No."}), before=True))
+    result = world.airvid("create", "fox", "-n", "3")
+    assert ("0 of 3 clips" in result.err, "hint: " in result.err, len(world.posts)) == (True, False, 1)
+
+
 @pytest.mark.parametrize("output", ["fox.mp4", "{n}-{slug}.mp4", "{seed}.mp4", "{{fox}}.mp4", "new/"])
 def test_the_rest_replaces_none_of_the_clips_that_are_there(world: World, output: str) -> None:
     world.emulator.faults.append(Fault(POST, json_answer(402, {"error": "No."}), before=True, skip=2))

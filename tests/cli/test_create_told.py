@@ -7,10 +7,10 @@ import shlex
 import pytest
 from creates import CREATE
 from in_process_terminal import run_on_terminal
-from program import World
+from program import World, json_answer
 from small_files import PNG
 
-from airvid.sandbox.emulator import Request
+from airvid.sandbox.emulator import Fault, Request
 
 
 @pytest.mark.parametrize(
@@ -96,12 +96,17 @@ def test_the_defaults_are_in_the_help(world: World) -> None:
         (["-r", "a.png", "b c.png"], "airvid create PROMPT -i 'b c.png'"),
         (["prompt.txt"], "airvid create --prompt-file prompt.txt"),
         (["@prompt.txt"], "airvid create --prompt-file prompt.txt"),
+        (["~/prompt.txt"], "airvid create --prompt-file '~/prompt.txt'"),
+        (["fox.mp4"], "airvid create PROMPT --extend fox.mp4"),
+        (["file:fox.png"], "airvid create PROMPT -i file:fox.png"),
     ],
 )
 def test_a_prompt_that_is_the_name_of_a_file_is_a_question(world: World, words: list[str], meant: str) -> None:
     for name in ("fox.png", "a.png", "b c.png"):
         (world.folder / name).write_bytes(PNG)
     (world.folder / "prompt.txt").write_text("a fox")
+    (world.folder / "fox.mp4").write_text("a clip")
+    world.env.setenv("HOME", str(world.folder))
     result = world.airvid("create", *words)
     assert (result.code, world.posts) == (2, [])
     assert f"hint: {meant}; " in result.err
@@ -131,6 +136,7 @@ def test_a_prompt_that_is_no_text_is_not_paid_for(world: World, content: bytes, 
 
 HEALTHY = "no healthy model makes "
 URL = "http://h/fox.png"
+OFFER = " (there is 480p, 720p, 768p, 1080p)"
 
 
 @pytest.mark.parametrize(
@@ -138,6 +144,10 @@ URL = "http://h/fox.png"
     [
         (["-a", "16x9", "-d", "8"], f"{HEALTHY}--aspect-ratio 16x9; did you mean 16:9?"),
         (["--quality", "1080", "-d", "8"], f"{HEALTHY}--quality 1080; did you mean 1080p?"),
+        (["--quality", "1080", "-m", "mochi-1"], "--quality 1080 is not for mochi-1: it takes 480p"),
+        (["--quality", "8k"], f"{HEALTHY}--quality 8k{OFFER}"),
+        (["-a", "1x1", "--quality", "8k"], f"{HEALTHY}--aspect-ratio 1x1; did you mean 1:1? Nor --quality 8k{OFFER}"),
+        (["-d", "99", "--max-cost", "1"], f"{HEALTHY}--duration 99 (there is 2 to 15 seconds)"),
         (["-d", "99", "-a", "16:9"], f"{HEALTHY}--duration 99 (there is 2 to 15 seconds)"),
         (["-d", "13", "-a", "4:3"], f"{HEALTHY}--aspect-ratio 4:3 with --duration 13, though each alone"),
         (["-i", URL, "-d", "13", "-a", "4:3"], f"{HEALTHY}--aspect-ratio 4:3 with --duration 13, though each alone"),
@@ -158,6 +168,47 @@ def test_a_complaint_names_only_what_is_wrong(world: World, options: list[str], 
     if "--preview" in options:
         errors = errors[:1]  # a pipe shows no preview, either
     assert errors == [told]
+
+
+@pytest.mark.parametrize("source", ["AIRVID_", "config.toml"])
+@pytest.mark.parametrize(
+    ("name", "value", "code"),
+    [("mode", "image", 2), ("model", "no-such", 2), ("quality", "1080", 2), ("max-cost", "0.001", 7)],
+)  # fmt: skip
+def test_an_option_that_was_not_typed_is_told_with_its_setting(
+    world: World, source: str, name: str, value: str, code: int
+) -> None:
+    if source == "config.toml":
+        world.airvid("config", "set", name, value)
+    else:
+        world.env.setenv(variable := f"AIRVID_{name.upper().replace('-', '_')}", value)
+        source = variable
+    result = world.airvid("create", "fox")
+    assert (result.code, world.posts) == (code, [])
+    told = next(line for line in result.err.splitlines() if line.startswith("error: "))
+    assert f"(--{name} is what " in told
+    assert f"{source} says)" in told
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "options", "saved"),
+    [("output", "fox.mp4", ["--no-wait"], False), ("open", "true", [], False), ("output", "fox.mp4", [], True)],
+)
+def test_a_stored_setting_stands_in_no_line_s_way(
+    world: World, name: str, value: str, options: list[str], saved: bool
+) -> None:
+    world.airvid("config", "set", name, value)
+    assert world.airvid("create", "fox", *options).code == 0
+    assert (world.folder / "fox.mp4").exists() is saved
+
+
+@pytest.mark.parametrize(("cost", "told"), [(None, "submitted"), (24, "submitted, for $0.24")])
+def test_the_price_is_told_again_only_where_the_server_says_another(world: World, cost: int | None, told: str) -> None:
+    if cost is not None:
+        made = {"task_id": "5e6a1f00-0000-4000-8000-000000000000", "status": "queued", "cost_cents": cost}
+        world.emulator.faults.append(Fault("POST", json_answer(200, made)))
+    said = world.airvid(*CREATE, "--wait", "--timeout", "1").err.splitlines()
+    assert (said[0].count("estimated at $0.18"), said[1].partition(" ")[2].partition(" ")[2]) == (1, told)
 
 
 @pytest.mark.parametrize(

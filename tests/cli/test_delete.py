@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import shutil
 import sys
 
@@ -162,7 +163,11 @@ def test_a_clip_that_was_never_saved_is_named_and_can_be_fetched_afterwards(
     assert (result.code, deleted(world)) == (0, [tasks[2]])
     assert f"{tasks[2][:8]}, clip 0, is not on this disk; until 20" in result.err
     assert f"airvid download {tasks[2]}" in result.err
-    assert f"hint: airvid download {tasks[2]}" in world.airvid("status", tasks[2]).err
+    began = world.clock.elapsed()
+    for command, more in (("status", ""), ("watch", ""), ("watch", " -o 'a b.mp4'")):
+        again = world.airvid(*shlex.split(f"{command} {tasks[2]}{more}"))
+        assert (again.code, f"hint: airvid download {tasks[2]}{more}\n" in again.err) == (4, True), again.err
+    assert world.clock.elapsed() - began < 5
     saved = world.airvid("download", tasks[2], "-o", "fox.mp4")
     assert (saved.code, (world.folder / "fox.mp4").read_bytes()) == (0, world.emulator._rendered(tasks[2])), saved.err
     world.clock.advance(86_400)

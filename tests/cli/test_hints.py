@@ -33,11 +33,15 @@ def slow(world: World) -> None:
 # ---------------------------------------------------------------------- hints
 
 
-def test_each_clip_s_hint_names_its_own_file(world: World) -> None:
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_each_clip_s_hint_names_its_own_file(world: World, is_replaced: bool) -> None:
     slow(world)
-    result = world.airvid(*CREATE, "-n", "2", "-o", "fox.mp4", "--timeout", "60")
+    replaced = ["--force"] if is_replaced else []
+    if is_replaced:
+        (world.folder / "fox-2.mp4").write_text("an older one")
+    result = world.airvid(*CREATE, "-n", "2", "-o", "fox.mp4", "--timeout", "60", *replaced)
     told = hints(result.err)
-    assert (result.code, [each[-1] for each in told]) == (10, ["fox-1.mp4", "fox-2.mp4"])
+    assert (result.code, [each[4:] for each in told]) == (10, [["fox-1.mp4", *replaced], ["fox-2.mp4", *replaced]])
     for command in told:
         assert world.airvid(*command[1:]).code == 0
     assert sorted(each.name for each in world.folder.iterdir()) == ["fox-1.mp4", "fox-2.mp4"]
@@ -80,7 +84,8 @@ def test_a_hint_in_the_sandbox_stays_there() -> None:
         (["create", "fox", "in", "snow", "-d", "8"], 'airvid create "fox in snow" -d 8'),
         (["--sandbox", "create", "-d", "8", "fox", "in", "snow"], 'airvid --sandbox create -d 8 "fox in snow"'),
         (["create", "a", "$5", "fox"], "airvid create 'a $5 fox'"),
-        (["create", "fox", "fox"], "airvid create --help"),
+        (["create", "a", "fox", "in", "a", "snow", "-d", "8"], 'airvid create "a fox in a snow" -d 8'),
+        (["create", "fox", "-d", "8", "fox"], "airvid create --help"),
         (["ls", "--local"], "airvid list --local"),
         (["--json", "rm", "abcd", "-y"], "airvid --json delete abcd -y"),
         (["login"], "airvid auth login"),

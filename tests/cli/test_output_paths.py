@@ -109,8 +109,33 @@ def test_a_tilde_is_the_home_folder_in_every_command(
     assert (files(tmp_path / "home"), files(world.folder)) == (["clips/fox.mp4"], [])
 
 
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("create x --extend ~/none.mp4", "none.mp4 cannot be read: No such"),
+        ("create --prompt-file ~/fox.txt --dry-run", "the prompt is empty"),
+        ("join ~/fox.mp4 -o film.mp4", "fox.mp4 is no video"),
+        ("batch ~/m.jsonl --dry-run", "m.jsonl:1: "),
+    ],
+)
+def test_a_tilde_is_the_home_folder_for_what_is_read_too(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, told: str
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    for name, content in (("fox.txt", ""), ("fox.mp4", "no clip"), ("m.jsonl", "{}\n")):
+        (home / name).write_text(content)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
+    result = world.airvid(*command.split())
+    assert told in result.err
+    assert "~" not in result.err
+
+
 @pytest.mark.parametrize("command", ["create x", "watch last", "download last"])
-@pytest.mark.parametrize(("output", "right"), [("fox.mov", "fox.mp4"), ("my {slug}.WEBM", "'my {slug}.mp4'")])
+@pytest.mark.parametrize(
+    ("output", "right"), [("fox.mov", "fox.mp4"), ("fox.m2ts", "fox.mp4"), ("my {slug}.WEBM", "'my {slug}.mp4'")]
+)
 def test_a_suffix_of_another_kind_of_video_is_a_usage_error(
     world: World, command: str, output: str, right: str
 ) -> None:

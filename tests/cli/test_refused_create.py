@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from creates import CREATE, DOWN, LISTING, POST, Lists, listed, rows, without
+from creates import CREATE, DOWN, LISTING, POST, Lists, listed, other_machine, rows, without
 from program import World, json_answer
 
 from airvid.sandbox.emulator import Fault, Request, Response
@@ -65,6 +65,41 @@ def test_an_id_that_another_create_of_this_machine_got_is_not_taken_for_a_new_ta
     assert (second.code, second.out, len(world.posts)) == (9, "", 2), second.err
     assert [fate for fate, _ in rows(tmp_path)] == ["known", "unknown"]
     assert listed(world)[1] in second.err or json.dumps(listed(world)[0]) in second.err
+
+
+@pytest.mark.parametrize(("status", "code"), [(400, 1), (402, 7), (422, 1)])
+@pytest.mark.parametrize("made_by", ["this create or another machine", "another prompt", "nobody"])
+def test_a_refusal_stays_one_and_names_a_task_that_it_may_have_made(
+    world: World, tmp_path: Path, status: int, code: int, made_by: str
+) -> None:
+    posts = 0
+
+    def answer(request: Request) -> Response | None:
+        nonlocal posts
+        if request.method != "POST":
+            return None
+        posts += 1
+        if made_by != "nobody":
+            other_machine(world, prompt="a wolf" if made_by == "another prompt" else "fox")
+        return json_answer(status, {"error": "No."})
+
+    world.answer = answer
+    result = world.airvid(*CREATE, "--wait")
+    assert (result.code, posts, rows(tmp_path)) == (code, 1, [("refused", None)]), result.err
+    is_told = made_by == "this create or another machine"
+    assert ("which this create may have made" in result.err) is is_told
+    assert not is_told or f"hint: airvid watch {listed(world)[0]}, before you create it again" in result.err
+    assert world.clock.elapsed() < 1
+
+
+def test_a_refusal_does_not_wait_for_a_list_that_does_not_come(world: World) -> None:
+    def answer(request: Request) -> Response | None:
+        return Response(200, ending="silence") if world.posts and request.path.endswith("/tasks") else None
+
+    world.answer = answer
+    world.emulator.faults.append(Fault(POST, json_answer(400, {"error": "No."}), before=True))
+    assert world.airvid(*CREATE).code == 1
+    assert world.clock.elapsed() <= 2
 
 
 def test_a_wait_goes_on_where_the_file_of_this_process_was_removed(world: World, tmp_path: Path) -> None:

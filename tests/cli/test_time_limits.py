@@ -8,6 +8,7 @@ import httpx
 import pytest
 from creates import CREATE
 from in_process_terminal import run_on_terminal
+from manifests import write
 from program import World, json_answer
 
 from airvid.sandbox.emulator import Request, Response
@@ -25,6 +26,7 @@ ASKING = [
     ["preview", "last", "--json"],
     ["join", "last", "-o", "film.mp4"],
     [*CREATE, "--extend", "last"],
+    ["batch", "m.jsonl"],
     CREATE,
     [*CREATE, "--wait"],
 ]
@@ -45,6 +47,7 @@ def ask(world: World, command: list[str], *more: str) -> tuple[int, str, float]:
 @pytest.fixture
 def made(world: World) -> World:
     assert world.airvid(*CREATE).code == 0
+    write(world.folder, {"prompt": "a fox"})
     return world
 
 
@@ -76,6 +79,14 @@ def test_the_time_that_ran_out_comes_with_the_cause(
     code, said, seconds = ask(made, command, "--timeout", "5")
     assert (code, seconds) == (expected, 5)
     assert why in next(line for line in said.splitlines() if "the time was up" in line)
+
+
+def test_the_doctor_s_time_is_limited_too_and_its_other_checks_are_told(made: World) -> None:
+    made.answer = lambda _: DOWN
+    result = made.airvid("doctor", "--timeout", "2")
+    assert (result.code, made.clock.elapsed()) == (9, 2)
+    assert "wrong\tapi\tthe time was up: the server failed (HTTP 500): the database is on fire" in result.out
+    assert "\tjournal\t" in result.out
 
 
 @pytest.mark.parametrize("limit", ["0", "1h"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 import socket
 import subprocess
 import time
@@ -37,6 +38,12 @@ def until(condition: Callable[[], object], why: str, seconds: float = 20) -> Non
     while not condition():
         assert time.monotonic() < end, f"this did not come: {why}"
         time.sleep(0.002)  # leave the processor to the program
+
+
+def catches(process: subprocess.Popen[str], number: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal; Python itself has one for SIGINT only."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return bool(int(status.partition("SigCgt:")[2].split()[0], 16) >> (number - 1) & 1)
 
 
 def free_port(host: str = "127.0.0.1") -> int:

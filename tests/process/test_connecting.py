@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from program_process import User, free_port, until
+from program_process import User, catches, free_port, until
 
 QUICK = {"AIRVID_CONNECT_TIMEOUT": "0.5", "AIRVID_READ_TIMEOUT": "0.5"}
 # What a resolver does that has no network: it takes its time.
@@ -67,7 +67,8 @@ def test_a_create_that_found_no_connection_was_surely_not_sent(tmp_path: Path, i
         base = url if is_silent else f"http://127.0.0.1:{free_port()}"
         user = User(tmp_path, base, **QUICK)
         with user.running("create", "fox", "-m", "wan-2.6", "--no-validate") as process:
-            time.sleep(1)
+            until(lambda: catches(process, signal.SIGTERM), "the program's own handlers")
+            time.sleep(0.5)
             process.send_signal(signal.SIGINT)
             assert process.wait(20) == 130
     listed = user.airvid("list", "--local", "--json")

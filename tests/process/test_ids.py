@@ -110,6 +110,6 @@ def test_what_an_earlier_version_took_for_an_id_is_told_nowhere_as_one(user: Use
         journal.execute("UPDATE clip SET task_id = '`touch pwned`'")
     journal.close()
     listed = user.airvid("list", "--local")
-    assert (listed.returncode, listed.stdout.split("\t")[0]) == (0, "(intent 1)")
+    assert (listed.returncode, listed.stdout.split("\t")[0]) == (0, "(no id)")
     assert user.airvid("list", "--local", "--ids").stdout == ""
     assert "pwned" not in user.airvid("watch").stdout

@@ -99,7 +99,7 @@ CURLED = {
     "fail": ("fail=moderation", "{base}/video/tasks/{id}", {0}, r'"status": "failed".*"error": "moderation"'),
     "expire": ("expire", "{base}/video/tasks/{id}", {0}, r'"status": "expired".*"result_url": null'),
     "stall": ("stall=60s", "{base}/video/tasks/{id}", {0}, r'"status": "processing", "progress": 50'),
-    "slow": ("slow=1000", "{base}/video/tasks/{id}", {0}, r'"status": "processing", "progress": 0'),
+    "slow": ("slow=1000", "{base}/video/tasks/{id}", {0}, r'"status": "processing", "progress": \d,'),
     "state": ("state=upscaling slow=1000", "{base}/video/tasks/{id}", {0}, r'"status": "upscaling"'),
     "status": ("status=503@list", "{base}/video/tasks", {0}, r"^HTTP/1.1 503 .*sandbox_fault"),
     "retry-after": ("retry-after=20s@status", "{base}/video/tasks/{id}", {0}, r"^HTTP/1.1 429 .*Retry-After: 20\r"),

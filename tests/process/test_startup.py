@@ -102,7 +102,9 @@ def test_http_needs_no_certificates(line: str, tmp_path: Path, env: dict[str, st
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 @pytest.mark.parametrize("line", ["--version", "--help", "help json", "status --exit-status --help", "config path"])
-def test_a_full_disk_is_told(line: str, tmp_path: Path, env: dict[str, str]) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_is_told(line: str, unbuffered: str, tmp_path: Path, env: dict[str, str]) -> None:
+    env |= {"PYTHONUNBUFFERED": unbuffered}
     with open("/dev/full", "wb") as full:
         command = [*AIRVID, *line.split()]
         done = subprocess.run(command, cwd=tmp_path, env=env, stdout=full, stderr=subprocess.PIPE, check=False)
