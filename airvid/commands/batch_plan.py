@@ -317,11 +317,8 @@ async def check_clips(manifest: Manifest, clips: Sequence[RowClip]) -> None:
     """Complain of rows that have changed since they were paid for, and of other files in the places of clips."""
     folders: dict[Path, set[str]] = {}
     for clip in clips:
-        if clip.attempts and clip.changed and not clip.again:
-            error: AirvidError = UsageError(
-                f"row {clip.row.id} has changed since it was bought: it asked for {_shown(clip.changed.request)}"
-                f" and now for {_shown(request_shown(clip.row))}"
-            )
+        if clip.changed and not clip.again and (what := _what_changed(clip, clip.changed.request)):
+            error: AirvidError = UsageError(f"row {clip.row.id} has changed since it was bought: {what}")
             error.hint = f"--redo {clip.row.id} buys it again; or give the new clip another id"
             manifest.complain(clip.row.line, error)
         if clip.state == rows.DONE or clip.replaced:
@@ -346,15 +343,21 @@ def _is_free(path: Path, folders: dict[Path, set[str]]) -> bool:
     return len(path.name) < 50 and not folders[path.parent] & {path.name, f"{path.name}.part"}
 
 
-def request_shown(row: Row) -> dict[str, Any]:
-    """What a row asks for, without reading its pictures."""
-    asked = copy.copy(row.plan.asked)
-    asked.mode, asked.image, asked.reference = asked.effective_mode, None, ()
-    return request.body(asked, row.model)
+def _what_changed(clip: RowClip, bought: Mapping[str, Any]) -> str:
+    """How a clip differs from what was bought; empty where it only has another output, or names its model."""
+    asked = copy.copy(clip.row.plan.asked)
+    has_pictures = bool(asked.images)
+    asked.mode, asked.image, asked.reference = asked.effective_mode, None, ()  # they need not be read
+    seed = clip.row.plan.seed(clip.n)
+    now = request.body(asked, clip.row.model) | ({} if seed is None else {"seed": seed})
+    before = {key: value for key, value in bought.items() if key != "input_images"}
+    if now != before:
+        return f"it asked for {_shown(before)} and now for {_shown(now)}"
+    return "it has another picture or output" if has_pictures else ""
 
 
 def _shown(asked: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key} {value}" for key, value in asked.items() if key != "input_images")[:200]
+    return ", ".join(f"{key} {value}" for key, value in asked.items())[:200]
 
 
 def complain_all(complaints: Sequence[AirvidError]) -> None:

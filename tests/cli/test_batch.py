@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from manifests import results, write
 from program import World, json_answer
+from small_files import PNG, png
 
 from airvid.sandbox.emulator import Fault, Request, Response
 
@@ -104,6 +105,25 @@ def test_a_row_is_known_by_its_id_or_by_what_it_asks_for(
     )
     assert result.code == 0, result.err
     assert list((prompts(world) - before).elements()) == bought
+
+
+def test_a_row_with_an_id_that_names_its_model_or_output_has_not_changed(world: World) -> None:
+    write(world.folder, FOX | {"seed": 3, "count": 2})
+    assert world.airvid(*BATCH).code == 0
+    write(world.folder, FOX | {"seed": 3, "count": 2, "model": "dune-lite", "output": "own.mp4"})
+    result = world.airvid(*BATCH)
+    assert (result.code, len(world.posts)) == (0, 2), result.err
+
+
+def test_a_row_with_another_picture_has_changed(world: World) -> None:
+    (world.folder / "a.png").write_bytes(PNG)
+    (world.folder / "b.png").write_bytes(png(5, 3))
+    write(world.folder, FOX | {"image": "a.png"})
+    assert world.airvid(*BATCH).code == 0
+    write(world.folder, FOX | {"image": "b.png"})
+    result = world.airvid(*BATCH)
+    assert (result.code, len(world.posts)) == (2, 1)
+    assert "m.jsonl:1: row fox has changed since it was bought: it has another picture" in result.err
 
 
 @pytest.mark.parametrize("home", ["kept", "emptied"])
