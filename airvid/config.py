@@ -26,11 +26,6 @@ _MOST_JOBS = 64
 _MOST_SEED = 2**63 - 1
 
 
-def folder(kind: str) -> Path:
-    """The user's `config`, `data` or `cache` folder of airvid. Raises: FileError where there is no home."""
-    return Path(places.folder(kind))
-
-
 @dataclass
 class Common:
     """The options that every command takes."""
@@ -54,7 +49,7 @@ class Definition(NamedTuple):
 
 
 # Every setting by its name, which is also the long name of its option. A line here makes the environment variable, the
-# key in the config file and the check; with `sent_as` also the key in the body, which --set may not set then.
+# key in the config file and the check. A setting with `sent_as` is sent under that key, which --set may not set.
 # The option is a parameter of that name in cli/app.py (`aspect_ratio` for `aspect-ratio`); `create` needs nothing else.
 SETTINGS: dict[str, Definition] = {
     "base-url": Definition(values.normal_base_url),
@@ -93,9 +88,8 @@ class Setting(NamedTuple):
 class Settings:
     """The environment and the config file, which is read when first needed."""
 
-    def __init__(self, environment: Mapping[str, str] | None = None, path: Path | None = None) -> None:
-        self._environment = os.environ if environment is None else environment
-        self.path = path or folder("config") / "config.toml"
+    def __init__(self) -> None:
+        self.path = Path(places.folder("config"), "config.toml")
 
     def get(self, name: str) -> Any:
         """The value of a setting, checked; None where it is not set. Raises: UsageError, FileError."""
@@ -108,7 +102,7 @@ class Settings:
 
     def find(self, name: str) -> Setting | None:
         if source := self.overriding(name):
-            return Setting(name, checked(name, bare(self._environment[source]), source), source)
+            return Setting(name, checked(name, bare(os.environ[source]), source), source)
         value = self.file.get(name)
         if value is None:
             return None
@@ -119,7 +113,7 @@ class Settings:
         return self._first_set(_BASE_URL_VARIABLES if name == "base-url" else (variable(name),))
 
     def _first_set(self, variables: Sequence[str]) -> str | None:
-        return next((each for each in variables if self._environment.get(each, "").strip()), None)
+        return next((each for each in variables if os.environ.get(each, "").strip()), None)
 
     @functools.cached_property
     def file(self) -> dict[str, Any]:
@@ -162,7 +156,7 @@ class Settings:
     def key(self) -> Setting | None:
         """The API key and where it comes from. Raises: AuthError for what is no key; FileError for its own file."""
         if source := self.other_key_source():
-            given = self._key_from_file if source == KEY_FILE_VARIABLE else self._environment[source]
+            given = self._key_from_file if source == KEY_FILE_VARIABLE else os.environ[source]
             return Setting("api-key", sound_key(given, source), source)
         stored = self.file.get("api-key")
         if isinstance(stored, str) and stored.strip():
@@ -175,7 +169,7 @@ class Settings:
 
     @functools.cached_property
     def _key_from_file(self) -> str:
-        path = os.path.expanduser(self._environment[KEY_FILE_VARIABLE].strip())
+        path = os.path.expanduser(os.environ[KEY_FILE_VARIABLE].strip())
         try:
             with open(path, "rb") as file:
                 return file.read(1 << 16).decode("utf-8", "replace")
@@ -191,7 +185,7 @@ class Settings:
         return found is not None and found.value == SANDBOX_KEY
 
     def is_sandbox(self) -> bool:
-        given = self._environment.get("AIRVID_SANDBOX", "").strip()
+        given = os.environ.get("AIRVID_SANDBOX", "").strip()
         return bool(given) and bool(checked("AIRVID_SANDBOX", given, parse=values.switch))
 
     def has_loose_mode(self) -> bool:

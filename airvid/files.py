@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
+from typing import IO
 
 from airvid.errors import FileError
 
@@ -56,10 +57,7 @@ def open_existing(path: Path) -> FileIO:
     _check_regular(os.lstat(path))
     file = os.fdopen(os.open(path, os.O_RDWR | _CAREFUL | getattr(os, "O_NOFOLLOW", 0)), "r+b", buffering=0)
     try:
-        found = os.fstat(file.fileno())
-        _check_regular(found)
-        if not (_is_mine(found) or _are_all_mine(found, path.parent)):
-            raise NotOursError(errno.EPERM, "it belongs to another user")
+        _check_ours(file, path.parent)
     except BaseException:
         file.close()
         raise
@@ -73,10 +71,7 @@ def read_trusted(path: Path) -> bytes:
     """
     _check_regular(os.stat(path))
     with os.fdopen(os.open(path, os.O_RDONLY | _CAREFUL), "rb") as file:
-        found = os.fstat(file.fileno())
-        _check_regular(found)
-        if not (_is_mine(found) or found.st_uid == 0 or _are_all_mine(found, path.parent)):
-            raise NotOursError(errno.EPERM, "it belongs to another user")
+        _check_ours(file, path.parent, or_roots=True)
         return file.read()
 
 
@@ -86,8 +81,13 @@ def _check_regular(found: os.stat_result) -> None:
         raise NotOursError(errno.EEXIST, f"it is {what}")
 
 
-def _is_mine(found: os.stat_result) -> bool:
-    return not hasattr(os, "geteuid") or found.st_uid == os.geteuid()
+def _check_ours(file: IO[bytes], folder: Path, *, or_roots: bool = False) -> None:
+    """Check that an open file is a regular one of this user, or also of root. Raises: NotOursError."""
+    found = os.fstat(file.fileno())
+    _check_regular(found)
+    is_ours = not hasattr(os, "geteuid") or found.st_uid == os.geteuid() or (or_roots and found.st_uid == 0)
+    if not (is_ours or _are_all_mine(found, folder)):
+        raise NotOursError(errno.EPERM, "it belongs to another user")
 
 
 def _are_all_mine(found: os.stat_result, folder: Path) -> bool:

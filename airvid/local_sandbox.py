@@ -10,32 +10,26 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from airvid import files, system
 from airvid.errors import FileError, UsageError
 
 if TYPE_CHECKING:
+    from airvid.sandbox.faults import Fault
     from airvid.sandbox.server import Server
 
 
-def check_renderer() -> None:
-    """See that the sandbox can render its clips. Raises: UsageError."""
-    if find_spec("av") is None:
-        raise UsageError("the sandbox needs PyAV to render its clips", hint="pip install 'airvid[media]'")
-
-
-def asked_faults(given: Sequence[str]) -> list[str]:
-    """The faults of the options, else of the environment, checked. Raises: UsageError."""
+def asked_faults(given: Sequence[str]) -> list[Fault]:
+    """The faults of the options, else of the environment. Raises: UsageError."""
     from airvid.sandbox.faults import FaultError, parse_fault
 
     specs = list(given) or [each for each in os.environ.get("AIRVID_SANDBOX_FAULTS", "").split(";") if each.strip()]
-    for spec in specs:
-        try:
-            parse_fault(spec)
-        except FaultError as error:
-            source = "--fault" if given else "AIRVID_SANDBOX_FAULTS"
-            raise UsageError(f"{source}: {error}", hint="airvid sandbox faults") from None
-    return specs
+    try:
+        return [parse_fault(spec) for spec in specs]
+    except FaultError as error:
+        source = "--fault" if given else "AIRVID_SANDBOX_FAULTS"
+        raise UsageError(f"{source}: {error}", hint="airvid sandbox faults") from None
 
 
 def known_faults() -> list[tuple[str, Any]]:
@@ -49,7 +43,7 @@ def make_server(
     folder: Path,
     port: int = 0,
     *,
-    faults: Sequence[str] = (),
+    faults: Sequence[Fault],
     log: Callable[[str], object] = lambda _: None,
     render: float | None = None,
     **options: Any,
@@ -62,7 +56,8 @@ def make_server(
     from airvid.sandbox.server import Server
     from airvid.sandbox.state import StateError
 
-    check_renderer()
+    if find_spec("av") is None:
+        raise UsageError("the sandbox needs PyAV to render its clips", hint="pip install 'airvid[media]'")
     pace = Pace() if render is None else Pace(queued=min(0.5, render / 8), processing=max(render - 0.5, render * 7 / 8))
     try:
         system.make_private_folder(folder)
@@ -98,8 +93,10 @@ def read_models(path: str) -> list[dict[str, Any]]:
 
 
 def _is_model(entry: object) -> bool:
-    caps = (isinstance(entry, dict) and entry.get("video_caps")) or {}
-    if not isinstance(entry, dict) or not isinstance(entry.get("id"), str) or not isinstance(caps, dict):
+    if not isinstance(entry, dict) or not isinstance(entry.get("id"), str):
+        return False
+    caps = entry.get("video_caps") or {}
+    if not isinstance(caps, dict):
         return False
     numbers = [caps.get(name) for name in ("min_duration_s", "max_duration_s", "price_per_second_cents")]
     lists = [entry.get("output_modalities"), *(caps.get(name) for name in ("modes", "aspect_ratios", "qualities"))]
@@ -117,7 +114,7 @@ _RUNNING = "server-{}-{}.lock"
 @contextmanager
 def announced(folder: Path, server: Server) -> Iterator[None]:
     """Let other commands find the server."""
-    path = folder / _RUNNING.format(*(url.split(":")[2].split("/")[0] for url in (server.api_url, server.storage_url)))
+    path = folder / _RUNNING.format(urlsplit(server.api_url).port, urlsplit(server.storage_url).port)
     with path.open("wb") as file:
         with suppress(system.NoLocksError):
             system.try_lock(file)

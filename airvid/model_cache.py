@@ -7,9 +7,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from airvid import system
+from airvid import places, system
 from airvid.api.models import Caps, Model
-from airvid.config import folder
 from airvid.errors import FileError
 
 # Bounds of what is kept: a hostile list may be longer.
@@ -40,4 +39,4 @@ def kept(service: str) -> list[Model]:
 
 def _path(service: str) -> Path:
     """The file of a service. Two services whose names give the same file overwrite it, and read only their own."""
-    return folder("cache") / f"models-{re.sub('[^A-Za-z0-9]', '-', service)[:100]}.json"
+    return Path(places.folder("cache"), f"models-{re.sub('[^A-Za-z0-9]', '-', service)[:100]}.json")

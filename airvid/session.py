@@ -12,17 +12,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airvid import places
 from airvid.api.models import Model
-from airvid.config import Common, Setting, Settings, folder, key_hint
+from airvid.config import Common, Setting, Settings, key_hint
 from airvid.errors import AirvidError, AuthError, LimitedError, UnavailableError, UsageError
 from airvid.journal.journal import Journal
-from airvid.places import DEFAULT_BASE_URL, SANDBOX, SANDBOX_KEY, sandbox_folder
+from airvid.places import DEFAULT_BASE_URL, SANDBOX, SANDBOX_KEY
 from airvid.ui.output import Output
 from airvid.values import normal_base_url
 
 if TYPE_CHECKING:
     from airvid.api.client import Api
     from airvid.clips.follow import Shared
+    from airvid.sandbox.faults import Fault
     from airvid.sandbox.server import Server
     from airvid.ui.progress import Progress
     from airvid.ui.task_view import TaskView
@@ -78,14 +80,14 @@ class Session:
         self._server: Server | None = None
         # The address of the sandbox's storage host.
         self._storage = ""
-        if common.base_url is not None and (common.sandbox or self.settings.is_sandbox()):
-            raise UsageError("the sandbox and --base-url contradict each other", hint="unset AIRVID_SANDBOX")
         self.is_sandbox = common.sandbox or self.settings.is_sandbox()
+        if common.base_url is not None and self.is_sandbox:
+            raise UsageError("the sandbox and --base-url contradict each other", hint="unset AIRVID_SANDBOX")
         # The sandbox's faults. Those of the environment count only there.
-        self.faults = self._checked_faults() if common.fault or self.is_sandbox else []
+        self.faults = self._asked_faults() if common.fault or self.is_sandbox else []
         # A script that uses `airvid sandbox` by its key spends no money either: it has the sandbox's journal, too.
         self.is_play = self.is_sandbox or self.settings.has_sandbox_key()
-        self.data = Path(sandbox_folder()) if self.is_play else folder("data")
+        self.data = Path(places.sandbox_folder() if self.is_play else places.folder("data"))
         try:
             stored = self.settings.key()
         except AirvidError:
@@ -150,7 +152,7 @@ class Session:
         self._storage = self._server.storage_url
         return self._server.api_url
 
-    def _checked_faults(self) -> list[str]:
+    def _asked_faults(self) -> list[Fault]:
         from airvid.local_sandbox import asked_faults
 
         return asked_faults(self._common.fault)

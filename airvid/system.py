@@ -22,10 +22,6 @@ from typing import IO, TYPE_CHECKING, Any, TextIO
 from airvid import clock
 from airvid.errors import AirvidError, Interrupted
 
-# Two signals within so many seconds count as one: both the terminal and a parent process may send a Ctrl-C.
-DOUBLED = 0.3
-# What restores the terminal before a signal stops the process, or ends it at once.
-_restore: Callable[[], None] | None = None
 if TYPE_CHECKING:
     import asyncio
     import ssl
@@ -38,6 +34,10 @@ LEAST_OPEN_FILES = 32
 _LOCKED = (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
 # Variables that name files of certificates, in this order; the last two are those of other tools.
 ROOTS_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+# Two signals within so many seconds count as one: both the terminal and a parent process may send a Ctrl-C.
+DOUBLED = 0.3
+# What restores the terminal before a signal stops the process, or ends it at once.
+_restore: Callable[[], None] | None = None
 # Ctrl-C, `kill`, and a closed terminal, which Windows does not have.
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
@@ -109,7 +109,7 @@ def _signals_to(
 
 
 def on_stop(restore: Callable[[], None]) -> Callable[[], None]:
-    """Call `restore` before Ctrl-Z stops the program, or Ctrl-\\ or a second Ctrl-C ends it; not after the result."""
+    """Call `restore` before Ctrl-Z stops the program, or Ctrl-\\ or a second Ctrl-C ends it. Returns what ends this."""
     global _restore
     import asyncio
 
@@ -130,9 +130,8 @@ def on_stop(restore: Callable[[], None]) -> Callable[[], None]:
             loop.remove_signal_handler(number)
 
     _restore = restore
-    with suppress(RuntimeError, ValueError):  # not on the main thread
-        for number in heeded:
-            loop.add_signal_handler(number, stop, number)
+    for number in heeded:
+        loop.add_signal_handler(number, stop, number)
     return undo
 
 
@@ -346,7 +345,7 @@ def open_file(path: Path, *, without: Collection[str]) -> bool:
 def hold_little(connection: Any) -> None:
     """Limit how many bytes of a connection the system buffers, where it can.
 
-    Otherwise a time limit that begins when all bytes are handed over would include the time in which they are sent.
+    Otherwise a time limit that begins after the last write would include the time to send what is buffered.
     """
     if option := getattr(socket, "TCP_NOTSENT_LOWAT", None):
         with suppress(AttributeError, OSError):  # no socket, or a kernel without it

@@ -25,8 +25,9 @@ def seconds(value: object) -> float:
     """A length of time: seconds, or numbers with d, h, m and s, such as `1h30m`."""
     text = str(value).strip().lower()
     found = _LENGTH.fullmatch(f"{text}s" if text[-1:].isdigit() and not re.search("[dhms]", text) else text)
-    parts = zip(found.groups("0"), _UNITS.values(), strict=True) if found and text else ()
-    length = sum(float(number) * unit for number, unit in parts) if parts else math.inf
+    length = math.inf
+    if text and found:
+        length = sum(float(number) * unit for number, unit in zip(found.groups("0"), _UNITS.values(), strict=True))
     if length > _MOST_DAYS * 86_400:
         raise ValueError(f"a length of time up to {_MOST_DAYS}d: seconds, or 90s, 10m, 1h30m, 1d")
     return length

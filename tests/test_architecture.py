@@ -51,7 +51,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "media": {"ui"},
     "api": {"ui"},
     "journal": set(),
-    "model_cache": {"config"},
+    "model_cache": {"places"},
     "config": {"places", "values"},
     "values": set(),
     "places": set(),

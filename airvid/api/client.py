@@ -23,7 +23,7 @@ T = TypeVar("T")
 TOO_LARGE = 413
 # Events of a stream that may come at once, and per second in the long run: more would keep a processor busy.
 MOST_EVENTS, EVENTS_A_SECOND = 500, 10.0
-# A task's id in a refusal, whatever its type, also where the text ends within it; no null, and no empty one.
+# A task's id in a refusal, of any type but null, and not empty; also where the text ends within it.
 _MAY_NAME_TASK = re.compile(r'"task_id"\s*(?::(?!\s*(?:null|""))|$)')
 
 
@@ -50,7 +50,7 @@ class Api:
         return moment is not None and self.http.server_now() >= moment
 
     def at_its_end(self, task: Task, *, otherwise: float | None = None) -> Task:
-        """The task. It counts as expired where its state is no known word and its day is over.
+        """The task. It counts as expired where its status is an unknown word and its day is over.
 
         `otherwise`: Unix seconds when its day is over, for a server that does not tell.
         """
@@ -68,7 +68,7 @@ class Api:
         """
         answer = await self.http.post("/video/generations", body, attempt)
         task, told = Task.parse(answer.data, base_url=self.http.base_url), _told_id(answer)
-        # An id of another kind than the API's own tells as little as none.
+        # What is no task id is as bad as no id.
         if answer.status // 100 in (2, 3) and task is not None and told == task.task_id:
             return task
         if answer.status // 100 not in (2, 3) and not _MAY_NAME_TASK.search(answer.text):

@@ -113,12 +113,12 @@ async def _hide_location(response: httpx.Response) -> None:
 def _make_client(proxy: str | None, tls: ssl.SSLContext) -> httpx.AsyncClient:
     """Raises: UnavailableError for a proxy that cannot be used."""
     try:
-        if proxy and not 0 < (httpx.URL(proxy).port or 80) < 65536:
+        address = httpx.URL(proxy) if proxy else None
+        if address and (address.port or 0) > 65535:
             raise ValueError("no such port")
-        is_secured = bool(proxy) and httpx.URL(proxy or "").scheme == "https"
         return httpx.AsyncClient(
             verify=tls,
-            proxy=httpx.Proxy(proxy, ssl_context=tls if is_secured else None) if proxy else None,
+            proxy=httpx.Proxy(address, ssl_context=tls if address.scheme == "https" else None) if address else None,
             trust_env=False,  # proxies are chosen above, which also knows networks in NO_PROXY
             limits=_LIMITS,
             cookies=_NoCookies(),
@@ -127,7 +127,7 @@ def _make_client(proxy: str | None, tls: ssl.SSLContext) -> httpx.AsyncClient:
     except ImportError:
         message, hint = "a SOCKS proxy is set, which needs another package", "pip install 'httpx[socks]'"
     except (ValueError, httpx.InvalidURL):
-        message = f"the address of the proxy cannot be used: {_shown(proxy)}"
+        message = f"the address of the proxy cannot be used: {redact.proxy(proxy)}"
         hint = "HTTPS_PROXY=http://user:password@host:port, with %2F for / and %40 for @ in the password"
     raise UnavailableError(message, sent=False, is_final=True, hint=hint)
 
@@ -150,10 +150,10 @@ def unavailable(error: Exception, url: httpx.URL, proxy: str | None, *, sent: bo
         what, is_final = f"{where} does not speak TLS", True
         hint = f"if it is meant to be unencrypted: --base-url http://{where}"
     elif isinstance(error, httpx.ProxyError):
-        what, hint = f"the proxy {_shown(proxy)} refused a connection to {where}: {error}", _PROXY_HINT
+        what, hint = f"the proxy {redact.proxy(proxy)} refused a connection to {where}: {error}", _PROXY_HINT
         is_final = bool(re.match(r"4\d\d", str(error)))
-    elif isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout | httpx.ConnectError):
-        whom = f"the proxy {_shown(proxy)}" if proxy else where
+    elif isinstance(error, httpx.ConnectTimeout | httpx.ConnectError):
+        whom = f"the proxy {redact.proxy(proxy)}" if proxy else where
         why = _reason(error) if isinstance(error, httpx.ConnectError) else "not within the time allowed"
         what, hint = f"no connection to {whom}: {why}", _PROXY_HINT if proxy else None
     elif isinstance(error, httpx.TimeoutException | TimeoutError):
@@ -180,8 +180,3 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         yield error
         first = error.exceptions[0] if isinstance(error, BaseExceptionGroup) else None
         error = first or error.__cause__ or error.__context__
-
-
-def _shown(proxy: str | None) -> str:
-    """A proxy without its user and password."""
-    return redact.origin(proxy or "")

@@ -102,7 +102,7 @@ class HttpClient:
         wait: Callable[[str, float], Awaitable[None]] = _wait_silently,
         use_proxies: bool = True,
     ) -> None:
-        self.base_url = base_url.rstrip("/")
+        self.base_url = base_url
         self.timeouts = timeouts or Timeouts()
         self._key = key
         self.wait = wait
@@ -116,7 +116,7 @@ class HttpClient:
         self._requests = 0
         # URLs whose answers claim a compression that they do not have.
         self._plain: set[httpx.URL] = set()
-        # Seconds that a whole answer may take, however slowly it comes; of streams and clips, its head.
+        # The most seconds for a whole answer; for a stream or a clip, those for its head.
         self._longest = 2 * (self.timeouts.connect + self.timeouts.read)
 
     def check_way(self) -> str | None:
@@ -124,7 +124,7 @@ class HttpClient:
         url = httpx.URL(self.base_url)
         self._clients.client(url)
         proxy = self._clients.proxy_for(url)
-        return redact.origin(proxy) if proxy else None
+        return redact.proxy(proxy) if proxy else None
 
     async def aclose(self) -> None:
         await self._clients.aclose()
@@ -132,8 +132,8 @@ class HttpClient:
     async def get(self, path: str, parse: Callable[[Answer], T | None], *, patience: float, method: str = "GET") -> T:
         """The first good answer, read by `parse`; where that returns None, the server has failed.
 
-        `patience`: seconds for which a failing request is repeated, UNREACHABLE at the most where there is no
-        connection, unless it is infinite. Raises: the last failure after them.
+        `patience`: seconds for which a failing request is repeated. Without a connection they are UNREACHABLE at the
+        most, unless `patience` is infinite. Raises: the last failure.
         """
         began, reached, attempt = clock.elapsed(), clock.elapsed(), 0
         while True:
@@ -220,7 +220,7 @@ class HttpClient:
         raise UnavailableError(f"more than {MAX_REDIRECTS} redirects on the way to the result", is_final=True)
 
     def _body(self, request: httpx.Request, response: httpx.Response) -> Body:
-        # No encoding was asked for. Stores repeat whatever name the uploader gave, and the bytes are plain then.
+        # No encoding was asked for. Stores repeat the name that the uploader gave, and the bytes are plain then.
         headers = response.headers.copy()
         is_packed = headers.get("content-encoding", "").strip().lower() == "gzip" and request.url not in self._plain
         if not is_packed:
@@ -267,7 +267,7 @@ class HttpClient:
             )
             if request.url.scheme not in ("http", "https") or not request.url.raw_host:
                 raise httpx.InvalidURL("an http:// or https:// address is needed")
-            if not 0 < (request.url.port or 80) < 65536:
+            if (request.url.port or 0) > 65535:
                 raise httpx.InvalidURL("no such port")
         except (httpx.InvalidURL, ValueError):
             raise UnavailableError(f"not a usable address: {redact.address(url)}", sent=False, is_final=True) from None
@@ -323,7 +323,7 @@ class HttpClient:
                     raise UnavailableError("the server's answer does not end")
         answer_text = self._scrub(content.decode("utf-8", "replace"))
         self._show(response.request, "<", {}, answer_text.encode("utf-8", "replace"))
-        headers = {name.lower(): self._scrub(value) for name, value in _all_headers(response).items()}
+        headers = {name: self._scrub(value) for name, value in _all_headers(response).items()}
         return Answer(response.status_code, headers, answer_text, self._parsed(answer_text), self._age(headers))
 
     def _age(self, headers: Mapping[str, str]) -> float:

@@ -47,10 +47,9 @@ def address(value: str) -> str:
     return _without_user(_cut(value[:_MOST], 0))
 
 
-def origin(value: str) -> str:
-    """Only host and port of an address, as of a proxy: `user:password@` may hold any character."""
-    _, slashes, rest = value.rpartition("://")
-    rest = (rest if slashes else value).rpartition("@")[2]
+def proxy(value: str | None) -> str:
+    """Only host and port of a proxy's address: `user:password@` may hold any character."""
+    rest = (value or "").rpartition("://")[2].rpartition("@")[2]
     for end in ("/", *_ENDS):
         rest = rest.partition(end)[0]
     return rest
@@ -62,16 +61,7 @@ def header(name: str, value: str) -> str:
     if kind == "secret":
         scheme, blank, _ = value.partition(" ")
         return f"{scheme} {REDACTED}" if blank and scheme.isalpha() else REDACTED
-    if name.lower() == "refresh":
-        seconds, semicolon, rest = value.partition(";")
-        return f"{text(seconds)}{semicolon}{_after_name(rest)}"
     return address(value) if kind == "address" else text(value)
-
-
-def _after_name(value: str) -> str:
-    """An address behind `url=`."""
-    name, equals, rest = value.partition("=")
-    return f"{name}={address(rest)}" if equals and name.strip().lower() == "url" else address(value)
 
 
 def body(value: str, longest: int) -> str:

@@ -118,7 +118,7 @@ class Pace:
 
     def __init__(self, began: float, usual_ends: Sequence[float] = ()) -> None:
         self._began = began
-        # Of ten or more, the first and the last tenth are left out.
+        # The first and the last tenth of ten or more are left out.
         ends, odd = sorted(usual_ends), len(usual_ends) // 10
         self._usual = (ends[odd], ends[~odd]) if len(ends) >= LEAST_RUNS else None
         self._widened = 1.0
@@ -172,10 +172,10 @@ def seconds_left(past: Sequence[float], passed: float) -> float | None:
     """
     if len(past) < LEAST_RUNS:
         return None
-    longer = sorted(seconds for seconds in past if seconds > passed)
-    middle = len(longer) // 2
-    # `statistics.median` would import fractions and decimals at start-up.
-    return (longer[middle] + longer[~middle]) / 2 - passed if longer else None
+    import statistics  # which loads fractions and decimals
+
+    longer = [seconds for seconds in past if seconds > passed]
+    return statistics.median(longer) - passed if longer else None
 
 
 def is_overdue(past: Sequence[float], passed: float) -> bool:

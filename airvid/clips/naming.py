@@ -26,9 +26,8 @@ ROW_FIELDS = ("row", "line")
 DEFAULT_NAME = "{date}-{slug}-{short_id}.mp4"
 _FROM_THE_SERVER = {"id", "short_id"}
 
-
 # Suffixes of video of other kinds: a clip is an MP4.
-_OTHERS = set(".3gp .avi .flv .gif .m2ts .mkv .mov .mpeg .mpg .mts .ogv .ts .vob .webm .webp .wmv".split())
+_OTHERS = re.compile(r"\.(3gp|avi|flv|gif|m2ts|mkv|mov|mpe?g|mts|ogv|ts|vob|web[mp]|wmv)", re.IGNORECASE)
 # Names that Windows keeps for devices, whatever their suffix.
 _DEVICES = re.compile(r"(con|prn|aux|nul|(com|lpt)[0-9¹²³]) *(\..*)?", re.IGNORECASE)
 
@@ -63,7 +62,7 @@ class Naming:
         if output.endswith(("/", os.sep)) or ("{" not in output and not is_url and os.path.isdir(output)):
             return cls(os.path.join(output, DEFAULT_NAME), count)
         stem, suffix = os.path.splitext(output)
-        if suffix.lower() in _OTHERS:
+        if _OTHERS.fullmatch(suffix):
             raise UsageError(f"a clip is an MP4, and no {suffix[1:].upper()}", hint=f"-o {shlex.quote(f'{stem}.mp4')}")
         return cls(output, count)
 

@@ -29,7 +29,7 @@ def check(image: str, contents: dict[str, bytes]) -> None:
     if is_url(image):
         return
     content, is_regular = _read(image, contents)
-    if picture.dimensions(content) is None:
+    if not picture.is_picture(content):
         raise FileError(f"{_name(image)} is not an image (PNG, JPEG, WebP, GIF, BMP, TIFF, HEIC or AVIF)")
     if not is_regular:
         contents[image] = content

@@ -6,30 +6,11 @@ import json
 import math
 import os
 import sqlite3
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_type_hints
 
 from airvid import clock
 from airvid.api.models import QUEUED, Task, is_task_id
 from airvid.journal.schema import Database
-
-_TEXTS = (
-    *("task_id", "status", "model", "prompt", "target", "file", "error", "result_url", "account"),
-    *("manifest", "row", "asked", "extends"),
-)
-_NUMBERS = (
-    "sent_at",
-    "estimate_cents",
-    "cost_cents",
-    "created",
-    "expires_at",
-    "bytes",
-    "saved_at",
-    "known_at",
-    "ended_at",
-    "deleted_at",
-    "n",
-)
-
 
 # Manifests that a clip can belong to, as copies of one manifest do; their names are in one column, a line each.
 MOST_MANIFESTS = 16
@@ -100,7 +81,6 @@ class Entry(NamedTuple):
     known_at: float | None = None
     ended_at: float | None = None
     result_url: str | None = None
-    deleted_at: float | None = None
     account: str | None = None
     manifest: str | None = None
     row: str | None = None
@@ -129,6 +109,12 @@ class Entry(NamedTuple):
             return False
 
 
+# The columns of each kind, by the types above.
+_KINDS = get_type_hints(Entry)
+_TEXTS = [name for name, kind in _KINDS.items() if kind == str | None]
+_NUMBERS = [name for name, kind in _KINDS.items() if kind in (float | None, int | None)]
+
+
 def read_entry(row: sqlite3.Row) -> Entry:
     """The row as an entry. Raises: ValueError where a value is not of the kind that its column holds."""
     values = {name: row[name] for name in Entry._fields}
@@ -145,7 +131,7 @@ def read_entry(row: sqlite3.Row) -> Entry:
     if not is_sound:
         raise ValueError("a damaged row")
     if values["task_id"] is not None and not is_task_id(values["task_id"]):
-        # An earlier version took it for one; printed bare, a shell or a command could take it for something else.
+        # An earlier version took it for an id. A shell or a command could take it for something else.
         why = f"what the server gave is no task id: {json.dumps(values['task_id'])}"
         values |= {"task_id": None, "error": values["error"] or why}
     return Entry(**values | {"request": request, "candidates": tuple(candidates)})
@@ -162,7 +148,7 @@ def read_present(row: sqlite3.Row) -> set[str] | None:
 
 
 def read_request(row: sqlite3.Row) -> dict[str, Any]:
-    """What was asked for; of a damaged row nothing, which any task fits."""
+    """What was asked for; empty for a damaged row, so that any task fits."""
     try:
         found = _parsed(row["request"])
     except ValueError:
@@ -195,7 +181,7 @@ def _parsed(value: object) -> Any:
 
 
 def without_images(request: dict[str, Any]) -> dict[str, Any]:
-    """The request as it is remembered: a picture's megabytes give way to their number."""
+    """The request as the journal keeps it: with the size of each picture in place of its bytes."""
     images = [
         {"b64_json": f"[{len(image['b64_json']) * 3 // 4} bytes]"} if "b64_json" in image else image
         for image in request.get("input_images", ())
@@ -207,7 +193,7 @@ def without_images(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def take_task(database: Database, entry: Entry, task: Task) -> None:
-    """Give a task to the entry whose POST made it; one that only found it in the list gives it back."""
+    """Give a task to the entry whose POST made it, and take it from an entry that only found it in the list."""
     database.execute(
         "UPDATE clip SET fate = 'unknown', task_id = NULL, status = NULL, adopted = 0"
         " WHERE base_url = ? AND task_id = ? AND id <> ? AND adopted",
@@ -216,7 +202,7 @@ def take_task(database: Database, entry: Entry, task: Task) -> None:
     try:
         set_task(database, entry, task)
     except sqlite3.IntegrityError:
-        # Another create was answered with the very same id: whatever this one made, it has no name.
+        # Another create was answered with the same id: the id of what this one made is not known.
         database.execute(
             "UPDATE clip SET fate = 'unknown', error = 'answered with another task', candidates = ? WHERE id = ?",
             (json.dumps([task.task_id]), entry.id),

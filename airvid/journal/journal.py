@@ -149,7 +149,7 @@ class Journal(Reader):
         )
 
     def mark_known(self, entry: Entry, task: Task) -> Entry:
-        """The POST made this task. An entry that only found it in the list has to give it back.
+        """The POST made this task. An entry that only found it in the list loses it.
 
         Raises: FileError where it cannot be written now; it is tried again with every later write.
         """
@@ -300,7 +300,7 @@ class Journal(Reader):
         return found
 
     def ahead(self, entry: Entry) -> int:
-        """How many creates by this key, at whatever address, wait for a slot and came before this one."""
+        """How many creates by this key, at any address, wait for a slot and came before this one."""
         rows = self._rows(
             "SELECT process FROM clip WHERE account = ? AND fate = 'waiting' AND id < ?", entry.account, entry.id
         )
@@ -310,7 +310,7 @@ class Journal(Reader):
     # ------------------------------------------------------------------ other processes
 
     def mark_awake(self) -> None:
-        """Show other processes that this one is not stopped: they pass by one that is, or that sleeps for long."""
+        """Show other processes that this one is not stopped: they do not wait for one that is."""
         self._processes.mark_awake()
 
     def _reap(self, database: Database) -> None:

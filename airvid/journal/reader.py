@@ -30,7 +30,7 @@ class Reader:
         self._store = Store(path)
 
     def known_ids(self, task_ids: Iterable[str]) -> set[str]:
-        """Those of the ids whose POST an entry is, of whatever base URL."""
+        """Which of the ids have an entry with their POST, under any base URL."""
         query = f"SELECT task_id FROM clip WHERE task_id {_IN_LIST} AND NOT {WITHOUT_POST}"
         return {row["task_id"] for row in self._rows(query, json.dumps(list(task_ids)))}
 
@@ -55,7 +55,7 @@ class Reader:
         return [entry.task_id for entry in rows if entry.task_id]
 
     def last(self, base_url: str) -> Entry | None:
-        """The newest entry that was sent, not refused and not deleted; of a damaged row at least its task's id.
+        """The newest entry that was sent, not refused and not deleted. A damaged row gives only its task's id.
 
         Raises: FileError where the journal cannot be read.
         """
@@ -174,7 +174,7 @@ def newest_tasks(path: Path, service: str, prefix: str, limit: int) -> list[tupl
 
     Raises: sqlite3.Error.
     """
-    # Where no other process has the file open, reading it the usual way would make others beside it.
+    # Where no other process has the file open, reading it the usual way would make more files.
     how = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "mode=ro&immutable=1"
     database = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", timeout=0.2, uri=True)
     try:

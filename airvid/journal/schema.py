@@ -25,14 +25,14 @@ def counted_cents(row: str) -> str:
     )
 
 
-def _spending_triggers(insert: str, day: str) -> str:
+def _spending_triggers(day: str) -> str:
     """SQL that keeps what was spent or reserved on each local day, so that a budget is quick to check.
 
-    `insert` is the day of a new row, `day` that of an older row.
+    `day` is the SQL for the day of an older row, `{}` in it the row.
     """
     old, new = counted_cents("old"), counted_cents("new")
     changes = {
-        "INSERT": f"INSERT INTO spending VALUES ({insert.format('new')}, {new})"
+        "INSERT": f"INSERT INTO spending VALUES ({_local_day('new')}, {new})"
         " ON CONFLICT (day) DO UPDATE SET cents = cents + excluded.cents",
         "DELETE": f"UPDATE spending SET cents = cents - {old} WHERE day = {day.format('old')}",
         "UPDATE OF fate, status, cost_cents, estimate_cents": (
@@ -80,7 +80,7 @@ CREATE INDEX clip_by_task ON clip (task_id);
 CREATE INDEX clip_open ON clip (fate) WHERE fate <> 'known';
 CREATE TABLE spending (day TEXT PRIMARY KEY, cents REAL NOT NULL);
 """
-    + _spending_triggers(_local_day("{}"), _local_day("{}")),
+    + _spending_triggers(_local_day("{}")),
     # When the POST was answered and when the end was seen, by this machine's clock: how long a model's clips take.
     """
 ALTER TABLE clip ADD COLUMN known_at REAL;
@@ -96,7 +96,7 @@ DROP TRIGGER spending_delete;
 DROP TRIGGER spending_update;
 CREATE TRIGGER clip_day AFTER INSERT ON clip BEGIN UPDATE clip SET day = {_local_day("new")} WHERE id = new.id; END;
 """
-    + _spending_triggers(_local_day("{}"), "{}.day"),
+    + _spending_triggers("{}.day"),
     # Where a completed task's clip is, for when the server has forgotten the task; when the task was deleted there; and
     # which key made it, as the limit of running tasks is the key's.
     """
@@ -125,7 +125,7 @@ _COLUMNS = (
     " estimate_cents, cost_cents, created, expires_at, file, bytes, saved_at, error, candidates, present, adopted,"
     " known_at, ended_at, result_url, deleted_at, account, manifest, row, n, asked, extends"
 )
-# What this version's layout has beside the columns: without a trigger, for example, budgets would miss what is spent.
+# The layout's parts beside the columns. Without a trigger, for example, budgets would miss what is spent.
 _PARTS = {"sqlite_autoindex_clip_1", "clip_day", "spending_insert", "spending_delete", "spending_update"}
 
 
@@ -172,7 +172,7 @@ def connect(path: Path) -> Database:
         if _version(database) < VERSION:
             _lay_out(database)
         _check_layout(database)
-        database.execute("SELECT * FROM clip ORDER BY id DESC LIMIT 1").fetchone()
+        database.execute("SELECT * FROM clip ORDER BY id DESC LIMIT 1").fetchone()  # fails where the file is damaged
     except BaseException:
         database.close()
         raise
@@ -205,7 +205,7 @@ def check_version(database: Database, path: Path) -> None:
 
 
 def _lay_out(database: Database) -> None:
-    """Bring an empty or older journal to this version's layout, wholly or not at all; of several processes one does."""
+    """Bring an empty or older journal to this version's layout, in one transaction, by one process at a time."""
     database.execute("BEGIN IMMEDIATE")
     with _layout_errors():
         for layout in _LAYOUTS[max(0, _version(database)) :]:
@@ -259,7 +259,7 @@ def is_broken(error: sqlite3.Error) -> bool:
 def mend(path: Path) -> tuple[Path | None, bool]:
     """Put a sound journal in a broken one's place: where the broken one is kept, and whether its rows are all saved.
 
-    Damaged indexes are built anew from the rows; a file whose rows cannot be read gives way to an empty one.
+    Damaged indexes are built anew from the rows; a file whose rows cannot be read is replaced by an empty one.
     Raises: sqlite3.Error, LockedError where another process does the same; OSError.
     """
     with files.open_regular(path.with_name("journal.lock"), 0o600) as lock:
@@ -291,7 +291,7 @@ def _copy(path: Path, beside: Path) -> bool:
         database.execute("ATTACH ? AS broken", (os.fspath(path),))
         database.execute("BEGIN IMMEDIATE")
         database.execute(f"INSERT INTO clip ({_COLUMNS}) SELECT {_COLUMNS} FROM broken.clip NOT INDEXED")
-        # The triggers have counted by this moment's time zone; what was counted then is what counts.
+        # The triggers have just counted by the present time zone; the old counts stay.
         database.execute(
             "UPDATE clip SET day = (SELECT day FROM broken.clip AS old NOT INDEXED WHERE old.id = clip.id)"
         )

@@ -17,8 +17,8 @@ from airvid.journal.schema import Database
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
-# Seconds that one run waits in all while other processes hold the journal. A write that money depends on waits for as
-# long by itself, whatever was waited before.
+# Seconds that one run waits in all while other processes hold the journal. A write that money depends on may always
+# wait that long.
 PATIENCE = 10.0
 # Seconds between two attempts: the first, and the longest.
 _PAUSES = (0.001, 0.05)
@@ -31,7 +31,7 @@ class Store:
         self.path = path
         self._open: Database | None = None
         self._patience = PATIENCE
-        # Rows are known by their number, which a new file would give to others: from then on none is begun.
+        # Whether callers know rows by their number. A new file would give it to other rows: then none is begun.
         self.has_handed_out_rows = False
         # Why nothing can be said of what was in the journal before this run.
         self.loss: str | None = None

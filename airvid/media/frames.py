@@ -51,7 +51,7 @@ class Clip:
 
     def __init__(self, file: IO[bytes], name: str, *, is_known: bool = False) -> None:
         self.name = name
-        with file_errors(f"{name} is no video"):
+        with video_errors(f"{name} is no video"):
             self.may_be_turned = _check_whole(file, name)
             self.container = av.open(
                 file,
@@ -97,12 +97,11 @@ class Clip:
         """
         end = max(0.0, (self.seconds or 0.0) - self.step)
         steps, at, shown, latest = self._decoded(), _NEVER, _NEVER, None
-        with file_errors(f"{self.name} cannot be decoded"):
+        with video_errors(f"{self.name} cannot be decoded"):
             for n in range(count):
                 aim = end * n / (count - 1) if count > 1 else 0.0
                 if aim - max(at, 0.0) > _FAR:
-                    place = int((aim + self.start) / (self.video.time_base or 1))
-                    self.container.seek(place, stream=self.video)
+                    self._seek(aim)
                     steps = self._decoded()
                 for step in itertools.islice(steps, _LONGEST_RUN):
                     yield None
@@ -120,7 +119,7 @@ class Clip:
 
     def lead(self) -> Fraction:
         """Seconds from the decoding of the first packet to the first frame. Raises: FileError."""
-        with file_errors(f"{self.name} cannot be read"):
+        with video_errors(f"{self.name} cannot be read"):
             self.container.seek(self.video.start_time or 0, stream=self.video)
             packet = next(self.container.demux(self.video))
         return self.start - (packet.dts or 0) * Fraction(self.video.time_base or 0)
@@ -128,7 +127,7 @@ class Clip:
     def first(self) -> VideoFrame:
         """The first frame of a clip that was opened a moment ago. Raises: FileError."""
         self.video.thread_type = "SLICE"  # frame threads would decode several frames
-        with file_errors(f"{self.name} cannot be decoded"):
+        with video_errors(f"{self.name} cannot be decoded"):
             frame = next((step[1] for step in self._decoded() if step), None)
         if frame is None:
             raise FileError(f"{self.name} holds no frame that can be decoded")
@@ -136,9 +135,8 @@ class Clip:
 
     def poster(self, width: int, quality: int) -> bytes:
         """The key frame at or before the middle, as a JPEG so wide. Raises: FileError."""
-        with file_errors(f"{self.name} cannot be decoded"):
-            middle = int(((self.seconds or 0) / 2 + self.start) / (self.video.time_base or 1))
-            self.container.seek(middle, stream=self.video)
+        with video_errors(f"{self.name} cannot be decoded"):
+            self._seek((self.seconds or 0) / 2)
             frame = self.first()
             own_width, own_height = shown_size(frame.width, frame.height, self.pixel_aspect, turn_of(frame))
             return jpeg(frame, width, max(2, round(width * own_height / own_width / 2) * 2), quality=quality)
@@ -146,10 +144,10 @@ class Clip:
     def last(self) -> Still:
         """The frame that a player shows last, as a picture. Frames may be stored out of order. Raises: FileError."""
         latest, at = None, _NEVER
-        with file_errors(f"{self.name} cannot be decoded"):
+        with video_errors(f"{self.name} cannot be decoded"):
             # The frames from the last key frame on; all where seeking fails.
             for place in (self.seconds or 0, 0):
-                self.container.seek(int((place + self.start) / (self.video.time_base or 1)), stream=self.video)
+                self._seek(place)
                 for step in self._decoded():
                     if step and step[0] >= at:
                         at, latest = step
@@ -158,6 +156,10 @@ class Clip:
         if latest is None or latest.is_corrupt:
             raise FileError(f"the last frame of {self.name} cannot be decoded")
         return still(latest, self.pixel_aspect)
+
+    def _seek(self, seconds: float) -> None:
+        """Go to the key frame at or before a time."""
+        self.container.seek(int((seconds + self.start) / (self.video.time_base or 1)), stream=self.video)
 
     def _decoded(self) -> Iterator[tuple[float, VideoFrame] | None]:
         """Frames with their times, and None for each packet without a frame."""
@@ -182,7 +184,7 @@ class Clip:
     def _measure(self) -> None:
         """Count frames and seconds in the packets, without decoding, where the file does not declare them."""
         count, end = 0, 0.0
-        with file_errors(f"{self.name} cannot be read"):
+        with video_errors(f"{self.name} cannot be read"):
             for packet in self.container.demux(self.video):
                 if packet.size and packet.pts is not None and packet.time_base:
                     count += 1
@@ -226,7 +228,7 @@ def _rows(picture: VideoFrame) -> list[bytes]:
 
 
 @contextmanager
-def file_errors(what: str) -> Iterator[None]:
+def video_errors(what: str) -> Iterator[None]:
     """Turns a failure into a FileError with FFmpeg's own words."""
     try:
         yield

@@ -20,7 +20,7 @@ from av.container import OutputContainer
 
 from airvid.errors import FileError
 from airvid.media import mp4, still
-from airvid.media.frames import Clip, file_errors
+from airvid.media.frames import Clip, video_errors
 from airvid.media.pictures_track import PARAMETERS, CopiedPictures, EncodedPictures, NotCopyableError
 from airvid.media.sound_track import CopiedSound, EncodedSound, silence
 
@@ -119,7 +119,7 @@ class Joining:
         self._check(path)
 
     def _write(self, path: Path) -> Iterator[float]:
-        with file_errors("the film cannot be written"):
+        with video_errors("the film cannot be written"):
             target = av.open(f"file:{path}", "w", format="mp4", options={"movflags": "+faststart"})
         target.metadata["comment"] = _MARK
         try:
@@ -128,7 +128,7 @@ class Joining:
             with suppress(Exception):  # it is given up
                 target.close()
             raise
-        with file_errors("the film cannot be written"):
+        with video_errors("the film cannot be written"):
             target.close()
 
     def _write_clips(self, target: OutputContainer) -> Iterator[float]:
@@ -199,8 +199,8 @@ def _facts(clip: Clip) -> _Facts:
     return _Facts(
         name=clip.name,
         seconds=clip.seconds or 0.0,
-        tag=clip.video.codec_context.codec_tag,
-        parameters=bytes(clip.video.codec_context.extradata or b""),
+        tag=seen.codec_tag,
+        parameters=bytes(seen.extradata or b""),
         sound=(code.name, code.sample_rate, code.layout.nb_channels, bytes(code.extradata or b"")) if code else None,
         lead=clip.lead(),
         time_base=Fraction(clip.video.time_base or 1),
@@ -221,7 +221,7 @@ def _add(clip: Clip, pictures: Pictures, sound: Sound | None) -> Iterator[float]
     pictures.begin(clip)
     if sound:
         sound.begin(its_sound, at, clip.start)
-    with file_errors(f"{clip.name} cannot be read"):
+    with video_errors(f"{clip.name} cannot be read"):
         for packet in clip.container.demux([each for each in (clip.video, its_sound) if each]):
             if packet.stream is clip.video:
                 pictures.add(packet)

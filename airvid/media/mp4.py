@@ -95,29 +95,24 @@ def is_complete(file: IO[bytes], size: int) -> bool | None:
 
 
 def _is_complete(file: IO[bytes], size: int) -> bool | None:
-    movie, fragments, indexed, media, headers, kind = b"", [], 0.0, 0, 0, b""
+    headers: dict[bytes, list[bytes]] = {b"moov": [], b"moof": [], b"sidx": []}
+    kind, media, read = b"", 0, 0
     for kind, at, length in _boxes(file, size):
         if kind == b"mdat":
             media += length
-        if kind not in (b"moov", b"moof", b"sidx"):
-            continue
-        headers += length
-        if headers > MOST_HEADERS:
-            return None
-        file.seek(at)
-        content = file.read(length)
-        if kind == b"sidx":
-            indexed += _indexed_seconds(content)
-        elif kind == b"moof":
-            fragments.append(content)
-        else:
-            movie = content
+        elif kind in headers:
+            read += length
+            if read > MOST_HEADERS:
+                return None
+            file.seek(at)
+            headers[kind].append(file.read(length))
+    movie, fragments = headers[b"moov"][-1], headers[b"moof"]
     tracks = [_Track(content) for content in _find(movie, b"trak")]
     if not fragments and not _find(movie, b"mvex"):
         return sum(track.bytes for track in tracks) <= media
     own = max((track.seconds for track in tracks), default=0.0)
     _add_fragments(tracks, movie, fragments)
-    announced = max(_announced_seconds(movie, own), indexed)
+    announced = max(_announced_seconds(movie, own), sum(map(_indexed_seconds, headers[b"sidx"])))
     there = [track.seconds for track in tracks]
     if kind == b"moof" or not there or max(there) < announced - SHORT:
         return False

@@ -1,86 +1,40 @@
-"""A picture's size and orientation, read from its bytes; with Pillow it is turned upright and loses its metadata."""
+"""Whether bytes are a picture, and its orientation; with Pillow it is turned upright and loses its metadata."""
 
 from __future__ import annotations
 
 import io
 import re
 import struct
+from contextlib import suppress
 from typing import Any
 
 # Where EXIF begins, in a TIFF header of its own: a segment of JPEG or HEIC, a chunk of PNG or WebP.
 _EXIF = re.compile(rb"(?:Exif\0\0|eXIf|EXIF.{4})(?=II\*\0|MM\0\*)", re.DOTALL)
 _WIDTH, _HEIGHT, _ORIENTATION, _GPS = 256, 257, 274, 34853  # tags of TIFF
-# JPEG's segments that hold the size, and those without a length.
-_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
-_BARE = {0x01, *range(0xD0, 0xD9)}
-# The sizes of a BMP's header: older ones count in 16 bits.
-_OLD_BMP, _BMP = 12, (40, 52, 56, 64, 108, 124)
-_GIF_HEAD = 13  # bytes
+# Width and height in 2 or 4 bytes each, neither of them 0.
+_SHORT, _LONG = rb"(?!\0{2})..(?!\0{2})..", rb"(?!\0{4}).{4}(?!\0{4}).{4}"
+# How a picture begins, as far as its width and height: a TIFF has them in a directory.
+_BEGINNINGS = (
+    rb"\x89PNG\r\n\x1a\n.{4}IHDR" + _LONG,
+    rb"GIF8[79]a" + _SHORT + rb".{3}",
+    rb"\xff\xd8\xff.*?\xff[\xc0-\xc3\xc5-\xc7\xc9-\xcb\xcd-\xcf].{3}" + _SHORT,  # JPEG
+    rb"BM.{12}\x0c\0{3}" + _SHORT,
+    rb"BM.{12}[(48@l|]\0{3}" + _LONG,  # the lengths of newer headers
+    rb"RIFF.{4}WEBPVP8 .{7}\x9d\x01\x2a" + _SHORT,
+    rb"RIFF.{4}WEBP(VP8L.{4}/.{4}|VP8X.{14})",
+    rb".{4}ftyp(avi[fs]|hei[cx]|m[is]f1).*?ispe\0{4}" + _LONG,  # AVIF, HEIC
+)
 # What Pillow writes as the same picture. A phone's MPO is a JPEG with more pictures behind it.
 _WRITTEN_AS = {"JPEG": "JPEG", "MPO": "JPEG", "PNG": "PNG", "WEBP": "WEBP"}
 
 
-def dimensions(content: bytes) -> tuple[int, int] | None:
-    """Width and height in pixels of a PNG, JPEG, WebP, GIF, BMP, TIFF, HEIC or AVIF; None where it is none."""
-    try:
-        width, height = _dimensions(content)
-    except (struct.error, IndexError):
-        return None
-    return (width, height) if width > 0 and height > 0 else None
-
-
-def _dimensions(content: bytes) -> tuple[int, int]:
-    """Raises: struct.error, IndexError where the content ends too early."""
-    if content.startswith(b"\x89PNG\r\n\x1a\n") and content[12:16] == b"IHDR":
-        return _pair(">II", content, 16)
-    if content.startswith((b"GIF87a", b"GIF89a")) and len(content) >= _GIF_HEAD:
-        return _pair("<HH", content, 6)
-    if content.startswith(b"\xff\xd8\xff"):
-        return _jpeg(content)
-    if content.startswith(b"BM"):
-        (size,) = struct.unpack_from("<I", content, 14)
-        width, height = _pair("<HH", content, 18) if size == _OLD_BMP else _pair("<ii", content, 18)
-        return (width, abs(height)) if size in (_OLD_BMP, *_BMP) else (0, 0)
-    if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
-        return _webp(content)
+def is_picture(content: bytes) -> bool:
+    """Whether it is a PNG, JPEG, WebP, GIF, BMP, TIFF, HEIC or AVIF that tells its width and height."""
     if content.startswith((b"II*\0", b"MM\0*")):
-        tags = _tags(content)
-        return tags.get(_WIDTH, 0), tags.get(_HEIGHT, 0)
-    if re.match(rb".{4}ftyp(avi[fs]|hei[cx]|m[is]f1)", content, re.DOTALL):
-        found = [struct.unpack(">II", each) for each in re.findall(rb"ispe\0{4}(.{8})", content, re.DOTALL)]
-        return max(found, default=(0, 0))  # the whole picture is larger than its tiles
-    return 0, 0
-
-
-def _pair(shape: str, content: bytes, at: int) -> tuple[int, int]:
-    first, second = struct.unpack_from(shape, content, at)
-    return first, second
-
-
-def _jpeg(content: bytes) -> tuple[int, int]:
-    at = 2
-    while content[at] == 0xFF:
-        kind = content[at + 1]
-        if kind in _FRAMES:
-            height, width = _pair(">HH", content, at + 5)
-            return width, height
-        at += 1 if kind == 0xFF else 2 if kind in _BARE else 2 + int.from_bytes(content[at + 2 : at + 4], "big")
-    return 0, 0
-
-
-def _webp(content: bytes) -> tuple[int, int]:
-    kind = content[12:16]
-    if kind == b"VP8X":
-        if len(content) < 30:
-            return 0, 0
-        return int.from_bytes(content[24:27], "little") + 1, int.from_bytes(content[27:30], "little") + 1
-    if kind == b"VP8L" and content[20] == 0x2F:
-        (bits,) = struct.unpack_from("<I", content, 21)
-        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    if kind == b"VP8 " and content[23:26] == b"\x9d\x01\x2a":
-        width, height = _pair("<HH", content, 26)
-        return width & 0x3FFF, height & 0x3FFF
-    return 0, 0
+        with suppress(struct.error):
+            tags = _tags(content)
+            return bool(tags.get(_WIDTH) and tags.get(_HEIGHT))
+    return any(re.match(beginning, content, re.DOTALL) for beginning in _BEGINNINGS)
 
 
 def _tags(tiff: bytes) -> dict[int, int]:

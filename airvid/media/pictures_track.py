@@ -13,7 +13,7 @@ from av.video.frame import VideoFrame
 
 from airvid.errors import FileError
 from airvid.media import still
-from airvid.media.frames import Clip, file_errors
+from airvid.media.frames import Clip, video_errors
 
 PARAMETERS = {"h264": "h264_mp4toannexb", "hevc": "hevc_mp4toannexb", "vp9": "", "av1": "", "mpeg4": ""}
 """The codecs that are copied into an MP4, each with the filter that puts a clip's parameters before its key frames."""
@@ -28,7 +28,7 @@ class NotCopyableError(Exception):
 class CopiedPictures:
     """The packets of clips that are alike. `end`: seconds of all clips so far; `shown`: those of all packets so far.
 
-    `lead`: how long before the first frame is shown it is decoded, in each clip the same, as times only grow.
+    `lead`: seconds from the decoding of the first frame until it is shown; the same for all clips, as times only grow.
     `has_one_decoder`: all clips have their decoder's parameters in front, and the same ones.
     """
 
@@ -37,7 +37,7 @@ class CopiedPictures:
     ) -> None:
         self._target, self._time_base, self._lead = target, time_base, round(lead / time_base)
         self._stream = cast(Any, target.add_stream_from_template(first.video, opaque=True))
-        # Needed even where all clips have the same ones in front: a clip that was joined has others among its frames.
+        # Needed even where all clips have the same parameters in front: a film that was joined has others further on.
         self._filters = PARAMETERS[first.codec or ""]
         if self._filters:
             BitStreamFilterContext(self._filters, first.video, self._stream)
@@ -81,7 +81,7 @@ class CopiedPictures:
             each.pts, each.dts, each.duration = pts, self._latest, length
             if self._latest > pts:
                 raise NotCopyableError(f"the times of {self._clip.name} do not go on from those before it")
-            with file_errors("the film cannot be written"):
+            with video_errors("the film cannot be written"):
                 self._target.mux(each)
 
     def finish(self) -> None:
@@ -136,7 +136,7 @@ class EncodedPictures:
 
     def close(self) -> None:
         """The film has ended. Raises: FileError."""
-        with file_errors("the film cannot be written"):
+        with video_errors("the film cannot be written"):
             self._target.mux(self._stream.encode(None))
 
     def _show_until(self, end: Fraction) -> None:
@@ -144,7 +144,7 @@ class EncodedPictures:
         while self._held is not None and (self.frames - self._before + Fraction(1, 2)) / self._rate <= end:
             self._fitted = self._fitted or self._fit(self._held)
             self._fitted.pts, self._fitted.time_base = self.frames, 1 / self._rate
-            with file_errors("the film cannot be written"):
+            with video_errors("the film cannot be written"):
                 self._target.mux(self._stream.encode(self._fitted))
             self.frames += 1
             self.shown = self.frames / self._rate

@@ -16,7 +16,7 @@ from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.packet import Packet
 
-from airvid.media.frames import file_errors
+from airvid.media.frames import video_errors
 
 _RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000)  # samples a second of AAC
 _USUAL_RATE, _BITS = 48_000, 256_000
@@ -28,8 +28,8 @@ _GAP = Fraction(1, 50)  # seconds: a shorter gap in a clip's sound is rounding
 class CopiedSound:
     """Packets of AAC in one row without gaps: each stands within half its length (11 ms) of where it belongs.
 
-    The sound of a packet needs the packet before it. A clip has one before its beginning, which takes the place of the
-    last one of the clip before.
+    The sound of a packet needs the packet before it. A clip has one before its beginning; it replaces the last one of
+    the clip before.
     """
 
     def __init__(self, target: OutputContainer, template: AudioStream) -> None:
@@ -93,7 +93,7 @@ class CopiedSound:
 
     def _write_held(self) -> None:
         if self._held is not None:
-            with file_errors("the film cannot be written"):
+            with video_errors("the film cannot be written"):
                 self._target.mux(self._held)
 
 
@@ -134,7 +134,7 @@ class EncodedSound:
 
     def close(self) -> None:
         """The film has ended."""
-        with file_errors("the film cannot be written"):
+        with video_errors("the film cannot be written"):
             self._target.mux(self._stream.encode(None))
 
     def _take(self, frames: list[AudioFrame]) -> None:
@@ -157,7 +157,7 @@ class EncodedSound:
             frame.planes[0].update(bytes(self._waiting[: samples * self._width]))
             del self._waiting[: samples * self._width]
             frame.sample_rate, frame.time_base, frame.pts = self._rate, Fraction(1, self._rate), self._written
-            with file_errors("the film cannot be written"):
+            with video_errors("the film cannot be written"):
                 self._target.mux(self._stream.encode(frame))
             self._written, count = self._written + samples, count - samples
 

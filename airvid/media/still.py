@@ -31,10 +31,9 @@ Turn = tuple[str, ...]
 
 
 class Still(NamedTuple):
-    """A picture as a file: its bytes, its suffix, and its size in pixels."""
+    """A picture as PNG or JPEG, and its size in pixels."""
 
     content: bytes
-    suffix: str
     width: int
     height: int
 
@@ -89,11 +88,10 @@ def still(frame: VideoFrame, pixel_aspect: Fraction) -> Still:
     """The frame at full size as PNG, or as the best JPEG of that size where a PNG is too large."""
     width, height = shown_size(frame.width, frame.height, pixel_aspect, turn_of(frame))
     content = _encoded(upright(frame, width, height, "rgb24"), "png", {})
-    suffix = ".png"
     for quality in (1, 2, 4, 8):
         if len(content) > MOST_PNG:
-            content, suffix = jpeg(frame, width, height, quality=quality), ".jpg"
-    return Still(content, suffix, width, height)
+            content = jpeg(frame, width, height, quality=quality)
+    return Still(content, width, height)
 
 
 def jpeg(frame: VideoFrame, width: int, height: int, *, quality: int) -> bytes:

@@ -26,9 +26,6 @@ from airvid.sandbox.state import HIDDEN, State, StateError, Task, stream
 
 __all__ = ["ClipSpec", "Emulator", "Fault", "Pace", "Request", "Response"]
 
-Outcomes = Iterable[str] | Callable[[Json], str]
-"""`completed` or `failed` for each task in order, then completed; or a function of its record."""
-
 
 @dataclass(frozen=True)
 class Pace:
@@ -69,10 +66,10 @@ class Emulator:
     """The API and its storage host.
 
     `path` is the file of its tasks, which several processes may share (None: memory), `storage` the address of the
-    storage host, `keys` the valid keys (None: any but WRONG_KEY), `slots` the number of running tasks a key may have,
-    `outcomes` how tasks end, and `render` makes the clips. `faults`, also as specs, are those still to happen; `seed`
-    makes random ones repeatable. `requests` keeps the requests received.
-    Raises: StateError, OSError, FaultError.
+    storage host, `slots` the number of running tasks a key may have, and `render` makes the clips. `faults` are those
+    still to happen; `seed` makes random ones repeatable. For tests: `keys` are the valid keys (None: any but
+    WRONG_KEY), `outcome` tells how a task ends, by its record, and `requests` keeps those received.
+    Raises: StateError, OSError.
     """
 
     def __init__(
@@ -82,21 +79,18 @@ class Emulator:
         storage: str = "http://127.0.0.1:2",
         pace: Pace = Pace(),
         slots: int = 4,
-        keys: set[str] | None = None,
-        faults: Iterable[Fault | str] = (),
+        faults: Iterable[Fault] = (),
         seed: int | str | None = None,
         models: Sequence[Json] = MODELS,
-        outcomes: Outcomes = (),
         render: Callable[[ClipSpec], bytes] = _render,
     ) -> None:
-        self.storage, self.pace, self.slots, self.keys = storage, pace, slots, keys
-        self.models = models
-        self.faults = [parse_fault(each) if isinstance(each, str) else each for each in faults]
+        self.storage, self.pace, self.slots, self.models = storage, pace, slots, models
+        self.faults = list(faults)
         self._seed, self._drawn = random.random() if seed is None else seed, Counter[str]()
         self._used = Counter[tuple[bytes, str]]()
         self.requests: list[tuple[float, Request]] = []
-        left = iter(() if callable(outcomes) else outcomes)
-        self.outcome = outcomes if callable(outcomes) else lambda _: next(left, "completed")
+        self.keys: set[str] | None = None
+        self.outcome: Callable[[Json], str] = lambda _: "completed"
         self._render = render
         # The error of the file, after the first one.
         self.trouble: str | None = None
@@ -134,16 +128,13 @@ class Emulator:
         try:
             if request.call == "POST /video/generations" and b"[[" in request.body:
                 return self._fault_of_create(request)
-            task_id = re.match(r"/v1/video/tasks/([^/]+)|/clips/([^/.]+)\.mp4", request.route)
-            task = self._state.task(task_id[1] or task_id[2], now) if task_id else None
-            for fault in map(parse_fault, task.faults.get("left", ()) if task else ()):
-                # Checked first, so that a call without a fault writes nothing.
-                if (
-                    re.match(fault.on, request.call)
-                    and self._draw(fault)
-                    and task
-                    and self._state.use(task.id, fault.spec)
-                ):
+            found = re.match(r"/v1/video/tasks/([^/]+)|/clips/([^/.]+)\.mp4", request.route)
+            task = self._state.task(found[1] or found[2], now) if found else None
+            if task is None:
+                return None
+            for fault in map(parse_fault, task.faults.get("left", ())):
+                # `use` comes last, so that a call without a fault writes nothing.
+                if re.match(fault.on, request.call) and self._draw(fault) and self._state.use(task.id, fault.spec):
                     return fault
         except (StateError, FaultError, ValueError, RecursionError):
             pass  # the answer says so
@@ -247,14 +238,11 @@ class Emulator:
 
     def _task_faults(self) -> list[Fault]:
         """All faults of the server's list that a new task gets."""
-        found, create = list[Fault](), Request("POST", "/v1/video/generations")
         with self._lock:
-            for fault in [each for each in self.faults if each.task]:
-                alone = [fault]
-                if next_fault(alone, create, self._draw, of_task=True):
-                    found.append(fault)
+            found = [fault for fault in self.faults if fault.task and self._draw(fault)]
+            for fault in found:
                 place = self.faults.index(fault)
-                self.faults[place : place + 1] = alone
+                self.faults[place : place + 1] = fault.rest
         return found
 
     def _check_picture(self, spec: ClipSpec) -> None:

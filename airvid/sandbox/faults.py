@@ -55,27 +55,26 @@ class Fault:
             response, chunks=chunks, ending=ending, delay=delay, share=self.share, fault=self.spec or self.on
         )
 
+    @property
+    def rest(self) -> list[Fault]:
+        """What is left of it after it has happened once."""
+        return [replace(self, times=self.times - 1)] if self.times > 1 else []
 
-def next_fault(
-    faults: list[Fault], request: Request, draw: Callable[[Fault], bool] = lambda _: True, *, of_task: bool = False
-) -> Fault | None:
-    """The first fault that matches a request, if its turn has come. `faults` counts down.
 
-    `draw` decides on a fault that is random; `of_task`: look for those of tasks.
+def next_fault(faults: list[Fault], request: Request, draw: Callable[[Fault], bool]) -> Fault | None:
+    """The first fault of calls that matches a request, if its turn has come. `faults` counts down.
+
+    `draw` decides on a fault that is random.
     """
     for place, fault in enumerate(faults):
-        if bool(fault.task) is not of_task or not re.match(fault.on, request.call):
+        if fault.task or not re.match(fault.on, request.call):
             continue
         if fault.skip:
             faults[place] = replace(fault, skip=fault.skip - 1)
             return None
-        if not draw(fault):
-            continue
-        if fault.times > 1:
-            faults[place] = replace(fault, times=fault.times - 1)
-        else:
-            del faults[place]
-        return fault
+        if draw(fault):
+            faults[place : place + 1] = fault.rest
+            return fault
     return None
 
 
@@ -94,7 +93,7 @@ PLACES = {
 class Kind(NamedTuple):
     """One WHAT: the fields that its value gives a Fault (raises ValueError), and where it may happen.
 
-    The first of `places` is the default. One without places is about a task and lasts for ever, others happen once.
+    The first of `places` is the default. A kind without places is about a task and lasts for ever; others happen once.
     """
 
     does: str

@@ -117,7 +117,9 @@ CURLED = {
 @pytest.mark.parametrize("what", CURLED)
 def test_curl_meets_a_fault(what: str) -> None:
     spec, address, codes, shows = CURLED[what]
-    with Server(Emulator(pace=Pace(0, 0.02), faults=spec.split(" "), render=lambda _: b"c" * 1000)) as server:
+    with Server(
+        Emulator(pace=Pace(0, 0.02), faults=map(parse_fault, spec.split()), render=lambda _: b"c" * 1000)
+    ) as server:
         code, out = curl("-d", BODY, f"{server.api_url}/video/generations")
         places = {"base": server.api_url}
         if address:
