@@ -139,6 +139,10 @@ class FileError(AirvidError):
     exit_code = 11
 
 
+class NotSentError(FileError):
+    """A clip is whole on this disk, and not in the store. The hint sends it."""
+
+
 class InUseError(FileError):
     """Another airvid is at work on the same file or clip at this moment."""
 

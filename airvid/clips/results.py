@@ -17,7 +17,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BytesIO, FileIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,22 +26,22 @@ from airvid import files, system
 from airvid.api.models import COMPLETED, Task, is_task_id, number
 from airvid.clips.naming import destination
 from airvid.clips.part_file import is_at
-from airvid.destinations.cloud import CloudObject, is_url
+from airvid.destinations.cloud import is_url
 from airvid.errors import FileError, InUseError
 from airvid.journal.entries import Attempt, Entry, RowKey, is_number
 from airvid.ui.text import dumps
 
 # The beginning of every line: it tells an incomplete line from another program's.
 _BEGIN = b'{"airvid":{'
-# Seconds that another process may hold the file, and how often one in a store may have changed before a write.
-_PATIENCE, _TRIES = 10.0, 50
+# Seconds that another process may hold the file.
+_PATIENCE = 10.0
 REFUSED = "refused"
 # Bytes of a results file, and the largest number in it that counts something.
 LARGEST, MOST = 1 << 30, 1 << 48
 
 
 # A POST: its row, its number among the row's clips, and when it was intended.
-_Key = tuple[str, int, float]
+Key = tuple[str, int, float]
 
 
 class _Line(NamedTuple):
@@ -56,7 +56,7 @@ class _Line(NamedTuple):
         return self.attempt.task_id is not None, self.attempt.file is not None
 
 
-def _key(entry: Entry) -> _Key:
+def _key(entry: Entry) -> Key:
     return str(entry.row), entry.n or 0, entry.intended_at
 
 
@@ -78,10 +78,10 @@ class Results:
         self.manifest = manifest
         self._is_play = is_play
         # The line of each POST that counts.
-        self._lines: dict[_Key, _Line] = {}
+        self._lines: dict[Key, _Line] = {}
         # The lines that this run has read at its start or written. Others, also for a POST sent anew, are another
         # process's.
-        self._known = dict[_Key, bytes]()
+        self._known = dict[Key, bytes]()
         # Lines of the sandbox where this run pays, and of paid runs where it does not: they are kept and ignored.
         self._others: list[bytes] = []
         # Whether a rewritten file would differ.
@@ -89,26 +89,29 @@ class Results:
         # The bytes that were read, and the identity of the file.
         self._read_to, self._file = 0, (0, 0)
 
-    def load(self) -> list[Attempt]:
+    async def load(self) -> list[Attempt]:
         """The POSTs in the file. Raises: FileError, also for a file that airvid has not written."""
-        if os.path.lexists(self.path):
-            with self._errors(), files.open_existing(self.path) as file:
-                self._catch_up(file)
+        await self._read()
         self._known |= {key: line.raw for key, line in self._lines.items()}
         return [line.attempt for line in self._lines.values()]
 
+    async def _read(self) -> None:
+        if os.path.lexists(self.path):
+            with self._errors(), files.open_existing(self.path) as file:
+                self._catch_up(file)
+
     # ------------------------------------------------------------------ write
 
-    def note(self, entry: Entry, record: dict[str, Any] | None = None) -> None:
+    async def note(self, entry: Entry, record: dict[str, Any] | None = None) -> None:
         """Append a line about the POST of `entry`: what the journal has of it, or the clip's whole `record`.
 
         Raises: FileError where it cannot be written, or where another process has sent a POST for the same clip.
         """
-        self._append(_key(entry), self._written(entry, record), claims=entry.fate == "sent")
+        await self._append(_key(entry), self._written(entry, record), claims=entry.fate == "sent")
 
-    def note_unmade(self, entry: Entry) -> None:
+    async def note_unmade(self, entry: Entry) -> None:
         """Append that the POST of `entry` has made no task. Raises: as `note`; also where it was sent anew."""
-        self._append(_key(entry), self._written(entry._replace(fate=REFUSED), None), claims=True)
+        await self._append(_key(entry), self._written(entry._replace(fate=REFUSED), None), claims=True)
 
     def remember(self, entry: Entry, record: dict[str, Any]) -> None:
         """As `note`, for a line that can wait until the file is rewritten."""
@@ -133,7 +136,7 @@ class Results:
             {"airvid": about} | {key: each for key, each in record.items() if key != "airvid"} | times
         ).encode()
 
-    def _append(self, key: _Key, line: bytes, *, claims: bool) -> None:
+    async def _append(self, key: Key, line: bytes, *, claims: bool) -> None:
         with self._errors(), self._opened() as file:
             self._catch_up(file)
             self._claim(key, claims=claims)
@@ -147,26 +150,26 @@ class Results:
             self._catch_up(file)
         self._known[key], self._is_untidy = self._lines[key].raw, True
 
-    def _claim(self, key: _Key, *, claims: bool) -> None:
+    def _claim(self, key: Key, *, claims: bool) -> None:
         """Raises: InUseError where another process has sent a POST for the same clip."""
         others = (other for other, line in self._lines.items() if self._known.get(other) != line.raw)
         if claims and any(other[:2] == key[:2] and self._lines[other].state != REFUSED for other in others):
             raise InUseError(f"another airvid is making row {key[0]} at this moment")
 
-    def rewrite(self, order: Callable[[str, int], tuple[Any, ...]]) -> None:
+    async def rewrite(self, order: Callable[[str, int], tuple[Any, ...]]) -> None:
         """Write the file anew, one line for each POST that was taken, sorted by `order` of row and number.
 
         Lines older than a saved clip are left out, as the clip was bought again. Where the rewriting fails, the file
         stays as it is: its lines tell the same.
         """
-        if not self._is_untidy:
-            return
-        try:
-            with self._errors(), self._opened() as file:
-                self._catch_up(file)
-                self._replace(self._tidy(order), file)
-        except FileError:
-            return
+        if self._is_untidy:
+            with suppress(FileError):
+                await self._write_anew(order)
+
+    async def _write_anew(self, order: Callable[[str, int], tuple[Any, ...]]) -> None:
+        with self._errors(), self._opened() as file:
+            self._catch_up(file)
+            self._replace(self._tidy(order), file)
 
     def _tidy(self, order: Callable[[str, int], tuple[Any, ...]]) -> bytes:
         saved = {key[:2]: key for key in sorted(self._lines) if self._lines[key].attempt.saved_at is not None}
@@ -317,59 +320,3 @@ class Results:
         except ValueError:  # half a character
             return None
         return whole if any(whole.startswith(folder) for folder in self._folders) else None
-
-
-class StoredResults(Results):
-    """A results file in a store.
-
-    It is written whole, and only where it still is the version that was read. So two runs that share it lose no line.
-    """
-
-    def __init__(self, place: CloudObject, manifest: str, folders: Iterable[str], *, is_play: bool) -> None:
-        super().__init__(place.url, manifest, folders, is_play=is_play)
-        self._object = place
-        self._content = b""
-
-    def load(self) -> list[Attempt]:
-        self._read()
-        self._known |= {key: line.raw for key, line in self._lines.items()}
-        return [line.attempt for line in self._lines.values()]
-
-    def _read(self) -> Any:
-        """Read what is new; the version that was read. Raises: FileError."""
-        content, version = self._object.read()
-        known = self._content if content.startswith(self._content) else b""
-        if not known:
-            self._others.clear()
-        for raw in content[len(known) :].split(b"\n"):
-            self._take(raw.rstrip(b"\r"))
-        self._content = content
-        return version
-
-    def _append(self, key: _Key, line: bytes, *, claims: bool) -> None:
-        for _ in range(_TRIES):
-            version = self._read()
-            self._claim(key, claims=claims)
-            end = b"" if self._content.endswith(b"\n") or not self._content else b"\n"
-            if self._object.replace(self._content + end + line + b"\n", version):
-                self._read()
-                self._known[key], self._is_untidy = self._lines[key].raw, True
-                return
-        raise FileError(f"{self.place} keeps changing: other runs write to it")
-
-    def rewrite(self, order: Callable[[str, int], tuple[Any, ...]]) -> None:
-        """As for a file. Where another run writes meanwhile, that run rewrites it."""
-        if not self._is_untidy:
-            return
-        try:
-            version = self._read()
-            self._object.replace(self._tidy(order), version)
-        except FileError:
-            return
-
-
-def results_at(place: str, manifest: str, folders: Iterable[str], *, is_play: bool) -> Results:
-    """The results file of a path or an address. Raises: UsageError for an invalid address."""
-    if is_url(place):
-        return StoredResults(CloudObject(place), manifest, folders, is_play=is_play)
-    return Results(place, manifest, folders, is_play=is_play)

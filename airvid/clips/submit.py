@@ -80,7 +80,7 @@ class Submitter:
         began, attempt = clock.elapsed(), 0
         while True:
             entry = self._journal.mark_sent(entry, self._lookup.begin_post(), self._lookup.present)
-            self._note_in_results(entry)
+            await self._note_in_results(entry)
             try:
                 task = await self._post(entry, body)
                 return task, self._lookup.record(entry, task)
@@ -110,13 +110,13 @@ class Submitter:
                 return await self._lookup.after_ambiguous(entry, body, failure)
             attempt += 1
 
-    def _note_in_results(self, entry: Entry) -> None:
-        """Note the POST in the results file before it is sent. Raises: FileError; then it is not sent."""
+    async def _note_in_results(self, entry: Entry) -> None:
+        """Note the POST in the results file before it is sent. Where that fails or is interrupted, it is not sent."""
         try:
             if self._results:
-                self._results.note(entry)
-        except FileError as error:
-            self._journal.mark_refused(entry, error.message)
+                await self._results.note(entry)
+        except (FileError, asyncio.CancelledError) as error:
+            self._journal.mark_refused(entry, str(error) or "it was interrupted before it was sent")
             raise
 
     async def _post(self, entry: Entry, body: dict[str, Any]) -> Task:

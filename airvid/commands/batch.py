@@ -21,8 +21,9 @@ from airvid.clips import part_file
 from airvid.clips.manifest import Manifest
 from airvid.clips.plan import check_cost
 from airvid.clips.request import collected
-from airvid.clips.results import REFUSED, Results, results_at
+from airvid.clips.results import REFUSED, Results
 from airvid.clips.rows import DONE, RUNNING, UNKNOWN, RowClip, clips_of, has_file
+from airvid.clips.stored_results import results_at
 from airvid.commands import batch_plan, common, plans
 from airvid.commands import join as joining
 from airvid.commands.batch_clips import Batch, failed_before, make, settle_and_make
@@ -78,7 +79,7 @@ async def run(
     written = Manifest(os.path.expanduser(manifest))
     at_once, limit = _bounds(jobs, timeout, written.complaints)
     options = Options.read(session, given, image, reference, extra, written.complaints)
-    film = await _film_place(join, written.complaints, is_part=bool(only or shard))
+    film = await _film_place(session, join, written.complaints, is_part=bool(only or shard))
     batch = None
     try:
         async with asyncio.timeout(limit):
@@ -113,14 +114,14 @@ def _jobs(given: str | None) -> int:
 
 
 async def _film_place(
-    join: str | None, complaints: list[AirvidError], *, is_part: bool
+    session: Session, join: str | None, complaints: list[AirvidError], *, is_part: bool
 ) -> LocalFile | CloudObject | None:
     """Where the film of --join goes; None without the option. `is_part`: rows are left out."""
     if join is not None:
         with collected(complaints):
             if is_part:
                 raise UsageError("--join joins the clips of all rows, and contradicts --only and --shard")
-            return await joining.place_of(join)
+            return await joining.place_of(session, join)
     return None
 
 
@@ -166,7 +167,7 @@ async def _read(
         names = {row.plan.name for row in rows if row.plan.name}
         folders = {os.path.dirname(name.any_destination().absolute) for name in names}
         results = results_at(place, manifest.identity, folders, is_play=session.is_play)
-        entries = await _present(session, _entries(session, results, {row.id for row in rows}))
+        entries = await _present(session, await _entries(session, results, {row.id for row in rows}))
     batch_plan.complain_all(complaints)
     assert results
     clips = clips_of(wanted, manifest.identity, entries)
@@ -198,12 +199,12 @@ async def _present(session: Session, entries: Sequence[Entry]) -> list[Entry]:
     return await asyncio.gather(*map(looked_at, entries))
 
 
-def _entries(session: Session, results: Results, rows: set[str]) -> list[Entry]:
+async def _entries(session: Session, results: Results, rows: set[str]) -> list[Entry]:
     """The journal's entries for the manifest, with those of `results.jsonl` for `rows` added. Raises: FileError."""
     entries = session.journal.of_manifest(session.service, results.manifest)
     known = {(entry.row, entry.n, entry.intended_at): entry for entry in entries}
     news = []
-    for attempt in results.load():
+    for attempt in await results.load():
         entry = known.get((attempt.key.row, attempt.key.n, attempt.intended_at))
         if entry and (has_file(entry) or not has_file(attempt)):
             attempt = attempt._replace(file=None, bytes=None)
@@ -294,12 +295,12 @@ async def _make_all(
                     await _begin_all(batch, to_run, group, progress)
     finally:
         order = {(clip.row.id, clip.n): place for place, clip in enumerate(batch.clips)}
-        batch.results.rewrite(lambda row, n: (order.get((row, n), len(order)), row, n))
+        await batch.results.rewrite(lambda row, n: (order.get((row, n), len(order)), row, n))
     if batch.stopped and tally.waiting:
         session.out.note(f"{tally.waiting} more {'clips were' if tally.waiting > 1 else 'clip was'} not submitted")
     if film and not any(batch.outcomes) and all(clip.state == DONE for clip in batch.clips):
-        files = [str(clip.entry.file) for clip in batch.clips if clip.entry]
-        await joining.film(session, files, film, force=True)
+        async with joining.all_located(session, [str(clip.entry and clip.entry.file) for clip in batch.clips]) as files:
+            await joining.film(session, files, film, force=True)
 
 
 def _note_saved(batch: Batch, clip: RowClip) -> None:

@@ -167,7 +167,7 @@ async def _settle(batch: Batch, clip: RowClip) -> None:
             entry = known
             break
         if surely_unmade(listing, session.journal, entry):
-            batch.results.note_unmade(entry)
+            await batch.results.note_unmade(entry)
             session.journal.mark_refused(entry, "no task was made: the server's list shows none")
             entry = session.journal.entry(entry.id) or entry
             break
@@ -186,7 +186,7 @@ async def _settle(batch: Batch, clip: RowClip) -> None:
             is_told = True
         await clock.sleep(LOOK_EVERY)
     clip.learn(entry)
-    _note(batch, entry)
+    await _note(batch, entry)
 
 
 async def _look(batch: Batch) -> Listing:
@@ -218,7 +218,7 @@ async def make(batch: Batch, clip: RowClip, number: int, progress: Progress) -> 
         tally.waiting += 1
         row.drop()
         return
-    _end(batch, clip, made, row, clock.elapsed() - began)
+    await _end(batch, clip, made, row, clock.elapsed() - began)
 
 
 async def _render(batch: Batch, clip: RowClip, made: Clip, row: Row) -> Task | None:
@@ -274,7 +274,7 @@ async def _submit(batch: Batch, clip: RowClip, made: Clip, row: Row) -> bool:
                 task, entry = await batch.submitter.submit(entry, body)
                 made.view, made.is_ours = TaskView(task, entry), True
             finally:
-                _keep_fate(batch, clip, made.view.entry or entry)
+                await _keep_fate(batch, clip, made.view.entry or entry)
         except AirvidError as error:
             if isinstance(error, UnknownFateError):
                 batch.unknown, error.hint = batch.unknown + 1, batch.hint()
@@ -296,20 +296,20 @@ async def _with_first_frame(session: Session, clip: RowClip) -> Request:
     return asked
 
 
-def _keep_fate(batch: Batch, clip: RowClip, entry: Entry) -> None:
+async def _keep_fate(batch: Batch, clip: RowClip, entry: Entry) -> None:
     """Write down the fate of a POST, also of an interrupted one."""
     batch.session.journal.withdraw([entry])
     if entry.fate != "known":
         entry = batch.session.journal.entry(entry.id) or entry
     clip.learn(entry)
     if entry.sent_at is not None:
-        _note(batch, entry)
+        await _note(batch, entry)
 
 
-def _note(batch: Batch, entry: Entry, record: dict[str, Any] | None = None) -> None:
+async def _note(batch: Batch, entry: Entry, record: dict[str, Any] | None = None) -> None:
     """Note it in the results file. Where that fails, the journal still has it, and the clip is made all the same."""
     try:
-        batch.results.note(entry, record)
+        await batch.results.note(entry, record)
     except FileError as error:
         batch.session.out.warn(error.message)
 
@@ -327,12 +327,12 @@ async def _save(batch: Batch, clip: RowClip, made: Clip, task: Task, row: Row) -
                 # Written before the file gets its name: after a kill at any moment, the journal knows whose file it is.
                 session.journal.note_saving(session.service, task.task_id, place.absolute, each)
                 if entry := session.journal.by_task(session.service, [task.task_id]).get(task.task_id):
-                    _note(batch, entry)
+                    await _note(batch, entry)
             count = each
     made.view = TaskView(task, made.view.entry, str(place), count)
 
 
-def _end(batch: Batch, clip: RowClip, made: Clip, row: Row, seconds: float) -> None:
+async def _end(batch: Batch, clip: RowClip, made: Clip, row: Row, seconds: float) -> None:
     """Show how a clip has ended, and write down its record."""
     session, tally = batch.session, batch.tally
     if made.view.entry:
@@ -341,7 +341,7 @@ def _end(batch: Batch, clip: RowClip, made: Clip, row: Row, seconds: float) -> N
     record["airvid"] |= {"row": clip.row.id, "n": clip.n}
     if made.view.entry and made.view.entry.sent_at is not None:
         clip.learn(made.view.entry)
-        _note(batch, made.view.entry, made.view.record())
+        await _note(batch, made.view.entry, made.view.record())
     cents = batch_costs.total_cents([clip]) or Decimal(0)
     tally.left -= cents
     if made.error is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -85,7 +86,7 @@ def _write(path: Path, page: str) -> None:
 async def _results_of(url: str, stored: Path) -> Path:
     """What a batch has written into a store, fetched. Raises: UsageError, FileError."""
     kept = CloudObject(url if url.endswith(".jsonl") else f"{url.rstrip('/')}/{RESULTS}")
-    path = stored / f"{_file_name(kept)}"
+    path = stored / _file_name(kept)
     stored.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     await kept.fetch(path)
@@ -93,7 +94,8 @@ async def _results_of(url: str, stored: Path) -> Path:
 
 
 def _file_name(kept: CloudObject) -> str:
-    return kept.key.replace("/", "-")
+    """The name of a fetched object, which differs from those of others."""
+    return f"{hashlib.sha256(kept.url.encode()).hexdigest()[:8]}-{os.path.basename(kept.key)[-50:]}"
 
 
 def _object(record: Record) -> CloudObject | None:
@@ -106,12 +108,13 @@ def _object(record: Record) -> CloudObject | None:
 
 
 async def _fetch(records: Sequence[Record], stored: Path) -> None:
-    """Fetch the clips that are in a store. Raises: FileError."""
+    """Fetch the clips that are in a store, and not here. Raises: FileError."""
     for record in records:
-        kept = _object(record)
-        if kept and not (path := stored / _file_name(kept)).exists() and await kept.size() is not None:
-            stored.mkdir(parents=True, exist_ok=True)
-            await kept.fetch(path)
+        if (kept := _object(record)) and (count := await kept.size()) is not None:
+            path = stored / _file_name(kept)
+            if not path.exists() or path.stat().st_size != count:
+                stored.mkdir(parents=True, exist_ok=True)
+                await kept.fetch(path)
 
 
 async def _clips(session: Session, source: Path, stored: Path) -> list[tuple[Path | None, Record]]:

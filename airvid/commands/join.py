@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,33 +33,34 @@ async def run(session: Session, *, clips: Sequence[str], output: str | None, for
         raise UsageError("a film needs -o with the name of a file", hint="airvid join first.mp4 second.mp4 -o film.mp4")
     place = Naming.parse(output, 1).destination({})
     await place.check(force=force)
-    await film(
-        session,
-        [each for clip in clips for each in ([clip] if clip != "-" else common.given([clip]))],
-        place,
-        force=force,
-    )
+    named = [each for clip in clips for each in ([clip] if clip != "-" else common.given([clip]))]
+    async with all_located(session, named) as found:
+        await film(session, found, place, force=force)
 
 
-async def place_of(output: str) -> LocalFile | CloudObject:
+@asynccontextmanager
+async def all_located(session: Session, clips: Sequence[str]) -> AsyncIterator[list[Path]]:
+    """The files of clips. Those that are not on this disk are fetched, and deleted at the end."""
+    async with AsyncExitStack() as stack:
+        yield [(await stack.enter_async_context(preview.located(session, clip))).path for clip in clips]
+
+
+async def place_of(session: Session, output: str) -> LocalFile | CloudObject:
     """Where a film of a batch goes: an earlier film is replaced, and no other file. Raises: UsageError, FileError."""
     preview.check_media("a film")
     from airvid.media.join import is_film
 
     place = Naming.parse(output, 1).destination({})
-    await place.check(force=isinstance(place, LocalFile) and is_film(place.file))
+    is_earlier = isinstance(place, LocalFile) and is_film(place.file)
+    if isinstance(place, CloudObject) and await place.size() is not None:
+        async with preview.located(session, place.url) as found:
+            is_earlier = is_film(found.path)
+    await place.check(force=is_earlier)
     return place
 
 
-async def film(session: Session, clips: Sequence[str], place: LocalFile | CloudObject, *, force: bool) -> None:
-    """Join clips, files and tasks and objects in a store, to a film. Raises: AirvidError."""
-    async with AsyncExitStack() as stack:
-        found = [await stack.enter_async_context(preview.located(session, clip)) for clip in clips]
-        await _join(session, [clip.path for clip in found], place, force=force)
-
-
-async def _join(session: Session, clips: Sequence[Path], place: LocalFile | CloudObject, *, force: bool) -> None:
-    """Join files to a film, which takes its name once it is whole. Raises: FileError."""
+async def film(session: Session, clips: Sequence[Path], place: LocalFile | CloudObject, *, force: bool) -> None:
+    """Join clips to a film, which takes its name once it is whole. Raises: FileError."""
     from airvid.media.join import Joining
 
     path = place.local_path(f"film {place}")
@@ -75,7 +76,12 @@ async def _join(session: Session, clips: Sequence[Path], place: LocalFile | Clou
         # A film that waits for its upload may be replaced without --force.
         await _write(joining, path, row, force=force or isinstance(place, CloudObject))
         count = path.stat().st_size
-        await finish.send(place, path, row, force=force)
+        try:
+            await finish.send(place, path, row, force=force)
+        except FileError as error:
+            raise FileError(
+                f"{error.message}; the film is whole in {path}", hint=error.hint or session.same_command()
+            ) from None
         place.forget(path)
         row.end(f"joined {counted(len(clips), 'clip')} ({joining.end:.1f} s, {size(count)}) after {length(row.passed)}")
     facts = {"seconds": round(joining.end, 3), "clips": len(clips), "reencoded": bool(joining.differences)}

@@ -114,7 +114,7 @@ async def _stored(url: str, task_id: str | None, *, opens: bool) -> AsyncIterato
     if opens:
         raise UsageError("a clip in a store cannot be opened")
     with tempfile.TemporaryDirectory(prefix="airvid-") as folder:
-        path = Path(folder, "clip.mp4")
+        path = Path(folder, os.path.basename(stored.key)[-50:])  # messages name it
         await stored.fetch(path)
         yield Located(path, task_id, is_kept=False)
 

@@ -71,7 +71,7 @@ class Row:
         if self.state != state:
             self.state, self.saving_since, self.saved_before = state, clock.elapsed(), done
         self.done, self.total, self.trouble_is = done, total, ""
-        self.percent = min(100.0, done * 100 / total) if total else None
+        self.percent = min(100.0, done * 100 / total) if total and (done or state == SAVING) else None
         self._owner.changed(self, is_news=False)
 
     def part(self, what: str, done: float) -> None:

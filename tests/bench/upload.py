@@ -17,7 +17,13 @@ from .rows import Line, Sides, Theme, plus, times
 MB = 1_000_000
 OURS, THEIRS, SMALL = "airvid", "obstore alone", "airvid, 1 kB"
 LINES = (
-    Line("100 MB to a store", OURS, THEIRS, times(1.2), "a copy at the store: no upload of parts has a condition"),
+    Line(
+        "100 MB to a store",
+        OURS,
+        THEIRS,
+        times(1.2),
+        "a copy at the store: obstore completes no upload of parts on a condition",
+    ),
 )
 MEMORY_LINES = (Line("memory of a 100 MB upload", OURS, SMALL, plus(64), "three parts of 5 MB under way", "MB"),)
 _OURS = """

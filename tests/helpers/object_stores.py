@@ -254,13 +254,21 @@ def _generation(body: bytes) -> str:
 
 @dataclass
 class Trouble:
-    """What a relay does after `passes` connections: 503 to the next `refusals`, `answer` to each PUT and POST; or all
-    connections end after so many bytes (`bytes_left`), and the next `deaths` at once.
+    """What a relay does after `passes` connections.
+
+    503 to the next `refusals`; `answer` to each of `methods`; all connections end after so many bytes (`bytes_left`),
+    and the next `deaths` at once; of the answers to PUTs with `loses` in their address each second one is lost, from
+    the first on; nothing is answered (`hangs`), to so many connections (`hanging`).
     """
 
     passes: int = 0
     refusals: int = 0
     answer: bytes = b""
+    methods: tuple[bytes, ...] = (b"PUT", b"POST")
+    loses: bytes = b""
+    lost: int = 0
+    hangs: bool = False
+    hanging: int = 0
     bytes_left: int | None = None
     deaths: int = 0
 
@@ -275,9 +283,13 @@ class FailingRelay(Relay):
     async def _hand_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         trouble = self.trouble
         head = await reader.readuntil(b"\r\n\r\n")
+        if trouble.hangs:
+            trouble.hanging += 1
+            await self._closing.wait()
+            return
         if trouble.passes:
             trouble.passes -= 1
-        elif trouble.refusals or (trouble.answer and head.startswith((b"PUT", b"POST"))):
+        elif trouble.refusals or (trouble.answer and head.startswith(trouble.methods)):
             trouble.refusals -= bool(trouble.refusals)
             writer.write(trouble.answer or b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
             await writer.drain()
@@ -286,7 +298,10 @@ class FailingRelay(Relay):
             trouble.deaths -= 1
             return
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", urlsplit(f"//{self._target}").port)
-        back = asyncio.create_task(self._back(far_reader, writer))
+        is_concerned = trouble.loses and head.startswith(b"PUT") and trouble.loses in head.partition(b"\r\n")[0]
+        trouble.lost += bool(is_concerned)
+        is_lost = bool(is_concerned and trouble.lost % 2)
+        back = asyncio.create_task(self._back(far_reader, writer, is_lost=is_lost))
         try:
             chunk = head
             while chunk:
@@ -304,8 +319,8 @@ class FailingRelay(Relay):
         writer.write(chunk)
         await writer.drain()
 
-    async def _back(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while chunk := await reader.read(1 << 16):
+    async def _back(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, is_lost: bool) -> None:
+        while (chunk := await reader.read(1 << 16)) and not is_lost:
             writer.write(chunk)
             await writer.drain()
         writer.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -98,11 +99,13 @@ def test_a_clip_goes_into_the_bucket_and_nothing_stays_here(user: User, bucket: 
         ("s3://clips/a\x07.mp4", "cannot be a key"),
         ("ftp://clips/x.mp4", "s3://, gs://, az://"),
         ("s3://clips/{prompt}.mp4", "no field {prompt}"),
+        ("s3://AKIA:HIDDEN@clips/x.mp4", "holds no keys"),
+        ("az://clips/x.mp4?sv=1&sig=HIDDEN", "holds no keys"),
     ],
 )
 def test_an_address_that_cannot_be_costs_nothing(user: User, server: Server, output: str, words: str) -> None:
     done = user.airvid(*CREATE, output)
-    assert (done.returncode, words in done.stderr) == (2, True), done.stderr
+    assert (done.returncode, words in done.stderr, "HIDDEN" in done.stderr) == (2, True, False), done.stderr
     assert (posts(server), user.left) == (0, set())
 
 
@@ -111,16 +114,99 @@ def test_an_address_that_cannot_be_costs_nothing(user: User, server: Server, out
     [
         ("s3://no-such-bucket/x.mp4", {}, "there is no s3://no-such-bucket"),
         ("s3://clips/x.mp4", {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "it does not answer"),
-        ("s3://clips/x.mp4", {"AWS_ACCESS_KEY_ID": "", "AWS_PROFILE": "none"}, "the AWS profile none has no keys"),
+        ("s3://clips/x.mp4", {"AWS_ACCESS_KEY_ID": "", "AWS_PROFILE": "none"}, "there is no AWS profile none"),
+        ("s3://clips/x.mp4", {"AWS_ENDPOINT_URL": "localhost:9000"}, "AWS_ENDPOINT_URL holds no address"),
+        ("s3://clips/x.mp4", {"AWS_ACCESS_KEY_ID": "A\nHIDDEN"}, "AWS_ACCESS_KEY_ID holds a line break"),
         ("az://clips/x.mp4", {}, "AZURE_STORAGE_ACCOUNT_NAME"),
+        (
+            "az://clips/x.mp4",
+            {"AZURE_STORAGE_ACCOUNT_NAME": "a", "AZURE_STORAGE_ACCOUNT_KEY": "HIDDEN!"},
+            "its settings are not valid",
+        ),
+        ("gs://clips/x.mp4", {"GOOGLE_SERVICE_ACCOUNT": "/none.json"}, "no credentials for it were found"),
     ],
 )
 def test_a_store_that_cannot_take_it_costs_nothing(
     user: User, server: Server, output: str, env: dict[str, str], words: str
 ) -> None:
     done = user.airvid(*CREATE, output, **env)
-    assert (done.returncode, words in done.stderr) == (11, True), done.stderr
-    assert posts(server) == 0
+    assert (done.returncode, words in done.stderr, "HIDDEN" in done.stderr) == (11, True, False), done.stderr
+    assert (posts(server), "panicked" in done.stderr) == (0, False)
+
+
+@pytest.mark.parametrize("keys", ["sso_session = work", "role_arn = arn:aws:iam::1:role/clips\nsource_profile = other"])
+@pytest.mark.parametrize("name", ["", "work"])
+def test_a_profile_whose_keys_are_fetched_costs_nothing(
+    user: User, server: Server, bucket: Bucket, name: str, keys: str
+) -> None:
+    _write_profile(user, f"profile {name}" if name else "default", keys)
+    done = user.airvid(*CREATE, f"{bucket.url}/x.mp4", AWS_ACCESS_KEY_ID="", AWS_PROFILE=name)
+    assert (done.returncode, posts(server)) == (11, 0), done.stderr
+    assert done.stderr.endswith('hint: eval "$(aws configure export-credentials --format env)"\n')
+
+
+def test_the_environment_counts_more_than_a_profile(user: User, bucket: Bucket) -> None:
+    """Blanks around a variable do not count, and an empty one is none."""
+    keys = "\n".join(f"{name.lower()} = {user.env[name]}" for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"))
+    _write_profile(user, "profile work", f"{keys}\nregion = nowhere\nendpoint_url = http://127.0.0.1:9")
+    env = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_SESSION_TOKEN": "", "AWS_PROFILE": "work"}
+    env |= {"AWS_ENDPOINT_URL_S3": "", "AWS_ENDPOINT_URL": f" {user.env['AWS_ENDPOINT_URL']}\n"}
+    done = user.airvid(*CREATE, f"{bucket.url}/x.mp4", **env)
+    assert (done.returncode, bucket.names) == (0, ["x.mp4"]), done.stderr
+
+
+def _write_profile(user: User, section: str, lines: str) -> None:
+    config = user.here.parent / "aws-config"
+    config.write_text(f"[{section}]\n{lines}\n")
+    user.env["AWS_CONFIG_FILE"] = str(config)
+
+
+def test_keys_that_may_not_read_cost_nothing(user: User, server: Server, s3: Store, bucket: Bucket) -> None:
+    """A clip that was sent could not be confirmed."""
+    with FailingRelay(s3.endpoint) as relay:
+        relay.trouble.answer = b"HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        relay.trouble.methods = (b"HEAD",)
+        done = user.airvid(*CREATE, f"{bucket.url}/x.mp4", "--force", AWS_ENDPOINT_URL=relay.url)
+    assert (done.returncode, "cannot be read: 403" in done.stderr) == (11, True), done.stderr
+    assert (posts(server), bucket.names) == (0, [])
+
+
+def test_keys_that_are_refused_after_the_create(tmp_path: Path, s3: Store, bucket: Bucket) -> None:
+    body = b"<Error><Code>ExpiredToken</Code><Message>AKIA</Message></Error>"
+    with (
+        Server(Emulator(pace=Pace(queued=0, processing=1), render=lambda _: CLIP)) as server,
+        FailingRelay(s3.endpoint) as relay,
+    ):
+        user = User(tmp_path, server.api_url, **s3.env)
+        with user.running(*CREATE, f"{bucket.url}/x.mp4", AWS_ENDPOINT_URL=relay.url) as process:
+            until(lambda: posts(server), "the POST")
+            head = b"HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+            relay.trouble.answer = head % len(body) + body
+            said = process.communicate(timeout=30)[1]
+        assert (process.returncode, "ExpiredToken" in said, "AKIA" in said) == (11, True, False), said
+        assert "hint: set AWS_ACCESS_KEY_ID" in said
+        done = user.airvid(*said.rpartition("; then airvid ")[2].split())
+        assert (done.returncode, bucket.read("x.mp4")) == (0, CLIP), done.stderr
+        assert sum(each.call.startswith("storage") for _, each in server.emulator.requests) == 1
+
+
+def test_ctrl_c_ends_an_upload_to_a_store_that_hangs(user: User, server: Server, s3: Store, bucket: Bucket) -> None:
+    [task] = make_tasks(server)
+    with FailingRelay(s3.endpoint) as relay:
+        relay.trouble.hangs = True
+        command = ("download", task, "-o", f"{bucket.url}/fox.mp4", "--force")
+        with user.running(*command, AWS_ENDPOINT_URL=relay.url) as process:
+            until(lambda: relay.trouble.hanging, "the upload")
+            _interrupt(process)
+    assert user.airvid(*command).returncode == 0
+    assert (bucket.names, bucket.read("fox.mp4")) == (["fox.mp4"], CLIP)
+
+
+def _interrupt(process: subprocess.Popen[str]) -> None:
+    """Ctrl-C; the requests that hang would take a minute and more."""
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=20)[1]
+    assert (process.returncode, "Traceback" in said, "never retrieved" in said) == (130, False, False), said
 
 
 @pytest.mark.parametrize("code", ["AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"])
@@ -153,8 +239,7 @@ def test_a_failed_upload_keeps_the_clip_and_names_the_command(
 ) -> None:
     [task] = make_tasks(server)
     with FailingRelay(s3.endpoint) as relay:
-        relay.trouble.bytes_left, relay.trouble.deaths = 0, 10_000
-        relay.trouble.passes = 1  # the look whether an object is there
+        relay.trouble.answer = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
         done = user.airvid("download", task, "-o", f"{bucket.url}/fox.mp4", AWS_ENDPOINT_URL=relay.url)
     assert (done.returncode, "the clip is whole in" in done.stderr) == (11, True), done.stderr
     hint = done.stderr.partition("hint: airvid ")[2].split()
@@ -226,18 +311,6 @@ def test_a_batch_goes_on_with_nothing_but_the_bucket(user: User, bucket: Bucket,
     assert (again.returncode, posts(server), bucket.read("r1.mp4")) == (0, 3, CLIP), again.stderr
 
 
-def test_clips_that_a_batch_sent_to_a_bucket_become_a_film(s3: Store, bucket: Bucket, tmp_path: Path) -> None:
-    pytest.importorskip("av", reason="PyAV (the extra media) is not installed")
-    from pyav_clips import numbered
-
-    content = numbered(tmp_path / "clip.mp4", frames=10).read_bytes()
-    with Server(Emulator(pace=Pace(queued=0, processing=0), render=lambda _: content)) as server:
-        user = User(tmp_path, server.api_url, **s3.env)
-        _rows(user, 2)
-        done = user.airvid("batch", "clips.jsonl", "-o", f"{bucket.url}/{{row}}.mp4", "--join", "film.mp4")
-    assert (done.returncode, user.left) == (0, {"clips.jsonl", "film.mp4"}), done.stderr
-
-
 def test_an_object_that_was_sent_but_not_noted_as_saved_is_the_clip(user: User, bucket: Bucket, server: Server) -> None:
     _rows(user, 2)
     command = ("batch", "clips.jsonl", "-o", f"{bucket.url}/{{row}}.mp4")
@@ -293,10 +366,55 @@ def test_a_killed_batch_pays_once_with_nothing_but_the_bucket(user: User, bucket
     assert bucket.names == ["r0.mp4", "r1.mp4", "r2.mp4", "r3.mp4", "results.jsonl"]
 
 
+def test_ctrl_c_ends_a_batch_whose_store_hangs(user: User, server: Server, s3: Store, bucket: Bucket) -> None:
+    _rows(user, 4)
+    command = ("batch", "clips.jsonl", "-o", f"{bucket.url}/{{row}}.mp4")
+    with FailingRelay(s3.endpoint) as relay:
+        with user.running(*command, AWS_ENDPOINT_URL=relay.url) as process:
+            until(lambda: relay.connections >= 20, "the store")
+            relay.trouble.hangs = True
+            until(lambda: relay.trouble.hanging, "a request that hangs")
+            _interrupt(process)
+    done = user.airvid(*command)
+    assert (done.returncode, posts(server)) == (0, 4), done.stderr
+
+
+@pytest.mark.parametrize("what", [".probe", "results.jsonl", "r1.mp4"])
+def test_an_answer_of_the_store_that_is_lost_stops_no_row(
+    user: User, server: Server, s3: Store, bucket: Bucket, what: str
+) -> None:
+    _rows(user, 3)
+    with FailingRelay(s3.endpoint) as relay:
+        relay.trouble.loses = what.encode()
+        command = ("batch", "clips.jsonl", "-o", f"{bucket.url}/{{row}}.mp4")
+        done = user.airvid(*command, AWS_ENDPOINT_URL=relay.url)
+    assert (done.returncode, relay.trouble.lost > 0, posts(server)) == (0, True, 3), done.stderr
+    assert len(bucket.read("results.jsonl").splitlines()) == 3
+
+
+def test_a_batch_joins_the_clips_of_a_bucket(tmp_path: Path, s3: Store, bucket: Bucket) -> None:
+    av_clips = pytest.importorskip("pyav_clips", reason="PyAV (the extra media) is not installed")
+    av_clips.numbered(tmp_path / "shot.mp4")
+    shot = (tmp_path / "shot.mp4").read_bytes()
+    with Server(Emulator(pace=Pace(queued=0, processing=0), render=lambda _: shot)) as server:
+        user = User(tmp_path, server.api_url, **s3.env)
+        _rows(user, 2)
+        command = ("batch", "clips.jsonl", "-o", f"{bucket.url}/{{row}}.mp4", "--join")
+        for film in ("film.mp4", f"{bucket.url}/film.mp4", f"{bucket.url}/film.mp4"):  # an earlier film is replaced
+            done = user.airvid(*command, film)
+            assert (done.returncode, done.stdout.splitlines()[-1]) == (0, film), done.stderr
+        assert (posts(server), user.left) == (2, {"clips.jsonl", "film.mp4"})
+        bucket.put("film.mp4", shot)
+        assert user.airvid(*command, f"{bucket.url}/film.mp4").returncode == 11
+        assert bucket.read("film.mp4") == shot
+
+
 def test_a_gallery_shows_clips_of_a_bucket(user: User, bucket: Bucket) -> None:
     pytest.importorskip("av", reason="PyAV (the extra media) is not installed")
-    _rows(user, 2)
-    assert user.airvid("batch", "clips.jsonl", "-o", f"{bucket.url}/{{row}}.mp4").returncode == 0
+    names = ("a/x.mp4", "a-x.mp4")
+    rows = [{"prompt": name, "model": "wan-2.6", "duration": 5, "output": f"{bucket.url}/{name}"} for name in names]
+    (user.here / "clips.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    assert user.airvid("batch", "clips.jsonl", "--results", f"{bucket.url}/results.jsonl").returncode == 0
     done = user.airvid("gallery", f"{bucket.url}/")
     assert done.returncode == 0, done.stderr
     page = (user.here / "gallery.html").read_text()
@@ -313,6 +431,9 @@ def test_a_clip_in_a_bucket_is_gone_on_from(user: User, bucket: Bucket, s3: Stor
     done = user.airvid("create", "on", "--extend", f"{bucket.url}/shot.mp4", "--dry-run", "--json", **s3.env)
     assert (done.returncode, "input_images" in done.stdout) == (0, True), done.stderr
     assert json.loads(user.airvid("preview", f"{bucket.url}/shot.mp4", "--json").stdout)["frames"] > 0
+    bucket.put("notes.txt", b"no video")
+    done = user.airvid("create", "on", "--extend", f"{bucket.url}/notes.txt", "-o", f"{bucket.url}/on.mp4")
+    assert (done.returncode, "notes.txt is no video" in done.stderr) == (11, True), done.stderr
 
 
 # ---------------------------------------------------------------------- kills

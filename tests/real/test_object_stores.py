@@ -109,6 +109,7 @@ def test_of_two_that_replace_one_version_one_wins(bucket: str) -> None:
     assert (content, version is None) == (b"a", False)
     assert [kept.replace(b"ab", version), kept.replace(b"ac", version)] == [True, False]
     assert kept.read()[0] == b"ab"
+    assert asyncio.run(_kind(kept.url)) == "application/x-ndjson"
 
 
 def test_the_right_to_write_is_tried_and_leaves_nothing(bucket: str) -> None:
@@ -133,11 +134,31 @@ def test_a_store_that_is_busy_for_a_while(relay: FailingRelay, tmp_path: Path, c
     assert fetched("s3://clips/fox.mp4", tmp_path) == content
 
 
-def test_a_store_that_dies_in_the_middle_and_comes_back(relay: FailingRelay, tmp_path: Path) -> None:
-    relay.trouble.bytes_left, relay.trouble.deaths = len(LARGE) // 2, 4
-    send("s3://clips/fox.mp4", file_of(tmp_path, LARGE))
+def test_no_byte_is_told_as_sent_that_waits(relay: FailingRelay, tmp_path: Path) -> None:
+    relay.trouble.refusals = 3
+    assert set(send("s3://clips/fox.mp4", file_of(tmp_path, SMALL))) == {0}
+
+
+@pytest.mark.parametrize("content", [SMALL, LARGE], ids=["small", "large"])
+def test_a_store_that_dies_in_the_middle_and_comes_back(relay: FailingRelay, tmp_path: Path, content: bytes) -> None:
+    relay.trouble.bytes_left, relay.trouble.deaths = len(content) // 2, 2
+    send("s3://clips/fox.mp4", file_of(tmp_path, content))
     assert relay.trouble.bytes_left == 0
-    assert fetched("s3://clips/fox.mp4", tmp_path) == LARGE
+    assert fetched("s3://clips/fox.mp4", tmp_path) == content
+
+
+@pytest.mark.parametrize("names", ["AZURE_STORAGE_ACCOUNT AZURE_STORAGE_KEY", "AZURE_STORAGE_CONNECTION_STRING"])
+def test_what_azure_s_command_line_reads(kept: Store, monkeypatch: pytest.MonkeyPatch, names: str) -> None:
+    if kept.bucket[:2] != "az":
+        pytest.skip("another store")
+    account, key = kept.env["AZURE_STORAGE_ACCOUNT_NAME"], kept.env["AZURE_STORAGE_ACCOUNT_KEY"]
+    told = f"AccountName={account};AccountKey={key};BlobEndpoint={kept.endpoint}"
+    values = (account, key) if " " in names else (f"DefaultEndpointsProtocol=http;{told};",)
+    for name, value in zip(names.split(), values, strict=True):
+        monkeypatch.setenv(name, value)
+    if " " in names:
+        monkeypatch.setenv("AZURE_STORAGE_ENDPOINT", kept.endpoint)
+    asyncio.run(CloudObject(f"{kept.bucket}/fox.mp4").check_writable())
 
 
 async def _names(bucket: str) -> list[str]:
@@ -162,6 +183,7 @@ async def _kind(url: str) -> object:
         *("s3://", "s3:///key", "s3://Fox/a.mp4", "s3://a/b.mp4", "s3://clips", "s3://clips/", "s3://clips/a//b.mp4"),
         *("s3://clips/../b.mp4", "s3://clips/a\x1b.mp4", "s3://clips/\u202egp4.mp4", "az://a_b/c.mp4", "ftp://c/a.mp4"),
         *(f"gs://clips/{'a' * 1025}", "s3://clips/./a.mp4", "file:///a.mp4", "https://clips/a.mp4", "s3://u:p@clips/a"),
+        *("az://clips/a.mp4?sv=1&sig=a%2Fb", "s3://clips/a.mp4?X-Amz-Signature=ab", f"s3://clips/{'a' * 990}"),
     ],
 )
 def test_an_address_that_cannot_be(url: str) -> None:
