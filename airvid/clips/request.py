@@ -298,8 +298,9 @@ def _offer(models: Sequence[Model], request: Request, what: str) -> str:
 
 
 def nearest_ratio(ratios: Sequence[str], shape: tuple[int, int]) -> str | None:
-    """The aspect ratio, `16:9`, that is nearest to a width and height; None where there is none."""
-    known = {each: re.fullmatch(r"0*([1-9]\d{0,4}):0*([1-9]\d{0,4})", each) for each in ratios}
+    """The aspect ratio, `16:9` or a word, that is nearest to a width and height; None where there is none."""
+    words = {"landscape": "16:9", "square": "1:1", "portrait": "9:16"}
+    known = {each: re.fullmatch(r"0*([1-9]\d{0,4}):0*([1-9]\d{0,4})", words.get(each.lower(), each)) for each in ratios}
     away = {
         each: abs(math.log(int(found[1]) * shape[1] / int(found[2]) / shape[0]))
         for each, found in known.items()

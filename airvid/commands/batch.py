@@ -29,9 +29,9 @@ from airvid.commands import join as joining
 from airvid.commands.batch_clips import Batch, failed_before, make, settle_and_make
 from airvid.commands.batch_costs import BatchPlan
 from airvid.commands.batch_plan import Checker, Options
+from airvid.commands.join import Film
 from airvid.config import checked
 from airvid.destinations.cloud import CloudObject, is_url
-from airvid.destinations.local import LocalFile
 from airvid.errors import (
     AirvidError,
     FileError,
@@ -79,11 +79,13 @@ async def run(
     written = Manifest(os.path.expanduser(manifest))
     at_once, limit = _bounds(jobs, timeout, written.complaints)
     options = Options.read(session, given, image, reference, extra, written.complaints)
-    film = await _film_place(session, join, written.complaints, is_part=bool(only or shard))
+    film = await _film(join, written.complaints, is_part=bool(only or shard))
     batch = None
     try:
         async with asyncio.timeout(limit):
             batch = await _read(session, written, options, (only, shard, redo), results, dry_run=dry_run)
+            if film:
+                _check_film(film, batch)
             plan = _plan(batch, retry_failed=retry_failed, max_cost=max_cost)
             if _agrees(batch, plan, dry_run=dry_run, yes=yes):
                 await _make_all(batch, plan, at_once, film, fail_fast=fail_fast)
@@ -113,16 +115,21 @@ def _jobs(given: str | None) -> int:
     return found
 
 
-async def _film_place(
-    session: Session, join: str | None, complaints: list[AirvidError], *, is_part: bool
-) -> LocalFile | CloudObject | None:
-    """Where the film of --join goes; None without the option. `is_part`: rows are left out."""
+async def _film(join: str | None, complaints: list[AirvidError], *, is_part: bool) -> Film | None:
+    """The film of --join; None without the option. `is_part`: rows are left out."""
     if join is not None:
         with collected(complaints):
             if is_part:
                 raise UsageError("--join joins the clips of all rows, and contradicts --only and --shard")
-            return await joining.place_of(session, join)
+            return await joining.of_batch(join)
     return None
+
+
+def _check_film(film: Film, batch: Batch) -> None:
+    """See that the film does not take the place of what it is made of. Raises: UsageError."""
+    taken = {batch.results.place.absolute, *(clip.any_place.absolute for clip in batch.clips)}
+    if film.place.absolute.casefold() in {each.casefold() for each in taken}:
+        raise UsageError(f"--join {film.place}: a clip or the results go there", hint="--join FILE, another one")
 
 
 # ---------------------------------------------------------------------- before anything is spent
@@ -270,9 +277,7 @@ def _agrees(batch: Batch, plan: BatchPlan, *, dry_run: bool, yes: bool) -> bool:
 # ---------------------------------------------------------------------- run
 
 
-async def _make_all(
-    batch: Batch, plan: BatchPlan, at_once: int, film: LocalFile | CloudObject | None, *, fail_fast: bool
-) -> None:
+async def _make_all(batch: Batch, plan: BatchPlan, at_once: int, film: Film | None, *, fail_fast: bool) -> None:
     """Make the clips side by side, and of them the film. What each ended with is in `batch.outcomes`."""
     session = batch.session
     # A clip stands after the one that it goes on from.
@@ -289,7 +294,7 @@ async def _make_all(
         _note_saved(batch, clip)
     try:
         if to_run:
-            await _claim(batch, to_run)
+            await _claim(batch, to_run, film)
             with dashboard.choose(session.out, tally) as progress:
                 async with asyncio.TaskGroup() as group:
                     await _begin_all(batch, to_run, group, progress)
@@ -299,8 +304,8 @@ async def _make_all(
     if batch.stopped and tally.waiting:
         session.out.note(f"{tally.waiting} more {'clips were' if tally.waiting > 1 else 'clip was'} not submitted")
     if film and not any(batch.outcomes) and all(clip.state == DONE for clip in batch.clips):
-        async with joining.all_located(session, [str(clip.entry and clip.entry.file) for clip in batch.clips]) as files:
-            await joining.film(session, files, film, force=True)
+        files = [str(clip.entry.file) for clip in batch.clips if clip.entry]
+        await joining.write(session, files, film)
 
 
 def _note_saved(batch: Batch, clip: RowClip) -> None:
@@ -316,10 +321,10 @@ def _note_saved(batch: Batch, clip: RowClip) -> None:
         batch.results.remember(entry, TaskView(None, entry).record())
 
 
-async def _claim(batch: Batch, clips: Sequence[RowClip]) -> None:
-    """See that the clips can be saved, before one is paid. Raises: FileError."""
+async def _claim(batch: Batch, clips: Sequence[RowClip], film: Film | None) -> None:
+    """See that the clips and the film can be saved, before one is paid. Raises: FileError."""
     system.check_thread()
-    places = [batch.results.place, *(clip.any_place for clip in clips)]
+    places = [batch.results.place, *(clip.any_place for clip in clips), *([film.place] if film else [])]
     for place in {os.path.dirname(place.absolute): place for place in places}.values():
         await place.check_writable()
 

@@ -20,6 +20,7 @@ from airvid.media import gallery
 from airvid.media.gallery import Tile
 from airvid.session import Session
 from airvid.ui.task_view import TaskView
+from airvid.ui.text import counted
 
 NAME, RESULTS = "gallery.html", "results.jsonl"
 # The folder beside the page for clips that are fetched from a store.
@@ -35,22 +36,22 @@ async def run(session: Session, *, folders: Sequence[str], output: str | None, f
     named = folders or ["."]
     sources = [Path() if is_url(each) else Path(each).expanduser() for each in named]
     first = sources[0] if sources[0].is_dir() else sources[0].parent
-    path = Path(output).expanduser() if output else first / NAME
-    path = path / NAME if path.is_dir() else path
+    path = _place(output) if output else first / NAME
     check_file(path, force=force or _is_ours(path))
     stored = path.with_name(STORED)
     sources = [await _results_of(each, stored) if is_url(each) else Path(each).expanduser() for each in named]
     found: dict[Path, Record] = {}
-    failed: list[Record] = []
+    failed: dict[str, Record] = {}
     for source in sources:
         for file, record in await _clips(session, source, stored):
             if file:
+                file = Path(os.path.abspath(file))
                 found[file] = found.get(file) or record
-            elif record not in failed:
-                failed.append(record)
+            else:
+                failed.setdefault(str(record.get("task_id") or record), record)
     if not found and not failed:
         raise FileError(f"there are no clips in {', '.join(map(str, sources))}", hint="airvid gallery FOLDER")
-    tiles = [_tile(record, None, {}) for record in failed] + await _read(session, found, path.name)
+    tiles = [_tile(record, None, {}) for record in failed.values()] + await _read(session, found, path.name)
     tiles.sort(key=lambda tile: (not tile.prompt, -(tile.created or 0), str(tile.path)))
     page = gallery.page(tiles, f"Clips in {first.resolve().name or first}", path.parent)
     _write(path, page)
@@ -58,6 +59,14 @@ async def run(session: Session, *, folders: Sequence[str], output: str | None, f
     session.out.saved(str(path), record)
     if opens:
         finish.open_file(path)
+
+
+def _place(output: str) -> Path:
+    """Raises: UsageError."""
+    if output == "-" or is_url(output):
+        raise UsageError("a gallery is a file on this disk, as it links to clips there", hint=f"-o {NAME}")
+    path = Path(output).expanduser()
+    return path / NAME if path.is_dir() or output.endswith(("/", os.sep)) else path
 
 
 def _is_ours(path: Path) -> bool:
@@ -173,8 +182,9 @@ def _videos(folder: Path) -> Iterator[Path]:
     for place, folders, names in os.walk(folder):
         folders[:] = sorted(each for each in folders if not each.startswith("."))
         for name in sorted(names):
-            if name.lower().endswith(_SUFFIXES) and not name.startswith("."):
-                yield Path(place, name)
+            path = Path(place, name)
+            if name.lower().endswith(_SUFFIXES) and not name.startswith(".") and path.is_file():
+                yield path
 
 
 def _file(record: Record, folder: Path, stored: Path) -> Path | None:
@@ -206,7 +216,7 @@ async def _read(session: Session, found: dict[Path, Record], label: str) -> list
         for error in await common.side_by_side(paths, one, limit=os.cpu_count() or 1):
             if error:
                 raise error
-        row.end(f"{len(found)} clips")
+        row.end(counted(len(found), "clip"))
     return list(tiles.values())
 
 

@@ -85,7 +85,7 @@ async def extend(session: Session, asked: Request, clip: str) -> None:
             still = opened.last()
     asked.image = f"the last frame of {clip}"
     asked.contents[asked.image] = still.content
-    asked.extends, asked.shape = found.task_id or str(found.path.absolute()), (still.width, still.height)
+    asked.extends, asked.shape = found.task_id or found.url or str(found.path.absolute()), (still.width, still.height)
 
 
 def keep_shape(asked: Request, model: Model) -> None:

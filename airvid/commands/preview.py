@@ -30,7 +30,7 @@ async def run(session: Session, *, what: str, opens: bool) -> None:
     if not opens:
         hint = "--json tells the clip's length and size; --open shows it in the desktop's player"
         check(session, needs_terminal=not as_json, hint=hint)
-    async with located(session, what, opens=opens) as (path, _, is_kept):
+    async with located(session, what, opens=opens) as (path, _, is_kept, _):
         if opens:
             finish.open_file(path)
         elif as_json:
@@ -57,11 +57,12 @@ def check(session: Session, *, needs_terminal: bool = True, hint: str | None = N
 
 
 class Located(NamedTuple):
-    """A clip's file, and its task where one was named."""
+    """A clip's file, its task where one was named, and its address where it is in a store."""
 
     path: Path
     task_id: str | None
     is_kept: bool = True
+    url: str | None = None
 
 
 def check_media(what: str) -> None:
@@ -116,7 +117,7 @@ async def _stored(url: str, task_id: str | None, *, opens: bool) -> AsyncIterato
     with tempfile.TemporaryDirectory(prefix="airvid-") as folder:
         path = Path(folder, os.path.basename(stored.key)[-50:])  # messages name it
         await stored.fetch(path)
-        yield Located(path, task_id, is_kept=False)
+        yield Located(path, task_id, is_kept=False, url=url)
 
 
 async def show(session: Session, path: Path) -> None:

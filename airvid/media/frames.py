@@ -25,7 +25,10 @@ CONTAINERS = "mov,matroska,avi,gif"
 MOST_PIXELS = 4096 * 2304
 # Packets to decode for one frame, at most: those of a long group of pictures.
 _LONGEST_RUN = 1200
+_WIDEST = 10  # a pixel, by its height; no camera and no encoder makes wider ones
 _FAR = 10.0  # seconds: to a frame further ahead it seeks
+# Seconds without a frame or a sound: a longer gap comes from wrong times, and filling it would take hours and the disk.
+LONGEST_GAP = 600
 _NEVER = float("-inf")
 _MOST_PACKETS = 100_000
 _LIMITS = {"max_pixels": str(MOST_PIXELS)}
@@ -51,8 +54,8 @@ class Clip:
 
     def __init__(self, file: IO[bytes], name: str, *, is_known: bool = False) -> None:
         self.name = name
-        with video_errors(f"{name} is no video"):
-            self.may_be_turned = _check_whole(file, name)
+        with video_errors(f"{name} is no video that can be read (MP4, MOV, MKV, WebM, AVI or GIF)"):
+            self.may_be_turned, seconds = _check_whole(file, name)
             self.container = av.open(
                 file,
                 "r",
@@ -73,13 +76,16 @@ class Clip:
             raise FileError(f"{name} holds no video that can be decoded")
         if self.width * self.height > MOST_PIXELS:
             raise FileError(f"{name} has {self.width}x{self.height} pixels: more than 4096x2304 are not decoded")
-        self.pixel_aspect = Fraction(_read(stream, "sample_aspect_ratio") or 1)
+        aspect = Fraction(_read(stream, "sample_aspect_ratio") or 1)
+        self.pixel_aspect = aspect if 1 / _WIDEST <= aspect <= _WIDEST else Fraction(1)
         self.aspect = float(self.width * self.pixel_aspect / self.height)
         self.rate = Fraction(_read(stream, "guessed_rate") or _read(stream, "average_rate") or 0)
         self.step = 1 / self.rate if self.rate > 0 else Fraction(0)
         self.start = (_read(stream, "start_time") or 0) * Fraction(_read(stream, "time_base") or 0)
         self.frames: int | None = _read(stream, "frames") or None
-        self.seconds = self._declared_seconds()
+        # Its packets' lengths add up to less where frames of unequal lengths are stored out of order.
+        told = seconds.get(stream.id, 0.0) - float(self.start)
+        self.seconds = max(self._declared_seconds() or 0.0, told) or None
         if self.frames is None or self.seconds is None:
             self._measure()
         if self.frames == 0:
@@ -121,8 +127,11 @@ class Clip:
         """Seconds from the decoding of the first packet to the first frame. Raises: FileError."""
         with video_errors(f"{self.name} cannot be read"):
             self.container.seek(self.video.start_time or 0, stream=self.video)
-            packet = next(self.container.demux(self.video))
-        return self.start - (packet.dts or 0) * Fraction(self.video.time_base or 0)
+            # Matroska stores no times of decoding. FFmpeg works them out, but not those of the first packets.
+            for before, packet in enumerate(self.container.demux(self.video)):
+                if packet.dts is not None:
+                    return self.start - packet.dts * Fraction(self.video.time_base or 0) + before * self.step
+        return Fraction(0)
 
     def first(self) -> VideoFrame:
         """The first frame of a clip that was opened a moment ago. Raises: FileError."""
@@ -153,9 +162,10 @@ class Clip:
                         at, latest = step
                 if latest is not None:
                     break
-        if latest is None or latest.is_corrupt:
-            raise FileError(f"the last frame of {self.name} cannot be decoded")
-        return still(latest, self.pixel_aspect)
+        with video_errors(f"the last frame of {self.name} cannot be decoded"):
+            if latest is None or latest.is_corrupt:
+                raise ValueError("it is damaged")
+            return still(latest, self.pixel_aspect)
 
     def _seek(self, seconds: float) -> None:
         """Go to the key frame at or before a time."""
@@ -206,19 +216,19 @@ def _read(source: object, name: str) -> Any:
         return None
 
 
-def _check_whole(file: IO[bytes], name: str) -> bool:
-    """Check that an MP4 is whole: FFmpeg decodes half a file without an error. Returns whether frames may be turned.
+def _check_whole(file: IO[bytes], name: str) -> tuple[bool, dict[int, float]]:
+    """Check that an MP4 is whole: FFmpeg decodes half a file without an error. Returns what `mp4.shown` does.
 
     Raises: FileError.
     """
-    size, may_be_turned = file.seek(0, os.SEEK_END), True
+    size, shown = file.seek(0, os.SEEK_END), (True, dict[int, float]())
     file.seek(0)
     if mp4.begins(file.read(mp4.HEAD)):
         if flaw := mp4.flaw(file, size):
             raise FileError(f"{name} is no whole clip: {flaw}")
-        may_be_turned = mp4.is_turned(file, size)
+        shown = mp4.shown(file, size)
     file.seek(0)
-    return may_be_turned
+    return shown
 
 
 def _rows(picture: VideoFrame) -> list[bytes]:

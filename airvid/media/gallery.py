@@ -80,22 +80,23 @@ def _section(prompt: str, tiles: Sequence[Tile], folder: Path) -> str:
     ordered = sorted(tiles, key=lambda tile: (tile.model, len(tile.seed), tile.seed, tile.created or 0))
     shown = "\n".join(_tile(each, folder) for each in ordered)
     heading = _escaped(prompt) or "Without a prompt"
-    return f'<section><h2 dir="auto">{heading}</h2>\n<ul>\n{shown}\n</ul></section>'
+    return f'<section><h2 dir="auto" title="{heading}">{heading}</h2>\n<ul>\n{shown}\n</ul></section>'
 
 
 def _tile(tile: Tile, folder: Path) -> str:
     name = tile.path.name if tile.path else ""
+    seed = tile.seed and f"seed {tile.seed}"
     facts = {
-        "model": tile.model,
-        "seed": tile.seed and f"seed {tile.seed}",
+        "seed": seed,
         "length": "" if tile.seconds is None else f"{tile.seconds:.3g} s",
         "cost": "" if tile.cents is None else money(tile.cents),
         "took": "" if tile.took is None else f"made in {length(tile.took)}",
-        "state": tile.state,
     }
-    shown = " ".join(f'<span class="{key}">{_escaped(value)}</span>' for key, value in facts.items() if value)
-    label = _escaped(", ".join(each for each in (tile.prompt or name, tile.model, facts["seed"], tile.state) if each))
-    picture = '<span class="none">no picture</span>'
+    shown = (
+        f'<p class="head">{_spans({"model": tile.model, "state": tile.state})}</p><p class="facts">{_spans(facts)}</p>'
+    )
+    label = _escaped(", ".join(each for each in (tile.prompt or name, tile.model, seed, tile.state) if each))
+    picture = f'<span class="none">no {"picture" if tile.path else "clip"}</span>'
     if tile.poster:
         encoded = base64.b64encode(tile.poster).decode()
         picture = f'<img src="data:image/jpeg;base64,{encoded}" alt="" loading="lazy" decoding="async">'
@@ -104,7 +105,7 @@ def _tile(tile: Tile, folder: Path) -> str:
     else:
         frame = f'<div class="frame" tabindex="0" role="img" aria-label="{label}">{picture}</div>'
     told = [f'<p class="error" dir="auto">{_escaped(tile.error)}</p>'] if tile.error else []
-    told += [f'<p class="file" dir="auto">{_escaped(name)}</p>'] if name else []
+    told += [f'<p class="file" dir="auto" title="{_escaped(name)}">{_escaped(name)}</p>'] if name else []
     data = {
         "model": tile.model,
         "state": tile.state,
@@ -114,7 +115,11 @@ def _tile(tile: Tile, folder: Path) -> str:
     }
     attributes = " ".join(f'data-{key}="{_escaped(value)}"' for key, value in data.items())
     prompt = f'<p class="prompt" dir="auto">{_escaped(tile.prompt)}</p>'
-    return f'<li class="tile" {attributes}>{frame}<p class="facts">{shown}</p>{prompt}{"".join(told)}</li>'
+    return f'<li class="tile" {attributes}>{frame}{shown}{prompt}{"".join(told)}</li>'
+
+
+def _spans(texts: dict[str, str]) -> str:
+    return " ".join(f'<span class="{key}">{_escaped(text)}</span>' for key, text in texts.items() if text)
 
 
 def _escaped(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import IO
 
 HEAD = 377
@@ -122,17 +123,25 @@ def _is_complete(file: IO[bytes], size: int) -> bool | None:
     return None
 
 
-def is_turned(file: IO[bytes], size: int) -> bool:
-    """Whether an MP4 in which `flaw` finds nothing may say that a track is to be turned for display."""
+def shown(file: IO[bytes], size: int) -> tuple[bool, dict[int, float]]:
+    """Whether an MP4 in which `flaw` finds nothing may turn a track for display, and the seconds it shows of each.
+
+    Tracks by their numbers. Headers that cannot be read tell nothing: FFmpeg refuses them.
+    """
     identity = struct.pack(">5i", 1 << 16, 0, 0, 0, 1 << 16)
+    is_turned, seconds = False, dict[int, float]()
     for kind, at, length in _boxes(file, size):
         if kind == b"moov":
             file.seek(at)
-            for header in _find(file.read(min(length, MOST_HEADERS)), b"trak", b"tkhd"):
+            movie = file.read(min(length, MOST_HEADERS))
+            for header in _find(movie, b"trak", b"tkhd"):
                 start = 52 if header[:1] == b"\1" else 40
-                if header[start : start + len(identity)] != identity:
-                    return True
-    return False
+                is_turned |= header[start : start + len(identity)] != identity
+                with suppress(struct.error, LookupError, ArithmeticError):
+                    scale, _ = _scale_and_duration(_find(movie, b"mvhd")[0])
+                    track, ticks = struct.unpack_from(*((">I4xQ", header, 20) if header[0] else (">I4xI", header, 12)))
+                    seconds[track] = _known(ticks) / scale
+    return is_turned, seconds
 
 
 def _find(content: bytes, kind: bytes, *path: bytes) -> list[bytes]:
@@ -198,7 +207,11 @@ def _ticks(samples: bytes, usual: int) -> int:
 def _scale_and_duration(header: bytes) -> tuple[int, int]:
     """Ticks a second and ticks in all, of an `mvhd` or `mdhd`; 0 for a duration that is not known."""
     scale, duration = struct.unpack_from(">IQ", header, 20) if header[0] else struct.unpack_from(">II", header, 12)
-    return scale, 0 if duration in (2**32 - 1, 2**64 - 1) else duration
+    return scale, _known(duration)
+
+
+def _known(duration: int) -> int:
+    return 0 if duration in (2**32 - 1, 2**64 - 1) else duration
 
 
 def _announced_seconds(movie: bytes, own: float) -> float:

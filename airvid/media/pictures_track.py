@@ -13,7 +13,7 @@ from av.video.frame import VideoFrame
 
 from airvid.errors import FileError
 from airvid.media import still
-from airvid.media.frames import Clip, video_errors
+from airvid.media.frames import LONGEST_GAP, Clip, video_errors
 
 PARAMETERS = {"h264": "h264_mp4toannexb", "hevc": "hevc_mp4toannexb", "vp9": "", "av1": "", "mpeg4": ""}
 """The codecs that are copied into an MP4, each with the filter that puts a clip's parameters before its key frames."""
@@ -60,6 +60,7 @@ class CopiedPictures:
         self._scale = scale.numerator if scale.denominator == 1 else scale
         self._usual_length = round(clip.step / self._time_base)
         self._later: int | None = None
+        self._next = self._begin - self._lead
         self._filter = BitStreamFilterContext(self._filters, clip.video) if self._filters else None
 
     def add(self, packet: Packet[Any]) -> None:
@@ -69,9 +70,10 @@ class CopiedPictures:
         if packet.is_discard:
             raise NotCopyableError(f"{self._clip.name} shows only a part of its frames")
         pts = self._offset + round(packet.pts * self._scale)
-        dts = pts if packet.dts is None else self._offset + round(packet.dts * self._scale)
+        dts = self._next if packet.dts is None else self._offset + round(packet.dts * self._scale)
         if self._later is None:
             self._later = dts - (self._begin - self._lead)
+        self._next = dts + self._usual_length
         length = round(packet.duration * self._scale) if packet.duration else self._usual_length
         self._shown = max(self._shown, pts + length)
         self.frames += 1
@@ -140,7 +142,12 @@ class EncodedPictures:
             self._target.mux(self._stream.encode(None))
 
     def _show_until(self, end: Fraction) -> None:
-        """Encode the frame that is held for the time up to `end`, in seconds from the clip's beginning."""
+        """Encode the frame that is held for the time up to `end`, in seconds from the clip's beginning.
+
+        Raises: FileError.
+        """
+        if end - (self.frames - self._before) / self._rate > LONGEST_GAP:
+            raise FileError(f"{self._clip.name} shows one frame for more than {LONGEST_GAP // 60} minutes")
         while self._held is not None and (self.frames - self._before + Fraction(1, 2)) / self._rate <= end:
             self._fitted = self._fitted or self._fit(self._held)
             self._fitted.pts, self._fitted.time_base = self.frames, 1 / self._rate

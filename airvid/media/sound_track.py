@@ -16,7 +16,7 @@ from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.packet import Packet
 
-from airvid.media.frames import video_errors
+from airvid.media.frames import LONGEST_GAP, video_errors
 
 _RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000)  # samples a second of AAC
 _USUAL_RATE, _BITS = 48_000, 256_000
@@ -138,12 +138,14 @@ class EncodedSound:
             self._target.mux(self._stream.encode(None))
 
     def _take(self, frames: list[AudioFrame]) -> None:
-        """Keep samples where they belong: a gap becomes silence, what comes too early is cut."""
+        """Keep samples where they belong: a gap becomes silence, what comes too early or far too late is cut."""
         for frame in frames:
             data = bytes(frame.planes[0])[: frame.samples * self._width]
             if frame.pts is not None and frame.time_base is not None:
                 due = round((self._offset + frame.pts * frame.time_base) * self._rate)
                 late = due - self._written - len(self._waiting) // self._width
+                if late > LONGEST_GAP * self._rate:
+                    continue
                 if not self._has_begun or abs(late) > _GAP * self._rate:
                     data = bytes(max(0, late) * self._width) + data[max(0, -late) * self._width :]
             self._has_begun = self._has_begun or bool(data)

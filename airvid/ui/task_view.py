@@ -28,7 +28,7 @@ class TaskView(NamedTuple):
 
     @property
     def status(self) -> str:
-        return self.task.status if self.task else self.entry.state if self.entry else "unknown"
+        return self.task.status if self.task else self.entry.state if self.entry else "refused"
 
     @property
     def prompt(self) -> str | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 import pytest
+from manifests import write
 from program import PACE, STORAGE, World
 
 from airvid.sandbox.emulator import Emulator
@@ -80,6 +81,19 @@ def test_the_clips_of_the_journal(world: World, tmp_path: Path) -> None:
     assert {"seed 2", "seed 10", "2 s", "wan-2.6"} <= set(page.texts)
 
 
+def test_what_is_found_twice_is_shown_once(world: World, tmp_path: Path) -> None:
+    """A batch's clips are in the folder, in the results and in the journal."""
+    content = numbered(tmp_path / "clip.mp4").read_bytes()
+    world.emulator.close()
+    world.emulator = Emulator(storage=STORAGE, pace=PACE, render=lambda _: content)
+    world.emulator.outcome = lambda _: "failed" if world.posts[-1]["prompt"] == "a fox" else "completed"
+    write(world.folder, {"prompt": "a fox"}, {"prompt": "a bear"})
+    assert world.airvid("batch", "m.jsonl", "-m", "wan-2.6", "-o", "clips/{row}.mp4", "-j", "1").code == 1
+    for folders in (["clips"], ["clips/results.jsonl"], ["./clips", "clips/../clips", "clips/results.jsonl"]):
+        told = world.airvid("gallery", *folders, "--json").json
+        assert (told["clips"], told["failed"]) == (1, 1)
+
+
 def test_folders_of_two_places_and_a_file_of_results(world: World) -> None:
     make_folder(Path("one"))
     Path("two").mkdir()
@@ -102,6 +116,14 @@ def test_it_replaces_its_own_page_and_no_other(world: World) -> None:
     assert world.airvid("gallery").code == 0
     assert Page(Path("gallery.html")).links == ["fox.mp4", "second.mp4"]
     assert sorted(os.listdir()) == ["fox.mp4", "gallery.html", "second.mp4"]
+
+
+@pytest.mark.parametrize(("output", "page"), [("-", ""), ("s3://clips/g.html", ""), ("new/", "new/gallery.html")])
+def test_where_a_page_can_go(world: World, output: str, page: str) -> None:
+    numbered(Path("fox.mp4"))
+    result = world.airvid("gallery", "-o", output)
+    assert (result.code, result.lines) == ((0, [page]) if page else (2, []))
+    assert sorted(os.listdir()) == ["fox.mp4", *(["new"] if page else [])]
 
 
 @pytest.mark.parametrize("arguments", [[], ["empty"], ["missing"], ["missing.jsonl"], ["empty", "-o", "no/such\0"]])
@@ -135,6 +157,16 @@ def test_results_that_are_no_results(world: World, line: str) -> None:
     assert (result.code, result.err.count("bug")) == (0, 0), result.err
     assert Page(Path("gallery.html")).links == ["fox.mp4"]
     assert Path("gallery.html").stat().st_size < 100_000
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no FIFOs")
+def test_what_is_no_file_is_no_clip(world: World) -> None:
+    numbered(Path("fox.mp4"))
+    Path("dangling.mp4").symlink_to("nowhere")
+    os.mkfifo("pipe.mp4")
+    Path("folder.mp4").mkdir()
+    assert world.airvid("gallery").code == 0
+    assert Page(Path("gallery.html")).links == ["fox.mp4"]
 
 
 def test_names_that_are_not_unicode(world: World) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from program import PACE, STORAGE, World
 from airvid.sandbox.emulator import Emulator
 
 av = pytest.importorskip("av", reason="PyAV (the extra media) is not installed")
-from pyav_clips import numbered, sound  # noqa: E402 - needs PyAV
+from pyav_clips import edited, numbered, sound  # noqa: E402 - needs PyAV
 
 
 @pytest.fixture(scope="module")
@@ -64,12 +65,22 @@ def test_a_film_of_clips_that_differ_says_why(here: World) -> None:
     assert "tall.mp4 has another size than 0.mp4" in result.err
 
 
+def test_a_difference_that_is_found_late_is_told_too(here: World) -> None:
+    edited(Path("1.mp4"), seconds=1.0)
+    result = here.airvid("join", "0.mp4", "1.mp4", "-o", "film.mp4", "--json")
+    assert result.json["reencoded"] is True
+    assert result.err.count("1.mp4 shows only a part of its frames: it is encoded anew") == 1
+
+
 def test_a_film_of_tasks(here: World) -> None:
     task = make_task(here)
     result = here.airvid("join", "last", "0.mp4", task[:8], "-o", "film.mp4", "--json")
     assert (result.code, result.json["clips"], result.json["seconds"]) == (0, 3, 6.0)
     assert sorted(each.name for each in here.folder.iterdir()) == ["0.mp4", "1.mp4", "film.mp4", "tall.mp4"]
-    assert here.airvid("join", "-", "-o", "more.mp4", stdin=b"0.mp4\nlast\n").code == 0
+    names = b"0.mp4\r\n\nlast\n0.mp4\nn\xff.mp4"
+    shutil.copy("0.mp4", os.fsdecode(b"n\xff.mp4"))
+    assert here.airvid("join", "tall.mp4", "-", "-o", "more.mp4", "--json", stdin=names).json["clips"] == 5
+    assert here.airvid("join", "-", "-o", "none.mp4", stdin=b"\n").code == 2
 
 
 BAD = {
@@ -186,6 +197,15 @@ def psnr(one: bytes, other: bytes) -> float:
     """How near two pictures are, in dB."""
     error = sum((a - b) ** 2 for a, b in zip(one, other, strict=True)) / len(one)
     return 10 * math.log10(255**2 / max(error, 1e-9))
+
+
+@pytest.mark.parametrize(
+    ("clip", "model", "ratio"),
+    [("tall.mp4", "hailuo-2.3", "portrait"), ("0.mp4", "hailuo-2.3", "landscape"), ("0.mp4", "seedance-2.0", "16:9")],
+)
+def test_the_nearest_shape_is_asked_for(here: World, clip: str, model: str, ratio: str) -> None:
+    asked = here.airvid("create", "on", "--extend", clip, "-m", model, "--dry-run", "--json").json
+    assert asked["request"]["aspect_ratio"] == ratio
 
 
 def test_extend_chooses_a_model_that_animates_pictures(here: World) -> None:

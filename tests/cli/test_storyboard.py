@@ -70,6 +70,16 @@ def test_a_row_is_not_bought_again_where_its_beginning_could_not_be(studio: Worl
     assert "row b: not sent, as there is no clip of row a to go on from" in result.err
 
 
+def test_a_row_is_not_sent_where_its_beginning_cannot_be_decoded(world: World) -> None:
+    """Its state is not `unknown`: that is the word for a task that may have been made."""
+    write(world.folder, A, B)
+    result = world.airvid(*BATCH)
+    assert (result.code, len(world.posts)) == (1, 1)
+    assert result.lines[1] == "b\t\trefused\t"
+    assert "row b: a.mp4 holds no video" in result.err
+    assert world.airvid(*BATCH).lines == ["b\t\trefused\t"]
+
+
 def test_only_one_row_goes_on_from_what_was_made_before(studio: World) -> None:
     write(studio.folder, A, B)
     assert studio.airvid(*BATCH, "--only", "b").code == 5
@@ -82,7 +92,12 @@ def test_only_one_row_goes_on_from_what_was_made_before(studio: World) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
-        (["--join", "taken.mp4"], 11, "taken.mp4 exists"),
+        (["--join", "taken.mp4"], 11, "taken.mp4 exists, and is no film"),
+        (["--join", "-"], 2, "--join film.mp4"),
+        (["--join", "out/"], 2, "--join film.mp4"),
+        (["--join", "out/a.mp4"], 2, "a clip or the results go there"),
+        (["--join", "out/../out/B.mp4"], 2, "a clip or the results go there"),
+        (["--join", "out/results.jsonl"], 2, "a clip or the results go there"),
         (["--join", "film.webm"], 2, "MP4"),
         (["--join", "film.mp4", "--only", "a"], 2, "--only"),
     ],
@@ -93,3 +108,4 @@ def test_what_join_refuses_before_anything_is_spent(studio: World, arguments: li
     result = studio.airvid(*BATCH, *arguments)
     assert (result.code, studio.posts, Path("taken.mp4").read_bytes()) == (code, [], b"mine")
     assert told in result.err
+    assert "--force" not in result.err

@@ -94,6 +94,7 @@ def numbered(
     bframes: int = 0,
     sound: str = "",
     sound_rate: int = 48_000,
+    sound_at: int = 0,
     pixel_format: str = "yuv420p",
     aspect: int = 1,
     noise: bool = False,
@@ -104,7 +105,8 @@ def numbered(
     """Gray frames: the upper half of a brightness of 40 + `level`, the lower half brighter by 8 with every frame.
 
     `aspect`: how much wider than high a pixel is. `noise` instead of gray. `times`: of the frames, in their usual
-    lengths. `sound`: the codec of a sound of the same length, a beep of a tenth of a second and then silence.
+    lengths. `sound`: the codec of a sound of the same length, a beep of a tenth of a second and then silence, which
+    begins at `sound_at` seconds.
     """
     speed = {"libx264": "ultrafast", "libx265": "ultrafast", "libsvtav1": "12"}.get(codec)
     given = {
@@ -129,7 +131,9 @@ def numbered(
             frame.pts, frame.time_base = at, Fraction(1, rate)
             target.mux(stream.encode(frame))
             if heard:
-                target.mux(heard.encode(_beep(n * sound_rate // rate, (n + 1) * sound_rate // rate, sound_rate)))
+                beep = _beep(n * sound_rate // rate, (n + 1) * sound_rate // rate, sound_rate)
+                beep.pts = (n + sound_at * rate) * sound_rate // rate
+                target.mux(heard.encode(beep))
         target.mux(stream.encode(None))
         if heard:
             target.mux(heard.encode(None))

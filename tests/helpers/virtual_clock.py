@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import selectors
+from typing import Any
 
 from airvid import clock
 
@@ -43,9 +44,12 @@ class _JumpingSelector(selectors.DefaultSelector):
     def __init__(self, clock: VirtualClock) -> None:
         super().__init__()
         self._clock = clock
+        self.threads = 0  # at work
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
+        if not ready and self.threads:
+            return super().select(1)  # their work takes real time, and no virtual time
         if not ready and timeout is None:
             ready = super().select(1)  # a thread is at work, perhaps
         if not ready and timeout:
@@ -57,11 +61,20 @@ class _JumpingSelector(selectors.DefaultSelector):
 
 class _VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self, clock: VirtualClock) -> None:
-        self._virtual = clock
-        super().__init__(_JumpingSelector(clock))
+        self._virtual, self._jumping = clock, _JumpingSelector(clock)
+        super().__init__(self._jumping)
 
     def time(self) -> float:
         return self._virtual.elapsed()
+
+    def run_in_executor(self, *work: Any) -> asyncio.Future[Any]:  # type: ignore[override]
+        future = super().run_in_executor(*work)
+        self._jumping.threads += 1
+        future.add_done_callback(self._thread_ended)
+        return future
+
+    def _thread_ended(self, _: asyncio.Future[Any]) -> None:
+        self._jumping.threads -= 1
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
         """Without a limit: threads take real time, and the virtual time would be over at once."""

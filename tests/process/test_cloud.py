@@ -249,6 +249,20 @@ def test_a_failed_upload_keeps_the_clip_and_names_the_command(
     assert not [each for _, each in server.emulator.requests[fetched:] if each.call.startswith("storage")]
 
 
+def test_a_film_that_cannot_be_sent_is_kept_and_the_command_is_named(user: User, s3: Store, bucket: Bucket) -> None:
+    av_clips = pytest.importorskip("pyav_clips", reason="PyAV (the extra media) is not installed")
+    av_clips.numbered(user.here / "shot.mp4")
+    with FailingRelay(s3.endpoint) as relay:
+        relay.trouble.answer = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        relay.trouble.passes = 4  # what is asked before the film is made
+        done = user.airvid("join", "shot.mp4", "-o", f"{bucket.url}/film.mp4", AWS_ENDPOINT_URL=relay.url)
+    assert (done.returncode, done.stdout) == (11, ""), done.stderr
+    film = Path(done.stderr.partition("the film is whole in ")[2].splitlines()[0])
+    content = film.read_bytes()
+    done = user.airvid(*done.stderr.partition("hint: airvid ")[2].split())
+    assert (done.returncode, bucket.read("film.mp4"), film.exists()) == (0, content, False), done.stderr
+
+
 def test_of_two_processes_that_send_one_key_one_wins(tmp_path: Path, server: Server, s3: Store, bucket: Bucket) -> None:
     tasks, runs = make_tasks(server, 2), []
     for n, task in enumerate(tasks):
@@ -392,23 +406,6 @@ def test_an_answer_of_the_store_that_is_lost_stops_no_row(
     assert len(bucket.read("results.jsonl").splitlines()) == 3
 
 
-def test_a_batch_joins_the_clips_of_a_bucket(tmp_path: Path, s3: Store, bucket: Bucket) -> None:
-    av_clips = pytest.importorskip("pyav_clips", reason="PyAV (the extra media) is not installed")
-    av_clips.numbered(tmp_path / "shot.mp4")
-    shot = (tmp_path / "shot.mp4").read_bytes()
-    with Server(Emulator(pace=Pace(queued=0, processing=0), render=lambda _: shot)) as server:
-        user = User(tmp_path, server.api_url, **s3.env)
-        _rows(user, 2)
-        command = ("batch", "clips.jsonl", "-o", f"{bucket.url}/{{row}}.mp4", "--join")
-        for film in ("film.mp4", f"{bucket.url}/film.mp4", f"{bucket.url}/film.mp4"):  # an earlier film is replaced
-            done = user.airvid(*command, film)
-            assert (done.returncode, done.stdout.splitlines()[-1]) == (0, film), done.stderr
-        assert (posts(server), user.left) == (2, {"clips.jsonl", "film.mp4"})
-        bucket.put("film.mp4", shot)
-        assert user.airvid(*command, f"{bucket.url}/film.mp4").returncode == 11
-        assert bucket.read("film.mp4") == shot
-
-
 def test_a_gallery_shows_clips_of_a_bucket(user: User, bucket: Bucket) -> None:
     pytest.importorskip("av", reason="PyAV (the extra media) is not installed")
     names = ("a/x.mp4", "a-x.mp4")
@@ -434,6 +431,30 @@ def test_a_clip_in_a_bucket_is_gone_on_from(user: User, bucket: Bucket, s3: Stor
     bucket.put("notes.txt", b"no video")
     done = user.airvid("create", "on", "--extend", f"{bucket.url}/notes.txt", "-o", f"{bucket.url}/on.mp4")
     assert (done.returncode, "notes.txt is no video" in done.stderr) == (11, True), done.stderr
+    made = user.airvid("create", "on", "--extend", f"{bucket.url}/shot.mp4", "--json", **s3.env)
+    assert json.loads(made.stdout)["airvid"]["extends"] == f"{bucket.url}/shot.mp4"
+
+
+def test_a_storyboard_in_a_bucket_becomes_a_film_there(tmp_path: Path, s3: Store, bucket: Bucket) -> None:
+    av_clips = pytest.importorskip("pyav_clips", reason="PyAV (the extra media) is not installed")
+    clip = av_clips.numbered(tmp_path / "clip.mp4").read_bytes()
+    with Server(Emulator(pace=Pace(queued=0, processing=0), render=lambda _: clip)) as server:
+        user = User(tmp_path, server.api_url, **s3.env)
+        (user.here / "m.jsonl").write_text('{"id": "a", "prompt": "x"}\n{"id": "b", "prompt": "y", "extend": "a"}\n')
+        batch = ("batch", "m.jsonl", "-m", "dune-lite", "-o", f"{bucket.url}/{{row}}.mp4", "--join")
+        for film in ("film.mp4", f"{bucket.url}/film.mp4", f"{bucket.url}/film.mp4"):
+            done = user.airvid(*batch, film)
+            assert (done.returncode, done.stdout.splitlines()[-1]) == (0, film), done.stderr
+        assert bucket.read("film.mp4") == (user.here / "film.mp4").read_bytes()
+        before = bucket.read("a.mp4")
+        onto_a_clip = ("join", "last", f"{bucket.url}/a.mp4", "-o", f"{bucket.url}/a.mp4", "--force")
+        for output in (onto_a_clip, (*batch, f"{bucket.url}/a.mp4")):
+            refused = user.airvid(*output)
+            assert (refused.returncode, refused.stdout, bucket.read("a.mp4")) == (11, "", before), refused.stderr
+        assert user.airvid(*batch, "s3://no-such-bucket/film.mp4").returncode == 11
+        bucket.put("film.mp4", clip)  # a clip, and no earlier film
+        assert user.airvid(*batch, f"{bucket.url}/film.mp4").returncode == 11
+        assert (posts(server), bucket.read("film.mp4"), user.left) == (2, clip, {"m.jsonl", "film.mp4"})
 
 
 # ---------------------------------------------------------------------- kills

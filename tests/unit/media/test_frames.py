@@ -47,6 +47,8 @@ def light(still: Still, x: float, y: float) -> Any:
         {"suffix": ".mkv"},
         {"codec": "mjpeg", "pixel_format": "yuvj420p", "suffix": ".avi"},
         {"sound": "aac"},
+        {"times": (0, 1, 2, 3, 9, 10, 30), "bframes": 2, "frames": 7},
+        {"times": (0, 1, 2, 3, 9, 10, 30), "bframes": 2, "frames": 7, "suffix": ".mkv"},
     ],
     ids=str,
 )
@@ -64,6 +66,26 @@ def test_it_is_the_one_that_is_shown_last(tmp_path: Path, how: dict[str, Any]) -
 def test_what_an_edit_list_hides_is_not_shown(tmp_path: Path) -> None:
     clip = edited(numbered(tmp_path / "clip.mp4", bframes=2), seconds=1.0)
     assert light(last(clip), 0.5, 0.75) == pytest.approx(40 + 8 * 9, abs=6)
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(0.9, 3), (1.0, 4), (3.0, 5), (3.1, 6)])
+@pytest.mark.parametrize(("matrix", "size"), [((0, 1, -1, 0), (96, 160)), ((-1, 0, 0, -1), (160, 96))])
+def test_it_is_the_one_with_unequal_lengths_an_edit_list_and_a_turn_at_once(
+    tmp_path: Path, matrix: tuple[int, ...], size: tuple[int, int], seconds: float, shown: int
+) -> None:
+    """The frames are stored out of order, and the last one that is stored is not the last one that is shown."""
+    clip = numbered(tmp_path / "clip.mp4", times=(0, 1, 2, 3, 9, 10, 30), bframes=2)
+    still = last(turned(edited(clip, seconds=seconds), matrix))
+    assert (still.width, still.height) == size
+    beside = (0.25, 0.5) if size[0] < size[1] else (0.5, 0.25)  # where the lower half went
+    assert light(still, *beside) == pytest.approx(40 + 8 * shown, abs=6)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+def test_a_clip_is_as_long_as_its_last_frame_is_shown(tmp_path: Path, suffix: str) -> None:
+    with opened(numbered(tmp_path / f"clip{suffix}", times=(0, 1, 2, 3, 4, 30), bframes=2)) as clip:
+        assert clip.frames == 6
+        assert clip.seconds == pytest.approx(3.1, abs=0.01)
 
 
 @pytest.mark.parametrize(
@@ -87,9 +109,15 @@ def test_it_stands_upright(
     assert light(still, 1 - corner[0], 1 - corner[1]) < 60
 
 
-def test_pixels_that_are_no_squares_become_squares(tmp_path: Path) -> None:
-    still = last(numbered(tmp_path / "clip.mp4", aspect=2))
-    assert (still.width, still.height) == (320, 96)
+@pytest.mark.parametrize(("aspect", "width"), [(2, 320), (3000, 160)])
+def test_pixels_that_are_no_squares_become_squares(tmp_path: Path, aspect: int, width: int) -> None:
+    """A shape that no pixel has is damage."""
+    clip = numbered(tmp_path / "clip.mp4", aspect=2)
+    clip.write_bytes(
+        clip.read_bytes().replace(struct.pack(">4sII", b"pasp", 2, 1), struct.pack(">4sII", b"pasp", aspect, 1))
+    )
+    still = last(clip)
+    assert (still.width, still.height) == (width, 96)
 
 
 def test_a_picture_that_is_too_large_as_png_is_a_jpeg(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ av = pytest.importorskip("av", reason="PyAV (the extra media) is not installed")
 from pyav_clips import edited, numbered, turned  # noqa: E402 - needs PyAV
 
 from airvid.commands.preview import opened  # noqa: E402
+from airvid.errors import FileError  # noqa: E402
 from airvid.media.join import Joining  # noqa: E402
 from airvid.media.still import shown_size, turn_of  # noqa: E402
 
@@ -83,6 +84,10 @@ CLIPS: dict[str, tuple[list[dict[str, Any]], str]] = {
     "another rate": ([{}, {"rate": 30, "frames": 24}, {"rate": 5, "frames": 10}], "frame rate"),
     "another format": ([{}, {"pixel_format": "yuv444p"}, {"pixel_format": "yuv420p10le"}], "pixel format"),
     "containers": ([{"suffix": ".mkv"}, {}, {"suffix": ".mov"}], ""),
+    "B-frames in containers": (
+        [{"suffix": ".mkv", "bframes": 2}, {"bframes": 2}, {"suffix": ".mkv", "bframes": 3}],
+        "",
+    ),
 }
 
 
@@ -158,8 +163,21 @@ def test_a_clip_of_which_only_a_part_is_shown_gives_that_part(tmp_path: Path) ->
     assert shown == pytest.approx([40 + 8 * n for n in (*range(20), *range(3, 13), *range(20))], abs=6)
 
 
-def test_frames_of_other_lengths_keep_their_times(tmp_path: Path) -> None:
-    clips = [numbered(tmp_path / f"{n}.mp4", times=(0, 1, 3, 9, 10, 14)) for n in range(2)]
+def test_a_gap_that_comes_from_wrong_times_is_not_filled(tmp_path: Path) -> None:
+    clips = [
+        numbered(tmp_path / "0.mp4", sound="aac"),
+        numbered(tmp_path / "1.mkv", sound="aac", sound_rate=44_100, sound_at=100_000),
+        numbered(tmp_path / "2.mp4", times=(0, 1, 10_000), size=(96, 160)),
+    ]
+    film, joining = joined(tmp_path, *clips[:2])
+    assert (joining.end, len(beeps(film))) == (4.0, 1)
+    with pytest.raises(FileError, match=r"2\.mp4 shows one frame for more than 10 minutes"):
+        joined(tmp_path, clips[0], clips[2])
+
+
+@pytest.mark.parametrize("bframes", [0, 2])
+def test_frames_of_other_lengths_keep_their_times(tmp_path: Path, bframes: int) -> None:
+    clips = [numbered(tmp_path / f"{n}.mp4", times=(0, 1, 3, 9, 10, 14), bframes=bframes) for n in range(2)]
     film, joining = joined(tmp_path, *clips)
     assert not joining.differences
     assert [time for time, _, _ in frames(film)] == pytest.approx(
