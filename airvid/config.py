@@ -102,11 +102,15 @@ class Settings:
 
     def find(self, name: str) -> Setting | None:
         if source := self.overriding(name):
-            return Setting(name, checked(name, bare(os.environ[source]), source), source)
+            return Setting(name, checked(name, bare(os.environ[source]), source, hint=f"unset {source}"), source)
         value = self.file.get(name)
         if value is None:
             return None
-        return Setting(name, checked(name, value, f"{self.path}: {name}"), str(self.path))
+        return Setting(name, self._checked(name, value), str(self.path))
+
+    def _checked(self, name: str, value: object) -> Any:
+        """A value of the file, checked."""
+        return checked(name, value, f"{self.path}: {name}", hint=f"airvid config unset {name}")
 
     def overriding(self, name: str) -> str | None:
         """The variable that overrides the stored setting, if one is set."""
@@ -146,7 +150,7 @@ class Settings:
         """Check all of the file, also what the environment overrides. Raises: FileError, UsageError."""
         for name, value in self.file.items():
             if name in SETTINGS:
-                checked(name, value, f"{self.path}: {name}")
+                self._checked(name, value)
 
     @property
     def unknown(self) -> list[str]:
@@ -174,7 +178,8 @@ class Settings:
             with open(path, "rb") as file:
                 return file.read(1 << 16).decode("utf-8", "replace")
         except OSError as error:
-            raise FileError(f"{KEY_FILE_VARIABLE} names {path}, which cannot be read: {error.strerror}") from None
+            why = f"{KEY_FILE_VARIABLE} names {path}, which cannot be read: {error.strerror}"
+            raise FileError(why, hint=f"unset {KEY_FILE_VARIABLE}, or name a file with the key") from None
 
     def has_sandbox_key(self) -> bool:
         """Whether the environment holds what `airvid sandbox` prints to export."""
@@ -258,7 +263,13 @@ def setting_name(given: str) -> str:
     raise UsageError(f"no setting {given!r}; {also}", hint="airvid config list")
 
 
-def checked(name: str, value: object, source: str | None = None, parse: Callable[[object], Any] | None = None) -> Any:
+def checked(
+    name: str,
+    value: object,
+    source: str | None = None,
+    parse: Callable[[object], Any] | None = None,
+    hint: str | None = None,
+) -> Any:
     """The value, checked for the setting `name`. Raises: UsageError that says what is allowed."""
     if isinstance(value, int) and value.bit_length() > 64:
         value = hex(value)  # Python does not write numbers with thousands of digits
@@ -266,8 +277,8 @@ def checked(name: str, value: object, source: str | None = None, parse: Callable
         return (parse or SETTINGS[name].check)(value)
     except ValueError as error:
         if not str(value).strip():
-            raise UsageError(f"{source or name}: it is empty; it takes {error}") from None
-        raise UsageError(f"{source or name}: {str(value)[:100]!r} is not {error}") from None
+            raise UsageError(f"{source or name}: it is empty; it takes {error}", hint=hint) from None
+        raise UsageError(f"{source or name}: {str(value)[:100]!r} is not {error}", hint=hint) from None
 
 
 def variable(name: str) -> str:

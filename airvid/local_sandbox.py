@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
-from types import NoneType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -24,12 +24,23 @@ def asked_faults(given: Sequence[str]) -> list[Fault]:
     """The faults of the options, else of the environment. Raises: UsageError."""
     from airvid.sandbox.faults import FaultError, parse_fault
 
-    specs = list(given) or [each for each in os.environ.get("AIRVID_SANDBOX_FAULTS", "").split(";") if each.strip()]
+    in_environment = os.environ.get("AIRVID_SANDBOX_FAULTS", "").split(";")
+    specs = list(given) or [each.strip() for each in in_environment if each.strip()]
     try:
         return [parse_fault(spec) for spec in specs]
     except FaultError as error:
         source = "--fault" if given else "AIRVID_SANDBOX_FAULTS"
         raise UsageError(f"{source}: {error}", hint="airvid sandbox faults") from None
+
+
+def check_prompt(prompt: str) -> None:
+    """See that the faults that a prompt asks for are known. Raises: UsageError."""
+    from airvid.sandbox.faults import FaultError, prompt_faults
+
+    try:
+        prompt_faults(prompt)
+    except FaultError as error:
+        raise UsageError(f"in the prompt, {error}", hint="airvid sandbox faults") from None
 
 
 def known_faults() -> list[tuple[str, Any]]:
@@ -57,7 +68,7 @@ def make_server(
     from airvid.sandbox.state import StateError
 
     if find_spec("av") is None:
-        raise UsageError("the sandbox needs PyAV to render its clips", hint="pip install 'airvid[media]'")
+        raise UsageError("the sandbox needs PyAV to render its clips", hint=system.install_command("airvid[media]"))
     pace = Pace() if render is None else Pace(queued=min(0.5, render / 8), processing=max(render - 0.5, render * 7 / 8))
     try:
         system.make_private_folder(folder)
@@ -66,9 +77,11 @@ def make_server(
     except StateError as error:
         raise broken_sandbox(str(error)) from None
     except OSError as error:
-        why = f" on port {port}: {error.strerror or error}" if port else f": {error}"
-        hint = "airvid sandbox, without --port, takes a free one" if port else None
-        raise FileError(f"the sandbox cannot be started{why}", hint=hint) from None
+        where, hint = f"on port {port}", "airvid sandbox, without --port, takes a free one" if port else None
+        if error.filename:
+            where, hint = f"in {error.filename}", "set AIRVID_SANDBOX_DIR to a folder that can be written"
+        why = error.strerror or error
+        raise FileError(f"the sandbox cannot be started {where}: {why}", hint=hint) from None
 
 
 def broken_sandbox(why: str) -> FileError:
@@ -100,7 +113,7 @@ def _is_model(entry: object) -> bool:
         return False
     numbers = [caps.get(name) for name in ("min_duration_s", "max_duration_s", "price_per_second_cents")]
     lists = [entry.get("output_modalities"), *(caps.get(name) for name in ("modes", "aspect_ratios", "qualities"))]
-    return all(type(each) in (int, float, NoneType) for each in numbers) and all(
+    return all(each is None or (type(each) in (int, float) and 0 <= each < math.inf) for each in numbers) and all(
         each is None or (isinstance(each, list) and all(isinstance(word, str) for word in each)) for each in lists
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import functools
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -34,6 +35,9 @@ LEAST_OPEN_FILES = 32
 _LOCKED = (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
 # Variables that name files of certificates, in this order; the last two are those of other tools.
 ROOTS_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+CLOCK_COMMAND = {"win32": "w32tm /resync", "darwin": "sudo sntp -sS time.apple.com"}.get(
+    sys.platform, "timedatectl set-ntp true"
+)
 # Two signals within so many seconds count as one: both the terminal and a parent process may send a Ctrl-C.
 DOUBLED = 0.3
 # What restores the terminal before a signal stops the process, or ends it at once.
@@ -340,6 +344,19 @@ def open_file(path: Path, *, without: Collection[str]) -> bool:
     except OSError:
         return False
     return True
+
+
+def install_command(*words: str) -> str:
+    """The command that installs packages beside airvid: `pip` on the path may belong to another environment."""
+    from importlib.util import find_spec
+
+    if Path(sys.prefix, "pipx_metadata.json").exists():
+        tool = ["pipx", "runpip", Path(sys.prefix).name, "install"]
+    elif find_spec("pip") is None:  # as in uv's environments
+        tool = ["uv", "pip", "install", "--python", sys.executable]
+    else:
+        tool = [sys.executable, "-m", "pip", "install"]
+    return shlex.join([*tool, *words])
 
 
 def hold_little(connection: Any) -> None:

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import missing_modules
 import pytest
 from journal_fixture import JournalFixture
 from program import API, KEY, World
@@ -37,6 +38,7 @@ def pytest_configure() -> None:
     memory = Path("/dev/shm")
     if memory.is_dir() and shutil.disk_usage(memory).free > ROOM and not os.statvfs(memory).f_flag & os.ST_NOEXEC:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
+    missing_modules.remember()
     for name in ("CI", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITLAB_CI", "TF_BUILD"):
         os.environ.pop(name, None)
     for name in ("SIGINT", "SIGHUP", "SIGQUIT"):

@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 
+from airvid import system
 from airvid.api import redact
 from airvid.errors import UnavailableError
 from airvid.system import ROOTS_VARIABLES, trust_store
@@ -125,7 +126,7 @@ def _make_client(proxy: str | None, tls: ssl.SSLContext) -> httpx.AsyncClient:
             event_hooks={"response": [_hide_location]},
         )
     except ImportError:
-        message, hint = "a SOCKS proxy is set, which needs another package", "pip install 'httpx[socks]'"
+        message, hint = "a SOCKS proxy is set, which needs another package", system.install_command("httpx[socks]")
     except (ValueError, httpx.InvalidURL):
         message = f"the address of the proxy cannot be used: {redact.proxy(proxy)}"
         hint = "HTTPS_PROXY=http://user:password@host:port, with %2F for / and %40 for @ in the password"

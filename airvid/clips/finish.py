@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
+from airvid import clock
 from airvid.api.client import Api
 from airvid.api.connections import HeaderError
 from airvid.api.models import COMPLETED, EXPIRED, FAILED, Task
@@ -29,7 +30,8 @@ def error_of(task: Task, *, retry: str) -> AirvidError | None:
     if task.status == FAILED:
         return TaskFailedError(f"the task failed{why}; it is not charged", task_id=task.task_id)
     if task.status == EXPIRED:
-        when = f" on {moment(task.expires_at)}" if task.expires_at is not None else ""
+        # A task can expire before its day is over; the server does not say when.
+        when = f" on {moment(task.expires_at)}" if task.expires_at and task.expires_at <= clock.now() else ""
         return ExpiredError(f"the task expired{when}{why}", task_id=task.task_id)
     if task.status == COMPLETED and not task.result_url:
         return UnavailableError(

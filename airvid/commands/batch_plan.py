@@ -49,6 +49,7 @@ class Options:
     image: str | None
     reference: Sequence[str]
     sets: Sequence[str]
+    is_play: bool
 
     @classmethod
     def read(
@@ -67,7 +68,7 @@ class Options:
                 if name == "output" and found is not None:
                     _parsed(found, 1)
                 settings[name] = found
-        return cls(settings, image, reference, sets)
+        return cls(settings, image, reference, sets, session.is_play)
 
 
 @dataclass
@@ -180,7 +181,7 @@ class Checker:
                 self._extend(asked, values, parent)
         with collected(complaints):
             asked.prompt = self._prompt(values)
-        complaints += request.complaints_of(asked)
+        complaints += plans.complaints_of(asked, is_play=self.options.is_play)
         return asked
 
     def _extend(self, asked: Request, values: Mapping[str, Any], parent: Row) -> None:

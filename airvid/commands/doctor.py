@@ -6,17 +6,22 @@ import io
 import os
 import platform
 import re
+import shlex
 import shutil
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from airvid import __version__, clock, system
+from airvid.api import redact
 from airvid.commands import common
-from airvid.errors import AirvidError, AuthError, FileError, UsageError, as_failure
+from airvid.config import SETTINGS
+from airvid.errors import AirvidError, AuthError, FileError, UnavailableError, UsageError, as_failure
+from airvid.journal.entries import Entry
 from airvid.session import Session
 from airvid.ui import terminal, views
 from airvid.ui.text import dumps, length, masked, size
@@ -53,7 +58,9 @@ class Note(Exception):
 
 async def run(session: Session, *, offline: bool, bundle: str | None, timeout: str | None) -> None:
     target, limit = _bundle_path(bundle), common.time_limit(timeout)
-    found = [await _check(session, name, check, limit, offline=offline) for name, check in CHECKS.items()]
+    found = list[Finding]()
+    for name, check in CHECKS.items():
+        found.append(_unless_said(found, await _check(session, name, check, limit, offline=offline)))
     session.out.show(views.FINDINGS, found, as_array=False)
     if target:
         _write_bundle(session, target, found)
@@ -80,6 +87,12 @@ async def _check(session: Session, name: str, check: Check, limit: float | None,
         return Finding(name, "wrong", error.message, error.hint, error.exit_code)
 
 
+def _unless_said(found: list[Finding], finding: Finding) -> Finding:
+    """The finding; a note where an earlier check stumbled over the same thing."""
+    first = next((each for each in found if each.state == "wrong" and each.message == finding.message), None)
+    return Finding(finding.check, "note", f"not checked: {first.check} is wrong") if first else finding
+
+
 # ---------------------------------------------------------------------- the checks
 
 
@@ -91,10 +104,11 @@ async def _versions(_: Session) -> str:
         try:
             there = metadata.version(least[1])
         except metadata.PackageNotFoundError:
-            raise AirvidError(f"the package {least[1]} is missing", hint="pip install --upgrade airvid") from None
+            hint = system.install_command("airvid")
+            raise AirvidError(f"the package {least[1]} is missing", hint=hint) from None
         if _numbers(there) < _numbers(least[2]):
             why = f"{least[1]} {there} is older than {least[2]}"
-            raise AirvidError(why, hint=f"pip install --upgrade {least[1]}")
+            raise AirvidError(why, hint=system.install_command("--upgrade", least[1]))
         versions.append(f"{least[1]} {there}")
     return ", ".join(versions)
 
@@ -108,9 +122,13 @@ async def _config(session: Session) -> str:
     settings.check()
     if settings.has_loose_mode():
         raise FileError(f"others can read {settings.path}, which holds the API key", hint=f"chmod 600 {settings.path}")
+    sources = {str(settings.path): list[str]()} if settings.path.exists() else {f"no {settings.path}": []}
+    for setting in filter(None, map(settings.find, SETTINGS)):
+        sources.setdefault(setting.source, []).append(setting.name)
     if settings.unknown:
-        raise Note(f"{settings.path} has keys that airvid does not know: {', '.join(settings.unknown)}", "airvid help")
-    return f"{settings.path}, {len(settings.file)} settings" if settings.path.exists() else f"no {settings.path}"
+        unknown = ", ".join(settings.unknown)
+        raise Note(f"{settings.path} has keys that airvid does not know: {unknown}", "airvid help environment")
+    return "; ".join(f"{source}: {', '.join(names)}" if names else source for source, names in sources.items())
 
 
 async def _key(session: Session) -> str:
@@ -119,7 +137,8 @@ async def _key(session: Session) -> str:
     found = session.settings.key()
     if found is None:
         raise AuthError("there is no API key", hint="airvid auth login")
-    return f"{masked(found.value)} of {found.source}, for {session.base_url.value} of {session.base_url.source}"
+    base = session.base_url
+    return f"{masked(found.value)} ({found.source}), for {base.value} ({base.source})"
 
 
 async def _tls(session: Session) -> str:
@@ -130,7 +149,11 @@ async def _tls(session: Session) -> str:
 
 
 async def _api(session: Session) -> str:
-    listing = await session.api().tasks(patience=_PATIENCE)
+    try:
+        listing = await session.api().tasks(patience=_PATIENCE)
+    except UnavailableError as error:
+        error.hint = error.hint or shlex.join(["curl", "-v", f"{session.base_url.value}/models"])
+        raise
     return f"{session.service} answers and accepts the key; {len(listing.tasks)} tasks"
 
 
@@ -140,7 +163,7 @@ async def _clock(session: Session) -> str:
         raise Note("not compared: the API has not told its time", None)
     ahead = session.api().http.server_now() - clock.now()
     told = f"this machine's clock is {length(abs(ahead))} {'behind' if ahead > 0 else 'ahead of'} the server's"
-    hint = "set the clock: timedatectl set-ntp true"
+    hint = f"set the clock: {system.CLOCK_COMMAND}"
     if abs(ahead) > _MOST_OFFSET:
         raise AirvidError(told, hint=hint)
     if abs(ahead) > _NOTED_OFFSET:
@@ -190,9 +213,8 @@ async def _terminal(session: Session) -> str:
         return "none: plain lines"
     if not terminal.can_animate(out.stderr):
         raise Note("a terminal without moving bars (TERM, CI, or in the background)", "TERM=xterm-256color")
-    return f"{columns} columns, bars, {'colours' if out.color else 'no colours'}, " + (
-        "links" if terminal.can_link() else "no links"
-    )
+    looks = "colours, clips as half blocks" if out.color else "no colours, clips as shades"
+    return f"{columns} columns, bars, {looks}, {'links' if terminal.can_link() else 'no links'}"
 
 
 async def _extras(_: Session) -> str:
@@ -205,7 +227,7 @@ async def _extras(_: Session) -> str:
             except metadata.PackageNotFoundError:
                 there.discard(found[2])
     if missing := sorted(set(extras) - there):
-        raise Note(f"not installed: {', '.join(missing)}", f"pip install 'airvid[{','.join(missing)}]'")
+        raise Note(f"not installed: {', '.join(missing)}", system.install_command(f"airvid[{','.join(missing)}]"))
     return ", ".join(sorted(there))
 
 
@@ -251,9 +273,11 @@ def _bundle_path(bundle: str | None) -> Path | None:
 
 def _write_bundle(session: Session, path: Path, found: list[Finding]) -> None:
     """A zip file that may be attached to a public issue: no key, no prompt, no name of the home folder."""
-    entries = session.journal.entries(limit=100_000, offset=0) if session.journal.path.exists() else []
+    entries = list[Entry]()
+    with suppress(AirvidError):  # the report says what is wrong with the journal
+        entries = session.journal.entries(limit=100_000, offset=0) if session.journal.path.exists() else []
     parts = {
-        "report.json": [finding._asdict() for finding in found],
+        "report.json": [finding._replace(message=redact.text(finding.message))._asdict() for finding in found],
         "journal.json": dict(Counter(entry.state for entry in entries)),
         "settings.json": sorted(session.settings.file.keys() - {"api-key"}),
         "packages.json": sorted(f"{each.name} {each.version}" for each in metadata.distributions()),

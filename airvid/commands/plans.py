@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from airvid import clock, system
+from airvid import clock, local_sandbox, system
 from airvid.api.client import Listing
 from airvid.api.models import Model
 from airvid.clips import request
@@ -73,6 +73,15 @@ def request_of(
     )
 
 
+def complaints_of(asked: Request, *, is_play: bool) -> list[AirvidError]:
+    """The complaints that hold for any model. `is_play`: the request goes to the sandbox, with the prompt's faults."""
+    complaints = request.complaints_of(asked)
+    if is_play:
+        with collected(complaints):
+            local_sandbox.check_prompt(asked.prompt or "")
+    return complaints
+
+
 async def extend(session: Session, asked: Request, clip: str) -> None:
     """Have the request go on from the last frame of a clip, a file or a task's. Raises: AirvidError."""
     preview.check_media("--extend")
@@ -115,7 +124,7 @@ def offline_plan(
     name = None
     with collected(complaints):
         name = _naming(session, asked, settings)
-    complaints += request.complaints_of(asked)
+    complaints += complaints_of(asked, is_play=session.is_play)
     if settings["open"] and not settings["output"]:
         complaints.append(UsageError("--open needs -o: a clip that is not saved cannot be opened"))
     if shows_preview:

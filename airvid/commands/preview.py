@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
-from airvid import clock
+from airvid import clock, system
 from airvid.clips import naming
 from airvid.commands import common, download, finish
 from airvid.destinations.cloud import CloudObject, is_url
@@ -68,7 +68,7 @@ class Located(NamedTuple):
 def check_media(what: str) -> None:
     """See that the extra `media` is installed. Raises: UsageError."""
     if find_spec("av") is None:
-        raise UsageError(f"{what} needs PyAV to decode clips", hint="pip install 'airvid[media]'")
+        raise UsageError(f"{what} needs PyAV to decode clips", hint=system.install_command("airvid[media]"))
 
 
 @asynccontextmanager

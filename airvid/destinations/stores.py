@@ -15,6 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airvid import system
 from airvid.errors import FileError, UsageError
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ def open_store(scheme: str, bucket: str, *, patience: float, timeout: float) -> 
     try:
         from obstore.store import AzureStore, GCSStore, S3Store
     except ImportError:
-        raise FileError(f"{scheme}://{bucket} needs one more package", hint="pip install 'airvid[cloud]'") from None
+        hint = system.install_command("airvid[cloud]")
+        raise FileError(f"{scheme}://{bucket} needs one more package", hint=hint) from None
     _check_environment(scheme)
     options: dict[str, Any] = {
         "client_options": {

@@ -8,6 +8,8 @@ import struct
 from contextlib import suppress
 from typing import Any
 
+from airvid import system
+
 # Where EXIF begins, in a TIFF header of its own: a segment of JPEG or HEIC, a chunk of PNG or WebP.
 _EXIF = re.compile(rb"(?:Exif\0\0|eXIf|EXIF.{4})(?=II\*\0|MM\0\*)", re.DOTALL)
 _WIDTH, _HEIGHT, _ORIENTATION, _GPS = 256, 257, 274, 34853  # tags of TIFF
@@ -57,7 +59,7 @@ def cleaned(content: bytes) -> tuple[bytes, str | None]:
     try:
         return _written_anew(content) or content, None
     except ImportError:
-        hint = "pip install 'airvid[media]' has it turned and cleaned"
+        hint = f"{system.install_command('airvid[media]')} has it turned and cleaned"
     except Exception as error:  # a library that reads a hostile file may fail in any way
         hint = f"it cannot be written anew: {error}"
     left = _left(content)

@@ -97,7 +97,7 @@ class Task:
             "status": self.word(now),
             "progress": self.progress(now),
             "created": int(self.born),
-            "expires_at": self.expires_at,
+            "expires_at": int(self.ends) if self.outcome == "expired" and now >= self.ends else self.expires_at,
             **{key: value for key, value in self.record.items() if key != HIDDEN},
             "cost_cents": 0 if self.outcome != "completed" and now >= self.ends else self.record["cost_cents"],
             "result_url": result_url if status == "completed" else None,

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import shlex
@@ -237,7 +238,9 @@ def anew(world: World) -> None:
 @pytest.fixture
 def home(world: World) -> Iterator[Path]:
     """A home whose path is always as long, in one time zone: what is drawn depends on both."""
-    with tempfile.TemporaryDirectory(dir="/tmp", prefix="airvid-") as folder, world.env.context() as env:
+    in_memory = os.environ.get("PYTEST_DEBUG_TEMPROOT") == "/dev/shm"
+    parent, prefix = ("/dev/shm", "air") if in_memory else ("/tmp", "airvid-")
+    with tempfile.TemporaryDirectory(dir=parent, prefix=prefix) as folder, world.env.context() as env:
         home = Path(folder)
         world.folder = home / "here"
         for kind in ("CONFIG", "DATA", "CACHE"):

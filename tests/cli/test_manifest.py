@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from manifests import write
 from program import World
 from small_files import PNG
 
-LONG = b'{"prompt": "' + b"x" * (50 << 20) + b'"}'
 DEEP = b'{"prompt": "fox", "set": {"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}}"
 
 
-BAD: dict[str, tuple[bytes, str, int]] = {
+BAD: dict[str, tuple[bytes | Callable[[], bytes], str, int]] = {
     "broken UTF-8": (b'{"prompt": "fo\xffx"}', "m.jsonl:1: column 15: it is not UTF-8 text", 2),
     "broken JSON": (b'\n# a note\n{"prompt": "fox"', "m.jsonl:3: column 17: no valid JSON: Expecting ',' delimiter", 2),
     "no object": (b"[1]", "m.jsonl:1: a row is an object", 2),
     "an empty file": (b"", "m.jsonl has no row", 2),
     "only comments": (b"# nothing\n\n", "m.jsonl has no row", 2),
-    "a line of 50 MB": (LONG, "m.jsonl:1: the line is longer than 1 MB", 2),
-    "a file of 70 MB": (b" " * (70 << 20), "is larger than 64 MB", 2),
+    "a line of 50 MB": (
+        lambda: b'{"prompt": "' + b"x" * (50 << 20) + b'"}',
+        "m.jsonl:1: the line is longer than 1 MB",
+        2,
+    ),
+    "a file of 70 MB": (lambda: b" " * (70 << 20), "is larger than 64 MB", 2),
     "NaN": (b'{"prompt": "fox", "seed": NaN}', "m.jsonl:1: NaN is no number in JSON", 2),
     "null": (b'{"prompt": "fox", "seed": null}', "m.jsonl:1: seed is null; leave the key out", 2),
     "null in set": (b'{"prompt": "fox", "set": {"a": null}}', "m.jsonl:1: --set a=null", 2),
@@ -101,7 +106,7 @@ BAD: dict[str, tuple[bytes, str, int]] = {
 @pytest.mark.parametrize("name", BAD)
 def test_what_is_wrong_is_told_with_its_line(world: World, name: str) -> None:
     content, said, code = BAD[name]
-    (world.folder / "m.jsonl").write_bytes(content)
+    (world.folder / "m.jsonl").write_bytes(content if isinstance(content, bytes) else content())
     result = world.airvid("batch", "m.jsonl", "-o", "clips/")
     assert (result.code, world.posts) == (code, [])
     assert f"error: {said}" in result.err or said in result.err

@@ -15,7 +15,7 @@ from airvid.api.retry import LEAST
 from airvid.clips.follow import TURN
 from airvid.sandbox.emulator import Pace, Request, Response
 
-TASKS, SECONDS = 100, 900
+TASKS, SECONDS = 100, 360
 # More streams are not tried at the beginning; where one is refused, its task is read.
 STREAMS = 8
 SSE = {"Content-Type": "text/event-stream"}

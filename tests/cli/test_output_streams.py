@@ -152,7 +152,7 @@ def test_h_is_help(world: World, arguments: list[str]) -> None:
         (["--bogus"], "airvid --help"),
         (["bogus"], "airvid --help"),
         (["create", "x", "--bogus"], "airvid create --help"),
-        (["create", "x", "x"], "airvid create --help"),
+        (["create", "x", "x"], 'airvid create "x x"'),
         (["list", "x"], "airvid list --help"),
         (["create", "x", "-d"], "airvid create --help"),
         (["create", "x", "-d", "long"], "airvid create --help"),

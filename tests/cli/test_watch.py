@@ -117,6 +117,14 @@ def test_an_expired_task_is_6(world: World) -> None:
     world.clock.advance(86_400)
     result = world.airvid("watch", task)
     assert (result.code, fields(result.out)[1]) == (6, "expired")
+    assert "expired on 20" in result.err
+
+
+def test_a_task_that_expires_before_its_day_is_over_names_no_time_to_come(world: World) -> None:
+    said = {"task_id": MISSING, "status": "expired", "expires_at": world.clock.now() + 3600}
+    world.answer = lambda _: json_answer(200, said)
+    result = world.airvid("watch", MISSING)
+    assert (result.code, "the task expired\n" in result.err) == (6, True), result.err
 
 
 @pytest.mark.parametrize("arguments", [[MISSING], ["last"]])

@@ -63,9 +63,15 @@ class TerminalRun:
         # So wide that no line is folded.
         screen = pyte.Screen(300, 100)
         stream = pyte.Stream(screen)
+        lines = [""] * screen.lines
         for piece in pieces:
             stream.feed(NO_WIDTH.sub("", piece).replace("\n", "\r\n"))
-            yield "\n".join(line.rstrip() for line in screen.display).rstrip()
+            # Not `screen.display`, which draws all its 30,000 characters anew for each piece.
+            for number in screen.dirty:
+                row = screen.buffer[number]
+                lines[number] = "".join(row[column].data for column in range(max(row, default=-1) + 1)).rstrip()
+            screen.dirty.clear()
+            yield "\n".join(lines).rstrip()
 
 
 def run_on_terminal(

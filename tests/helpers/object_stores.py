@@ -64,7 +64,7 @@ def _start(stack: ExitStack, command: list[str], url: str) -> None:
 
 def _answers(url: str) -> bool:
     try:
-        httpx.get(url, trust_env=False)
+        httpx.get(url, trust_env=False, verify=False)
     except httpx.TransportError:
         return False
     return True
@@ -77,7 +77,7 @@ def _s3(stack: ExitStack, _: Path) -> Store:
     url = f"http://127.0.0.1:{port}"
     _start(stack, [sys.executable, "-c", _MOTO, str(port)], url)
     headers = {"Authorization": "AWS any"}
-    httpx.put(f"{url}/{BUCKET}", headers=headers, trust_env=False).raise_for_status()
+    httpx.put(f"{url}/{BUCKET}", headers=headers, trust_env=False, verify=False).raise_for_status()
     return Store(f"s3://{BUCKET}", s3_environment(url), url)
 
 

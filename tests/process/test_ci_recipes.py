@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -79,14 +80,14 @@ def test_the_github_workflow_makes_all_clips_and_pays_nothing_twice(here: Path, 
     job = WORKFLOW["jobs"]["clips"]
     (here / "clips.jsonl").write_text("".join(f'{{"prompt": "fox {n}", "duration": 2}}\n' for n in range(5)))
     shards = job["strategy"]["matrix"]["shard"]
-    lines = [step["run"] for step in job["steps"] if "run" in step]
+    steps = [step for step in job["steps"] if "run" in step]
     for _ in range(2):
         for shard in shards:
             values = {"matrix.shard": str(shard), "github.workspace": str(here), "secrets.AIRVID_API_KEY": ""}
-            env = {name: filled(value, **values) for name, value in job["env"].items()}
             github = {"CI": "true", "GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(here / "step.md")}
-            for line in lines:
-                done = run(filled(line, **values), here, path, **env, **github)
+            for step in steps:
+                env = {name: filled(value, **values) for name, value in step.get("env", {}).items()}
+                done = run(filled(step["run"], **values), here, path, **env, **github)
                 assert done.returncode == 0, done.stderr
         assert len([each for each in (here / "clips").glob("*.mp4") if is_clip(each)]) == 5
     assert len(run("airvid list --ids", here, path).stdout.split()) == 5
@@ -96,8 +97,8 @@ def test_the_github_workflow_makes_all_clips_and_pays_nothing_twice(here: Path, 
 
 def check_cache(steps: list[dict[str, Any]]) -> None:
     """The same folders are restored before and saved after, also after a failure: what was paid for is in them."""
-    restore, save = (step for step in steps if step.get("uses", "").startswith("actions/cache"))
-    assert (restore["uses"], save["uses"]) == ("actions/cache/restore@v4", "actions/cache/save@v4")
+    restore, save = (step for step in steps if step.get("uses", "").startswith("actions/cache/"))
+    assert restore["uses"] == save["uses"].replace("save", "restore")
     assert save["if"].startswith("always()")
     assert {name: restore["with"][name] for name in save["with"]} == save["with"]
 
@@ -139,6 +140,7 @@ def run_action(here: Path, path: str, **inputs: str) -> tuple[subprocess.Complet
     for file in files.values():
         file.touch()
     github = {"CI": "true", "GITHUB_ACTIONS": "true", "RUNNER_TEMP": str(here), "AIRVID_SANDBOX_DIR": ""}
+    github["GITHUB_ACTION_PATH"] = str(ROOT / ".github/actions/airvid")
     for step in ACTION["runs"]["steps"]:
         if "run" not in step:
             continue
@@ -197,6 +199,21 @@ def test_every_supported_python_is_tested_on_every_system() -> None:
     assert {each.split("-")[0] for each in matrix["os"]} == {"ubuntu", "macos", "windows"}
     supported = re.findall(r"Python :: (3\.\d+)", (ROOT / "pyproject.toml").read_text("utf-8"))
     assert matrix["python"] == [*supported, "3.x"]
+
+
+@pytest.mark.parametrize(("package", "installed"), [("", str(ROOT)), ("airvid==9", "airvid==9")])
+def test_the_action_installs_the_airvid_that_it_comes_with(here: Path, path: str, package: str, installed: str) -> None:
+    (step,) = (each for each in ACTION["runs"]["steps"] if "PACKAGE" in each.get("env", {}))
+    done = run(step["run"], here, path, PACKAGE=package, GITHUB_ACTION_PATH=str(ROOT / ".github/actions/airvid"))
+    what = done.stdout.split()[-1].removesuffix("[media]")
+    assert installed == (what if package else os.path.normpath(what))
+
+
+def test_what_our_workflows_use_cannot_change_under_a_name() -> None:
+    files = [*(ROOT / ".github/workflows").iterdir(), ROOT / ".github/actions/airvid/action.yml"]
+    used = [line for file in files for line in file.read_text("utf-8").splitlines() if "uses:" in line]
+    assert used
+    assert not [line for line in used if not re.fullmatch(r" +(- )?uses: [\w./-]+@[0-9a-f]{40} # v[\d.]+", line)]
 
 
 def test_only_the_job_that_publishes_may_name_itself_to_pypi_and_there_is_no_token() -> None:

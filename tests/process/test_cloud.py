@@ -7,12 +7,12 @@ import random
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from forked_run import ForkedRun
 from object_stores import FailingRelay, Store, store
 from program_process import CLIP, User, make_tasks, posts, until
 from small_files import tiny_mp4
@@ -478,9 +478,11 @@ def test_kills_end_in_one_post_and_one_object(tmp_path: Path, s3: Store, bucket:
 def _kill_and_go_on(user: User, server: Server, bucket: Bucket, name: str, n: int) -> None:
     """Kill -9 a create at an instant of its own; then follow until the clip is in the bucket."""
     before, where = posts(server), f"{bucket.url}/{name}"
-    with user.running(*CREATE, where) as process:
-        until(lambda: posts(server) > before or process.poll() is not None, "the POST")
-        time.sleep(0.05 + n * 0.12)  # the instant of the kill
+    run = ForkedRun([*CREATE, where], user.here, user.env)
+    until(lambda: posts(server) > before or not run.is_alive, "the POST")
+    run.join(0.05 + n * 0.12)  # the instant of the kill
+    run.kill()
+    run.end()
     done = user.airvid("watch", "last", "-o", where)
     assert done.returncode == 0 or "exists" in done.stderr, done.stderr
     assert posts(server) == before + 1

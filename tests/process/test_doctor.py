@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sqlite3
 import subprocess
+import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -81,14 +83,37 @@ def old_package(user: User) -> None:
     )
 
 
-def no_extra(user: User) -> None:
+def no_extra(user: User, more: str = "") -> None:
     user.customise(
         "from importlib import metadata; real = metadata.version\n"
         "def version(name):\n"
         "    if name == 'av': raise metadata.PackageNotFoundError(name)\n"
         "    return real(name)\n"
-        "metadata.version = version"
+        f"metadata.version = version\n{more}"
     )
+
+
+def of_pipx(user: User) -> None:
+    folder = user.here.parent / "airvid-2"
+    folder.mkdir()
+    (folder / "pipx_metadata.json").touch()
+    no_extra(user, f"import sys; sys.prefix = {str(folder)!r}")
+
+
+def of_uv(user: User) -> None:
+    find = (
+        "importlib.util.find_spec = lambda name, find=importlib.util.find_spec: None if name == 'pip' else find(name)"
+    )
+    no_extra(user, f"import importlib.util; {find}")
+
+
+def no_key_file(user: User) -> None:
+    del user.env["AIRVID_API_KEY"]
+    user.env["AIRVID_API_KEY_FILE"] = "/nowhere"
+
+
+def wrong_setting(user: User) -> None:
+    user.env["AIRVID_COUNT"] = "x"
 
 
 def full_disk(user: User) -> None:
@@ -124,16 +149,18 @@ def ascii_locale(user: User) -> None:
 
 
 WRONG: list[tuple[str, Callable[[User], None], str, int, str]] = [
-    ("versions", old_package, "wrong", 1, "pip install --upgrade rich"),
-    ("config", lambda user: config(user, "count = 'x'"), "wrong", 2, ""),
+    ("versions", old_package, "wrong", 1, f"{sys.executable} -m pip install --upgrade rich"),
+    ("config", lambda user: config(user, "count = 'x'"), "wrong", 2, "airvid config unset count"),
+    ("config", wrong_setting, "wrong", 2, "unset AIRVID_COUNT"),
     ("config", lambda user: config(user, "model = "), "wrong", 11, "airvid config path"),
     ("config", lambda user: config(user, f"api-key = '{KEY}'", 0o644), "wrong", 11, "chmod 600"),
     ("config", lambda user: config(user, "colour = 1"), "note", 0, "airvid help"),
     ("key", no_key, "wrong", 3, "airvid auth login"),
+    ("key", no_key_file, "wrong", 11, "unset AIRVID_API_KEY_FILE"),
     ("tls and proxy", no_roots, "wrong", 9, "set SSL_CERT_FILE"),
     ("tls and proxy", no_proxy, "wrong", 9, "HTTPS_PROXY"),
     ("api", wrong_key, "wrong", 3, "airvid auth login"),
-    ("api", no_server, "wrong", 9, ""),
+    ("api", no_server, "wrong", 9, "curl -v http://127.0.0.1:1/v1/models"),
     ("clock", wrong_clock, "wrong", 1, "timedatectl"),
     ("clock", no_server, "note", 0, ""),
     ("journal", no_journal, "wrong", 11, "airvid list"),
@@ -141,7 +168,9 @@ WRONG: list[tuple[str, Callable[[User], None], str, int, str]] = [
     ("running tasks", running, "note", 0, "airvid watch"),
     ("disk", full_disk, "wrong", 11, "free some space"),
     ("terminal", ascii_locale, "note", 0, "LC_ALL=C.UTF-8"),
-    ("extras", no_extra, "note", 0, "pip install 'airvid["),
+    ("extras", no_extra, "note", 0, f"{sys.executable} -m pip install 'airvid["),
+    ("extras", of_pipx, "note", 0, "pipx runpip airvid-2 install 'airvid["),
+    ("extras", of_uv, "note", 0, f"uv pip install --python {sys.executable} 'airvid["),
     ("completion", lambda _: None, "note", 0, "airvid --install-completion"),
 ]
 
@@ -178,6 +207,25 @@ def test_a_check_finds_what_is_wrong(
     assert "hushhush" not in json.dumps(checks)
 
 
+def test_settings_are_told_with_their_sources_and_one_fault_once(user: User) -> None:
+    config(user, "model = 'wan-2.6'\n")
+    user.env["AIRVID_JOBS"] = "2"
+    _, checks = found(user, "--offline")
+    assert re.search(r"config\.toml: model; .*AIRVID_JOBS: jobs$", str(checks["config"]["message"]))
+    assert KEY[-4:] in str(checks["key"]["message"])
+    user.env["AIRVID_BASE_URL"] = "http://joe:hushhush@127.0.0.1:1/v1"
+    _, checks = found(user, "--offline", "--bundle", "b.zip")
+    assert [name for name, each in checks.items() if each["state"] == "wrong"] == ["config"]
+    assert checks["journal"]["message"] == "not checked: config is wrong"
+    assert b"hushhush" not in zipfile.ZipFile(user.here / "b.zip").read("report.json")
+
+
+def test_a_silent_server_is_waited_for_no_longer_than_is_said(user: User, server: Server) -> None:
+    server.emulator.faults.append(Fault("GET /video/tasks", ending="silence", times=9))
+    code, checks = found(user, "--timeout", "1")
+    assert (code, checks["api"]["state"], checks["completion"]["state"]) == (9, "wrong", "note")
+
+
 def test_offline_asks_nothing_and_a_line_has_four_fields(user: User, server: Server) -> None:
     result = user.airvid("doctor", "--offline")
     assert result.returncode == 0, result.stderr
@@ -202,6 +250,14 @@ def test_a_bundle_can_be_shown_to_all(user: User, server: Server) -> None:
         assert secret not in whole
     assert sum(json.loads(parts["journal.json"]).values()) >= 1
     assert '"output"' in parts["settings.json"]
+
+
+def test_a_broken_journal_is_reported_in_the_bundle(user: User) -> None:
+    journal(user).parent.mkdir(parents=True)
+    journal(user).write_text("no database" * 100)
+    assert user.airvid("doctor", "--offline", "--bundle", "b.zip").returncode == 11
+    with zipfile.ZipFile(user.here / "b.zip") as archive:
+        assert b"the journal was broken" in archive.read("report.json")
 
 
 @pytest.mark.parametrize(("name", "code"), [("b.txt", 2), ("there.zip", 11), ("no/folder.zip", 11)])

@@ -30,6 +30,8 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot 
 
 # Seconds for a cell that ends by itself, with one of these codes, and for one that may have to be ended by --timeout.
 LONG, SHORT = 25, 4
+# How a run ends whose time was up. A machine that is busy may bring that about too early.
+TIME_WAS_UP = "the time was up"
 ENDS = {0, 3, 4, 5, 6, 11}
 SIDE_BY_SIDE, STARTING = 32, 3
 # A machine without root certificates of its own, which take longer to read than many a cell.
@@ -43,8 +45,8 @@ ssl.get_default_verify_paths = lambda: own
 class Run:
     """One cell being played."""
 
-    def __init__(self, cell: Cell, home: Path, tls: ssl.SSLContext | None, **env: str) -> None:
-        self._cell, self._folder = cell, home / "here"
+    def __init__(self, cell: Cell, home: Path, tls: ssl.SSLContext | None, limit: int, **env: str) -> None:
+        self._cell, self._folder, self._limit = cell, home / "here", limit
         # Long enough to be followed for a moment.
         self._emulator = Emulator(pace=Pace(queued=0.05, processing=0.3), render=lambda _: CLIP)
         self._rough = FaultyServer(self._emulator, cell.rules, tls)
@@ -61,7 +63,7 @@ class Run:
         if self._cell.is_cold:
             body = json.dumps({"model": "wan-2.6", "prompt": "fox"}).encode()
             what = ["watch", self._ask("POST", "/v1/video/generations", body)["task_id"]]
-        return [*what, "-o", "fox.mp4", "--timeout", str(LONG if self._cell.code in ENDS else SHORT)]
+        return [*what, "-o", "fox.mp4", "--timeout", str(self._limit)]
 
     def _ask(self, method: str, path: str, body: bytes = b"") -> Any:
         request = Request(method, path, {"authorization": f"Bearer {KEY}"}, body)
@@ -114,7 +116,19 @@ def test_so_does_every_cell_through_a_connect_proxy(table: str, tmp_path: Path) 
 
 
 def play(cells: list[Cell], home: Path, tls: ssl.SSLContext | None = None, **env: str) -> None:
-    """Run the cells, many at a time."""
+    """Run the cells, many at a time. Those whose time was up are run again with more of it where that is wrong."""
+    wrong = side_by_side([(cell, LONG if cell.code in ENDS else SHORT) for cell in cells], home, tls, **env)
+    late = {cell.name for cell in cells if cell.code not in ENDS and TIME_WAS_UP in " ".join(wrong.get(cell.name, ()))}
+    again = [(cell, LONG) for cell in cells if cell.name in late]
+    wrong = {name: found for name, found in wrong.items() if name not in late}
+    wrong |= side_by_side(again, home / "again", tls, **env)
+    assert not wrong, "\n".join(f"{name}: {'; '.join(found)}" for name, found in wrong.items())
+
+
+def side_by_side(
+    cells: list[tuple[Cell, int]], home: Path, tls: ssl.SSLContext | None, **env: str
+) -> dict[str, list[str]]:
+    """Run the cells, each with its limit in seconds; what is wrong, by the cell's name."""
     wrong: dict[str, list[str]] = {}
     left = list(enumerate(cells))
     running: dict[Any, tuple[str, Run]] = {}  # by what is ready when they have ended
@@ -123,8 +137,8 @@ def play(cells: list[Cell], home: Path, tls: ssl.SSLContext | None = None, **env
             while (
                 left and len(running) < SIDE_BY_SIDE and sum(run.is_starting for _, run in running.values()) < STARTING
             ):
-                place, cell = left.pop(0)
-                run = Run(cell, home / str(place), tls, **env)
+                place, (cell, limit) = left.pop(0)
+                run = Run(cell, home / str(place), tls, limit, **env)
                 running[run.sentinel] = cell.name, run
             late = [each for each, (_, run) in running.items() if time.monotonic() > run.deadline]
             for each in {*late, *wait(list(running), timeout=0.05)}:
@@ -134,4 +148,4 @@ def play(cells: list[Cell], home: Path, tls: ssl.SSLContext | None = None, **env
     finally:
         for _, run in running.values():
             run.end()
-    assert not wrong, "\n".join(f"{name}: {'; '.join(found)}" for name, found in wrong.items())
+    return wrong

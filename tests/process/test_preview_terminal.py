@@ -19,6 +19,7 @@ from pyav_clips import fading, red_to_blue
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
 
+SOON = "slow=0.1"  # what the sandbox makes is made in a tenth of the time
 TIME = rb"\b0:0[012]\.\d\b"
 # Colours; all else that a terminal obeys would be a question or a picture of its own kind.
 COLORS = re.compile(rb"\x1b\[[\d;]*m")
@@ -160,7 +161,7 @@ def test_create_shows_the_clip_once_it_is_made(tmp_path: Path, more: list[str], 
     (tmp_path / "here").mkdir()
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    env = environment(tmp_path, TMPDIR=str(scratch))
+    env = environment(tmp_path, TMPDIR=str(scratch), AIRVID_SANDBOX_FAULTS=SOON)
     terminal = Terminal([*CREATE, *more], cwd=tmp_path / "here", env=env)
     assert terminal.end() == 0
     sheets = 2 if "-n" in more else 1
@@ -189,7 +190,7 @@ def test_what_else_wants_standard_output_costs_nothing(tmp_path: Path, more: lis
 
 
 def test_a_task_that_was_not_saved_is_fetched_for_the_look(tmp_path: Path) -> None:
-    env = environment(tmp_path, TMPDIR=str(tmp_path))
+    env = environment(tmp_path, TMPDIR=str(tmp_path), AIRVID_SANDBOX_FAULTS=SOON)
     made = Terminal(["--sandbox", "create", "fox", "-d", "2", "--wait"], cwd=tmp_path, env=env)
     assert made.end() == 0
     terminal = Terminal(["--sandbox", "preview", "last"], cwd=tmp_path, env=env)

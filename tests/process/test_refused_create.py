@@ -82,7 +82,7 @@ def test_a_signal_during_the_look_does_not_lose_the_task(refused: Callable[..., 
     run = refused(Rule(POST, say=LIMITED), Rule(LIST, skip=1, drip=0.5, times=1))
     with run.user.running(*CREATE, "--wait") as process:
         until(lambda: run.posts, "the POST")
-        time.sleep(1)
+        until(lambda: sum(request.call == "GET /video/tasks" for request in run.server.requests) == 2, "the look")
         process.send_signal(number)
         process.wait(20)
     run.user.airvid("list")

@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -156,6 +157,14 @@ def test_a_fault_beside_the_option_in_the_environment_and_in_a_prompt(user: User
     assert user.airvid("--sandbox", *CREATE).returncode == 0
 
 
+def test_a_task_expires_at_a_time_that_has_passed(user: User) -> None:
+    result = user.airvid("--sandbox", "--fault", "expire", "--fault", "slow=0.1", *CREATE, "--wait")
+    assert result.returncode == 6
+    told = re.search(r"the task expired on (\S+ \S+)$", result.stderr, re.MULTILINE)
+    assert told
+    assert datetime.fromisoformat(told[1]) <= datetime.now()
+
+
 def test_a_fault_in_a_prompt_counts_over_all_processes(user: User) -> None:
     task = user.airvid("--sandbox", "create", "fox [[slow=0.1]] [[status=404@status*2]]", *CREATE[2:]).stdout.strip()
     time.sleep(1.2)
@@ -184,16 +193,25 @@ def test_a_wrong_key_is_refused(user: User, tmp_path: Path) -> None:
         (["sandbox", "--fault", "reset*0"], 2, "a whole number from 1"),
         (["sandbox", "--fault", "reset p=2"], 2, "a probability from 0 to 1"),
         (["list", "--fault", "reset"], 2, "add --sandbox"),
+        (["--sandbox", "create", "a fox [[fial=x]]"], 2, "in the prompt, 'fial=x' is no fault: did you mean fail"),
+        (
+            ["--sandbox", "batch", "{here}/rows.jsonl"],
+            2,
+            "rows.jsonl:1: in the prompt, 'stal' is no fault: did you mean stall",
+        ),
         (["sandbox", "fault"], 2, "reset and faults"),
         (["sandbox", "--render", "soon"], 2, "a length of time"),
         (["sandbox", "--slots", "0"], 2, "range"),
         (["sandbox", "--seed", "x"], 2, "--seed"),
         (["sandbox", "--models", "none.json"], 11, "none.json cannot be read"),
         (["sandbox", "--models", "{here}/odd.json"], 11, "no listing of models"),
+        (["sandbox", "--models", "{here}/negative.json"], 11, "no listing of models"),
     ],
     ids=lambda each: " ".join(each) if isinstance(each, list) else None,
 )
 def test_what_cannot_be_asked_for_is_told(user: User, arguments: list[str], code: int, words: str) -> None:
+    (user.here / "rows.jsonl").write_text('{"prompt": "a fox [[stal]]"}')
+    (user.here / "negative.json").write_text('[{"id": "x", "video_caps": {"min_duration_s": -5}}]')
     (user.here / "odd.json").write_text('{"data": [{"id": "x", "video_caps": {"modes": 7}}]}')
     result = user.airvid(*(each.format(here=user.here) for each in arguments))
     assert (result.returncode, result.stdout) == (code, ""), result.stderr

@@ -122,6 +122,9 @@ def test_a_folder_of_its_own(user: User, tmp_path: Path) -> None:
     assert user.airvid("sandbox", "reset", **here).returncode == 0
     assert {each.name for each in (tmp_path / "a").iterdir()} == {"journal.txt"}
     assert not (user.here.parent / "data").exists()
+    nowhere = user.airvid("--sandbox", "list", AIRVID_SANDBOX_DIR=str(tmp_path / "a" / "journal.txt" / "x"))
+    assert nowhere.returncode == 11
+    assert "hint: set AIRVID_SANDBOX_DIR to a folder that can be written" in nowhere.stderr
 
 
 def test_models_slots_and_times_of_its_own(user: User, tmp_path: Path) -> None:
