@@ -21,6 +21,8 @@ class AirvidError(Exception):
     exit_code = 1
     # The status of the answer to a create that it stands for.
     http_status: int | None = None
+    # The line of the manifest that it is about.
+    line = 0
 
     def __init__(
         self, message: str, *, hint: str | None = None, request_id: str | None = None, task_id: str | None = None

@@ -170,10 +170,10 @@ def noted_signals() -> Iterator[list[int]]:
             signal.raise_signal(number)
 
 
-def read_stdin() -> bytes:
-    """All of standard input."""
+def read_stdin(most: int = -1) -> bytes:
+    """All of standard input; of more than `most` bytes, the first."""
     with interruptible():
-        return sys.stdin.buffer.read()
+        return sys.stdin.buffer.read(most)
 
 
 def forget(stream: TextIO) -> None:

@@ -227,7 +227,7 @@ class Model(NamedTuple):
             return None
         given = raw.get("video_caps")
         caps = given if isinstance(given, dict) else {}
-        price = cents(caps.get("price_per_second_cents"))
+        price, least = cents(caps.get("price_per_second_cents")), number(caps.get("min_duration_s"))
         return cls(
             id=model_id,
             raw=raw,
@@ -236,7 +236,7 @@ class Model(NamedTuple):
                 modes=_texts(caps.get("modes")),
                 aspect_ratios=_texts(caps.get("aspect_ratios")),
                 qualities=_texts(caps.get("qualities")),
-                min_seconds=number(caps.get("min_duration_s")),
+                min_seconds=least if least and least > 0 else None,
                 max_seconds=number(caps.get("max_duration_s")),
                 # 0 or missing means that the price is unknown, never that the clip is free.
                 cents_per_second=price if price and price > 0 else None,

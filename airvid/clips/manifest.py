@@ -9,7 +9,9 @@ import csv
 import difflib
 import io
 import json
+import math
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +28,7 @@ KEYS = ("id", "prompt", "prompt-file", "image", "reference", "extend", "set", *R
 # Bytes of a manifest and of a line of it, and characters of an id.
 LARGEST, LONGEST_LINE, LONGEST_ID = 64 << 20, 1 << 20, 100
 _TEXTS = ("id", "prompt", "prompt-file", "image", "extend")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass
@@ -63,7 +66,7 @@ class Manifest:
         return os.path.join(os.getcwd(), "-") if self.source == "-" else os.path.realpath(self.source)
 
     def complain(self, line: int, error: AirvidError) -> None:
-        error.message = f"{self.source}:{line}: {error.message}"
+        error.message, error.line = f"{self.source}:{line}: {error.message}", line
         self.complaints.append(error)
 
     # ------------------------------------------------------------------ JSONL
@@ -129,7 +132,7 @@ class Manifest:
 def _content(source: str) -> bytes:
     """The manifest's bytes, without a byte order mark. Raises: FileError, UsageError."""
     if source == "-":
-        content = system.read_stdin()
+        content = system.read_stdin(LARGEST + 1)
     else:
         try:
             if not Path(source).is_file() and Path(source).exists():
@@ -148,7 +151,7 @@ def _json(raw: bytes) -> dict[str, Any]:
     if len(raw) > LONGEST_LINE:
         raise RowError(f"the line is longer than {LONGEST_LINE >> 20} MB")
     try:
-        found = json.loads(raw.decode(), parse_constant=_no_number, object_pairs_hook=_pairs)
+        found = json.loads(raw.decode(), parse_constant=_no_number, parse_float=_number, object_pairs_hook=_pairs)
     except UnicodeDecodeError as error:
         raise RowError(f"column {len(raw[: error.start].decode()) + 1}: it is not UTF-8 text") from None
     except json.JSONDecodeError as error:
@@ -163,7 +166,11 @@ def _json(raw: bytes) -> dict[str, Any]:
 
 
 def _no_number(word: str) -> NoReturn:
-    raise RowError(f"{word} is no number in JSON")
+    raise RowError(f"{word:.50} is no number in JSON")
+
+
+def _number(word: str) -> float:
+    return found if math.isfinite(found := float(word)) else _no_number(word)
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -239,6 +246,8 @@ def _checked(name: str, value: Any) -> Any:
         value = str(value)
     if name in _TEXTS and not isinstance(value, str):
         raise RowError(f"{name} is text, and not {json.dumps(value)[:100]}")
+    if _SURROGATE.search("".join(value) if name == "reference" else str(value)):
+        raise RowError(f"{name} is not valid UTF-8 text")
     if name in ("image", "reference", "prompt-file") and "-" in (value, *value):
         raise RowError(f"{name} is a file here: a row reads no standard input")
     if name == "id" and (len(value) > LONGEST_ID or not value.isprintable() or value != value.strip()):

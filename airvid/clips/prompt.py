@@ -11,6 +11,9 @@ from airvid import system
 from airvid.clips import pictures
 from airvid.errors import FileError, UsageError
 
+# Bytes of a prompt.
+LONGEST = 1 << 20
+
 
 def read_prompt(argument: str | None, file: str | None, images: Sequence[str] = ()) -> str:
     """The prompt from the command line, a file, or standard input (`-`), which one of `images` may need too.
@@ -25,13 +28,13 @@ def read_prompt(argument: str | None, file: str | None, images: Sequence[str] = 
     if "-" in (argument, file) and "-" in images:
         raise UsageError("the prompt and a picture both want standard input", hint="--prompt-file FILE")
     if "-" in (argument, file):
-        prompt = _decoded(system.read_stdin(), "standard input")
+        prompt = _decoded(system.read_stdin(LONGEST + 1), "standard input")
     elif file is not None:
         try:
-            with system.interruptible():
-                prompt = _decoded(Path(os.path.expanduser(file)).read_bytes(), file)
-        except OSError as error:
-            raise FileError(f"the prompt file {file} cannot be read: {error.strerror}") from None
+            with system.interruptible(), Path(os.path.expanduser(file)).open("rb") as opened:
+                prompt = _decoded(opened.read(LONGEST + 1), file)
+        except (OSError, ValueError) as error:  # a NUL in its name
+            raise FileError(f"the prompt file {file} cannot be read: {getattr(error, 'strerror', error)}") from None
     else:
         prompt = _typed(argument or "")
     if not prompt.strip():
@@ -75,6 +78,8 @@ def _is_file(name: str) -> bool:
 
 def _decoded(content: bytes, source: str) -> str:
     """The text without the newline at its end. Raises: UsageError."""
+    if len(content) > LONGEST:
+        raise UsageError(f"the prompt in {source} is longer than {LONGEST >> 20} MB")
     try:
         return content.decode("utf-8-sig").removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError:

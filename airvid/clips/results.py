@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from airvid import files, system
-from airvid.api.models import Task, is_task_id, number
+from airvid.api.models import COMPLETED, Task, is_task_id, number
 from airvid.clips.naming import destination
 from airvid.clips.part_file import is_at
 from airvid.destinations.cloud import is_url
@@ -291,7 +291,8 @@ class Results:
             "known" if task else REFUSED if state == REFUSED else "sent",
             number(about.get("sent_at")),
             task and task.task_id,
-            task and task.status,
+            # A completed task was charged, also where its clip has expired.
+            task and (COMPLETED if state == COMPLETED else task.status),
             request,
             task and task.created,
             task and task.expires_at,
@@ -314,5 +315,8 @@ class Results:
         """A written path, if it leads into a folder of clips, else None."""
         if not isinstance(path, str) or not path or "\0" in path:
             return None
-        whole = path if is_url(path) else _real(os.path.join(self.path.parent, path))
+        try:
+            whole = path if is_url(path) else _real(os.path.join(self.path.parent, path))
+        except ValueError:  # half a character
+            return None
         return whole if any(whole.startswith(folder) for folder in self._folders) else None

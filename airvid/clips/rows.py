@@ -31,8 +31,12 @@ class Row:
     asked: str
     plan: Plan
     model: Model
-    # The row from whose last frame it goes on.
+    # The row from whose last frame it goes on, and how many come before it in this way.
     parent: Row | None = None
+    depth: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.depth = self.parent.depth + 1 if self.parent else 0
 
 
 @dataclass(eq=False)
@@ -54,14 +58,6 @@ class RowClip:
     @property
     def key(self) -> RowKey:
         return RowKey(self.manifest, self.row.id, self.n, self.row.asked)
-
-    @property
-    def depth(self) -> int:
-        """How many clips come before it in its chain of `extend`."""
-        count, clip = 0, self.parent
-        while clip:
-            count, clip = count + 1, clip.parent
-        return count
 
     @property
     def label(self) -> str:

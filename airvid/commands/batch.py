@@ -11,11 +11,13 @@ import os
 import sys
 from collections.abc import Sequence
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from airvid import system
 from airvid.api.client import Listing
 from airvid.api.models import DELETED, Model
+from airvid.clips import part_file
 from airvid.clips.manifest import Manifest
 from airvid.clips.plan import check_cost
 from airvid.clips.request import collected
@@ -24,7 +26,7 @@ from airvid.clips.rows import DONE, RUNNING, UNKNOWN, RowClip, clips_of, has_fil
 from airvid.clips.stored_results import results_at
 from airvid.commands import batch_plan, common, plans
 from airvid.commands import join as joining
-from airvid.commands.batch_clips import Batch, failed_before, make, note_saved, settle_and_make
+from airvid.commands.batch_clips import Batch, failed_before, make, settle_and_make
 from airvid.commands.batch_costs import BatchPlan
 from airvid.commands.batch_plan import Checker, Options
 from airvid.commands.join import Film
@@ -42,6 +44,7 @@ from airvid.session import Session
 from airvid.ui import dashboard
 from airvid.ui.dashboard import Tally
 from airvid.ui.progress import Progress
+from airvid.ui.task_view import TaskView
 from airvid.ui.text import counted, money
 
 # Clips that are made at a time.
@@ -220,7 +223,7 @@ async def _entries(session: Session, results: Results, rows: set[str]) -> list[E
     if wrong := session.journal.take_over(session.service, news):
         raise FileError(
             f"{results.place} says that row {wrong[0].key.row} is task {wrong[0].task_id}, which is another clip's",
-            hint="--results FILE keeps the results elsewhere; or remove that line",
+            hint=f"{session.command('status', str(wrong[0].task_id))}; --results FILE keeps the results elsewhere",
         )
     return session.journal.of_manifest(session.service, results.manifest)
 
@@ -278,7 +281,7 @@ async def _make_all(batch: Batch, plan: BatchPlan, at_once: int, film: Film | No
     """Make the clips side by side, and of them the film. What each ended with is in `batch.outcomes`."""
     session = batch.session
     # A clip stands after the one that it goes on from.
-    to_run = sorted([*plan.of(RUNNING), *plan.of(UNKNOWN), *plan.new], key=lambda clip: clip.depth)
+    to_run = sorted([*plan.of(RUNNING), *plan.of(UNKNOWN), *plan.new], key=lambda clip: clip.row.depth)
     batch.slots, batch.fail_fast = asyncio.Semaphore(at_once), fail_fast
     batch.outcomes = [None] * len(plan.of(DONE))
     batch.outcomes += [failed_before(batch, clip) for clip in plan.failed]
@@ -288,7 +291,7 @@ async def _make_all(batch: Batch, plan: BatchPlan, at_once: int, film: Film | No
     for model in {str(clip.row.plan.body["model"]) for clip in to_run}:
         tally.past += session.journal.past_seconds(session.service, model)
     for clip in plan.of(DONE):
-        note_saved(batch, clip)
+        _note_saved(batch, clip)
     try:
         if to_run:
             await _claim(batch, to_run, film)
@@ -303,6 +306,19 @@ async def _make_all(batch: Batch, plan: BatchPlan, at_once: int, film: Film | No
     if film and not any(batch.outcomes) and all(clip.state == DONE for clip in batch.clips):
         files = [str(clip.entry.file) for clip in batch.clips if clip.entry]
         await joining.write(session, files, film)
+
+
+def _note_saved(batch: Batch, clip: RowClip) -> None:
+    """Complete the records of a clip on the disk, where an earlier run was killed or a line is missing."""
+    session, entry = batch.session, clip.entry
+    assert entry
+    if entry.saved_at is None and entry.task_id:
+        session.journal.note_saved(session.service, entry.task_id, str(entry.file), entry.bytes or 0)
+        entry = session.journal.entry(entry.id) or entry
+        clip.learn(entry)
+        part_file.beside(Path(str(entry.file)), ".part.json").unlink(missing_ok=True)
+    if not batch.results.has_end_of(entry):
+        batch.results.remember(entry, TaskView(None, entry).record())
 
 
 async def _claim(batch: Batch, clips: Sequence[RowClip], film: Film | None) -> None:

@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 from airvid import clock
 from airvid.api.client import Listing
 from airvid.api.models import EXPIRED, QUEUED, Task
-from airvid.clips import naming, part_file, request
+from airvid.clips import naming, request
 from airvid.clips.lookup import matches, surely_unmade
 from airvid.clips.manifest import Manifest
 from airvid.clips.request import Request
@@ -43,10 +42,12 @@ from airvid.ui.dashboard import Tally
 from airvid.ui.progress import Progress, Row
 from airvid.ui.submit_report import SubmitReport
 from airvid.ui.task_view import TaskView
+from airvid.ui.text import length
 
 MOST_DOWNLOADS = 4
-# After so many creates of unknown fate in one run no more are sent: the next would probably end alike.
-MOST_UNKNOWN = 3
+# After so many creates of unknown fate in one run, or files in a row that cannot be written, no more are sent: the next
+# would probably end alike.
+MOST_UNKNOWN, MOST_UNSAVED = 3, 2
 # Seconds between two readings of the list for a create of unknown fate, and after SENT_WINDOW until it is given up.
 LOOK_EVERY, GIVE_UP = 5.0, 15.0
 
@@ -74,6 +75,7 @@ class Batch:
     fail_fast: bool = False
     stopped: bool = False
     unknown: int = 0
+    unsaved: int = 0
     outcomes: list[AirvidError | None] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -101,6 +103,10 @@ class Batch:
     def hint(self, *options: str) -> str:
         """This command with other options, and without --redo: what that buys is not bought once more."""
         return self.session.same_command(*options, without="--redo")
+
+    def command_to_retry(self) -> str:
+        """The command that submits failed rows anew."""
+        return self.hint() if self.retries else self.hint("--retry-failed")
 
     def command_for_rest(self) -> str:
         """The command that goes on after an interruption; --redo only for rows of which nothing was bought."""
@@ -144,7 +150,7 @@ async def settle_and_make(
 
 async def _settle(batch: Batch, clip: RowClip) -> None:
     """Wait until the server's list tells what became of a clip's POST. Raises: UnknownFateError, InUseError."""
-    session, entry = batch.session, clip.entry
+    session, entry, is_told = batch.session, clip.entry, False
     assert entry
     while True:
         listing = await _look(batch)
@@ -174,6 +180,10 @@ async def _settle(batch: Batch, clip: RowClip) -> None:
                 candidates=ids,
                 hint=batch.hint("--redo", clip.row.id),
             )
+        if not is_told:
+            left = length(SENT_WINDOW[1] + GIVE_UP - age)
+            session.out.note(f"row {clip.label}: the task list shows within {left} whether an earlier run made a task")
+            is_told = True
         await clock.sleep(LOOK_EVERY)
     clip.learn(entry)
     await _note(batch, entry)
@@ -266,7 +276,8 @@ async def _submit(batch: Batch, clip: RowClip, made: Clip, row: Row) -> bool:
             finally:
                 await _keep_fate(batch, clip, made.view.entry or entry)
         except AirvidError as error:
-            batch.unknown += isinstance(error, UnknownFateError)
+            if isinstance(error, UnknownFateError):
+                batch.unknown, error.hint = batch.unknown + 1, batch.hint()
             is_common = isinstance(error, AuthError | PaymentError | UnavailableError | FileError)
             is_own = isinstance(error, UnknownFateError | InUseError) and batch.unknown < MOST_UNKNOWN
             batch.stopped |= is_common and not is_own
@@ -321,19 +332,6 @@ async def _save(batch: Batch, clip: RowClip, made: Clip, task: Task, row: Row) -
     made.view = TaskView(task, made.view.entry, str(place), count)
 
 
-def note_saved(batch: Batch, clip: RowClip) -> None:
-    """Complete the records of a clip on the disk, where an earlier run was killed or a line is missing."""
-    session, entry = batch.session, clip.entry
-    assert entry
-    if entry.saved_at is None and entry.task_id:
-        session.journal.note_saved(session.service, entry.task_id, str(entry.file), entry.bytes or 0)
-        entry = session.journal.entry(entry.id) or entry
-        clip.learn(entry)
-        part_file.beside(Path(str(entry.file)), ".part.json").unlink(missing_ok=True)
-    if not batch.results.has_end_of(entry):
-        batch.results.remember(entry, TaskView(None, entry).record())
-
-
 async def _end(batch: Batch, clip: RowClip, made: Clip, row: Row, seconds: float) -> None:
     """Show how a clip has ended, and write down its record."""
     session, tally = batch.session, batch.tally
@@ -347,16 +345,21 @@ async def _end(batch: Batch, clip: RowClip, made: Clip, row: Row, seconds: float
     cents = batch_costs.total_cents([clip]) or Decimal(0)
     tally.left -= cents
     if made.error is None:
-        tally.done += 1
+        tally.done, batch.unsaved = tally.done + 1, 0
         tally.past.append(seconds)
         tally.spent += cents if made.view.cost_cents is None else Decimal(str(made.view.cost_cents))
     else:
         tally.failed += 1
-        batch.stopped |= batch.fail_fast
+        batch.unsaved += isinstance(made.error, FileError) and not isinstance(made.error, InUseError)
+        batch.stopped |= batch.fail_fast or batch.unsaved >= MOST_UNSAVED
     last = finish.last_word(made.view, seconds) if made.error is None else made.error.message
     made.write(row.end, last, is_good=made.error is None)
     if made.error:
         made.error.message = f"row {clip.label}: {last}"
+        if clip.state == FAILURE:
+            made.error.hint = batch.command_to_retry()
+        elif isinstance(made.error, ExpiredError):  # of a task that was charged
+            made.error.hint = batch.hint("--redo", clip.row.id)
     session.ended.append(made.view)
     line = [clip.row.id, made.view.task_id, made.view.status, made.view.output]
     made.write(session.out.record, record, None if session.out.shows_both else line)
@@ -370,7 +373,7 @@ def failed_before(batch: Batch, clip: RowClip) -> AirvidError:
     return kind(
         f"row {clip.label} {entry.status} before{f': {entry.error}' if entry.error else ''}",
         task_id=entry.task_id,
-        hint=batch.hint("--retry-failed"),
+        hint=batch.command_to_retry(),
     )
 
 

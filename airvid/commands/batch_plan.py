@@ -8,9 +8,10 @@ from __future__ import annotations
 import copy
 import dataclasses
 import os
-from collections import Counter
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ from airvid.session import Session
 
 RESULTS = "results.jsonl"
 _FIELDS = (*naming.FIELDS, *naming.ROW_FIELDS)
+# Stands for the line of a row that is not there.
+_NO_LINE = -1
 # Complaints that are shown at most.
 MOST_COMPLAINTS = 50
 
@@ -58,10 +61,13 @@ class Options:
         sets: Sequence[str],
         complaints: list[AirvidError],
     ) -> Options:
-        settings: dict[str, Any] = {}
+        settings: dict[str, Any] = dict.fromkeys(ROW_SETTINGS)
         for name in ROW_SETTINGS:
             with collected(complaints):
-                settings[name] = session.settings.choose(name, given.get(name.replace("-", "_")))
+                found = session.settings.choose(name, given.get(name.replace("-", "_")))
+                if name == "output" and found is not None:
+                    _parsed(found, 1)
+                settings[name] = found
         return cls(settings, image, reference, sets, session.is_play)
 
 
@@ -100,31 +106,25 @@ class Checker:
 
     def _in_order(self) -> Iterator[tuple[Written, int]]:
         """The rows, each after the one that it goes on from, and the line of that one; 0 for none."""
-        written = self.manifest.rows
+        written, unsound = self.manifest.rows, _lines_with_complaints(self.manifest.complaints)
         lines = {str(row.line): row.line for row in written}
         lines |= {row.values["id"]: row.line for row in written if "id" in row.values}
-        left, taken = list(written), {0}
-        while left:
-            count, waiting = len(left), list[Written]()
-            for row in left:
-                parent = lines.get(row.values["extend"]) if "extend" in row.values else 0
-                if parent is None:
-                    error = (
-                        f"extend {row.values['extend']!r:.100}: there is no such row, neither by its id nor by its line"
-                    )
-                    self.manifest.complain(row.line, UsageError(error))
-                elif parent in taken:
-                    taken.add(row.line)
-                    yield row, parent
-                else:
-                    waiting.append(row)
-            left = waiting
-            if len(left) == count:
-                for row in left:
-                    self.manifest.complain(
-                        row.line, UsageError("extend makes a circle: the rows go on from one another")
-                    )
-                return
+        after = defaultdict[int, list[Written]](list)
+        for row in written:
+            name = row.values.get("extend", "")
+            parent = lines.get(name, _NO_LINE) if name else 0
+            after[parent].append(row)
+            if parent == _NO_LINE and not _can_name_one_of(unsound, name):
+                error = f"extend {name!r:.100}: there is no such row, neither by its id nor by its line"
+                self.manifest.complain(row.line, UsageError(error))
+        parents = deque([0, _NO_LINE])
+        while parents:
+            parent = parents.popleft()
+            for row in after.pop(parent, ()):
+                parents.append(row.line)
+                yield row, parent
+        for row in chain.from_iterable(after.values()):
+            self.manifest.complain(row.line, UsageError("extend makes a circle: the rows go on from one another"))
 
     def _row(
         self, written: Written, complaints: list[AirvidError], equals: Counter[str], parent: Row | None
@@ -233,11 +233,9 @@ class Checker:
         """Raises: UsageError."""
         if output is None:
             output = os.path.join(self.manifest.folder, DEFAULT_NAME)
-        if output == "-":
-            raise UsageError("a batch saves its clips to files, and not to standard output", hint="-o FOLDER/")
         name = self._names.get(output)
         if name is None or count > 1:  # the numbers of several clips differ from row to row
-            name = self._names[output] = Naming.parse(output, count, _FIELDS)
+            name = self._names[output] = _parsed(output, count)
         plans.check_seed_named(name, asked)
         return name
 
@@ -256,6 +254,13 @@ class Checker:
                     self.manifest.complain(row.line, error)
 
 
+def _parsed(output: str, count: int) -> Naming:
+    """Raises: UsageError."""
+    if output == "-":
+        raise UsageError("a batch saves its clips to files, and not to standard output", hint="-o FOLDER/")
+    return Naming.parse(output, count, _FIELDS)
+
+
 def results_place(manifest: Manifest, options: Options, results: str | None) -> str:
     """The results file: in the folder of the outputs, which without -o is the manifest's.
 
@@ -264,9 +269,9 @@ def results_place(manifest: Manifest, options: Options, results: str | None) -> 
     if results is not None:
         return os.path.expanduser(results)
     output = options.settings["output"]
-    if output is None or output == "-":
+    if output is None:
         return os.path.join(manifest.folder or ".", RESULTS)
-    folder = os.path.dirname(str(Naming.parse(output, 1, _FIELDS).any_destination()))
+    folder = os.path.dirname(str(_parsed(output, 1).any_destination()))
     return f"{folder}/{RESULTS}" if is_url(folder) else os.path.join(folder or ".", RESULTS)
 
 
@@ -275,10 +280,11 @@ def chosen(
 ) -> tuple[list[Row], set[str]]:
     """The rows of this run, and the ids of those that are bought again."""
     by_name = {str(row.line): row for row in found} | {row.id: row for row in found}
+    unsound = _lines_with_complaints(complaints)
 
     def named(option: str, names: Sequence[str]) -> list[Row]:
         for name in names:
-            if name not in by_name:
+            if name not in by_name and not _can_name_one_of(unsound, name):
                 error = f"{option} {name!r:.100}: there is no such row, neither by its id nor by its line"
                 complaints.append(UsageError(error))
         return [by_name[name] for name in names if name in by_name]
@@ -299,15 +305,21 @@ def chosen(
     return wanted, again
 
 
+def _lines_with_complaints(complaints: Sequence[AirvidError]) -> set[str]:
+    return {str(error.line) for error in complaints if error.line}
+
+
+def _can_name_one_of(unsound: set[str], name: str) -> bool:
+    """Whether a name can be that of a row with complaints, whose id may be unknown. `unsound`: their lines."""
+    return name in unsound or (bool(unsound) and not name.isdecimal())
+
+
 async def check_clips(manifest: Manifest, clips: Sequence[RowClip]) -> None:
     """Complain of rows that have changed since they were paid for, and of other files in the places of clips."""
     folders: dict[Path, set[str]] = {}
     for clip in clips:
-        if clip.attempts and clip.changed and not clip.again:
-            error: AirvidError = UsageError(
-                f"row {clip.row.id} has changed since it was bought: it asked for {_shown(clip.changed.request)}"
-                f" and now for {_shown(request_shown(clip.row))}"
-            )
+        if clip.changed and not clip.again and (what := _what_changed(clip, clip.changed.request)):
+            error: AirvidError = UsageError(f"row {clip.row.id} has changed since it was bought: {what}")
             error.hint = f"--redo {clip.row.id} buys it again; or give the new clip another id"
             manifest.complain(clip.row.line, error)
         if clip.state == rows.DONE or clip.replaced:
@@ -332,19 +344,26 @@ def _is_free(path: Path, folders: dict[Path, set[str]]) -> bool:
     return len(path.name) < 50 and not folders[path.parent] & {path.name, f"{path.name}.part"}
 
 
-def request_shown(row: Row) -> dict[str, Any]:
-    """What a row asks for, without reading its pictures."""
-    asked = copy.copy(row.plan.asked)
-    asked.mode, asked.image, asked.reference = asked.effective_mode, None, ()
-    return request.body(asked, row.model)
+def _what_changed(clip: RowClip, bought: Mapping[str, Any]) -> str:
+    """How a clip differs from what was bought; empty where it only has another output, or names its model."""
+    asked = copy.copy(clip.row.plan.asked)
+    has_pictures = bool(asked.images)
+    asked.mode, asked.image, asked.reference = asked.effective_mode, None, ()  # they need not be read
+    seed = clip.row.plan.seed(clip.n)
+    now = request.body(asked, clip.row.model) | ({} if seed is None else {"seed": seed})
+    before = {key: value for key, value in bought.items() if key != "input_images"}
+    if now != before:
+        return f"it asked for {_shown(before)} and now for {_shown(now)}"
+    return "it has another picture or output" if has_pictures else ""
 
 
 def _shown(asked: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key} {value}" for key, value in asked.items() if key != "input_images")[:200]
+    return ", ".join(f"{key} {value}" for key, value in asked.items())[:200]
 
 
 def complain_all(complaints: Sequence[AirvidError]) -> None:
-    """Raise the complaints as one AirvidError, which shows MOST_COMPLAINTS of them and counts the others."""
+    """Raise the complaints, by their lines, as one AirvidError; it shows MOST_COMPLAINTS and counts the others."""
+    complaints = sorted(complaints, key=lambda error: error.line)
     if len(complaints) > MOST_COMPLAINTS:
         first = min(complaints, key=lambda error: (2, 11, 7).index(error.exit_code))
         more = copy.copy(first)

@@ -14,7 +14,14 @@ from airvid.journal.schema import Database
 
 # Manifests that a clip can belong to, as copies of one manifest do; their names are in one column, a line each.
 MOST_MANIFESTS = 16
+_NEW_ATTEMPT = (
+    "INSERT INTO clip (base_url, fate, intended_at, sent_at, model, prompt, request, created, expires_at, present, row,"
+    " n, asked) VALUES (:base_url, :fate, :intended_at, :sent_at, :model, :prompt, :request, :created, :expires_at,"
+    " 'null', :row, :n, :asked)"
+)
 OF_MANIFEST = "instr(char(10) || manifest || char(10), char(10) || ? || char(10))"
+# Entries of tasks that were only saved or deleted here by their ids. The POST of such a task may be another entry's.
+WITHOUT_POST = "(sent_at IS NULL AND row IS NULL)"
 
 
 class RowKey(NamedTuple):
@@ -210,35 +217,47 @@ def take_attempt(database: Database, base_url: str, attempt: Attempt) -> bool:
     # The `+` keeps SQLite from the index of the base URL, which all rows share.
     rows = database.execute(
         "SELECT id, row, n, asked, manifest FROM clip WHERE +base_url = :base_url AND (task_id = :task_id"
-        " OR (row = :row AND n = :n AND asked = :asked AND intended_at = :intended_at))",
+        f" OR (row = :row AND n = :n AND asked = :asked AND intended_at = :intended_at)) AND NOT {WITHOUT_POST}",
         values,
     ).fetchall()
-    if not rows:
-        database.execute(
-            "INSERT INTO clip (base_url, fate, intended_at, sent_at, task_id, status, model, prompt, request, created,"
-            " expires_at, file, bytes, saved_at, present, manifest, row, n, asked) VALUES (:base_url, :fate,"
-            " :intended_at, :sent_at, :task_id, :status, :model, :prompt, :request, :created, :expires_at, :file,"
-            " :bytes, :saved_at, 'null', :manifest, :row, :n, :asked)",
-            values,
-        )
-        return True
-    if len(rows) > 1 or (rows[0]["row"], rows[0]["n"], rows[0]["asked"]) != key[1:]:
+    if len(rows) > 1 or any((row["row"], row["n"], row["asked"]) != key[1:] for row in rows):
         return False
-    others = [name for name in (rows[0]["manifest"] or "").split("\n") if name not in ("", key.manifest)]
+    if rows:
+        entry_id, manifests = rows[0]["id"], (rows[0]["manifest"] or "").split("\n")
+    else:
+        entry_id, manifests = database.execute(_NEW_ATTEMPT, values).lastrowid, []
+    if attempt.task_id:
+        _take_known(database, base_url, attempt.task_id, entry_id)
+    others = [name for name in manifests if name not in ("", key.manifest)]
     values["manifest"] = "\n".join([*others[1 - MOST_MANIFESTS :], key.manifest])
     database.execute(
         "UPDATE clip SET manifest = :manifest, file = coalesce(:file, file), bytes = coalesce(:bytes, bytes),"
         " saved_at = coalesce(saved_at, :saved_at),"
         " fate = CASE WHEN :task_id IS NULL THEN fate ELSE 'known' END,"
-        " status = CASE WHEN task_id IS NULL THEN :status ELSE status END, task_id = coalesce(task_id, :task_id)"
-        f" WHERE id = {rows[0]['id']}",
+        " status = CASE WHEN task_id IS NULL THEN coalesce(status, :status) ELSE status END,"
+        f" task_id = coalesce(task_id, :task_id) WHERE id = {entry_id}",
         values,
     )
     return True
 
 
+def _take_known(database: Database, base_url: str, task_id: str, entry_id: int | None) -> None:
+    """Give an entry what is known of its task from an entry without a POST, and remove that one."""
+    row = database.execute(
+        f"SELECT * FROM clip WHERE base_url = ? AND task_id = ? AND {WITHOUT_POST}", (base_url, task_id)
+    ).fetchone()
+    if row:
+        database.execute("DELETE FROM clip WHERE id = ?", (row["id"],))
+        database.execute(
+            "UPDATE clip SET file = :file, bytes = :bytes, saved_at = :saved_at, status = :status,"
+            f" result_url = :result_url, deleted_at = :deleted_at WHERE id = {entry_id}",
+            dict(row),
+        )
+
+
 def set_task(database: Database, entry: Entry, task: Task, *, adopted: bool = False) -> Entry:
     """A create has made a task. Where the server estimates a higher price than we did, its price counts."""
+    _take_known(database, entry.base_url, task.task_id, entry.id)
     database.execute(
         "UPDATE clip SET fate = 'known', task_id = ?, status = ?, created = ?, expires_at = ?, candidates = '[]',"
         " present = '[]', adopted = ?, known_at = ?, estimate_cents = nullif(max(coalesce(estimate_cents, 0), ?), 0)"

@@ -18,6 +18,7 @@ from airvid.errors import FileError, Interrupted, InUseError
 from airvid.journal.budgets import hold_budget
 from airvid.journal.entries import (
     OF_MANIFEST,
+    WITHOUT_POST,
     Attempt,
     Entry,
     RowKey,
@@ -88,13 +89,15 @@ class Journal(Reader):
         another process has begun the same clip.
         """
         asked = [(each.get("model"), each.get("prompt"), json.dumps(without_images(each))) for each in requests]
+        # The newest attempt has the latest time, also where the clock was set back.
+        at = max([clock.now(), *(each.intended_at + 0.001 for each in attempts)])
 
         def work(database: Database) -> list[Entry]:
             process = self._processes.register()
             self._hold(database, budgets, estimate_cents, len(targets))
             if key:
                 self._claim(database, base_url, key, attempts)
-            common = (base_url, account, clock.now(), process)
+            common = (base_url, account, at, process)
             made = [
                 database.execute(_NEW_ENTRY, (*common, *each, target, estimate_cents, extends, *(key or (None,) * 4)))
                 for each, target in zip(asked, targets, strict=True)
@@ -163,7 +166,8 @@ class Journal(Reader):
 
         def work(database: Database) -> Entry | None:
             # One server may have two URLs: the id alone decides.
-            taken = database.execute("SELECT 1 FROM clip WHERE task_id = ?", (task.task_id,)).fetchone()
+            query = f"SELECT 1 FROM clip WHERE task_id = ? AND NOT {WITHOUT_POST}"
+            taken = database.execute(query, (task.task_id,)).fetchone()
             open_rows = database.execute(
                 "SELECT request FROM clip WHERE id <> ? AND fate <> 'known' AND fate IN ('sent', 'unknown')"
                 " AND coalesce(? BETWEEN sent_at - ? AND sent_at + ?, 1)",

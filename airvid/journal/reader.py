@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from airvid.errors import FileError, Interrupted
-from airvid.journal.entries import OF_MANIFEST, Entry, is_number, only_id, read_entry
+from airvid.journal.entries import OF_MANIFEST, WITHOUT_POST, Entry, is_number, only_id, read_entry
 from airvid.journal.store import Store
 
 T = TypeVar("T")
@@ -32,8 +32,8 @@ class Reader:
         self._store = Store(path)
 
     def known_ids(self, task_ids: Iterable[str]) -> set[str]:
-        """Which of the ids an entry has, under any base URL."""
-        query = f"SELECT task_id FROM clip WHERE task_id {_IN_LIST}"
+        """Which of the ids have an entry with their POST, under any base URL."""
+        query = f"SELECT task_id FROM clip WHERE task_id {_IN_LIST} AND NOT {WITHOUT_POST}"
         return {row["task_id"] for row in self._rows(query, json.dumps(list(task_ids)))}
 
     def entry(self, entry_id: int) -> Entry | None:
@@ -81,10 +81,14 @@ class Reader:
         return [entry for entry in rows if entry.task_id]
 
     def made_between(self, entry: Entry, earliest: float, latest: float) -> set[str]:
-        """The tasks of the entry's service and key that were created then (by the server's clock), and not deleted."""
+        """The tasks of the entry's service and key that were created then (by the server's clock).
+
+        Deleted ones are left out, except those that can be the entry's.
+        """
         rows = self._rows(
             "SELECT task_id FROM clip WHERE base_url = ? AND coalesce(account = ?, 1) AND fate = 'known'"
-            " AND task_id IS NOT NULL AND created BETWEEN ? AND ? AND deleted_at IS NULL",
+            " AND task_id IS NOT NULL AND created BETWEEN ? AND ? AND (deleted_at IS NULL OR"
+            f" {WITHOUT_POST})",
             *(entry.base_url, entry.account, earliest, latest),
         )
         return {row["task_id"] for row in rows}

@@ -56,7 +56,9 @@ class Dashboard(Live):
         self._tally = tally
 
     def _below(self) -> list[Text]:
-        return [Text(terminal.tame(self._output.stderr, self._tally.line(), 200), "dim", no_wrap=True, overflow="crop")]
+        line = self._tally.line()
+        lines = [line] if len(line) <= self._output.console.width else line.split("; ", 1)
+        return [Text(terminal.tame(self._output.stderr, each), "dim", no_wrap=True, overflow="crop") for each in lines]
 
 
 class BatchLog(Log):

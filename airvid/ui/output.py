@@ -139,15 +139,16 @@ class Output:
         self._message((plain(line, _LONGEST_TRACE), "dim"), is_to_copy=True)
 
     def error(self, error: AirvidError) -> None:
-        """What happened, and the command that helps."""
-        for each in error.errors if isinstance(error, SeveralErrors) else [error]:
+        """What happened, and the command that helps. Several errors with one command have it once, after the last."""
+        errors = error.errors if isinstance(error, SeveralErrors) else [error]
+        for following, each in enumerate(errors, 1):
             if self.as_json:
                 self._write_message(dumps({"error": {key: _short(value) for key, value in each.record().items()}}))
                 continue
             subject = f"{plain(each.task_id, _LONGEST_NAME)}: " if each.task_id else ""
             reference = f" (request {plain(each.request_id, _LONGEST_NAME)})" if each.request_id else ""
             self._labelled("error", "red", each.message, subject, reference)
-            if each.hint:
+            if each.hint and each.hint not in [error.hint for error in errors[following : following + 1]]:
                 self._labelled("hint", "cyan", each.hint, is_to_copy=True)
             self.command("error title=airvid", f"{subject}{plain(each.message, _LONGEST_SENTENCE)}")
 

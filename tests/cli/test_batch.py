@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from manifests import results, write
 from program import World, json_answer
+from small_files import PNG, png
 
 from airvid.sandbox.emulator import Fault, Request, Response
 
@@ -106,6 +107,25 @@ def test_a_row_is_known_by_its_id_or_by_what_it_asks_for(
     assert list((prompts(world) - before).elements()) == bought
 
 
+def test_a_row_with_an_id_that_names_its_model_or_output_has_not_changed(world: World) -> None:
+    write(world.folder, FOX | {"seed": 3, "count": 2})
+    assert world.airvid(*BATCH).code == 0
+    write(world.folder, FOX | {"seed": 3, "count": 2, "model": "dune-lite", "output": "own.mp4"})
+    result = world.airvid(*BATCH)
+    assert (result.code, len(world.posts)) == (0, 2), result.err
+
+
+def test_a_row_with_another_picture_has_changed(world: World) -> None:
+    (world.folder / "a.png").write_bytes(PNG)
+    (world.folder / "b.png").write_bytes(png(5, 3))
+    write(world.folder, FOX | {"image": "a.png"})
+    assert world.airvid(*BATCH).code == 0
+    write(world.folder, FOX | {"image": "b.png"})
+    result = world.airvid(*BATCH)
+    assert (result.code, len(world.posts)) == (2, 1)
+    assert "m.jsonl:1: row fox has changed since it was bought: it has another picture" in result.err
+
+
 @pytest.mark.parametrize("home", ["kept", "emptied"])
 def test_a_changed_row_with_its_old_id_shows_both_until_it_is_bought_again(world: World, home: str) -> None:
     write(world.folder, FOX, WOLF)
@@ -162,6 +182,18 @@ def test_a_failure_is_told_under_its_row_s_name_once(world: World) -> None:
     write(world.folder, FOX, WOLF)
     told = [line for line in world.airvid(*BATCH).err.splitlines() if "the task failed" in line]
     assert [line.count(": row ") for line in told] == [0, 1]
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_one_hint_says_how_failed_rows_are_submitted_anew(world: World, times: int) -> None:
+    world.emulator.outcome = lambda record: "failed" if record["prompt"] != "a fox" else "completed"
+    write(world.folder, FOX, WOLF, KITE)
+    for _ in range(times):
+        told = world.airvid(*BATCH).err.splitlines()
+    (hint,) = [line for line in told if line.startswith("hint: ")]
+    assert (hint, told[-1]) == ("hint: airvid batch m.jsonl -o 'out/{row}.mp4' --retry-failed", hint)
+    again = world.airvid(*shlex.split(hint.removeprefix("hint: airvid ")))
+    assert [again.err.count("--retry-failed"), prompts(world)["a wolf"]] == [1, 2]
 
 
 def test_clips_that_were_saved_elsewhere_are_told_of(world: World) -> None:
@@ -223,9 +255,37 @@ def test_redo_is_done_where_an_earlier_try_has_made_no_task(world: World) -> Non
     write(world.folder, FOX, WOLF)
     assert world.airvid(*BATCH).code == 0
     world.emulator.faults.append(Fault("POST", before=True, ending="reset"))
-    assert (world.airvid(*BATCH, "--redo", "fox").code, prompts(world)["a fox"]) == (1, 2)
+    result = world.airvid(*BATCH, "--redo", "fox")
+    assert (result.code, prompts(world)["a fox"]) == (1, 2)
+    assert "hint: airvid batch m.jsonl -o 'out/{row}.mp4'\n" in result.err
     world.clock.advance(400)
     assert (world.airvid(*BATCH, "--redo", "fox").code, prompts(world)["a fox"]) == (0, 3)
+
+
+def test_redo_after_the_clock_was_set_back_is_the_newest(world: World) -> None:
+    write(world.folder, FOX)
+    assert world.airvid(*BATCH).code == 0
+    world.clock.advance(-5000)
+    bought = world.airvid(*BATCH, "--redo", "fox").lines[0].split("\t")[1]
+    assert [each["task_id"] for each in results(world.folder / "out")] == [bought]
+    empty_home(world)
+    assert (world.airvid(*BATCH).code, len(world.posts)) == (0, 2)
+
+
+@pytest.mark.parametrize("home", ["kept", "emptied"])
+def test_a_clip_that_was_paid_and_has_expired_is_bought_again_by_redo_alone(world: World, home: str) -> None:
+    write(world.folder, FOX)
+    world.emulator.faults.append(Fault("storage", json_answer(403, {}), before=True, times=100))
+    assert world.airvid(*BATCH).code == 9
+    world.emulator.faults.clear()
+    world.clock.advance(90_000)
+    for _ in range(2):
+        result = world.airvid(*BATCH, "--retry-failed")
+        assert (result.code, len(world.posts)) == (6, 1)
+        assert "hint: airvid batch m.jsonl -o 'out/{row}.mp4' --retry-failed --redo fox\n" in result.err
+        if home == "emptied":
+            empty_home(world)
+    assert (world.airvid(*BATCH, "--redo", "fox").code, len(world.posts)) == (0, 2)
 
 
 def test_no_hint_buys_again_what_redo_has_bought(world: World) -> None:
@@ -281,6 +341,24 @@ def test_a_clip_that_was_deleted_before_it_was_saved_is_fetched_by_its_link(worl
     world.emulator.faults.clear()
     assert world.airvid("delete", "-y", "--all").code == 0
     assert (world.airvid(*BATCH).code, files(world), len(world.posts)) == (0, ["fox.mp4"], 1)
+
+
+@pytest.mark.parametrize("command", ["download ID -o out/fox.mp4", "download ID -o mine.mp4", "delete -y ID"])
+def test_a_task_that_an_empty_home_has_used_by_its_id_is_still_the_row_s(world: World, command: str) -> None:
+    write(world.folder, FOX)
+    world.emulator.faults.append(Fault("storage", json_answer(403, {}), before=True, times=100))
+    assert world.airvid(*BATCH).code == 9
+    world.emulator.faults.clear()
+    empty_home(world)
+    (record,) = results(world.folder / "out")
+    assert world.airvid(*command.replace("ID", record["task_id"]).split()).code == 0
+    for _ in range(2):
+        result = world.airvid(*BATCH)
+        assert (result.code, len(world.posts)) == (0, 1), result.err
+    assert "1 done" in result.err
+    assert [each["airvid"]["intended_at"] for each in results(world.folder / "out")] == [
+        record["airvid"]["intended_at"]
+    ]
 
 
 def test_a_stranger_s_file_is_left_alone(world: World) -> None:
@@ -364,10 +442,26 @@ def test_a_post_that_never_left_is_sent_once_its_time_is_over(world: World) -> N
     cut_results(world, [json.dumps(about, separators=(",", ":")).encode() + b"\n"])
     empty_home(world)
     began, before = world.clock.now(), len(world.posts)
-    assert world.airvid(*BATCH).code == 0
-    assert len(world.posts) == before + 1
+    result = world.airvid(*BATCH)
+    assert (result.code, len(world.posts)) == (0, before + 1)
+    assert result.err.count("the task list shows within 3m15s whether an earlier run made a task") == 1
     posted = [at for at, request in world.emulator.requests if request.method == "POST"][-1]
     assert posted - began > 180
+
+
+@pytest.mark.parametrize(("command", "code"), [("download ID -o mine.mp4", 0), ("delete -y ID", 1)])
+def test_a_lost_post_is_not_sent_again_where_its_task_was_used_by_its_id(world: World, command: str, code: int) -> None:
+    write(world.folder, FOX, WOLF)
+    assert world.airvid(*BATCH).code == 0
+    fox, wolf = results(world.folder / "out")
+    cut_results(world, [sent(fox), sent(wolf) + json.dumps(wolf, separators=(",", ":")).encode() + b"\n"])
+    (world.folder / "out" / "fox.mp4").unlink()
+    empty_home(world)
+    assert world.airvid(*command.replace("ID", fox["task_id"]).split()).code == 0
+    world.clock.advance(400)
+    for _ in range(2):
+        result = world.airvid(*BATCH)
+        assert (result.code, len(world.posts)) == (code, 2), result.err
 
 
 @pytest.mark.parametrize("others", [[], [WOLF]], ids=["nothing else", "a task that is known"])
@@ -471,6 +565,7 @@ HOSTILE: dict[str, Row] = {
     "a path outside": {"output": "../secret"},
     "an absolute path": {"output": "/etc/passwd"},
     "a path with a nul": {"output": "a\0b"},
+    "a path with half a character": {"output": "\ud800.mp4"},
     "a path of a type": {"output": ["fox.mp4"]},
     "a number of another kind": {"bytes": "many", "sent_at": "never", "saved_at": {}},
     "huge numbers": {"bytes": 1e400, "sent_at": 1e400, "n": 10**30},

@@ -40,6 +40,10 @@ BAD: dict[str, tuple[bytes | Callable[[], bytes], str, int]] = {
         2,
     ),
     "after no row": (b'{"prompt": "fox", "extend": "b"}', "m.jsonl:1: extend 'b': there is no such row", 2),
+    "after a row that is after no row": (
+        b'{"prompt": "f", "extend": 2}\n{"prompt": "g", "extend": "b"}', "m.jsonl:2: extend 'b': there is no such", 2,
+    ),
+    "after a row that cannot be read": (b'{"prompt": "f", "extend": "a"}\n{"id": "a"', "m.jsonl:2: column 11: no", 2),
     "after many clips": (
         b'{"prompt": "f", "count": 2}\n{"prompt": "g", "extend": 1}',
         "m.jsonl:2: extend '1': that row has 2 clips",
@@ -63,7 +67,16 @@ BAD: dict[str, tuple[bytes | Callable[[], bytes], str, int]] = {
     "seeds beyond the largest": (
         b'{"prompt": "f", "seed": 9223372036854775807, "count": 2}', "m.jsonl:1: the seed of clip 2", 2,
     ),
-    "half a character": (b'{"prompt": "fox \\ud800"}', "m.jsonl:1: the prompt is not valid UTF-8 text", 2),
+    "half a character": (b'{"prompt": "fox \\ud800"}', "m.jsonl:1: prompt is not valid UTF-8 text", 2),
+    "half a character in a name": (
+        b'{"prompt": "f", "output": "\\udfff.mp4"}', "m.jsonl:1: output is not valid UTF-8 text", 2,
+    ),
+    "half a character in a list": (
+        b'{"prompt": "f", "reference": ["a", "\\udfff"]}', "m.jsonl:1: reference is not valid UTF-8 text", 2,
+    ),
+    "a prompt file with a nul": (b'{"prompt-file": "a\\u0000"}', "m.jsonl:1: the prompt file a", 11),
+    "a prompt file without an end": (b'{"prompt-file": "/dev/zero"}', "the prompt in /dev/zero is longer than 1 MB", 2),
+    "infinity": (b'{"prompt": "fox", "set": {"a": [1e400]}}', "m.jsonl:1: 1e400 is no number in JSON", 2),
     "a duration in words": (b'{"prompt": "f", "duration": "long"}', "m.jsonl:1: duration: 'long' is not", 2),
     "a duration as a list": (b'{"prompt": "f", "duration": [4]}', "m.jsonl:1: duration: '[4]' is not", 2),
     "a huge number": (b'{"prompt": "f", "seed": 1' + b"0" * 5000 + b"}", "m.jsonl:1: no valid JSON", 2),
@@ -97,6 +110,7 @@ def test_what_is_wrong_is_told_with_its_line(world: World, name: str) -> None:
     result = world.airvid("batch", "m.jsonl", "-o", "clips/")
     assert (result.code, world.posts) == (code, [])
     assert f"error: {said}" in result.err or said in result.err
+    assert result.err.count("error: ") == 1 or name == "in a circle"
     assert not (world.folder / "clips").exists()
 
 
@@ -134,10 +148,25 @@ def test_all_complaints_come_at_once_and_of_very_many_the_first(world: World) ->
     assert (result.code, world.posts) == (2, [])
     assert result.err.count("would both be fox.mp4") == 50
     assert "and 9,949 more complaints" in result.err
-    write(world.folder, {"prompt": ""}, {"prompt": "f", "image": "none.png"}, {"promt": 1})
-    result = world.airvid("batch", "m.jsonl")
+    extends = {"prompt": "f", "extend": 5}
+    write(world.folder, extends, {"prompt": "f", "image": "none.png"}, {"promt": 1}, {"extend": 5}, {"prompt": "g"})
+    result = world.airvid("batch", "m.jsonl", "--only", "9")
     assert result.code == 2
-    assert [line.split(":")[2] for line in result.err.splitlines() if line.startswith("error")] == ["3", "1", "2"]
+    assert [line.split(":")[2] for line in result.err.splitlines() if line.startswith("error: m")] == ["2", "3", "4"]
+    write(world.folder, {"id": "fox", "promt": "a fox"})
+    for row, count in (("fox", 1), ("1", 1), ("2", 2)):
+        assert world.airvid("batch", "m.jsonl", "--only", row).err.count("error: ") == count
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("-o", ""), ("-o", "-"), ("-o", "{x}.mp4"), ("-o", "a.mov"), ("-d", "long"), ("-n", "0")]
+)
+def test_what_is_wrong_with_an_option_is_told_once(world: World, option: str, value: str) -> None:
+    write(world.folder, *({"prompt": f"fox {n}"} for n in range(3)))
+    if option != "-o":
+        world.env.setenv(f"AIRVID_{'DURATION' if option == '-d' else 'COUNT'}", value)
+    result = world.airvid("batch", "m.jsonl", *([option, value] if option == "-o" else []))
+    assert (result.code, world.posts, result.err.count("error: ")) == (2, [], 1), result.err
 
 
 def test_csv_says_the_same_as_jsonl(world: World) -> None:

@@ -133,6 +133,19 @@ def test_ctrl_c_gives_one_hint_and_the_same_command_goes_on(server: Server, tmp_
     check_whole(server, user.here / "my clips", 6)
 
 
+def test_ctrl_c_counts_the_tasks_that_go_on(server: Server, tmp_path: Path) -> None:
+    server.emulator.pace = Pace(0, 30)
+    server.emulator.faults.append(Fault("POST", delay=1.5, skip=1))
+    user = User(tmp_path, server.api_url)
+    write(user.here, 6)
+    with user.running("batch", "m.jsonl", "-o", "{row}.mp4") as process:
+        until(lambda: sum(made(server).values()) == 2, "the second task")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+        assert process.stderr
+        assert "2 tasks go on; to pick them up: " in process.stderr.read()
+
+
 def test_a_terminal_shows_the_plan_asks_and_shows_how_far_it_is(server: Server, tmp_path: Path) -> None:
     server.emulator.pace = Pace(0, 1.5)
     user = User(tmp_path, server.api_url)
@@ -151,6 +164,15 @@ def test_a_terminal_shows_the_plan_asks_and_shows_how_far_it_is(server: Server, 
     check_whole(server, user.here / "clips", 6)
 
 
+def test_a_narrow_terminal_shows_all_of_how_far_it_is(server: Server, tmp_path: Path) -> None:
+    server.emulator.pace = Pace(0, 1)
+    user = User(tmp_path, server.api_url)
+    write(user.here, 6, duration=4)
+    terminal = Terminal(["batch", "m.jsonl", "-y", "-o", "{row}.mp4"], cwd=user.here, env=user.env, columns=50)
+    terminal.until(lambda each: "0 of 6 done, 4 running, 2 waiting\n$0.00 spent, $0.024 left" in each.text)
+    assert terminal.end() == 0
+
+
 def test_a_full_disk_for_the_results_sends_nothing(server: Server, tmp_path: Path) -> None:
     user = User(tmp_path, server.api_url)
     write(user.here, 3)
@@ -165,6 +187,18 @@ def test_a_full_disk_for_the_results_sends_nothing(server: Server, tmp_path: Pat
     assert (done.returncode, made(server)) == (11, {}), done.stderr
     assert "results.jsonl cannot be used" in done.stderr
     assert "2 more clips were not submitted" in done.stderr
+
+
+def test_a_full_disk_for_the_clips_buys_no_more_of_them(server: Server, tmp_path: Path) -> None:
+    user = User(tmp_path, server.api_url)
+    write(user.here, 9)
+    user.customise("import shutil\nshutil.disk_usage = lambda _: shutil._ntuple_diskusage(100, 100, 0)\n")
+    command = ("batch", "m.jsonl", "-o", "{row}.mp4", "-j", "1")
+    done = user.airvid(*command)
+    assert (done.returncode, sum(made(server).values()) < 6) == (11, True), done.stderr
+    assert "more clips were not submitted" in done.stderr
+    assert User(tmp_path, server.api_url).airvid(*command).returncode == 0
+    check_whole(server, user.here, 9)
 
 
 def test_a_kill_before_a_new_clip_replaces_one_of_the_same_size_loses_it_not(server: Server, tmp_path: Path) -> None:

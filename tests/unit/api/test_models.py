@@ -230,7 +230,8 @@ def test_a_price_of_nothing_is_unknown_not_free(price: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "low", "expected"), [(8, 2, 0.8), (None, 2, 0.2), (None, None, None), (0.5, 2, 0.05)]
+    ("seconds", "low", "expected"),
+    [(8, 2, 0.8), (None, 2, 0.2), (None, None, None), (None, 0, None), (None, -3, None), (0.5, 2, 0.05)],
 )
 def test_a_clip_costs_its_seconds_else_the_models_least(
     seconds: float | None, low: int | None, expected: float | None
