@@ -117,7 +117,7 @@ class Session:
         if self._api is None:
             from airvid.api.client import Api
             from airvid.api.http import HttpClient, Timeouts
-            from airvid.ui.progress import Countdown
+            from airvid.ui.display import Countdown
 
             self.settings.check()
             wait = Countdown(self.out)
@@ -207,9 +207,9 @@ class Session:
 
     def progress(self, count: int | None = None) -> Progress:
         """The display of progress for `count` clips."""
-        from airvid.ui import progress
+        from airvid.ui import display
 
-        return progress.choose(self.out, count, rings=bool(self.settings.choose("bell", self.bell)))
+        return display.choose(self.out, count, rings=bool(self.settings.choose("bell", self.bell)))
 
     @asynccontextmanager
     async def time_limit(self, seconds: float | None) -> AsyncIterator[None]:

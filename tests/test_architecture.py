@@ -84,11 +84,11 @@ def package(path: Path) -> str:
     return path.relative_to(ROOT).with_suffix("").parts[0]
 
 
-def imports(path: Path, *, anywhere: bool = True) -> set[str]:
-    """Every module that a file imports, dotted; only when it is loaded, or `anywhere` in it."""
+def imports(path: Path) -> set[str]:
+    """Every module that a file imports anywhere in it, dotted."""
     tree = ast.parse(path.read_text("utf-8"))
     found: set[str] = set()
-    for node in ast.walk(tree) if anywhere else tree.body:
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -129,8 +129,7 @@ def test_the_table_knows_every_package() -> None:
 def test_no_modules_import_each_other_in_a_circle() -> None:
     names = {".".join(("airvid", *path.relative_to(ROOT).with_suffix("").parts)): path for path in MODULES}
     graph = {
-        name: {each for found in imports(path, anywhere=False) for each in (found, found.rpartition(".")[0])}
-        & (names.keys() - {name})
+        name: {each for found in imports(path) for each in (found, found.rpartition(".")[0])} & (names.keys() - {name})
         for name, path in names.items()
     }
     while loaded := [name for name, needed in graph.items() if not needed]:

@@ -10,9 +10,11 @@ from rich.text import Text
 
 from airvid import clock
 from airvid.ui import terminal
+from airvid.ui.display import has_bars
 from airvid.ui.live import Live
+from airvid.ui.log import Log
 from airvid.ui.output import Output
-from airvid.ui.progress import Log, Progress, has_bars
+from airvid.ui.progress import Progress
 from airvid.ui.text import length, money
 
 

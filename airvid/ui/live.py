@@ -20,8 +20,9 @@ from airvid import clock, system
 from airvid.api.models import QUEUED
 from airvid.api.retry import is_overdue, seconds_left
 from airvid.ui import terminal
+from airvid.ui.log import Shown
 from airvid.ui.output import Output
-from airvid.ui.progress import Progress, Row, Shown, states
+from airvid.ui.progress import Progress, Row, states
 from airvid.ui.text import length, money, size
 
 # Seconds between two frames while something changes, and while nothing does.

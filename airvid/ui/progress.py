@@ -1,34 +1,14 @@
-"""Progress on standard error, a row for each task or file: bars on a terminal, a few lines in a log, or nothing.
-
-Progress is only shown: nothing depends on it.
-"""
+"""What is under way: a row for each task or file. The displays show it; nothing else depends on it."""
 
 from __future__ import annotations
 
-import asyncio
-import math
-import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from collections.abc import Sequence
 
 from airvid import clock
 from airvid.api.models import Task
-from airvid.ui import terminal
-from airvid.ui.output import Output
-from airvid.ui.text import length, size
 
-# Seconds between two lines of a log while no state changes.
-LOG_EVERY = 10.0
-# Seconds without an answer after which a terminal shows what is waited for.
-SILENCE = 3.0
-# CI runners kill a job that has been silent for some minutes.
-LONGEST_SILENCE = 60.0
-# Seconds of a wait whose end the bell rings.
-LONG_WAIT = 10.0
 SAVING, SENDING = "saving", "uploading"
-# Characters of what a row is about, in a line of a log.
-LONGEST_ABOUT = 24
 
 
 class Row:
@@ -142,150 +122,6 @@ class Progress:
 
     def clear(self) -> None:
         """Remove the bars from the screen before a line of results."""
-
-
-class Shown(Progress):
-    """What the displays share: they write on an output, and ring when they end after LONG_WAIT seconds."""
-
-    def __init__(self, output: Output, count: int | None, *, rings: bool) -> None:
-        super().__init__(count)
-        self._output = output
-        self._rings = rings
-
-    def __exit__(self, *_: object) -> None:
-        if self._rings and clock.elapsed() - self.began > LONG_WAIT:
-            self._output.ring()
-
-
-class Log(Shown):
-    """Rows as plain lines: each change of state, and at most one line in ten seconds otherwise."""
-
-    def __init__(self, output: Output, count: int | None, *, rings: bool = False) -> None:
-        super().__init__(output, count, rings=rings)
-        self._written_at = self.began
-
-    def __enter__(self) -> Progress:
-        self._output.command("group", f"airvid: progress of {self.count}")
-        self._breaking_silence = asyncio.create_task(self._break_silence())
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._breaking_silence.cancel()
-        self._output.command("endgroup")
-        super().__exit__(*error)
-
-    def changed(self, row: Row, is_news: bool) -> None:
-        if is_news:
-            self._write(self._line(row))
-        elif row.is_saving and not row.done:
-            self._written_at = clock.elapsed()  # a short save needs no line
-        elif clock.elapsed() - self._written_at >= LOG_EVERY:
-            self._write(self._summary())
-
-    def ended(self, row: Row, message: str, is_good: bool, path: str | None) -> None:
-        super().ended(row, message, is_good, path)
-        self._write(f"{self._name(row)}: {message}")
-
-    def _name(self, row: Row) -> str:
-        """The row's label; where there are several rows, with the beginning of what it is about."""
-        return f"{row.label} {row.about[:LONGEST_ABOUT]}".rstrip() if self.count > 1 else row.label
-
-    def _line(self, row: Row) -> str:
-        name = self._name(row)
-        if row.trouble_is:
-            return f"{name}: {row.trouble_is}"
-        if row.is_saving:
-            return f"{name}: {row.state} {size(row.done)}" + (f" of {size(row.total)}" if row.total else "")
-        percent = f" {row.percent:.0f}%" if row.percent else ""
-        return f"{name}: {row.state or 'waiting'}{percent} {length(row.passed)}"
-
-    def _summary(self) -> str:
-        if len(self.rows) == 1:
-            return self._line(self.rows[0])
-        after = f"after {length(clock.elapsed() - self.began)}"
-        if not self.rows:
-            return f"still waiting {after}"
-        return f"{self.finished} of {self.count} done, {states(self.rows)} {after}"
-
-    async def _break_silence(self) -> None:
-        while True:
-            await clock.sleep(LONGEST_SILENCE - (clock.elapsed() - self._written_at))
-            if clock.elapsed() - self._written_at >= LONGEST_SILENCE - 1:
-                self._write(self._summary())
-
-    def _write(self, line: str) -> None:
-        self._written_at = clock.elapsed()
-        self._output.note(
-            f"{time.strftime('%H:%M:%S', time.localtime(clock.now()))} {line}" if self.count > 1 else line
-        )
-
-
-class Countdown:
-    """Waits before a request is repeated, and tells why: on a terminal counting down, else by a line now and then."""
-
-    def __init__(self, output: Output) -> None:
-        self._output = output
-        self._told_at = float("-inf")
-
-    async def __call__(self, what: str, seconds: float) -> None:
-        output, end = self._output, clock.elapsed() + seconds
-        if not output.bars and not has_bars(output):
-            if clock.elapsed() - self._told_at >= LOG_EVERY:
-                self._told_at = clock.elapsed()
-                output.note(f"{what}; trying again in {length(max(1.0, seconds))}")
-            await clock.sleep(seconds)
-            return
-        with self._shown() as progress:
-            try:
-                while (left := end - clock.elapsed()) > 0:
-                    progress.tell(f"trying again in {math.ceil(left)}s (Ctrl-C is safe): {what}")
-                    await clock.sleep(min(1.0, left))
-            finally:
-                progress.tell("")
-
-    @asynccontextmanager
-    async def while_silent(self, host: str) -> AsyncIterator[None]:
-        """On a terminal without rows: show during the body that a host has not answered for SILENCE seconds."""
-        if not has_bars(self._output):
-            yield
-            return
-        telling = asyncio.create_task(self._tell_silence(host))
-        try:
-            yield
-        finally:
-            telling.cancel()
-            await asyncio.wait({telling})
-
-    async def _tell_silence(self, host: str) -> None:
-        began = clock.elapsed()
-        await clock.sleep(SILENCE)
-        with self._shown() as progress:
-            try:
-                while not progress.rows:
-                    passed = length(clock.elapsed() - began)
-                    progress.tell(f"waiting for {host}: no answer for {passed} (Ctrl-C is safe)")
-                    await clock.sleep(1.0)
-            finally:
-                progress.tell("")
-
-    def _shown(self) -> AbstractContextManager[Progress]:
-        """The bars that are on the screen, else new ones."""
-        return nullcontext(self._output.bars) if self._output.bars else choose(self._output)
-
-
-def choose(output: Output, count: int | None = None, *, rings: bool = False) -> Progress:
-    """The display for this run. `count`: the number of rows to expect; `rings`: with a bell after a long wait."""
-    if output.quiet:
-        return Progress(count)
-    if has_bars(output):
-        from airvid.ui.live import Live
-
-        return Live(output, count, rings=rings)
-    return Log(output, count, rings=rings)
-
-
-def has_bars(output: Output) -> bool:
-    return not output.quiet and not output.as_json and terminal.can_animate(output.stderr)
 
 
 def states(rows: Sequence[Row], most: int | None = None) -> str:

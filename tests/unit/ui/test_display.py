@@ -20,7 +20,7 @@ from virtual_clock import VirtualClock
 from airvid import clock
 from airvid.api.models import Task
 from airvid.api.retry import is_overdue, seconds_left
-from airvid.ui import progress
+from airvid.ui import display
 from airvid.ui.output import Output
 from airvid.ui.progress import Progress, Row
 
@@ -76,7 +76,7 @@ class Stage:
 
     def tell(self, story: Story, count: int | None = None) -> str:
         async def whole() -> None:
-            with progress.choose(Output(stdout=io.StringIO(), stderr=self.stream), count) as shown:
+            with display.choose(Output(stdout=io.StringIO(), stderr=self.stream), count) as shown:
                 await story(shown)
 
         with clock.use(self.clock), asyncio.Runner(loop_factory=self.clock.loop_factory) as runner:
@@ -182,7 +182,7 @@ def test_trouble_is_told_once_and_that_it_is_over(log: Stage) -> None:
 
 
 def test_where_quiet_is_wanted_there_is_nothing(live: Stage) -> None:
-    with progress.choose(Output(quiet=True, stderr=live.stream)) as shown:
+    with display.choose(Output(quiet=True, stderr=live.stream)) as shown:
         shown.row("fox").task(task("processing", 40))
     assert live.stream.text == ""
 
@@ -395,7 +395,7 @@ def test_what_was_rendered_is_not_unmade_by_its_saving(live: Stage) -> None:
 def test_what_is_said_meanwhile_stands_above(live: Stage) -> None:
     async def whole() -> None:
         out = Output(stdout=live.stream, stderr=live.stream)
-        with progress.choose(out) as shown:
+        with display.choose(out) as shown:
             shown.row("fox").task(task("processing", 40))
             await clock.sleep(1)
             out.note("a word")
