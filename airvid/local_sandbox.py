@@ -100,7 +100,7 @@ def read_models(path: str) -> list[dict[str, Any]]:
     if not isinstance(models, list) or not models or not all(_is_model(each) for each in models):
         raise FileError(
             f'{path} is no listing of models, such as {{"data": [{{"id": "wan-2.6", "video_caps": {{…}}}}, …]}}',
-            hint="airvid --sandbox models --json > models.json writes one",
+            hint="airvid --sandbox models --json > models.json",
         )
     return models
 

@@ -132,7 +132,8 @@ class Session:
                 if not key and (stored := self.settings.key()):
                     key = stored.value
                 if not key and need_key:
-                    raise AuthError("no API key", hint="airvid auth login, or set AIRVID_API_KEY; --sandbox needs none")
+                    why = "no API key, neither stored nor in AIRVID_API_KEY; --sandbox needs none"
+                    raise AuthError(why, hint="airvid auth login")
                 self.out.secret = key or ""
                 http = HttpClient(self.base_url.value, key, **how)
             self._api = Api(http)

@@ -61,9 +61,22 @@ def _read_and_run(arguments: Sequence[str], invocation: Invocation) -> int:
         raise KeyboardInterrupt from None
     except typer.TyperException as error:
         hint = _prompt_hint(error, arguments, invocation) or f"{invocation.path} --help"
-        what = re.sub(r"Invalid value for (?:'-\w' / )?'(--[\w-]+)'", r"\1", error.format_message().rstrip("."))
-        raise UsageError(what[:1].lower() + what[1:], hint=hint) from None
+        raise UsageError(_sentence(error), hint=hint) from None
     return code if isinstance(code, int) else 0
+
+
+def _sentence(error: typer.TyperException) -> str:
+    """What Typer says of a line that it cannot read, in the words of our own checks."""
+    found = error.format_message().rstrip(".")
+    nearest = next(iter(getattr(error, "possibilities", None) or []), "")
+    for pattern, ours in (
+        (r"Invalid value for (?:'-\w' / )?'(--[\w-]+)'", r"\1"),
+        (r"is not a valid int.*$", "is not a whole number"),
+        (r"(\S+) is not in the range (\d+)<=x<=(\d+)$", r"'\1' is not a whole number from \2 to \3"),
+        (r" \(Possible options: .*\)$", f"; did you mean {nearest}?"),
+    ):
+        found = re.sub(pattern, ours, found)
+    return found[:1].lower() + found[1:]
 
 
 def _prompt_hint(error: typer.TyperException, arguments: Sequence[str], invocation: Invocation) -> str | None:

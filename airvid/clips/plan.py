@@ -160,8 +160,8 @@ def check_cost(max_cost: float | None, cents: float | None) -> None:
         return
     if cents is None:
         raise PaymentError(
-            f"the price is unknown, so --max-cost {max_cost:g} cannot be kept",
-            hint="airvid models shows prices; name a --model and a --duration",
+            f"the price is unknown, so --max-cost {max_cost:g} cannot be kept; name a --model and a --duration",
+            hint="airvid models",
         )
     if cents > max_cost * 100 + 1e-6:
         raise PaymentError(f"the estimate of {money(cents)} passes --max-cost {max_cost:g}; nothing was sent")

@@ -20,11 +20,10 @@ def read_prompt(argument: str | None, file: str | None, images: Sequence[str] = 
 
     Raises: UsageError, FileError.
     """
-    hint = 'airvid create "fox in snow"; - reads standard input; put -- before a prompt that begins with -'
     if argument is not None and file is not None:
         raise UsageError("PROMPT and --prompt-file contradict each other")
     if argument is None and file is None:
-        raise UsageError("no prompt", hint=hint)
+        raise UsageError("no prompt; give one in quotes, or - for standard input", hint="airvid create --help")
     if "-" in (argument, file) and "-" in images:
         raise UsageError("the prompt and a picture both want standard input", hint="--prompt-file FILE")
     if "-" in (argument, file):
@@ -38,7 +37,7 @@ def read_prompt(argument: str | None, file: str | None, images: Sequence[str] = 
     else:
         prompt = _typed(argument or "")
     if not prompt.strip():
-        raise UsageError("the prompt is empty", hint=hint)
+        raise UsageError("the prompt is empty", hint="airvid create --help")
     return prompt
 
 

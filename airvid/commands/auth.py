@@ -13,11 +13,12 @@ from airvid.ui.text import masked
 
 async def login(session: Session, *, no_verify: bool) -> None:
     if session.is_sandbox:
-        raise UsageError("the sandbox needs no key", hint="airvid auth login, without --sandbox")
+        hint = "unset AIRVID_SANDBOX" if session.settings.is_sandbox() else "airvid auth login"
+        raise UsageError("the sandbox needs no key", hint=hint)
     typed = sys.stdin.isatty()
     key = session.out.ask_hidden("API key: ") if typed else system.read_stdin().decode("utf-8", "replace")
     if not key.strip():
-        raise UsageError("no key was given", hint="airvid auth login < FILE reads it from a file")
+        raise UsageError("no key was given", hint="airvid auth login < FILE")
     key = sound_key(key, "what was given")
     if not key.startswith(("sk-air-", "airf_oat_", "afk-")):
         session.out.warn("this does not look like one of the provider's keys (sk-air-…); it is tried all the same")
@@ -50,7 +51,7 @@ async def status(session: Session, *, offline: bool) -> None:
         return
     found = session.settings.key()
     if found is None:
-        raise AuthError("no API key", hint="airvid auth login, or set AIRVID_API_KEY")
+        raise AuthError("no API key, neither stored nor in AIRVID_API_KEY", hint="airvid auth login")
     accepted, failure = None, None
     if not offline:
         try:

@@ -50,9 +50,11 @@ class BatchPlan:
     def lines(self) -> list[str]:
         """The lines that are shown without `--json`."""
         record = self.record()
-        shown = [f"{counted(record['rows'], 'row')}: {_sentence(record)}"]
-        if len(record["models"]) > 1 or not self._clips:
-            shown += [f"  {each['model']}: {_sentence(each)}" for each in record["models"]]
+        models = record["models"]
+        of = f" of {models[0]['model']}" if len(models) == 1 else ""
+        shown = [f"{counted(record['rows'], 'row')}: {_sentence(record, of)}"]
+        if len(models) > 1:
+            shown += [f"  {each['model']}: {_sentence(each)}" for each in models]
         states = [f"{record[state]} {state}" for state in STATES if record.get(state)]
         if states:
             left = f"left: {_sentence(record['left'])}" if self.left else "nothing left to pay"
@@ -70,11 +72,11 @@ def _amounts(clips: Sequence[RowClip]) -> dict[str, Any]:
     }
 
 
-def _sentence(amounts: Mapping[str, Any]) -> str:
+def _sentence(amounts: Mapping[str, Any], of: str = "") -> str:
     seconds, cost = amounts["seconds"], amounts["cost_usd"]
     length = "" if seconds is None else f", {seconds:g} s"
     price = "price unknown" if cost is None else money(Decimal(str(cost)) * 100)
-    return f"{counted(amounts['clips'], 'clip')}{length}, {price}"
+    return f"{counted(amounts['clips'], 'clip')}{of}{length}, {price}"
 
 
 def _seconds(clip: RowClip) -> Decimal | None:

@@ -87,7 +87,7 @@ async def _last(session: Session, patience: float) -> str:
     """
     entry = session.journal.last(session.service)
     if entry is None:
-        raise NotFoundError("there is no task in this machine's journal", hint="airvid list shows the server's")
+        raise NotFoundError("there is no task in this machine's journal", hint="airvid list")
     if entry.task_id:
         return entry.task_id
     take_note(session, await session.api().tasks(patience=patience))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from airvid import model_cache
 from airvid.clips import request
+from airvid.clips.naming import FIELDS, ROW_FIELDS, Naming
 from airvid.config import SETTINGS, checked, setting_name
 from airvid.errors import AirvidError, NotFoundError, UsageError
 from airvid.session import Session
@@ -25,19 +26,29 @@ async def get(session: Session, *, key: str) -> None:
     found = session.settings.find(name)
     if found is None:
         raise NotFoundError(f"{name} is not set", hint=f"airvid config set {name} VALUE")
-    value = str(found.value).lower() if isinstance(found.value, bool) else found.value
-    session.out.record({"name": name, "value": found.value, "source": found.source}, [value])
+    session.out.record({"name": name, "value": found.value, "source": found.source}, [views.setting_value(found)])
 
 
 async def set_one(session: Session, *, key: str, value: str) -> None:
     name = setting_name(key)
-    session.settings.set(name, checked(name, bare(value)))
+    valid = checked(name, bare(value))
+    if name == "output":
+        _check_template(valid)
+    session.settings.set(name, valid)
     session.out.record({"name": name, "value": session.settings.file[name]}, None)
     session.out.note(f"{name} is set in {session.settings.path}")
     if name == "model":
         await _warn_of_unknown_model(session, session.settings.file[name])
     if other := session.settings.overriding(name):
         session.out.warn(f"{other} is set in the environment, and overrides it")
+
+
+def _check_template(output: str) -> None:
+    try:
+        Naming.parse(output, 1, (*FIELDS, *ROW_FIELDS))
+    except UsageError as error:
+        error.hint = "airvid help templates"
+        raise
 
 
 async def _warn_of_unknown_model(session: Session, name: str) -> None:

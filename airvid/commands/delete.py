@@ -24,7 +24,9 @@ async def run(
 ) -> None:
     selects = takes_all or bool(statuses) or older_than is not None
     if not ids and not selects:
-        raise UsageError("nothing to delete is named", hint="airvid delete ID, or --all, --status, --older-than")
+        raise UsageError(
+            "nothing to delete is named: give an ID, --all, --status or --older-than", hint="airvid delete --help"
+        )
     if ids and selects:
         raise UsageError("task ids and --all, --status or --older-than contradict each other")
     may_ask = sys.stdin.isatty() and session.out.stderr.isatty() and "-" not in ids

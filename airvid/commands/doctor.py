@@ -24,7 +24,7 @@ from airvid.errors import AirvidError, AuthError, FileError, UnavailableError, U
 from airvid.journal.entries import Entry
 from airvid.session import Session
 from airvid.ui import terminal, views
-from airvid.ui.text import dumps, length, masked, size
+from airvid.ui.text import counted, dumps, length, masked, size
 
 # Seconds for which a failing API is asked again, and by which the clock may differ before that is a note, or an error.
 _PATIENCE = 5.0
@@ -154,7 +154,8 @@ async def _api(session: Session) -> str:
     except UnavailableError as error:
         error.hint = error.hint or shlex.join(["curl", "-v", f"{session.base_url.value}/models"])
         raise
-    return f"{session.service} answers and accepts the key; {len(listing.tasks)} tasks"
+    key = "" if session.is_sandbox else " and accepts the key"
+    return f"{session.service} answers{key}; {counted(len(listing.tasks), 'task')}"
 
 
 async def _clock(session: Session) -> str:

@@ -49,7 +49,7 @@ async def run(
     if takes_all and ids:
         raise UsageError("task ids and --all contradict each other")
     if not takes_all and not ids:
-        raise UsageError("no task id", hint="airvid download last, or --all")
+        raise UsageError("no task id", hint="airvid download --all")
     if force and skip_existing:
         raise UsageError("--force and --skip-existing contradict each other")
     at_once = _affordable(session, session.settings.choose("jobs", jobs) or SIDE_BY_SIDE)

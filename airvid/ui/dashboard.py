@@ -48,8 +48,9 @@ class Tally:
         """Seconds until all have ended, if each takes as long as most have; None where nothing is known."""
         if not self.past or not self.running + self.waiting:
             return None
-        # A clip that runs is half done, as far as is known.
-        return median(self.past) * (self.waiting + self.running / 2) / self.slots
+        # A clip that runs is half done, as far as is known. Rows that go on from another one wait without a slot.
+        at_once = min(self.slots, self.running) or self.slots
+        return median(self.past) * (self.waiting + self.running / 2) / at_once
 
 
 class Dashboard(Live):

@@ -287,18 +287,19 @@ def models(seconds: float | None) -> Table:
 # ---------------------------------------------------------------------- settings
 
 
-def _value(setting: Setting) -> str:
+def setting_value(setting: Setting) -> str:
+    """The value as it can be given again: `true`, `20`."""
     value = setting.value
-    return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    return str(value).lower() if isinstance(value, bool) else str(value).removesuffix(".0")
 
 
 SETTINGS = Table(
     (
         Column("SETTING", lambda setting: Cell(setting.name), 9),
-        Column("VALUE", lambda setting: Cell(_value(setting)), 8, shrinks="wrap"),
+        Column("VALUE", lambda setting: Cell(setting_value(setting)), 8, shrinks="wrap"),
         Column("FROM", lambda setting: Cell(setting.source), 5, shrinks="wrap"),
     ),
-    lambda setting: [setting.name, _value(setting), setting.source],
+    lambda setting: [setting.name, setting_value(setting), setting.source],
     lambda setting: setting._asdict(),
 )
 

@@ -26,6 +26,12 @@ def store(file: Path, content: str = f'api-key = "{KEY}"\n', mode: int = 0o600) 
     file.chmod(mode)
 
 
+def test_login_in_the_sandbox_names_the_command_for_a_real_key(world: World) -> None:
+    assert world.airvid("--sandbox", "auth", "login").err.endswith("hint: airvid auth login\n")
+    world.env.setenv("AIRVID_SANDBOX", "1")
+    assert world.airvid("auth", "login").err.endswith("hint: unset AIRVID_SANDBOX\n")
+
+
 @pytest.mark.parametrize("given", [KEY, f"  {KEY}\r\n", f"\n\t{KEY} \n\n"])
 def test_login_reads_the_key_from_standard_input_and_strips_it(world: World, file: Path, given: str) -> None:
     result = world.airvid("auth", "login", stdin=given.encode())
@@ -94,7 +100,7 @@ def test_a_key_stored_after_a_table_is_not_in_it(world: World, file: Path) -> No
     store(file, "[budget]\nday = 5\n")
     world.airvid("auth", "login", stdin=KEY.encode())
     assert world.airvid("auth", "status").code == 0
-    assert world.airvid("config", "get", "budget.day").out == "5.0\n"
+    assert world.airvid("config", "get", "budget.day").out == "5\n"
 
 
 @pytest.mark.parametrize("name", ["api-key", "api_key"])

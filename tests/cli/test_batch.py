@@ -50,6 +50,7 @@ def test_it_makes_each_clip_and_tells_of_each_as_it_ends(world: World) -> None:
     assert [each["status"] for each in records] == ["completed"] * 3
     again = world.airvid(*BATCH)
     assert (again.code, again.out, len(world.posts)) == (0, "", 3)
+    assert "2 rows: 2 clips of dune-lite, 8 s, $0.008\n" in world.airvid(*BATCH, "--only", "1", "--only", "2").err
     assert "3 done, nothing left to pay" in again.err
 
 

@@ -213,6 +213,14 @@ def test_a_wrong_value_in_the_file_is_told_with_the_file(world: World, file: Pat
     assert (result.code, f"{file}: max-cost" in result.err) == (2, True)
 
 
+@pytest.mark.parametrize("value", ["{nope}.mp4", "{slug.mp4", "{n:3}.mp4", "fox.mov"])
+def test_an_output_that_no_create_could_use_is_never_stored(world: World, file: Path, value: str) -> None:
+    result = world.airvid("config", "set", "output", value)
+    assert (result.code, result.err.splitlines()[-1]) == (2, "hint: airvid help templates")
+    assert not file.exists()
+    assert world.airvid("config", "set", "output", "clips/{row}-{n}.mp4").code == 0
+
+
 @pytest.mark.usefixtures("file")
 def test_every_setting_can_be_set_read_listed_and_unset(world: World) -> None:
     values = {
@@ -223,8 +231,8 @@ def test_every_setting_can_be_set_read_listed_and_unset(world: World) -> None:
         "bell": "true",
         "force": "true",
     }
-    values |= {f"{phase}-timeout": "7.0" for phase in ("connect", "read", "create")}
-    values |= {"open": "false", "timeout": "90.0", "max-cost": "2.5", "budget.day": "20.0", "budget.month": "99.5"}
+    values |= {f"{phase}-timeout": "7" for phase in ("connect", "read", "create")}
+    values |= {"open": "false", "timeout": "90", "max-cost": "2.5", "budget.day": "20", "budget.month": "99.5"}
     for name in SETTINGS:
         assert world.airvid("config", "set", name, values.get(name, "7")).code == 0
     listed = {line.split("\t")[0]: line.split("\t")[1] for line in world.airvid("config", "list").lines}

@@ -102,6 +102,9 @@ def test_common_options_are_read_before_and_after_the_command_s_name(world: Worl
         ("auth nonsense", "airvid auth status"),
         ("lsit", "airvid list"),
         ("--bogus", "airvid --help"),
+        ("create", "airvid create --help"),
+        ("download", "airvid download --all"),
+        ("delete", "airvid delete --help"),
     ],
 )
 def test_a_misuse_names_what_helps(world: World, line: str, hint: str) -> None:
@@ -149,7 +152,16 @@ def test_a_refused_value_is_told_in_one_form(world: World, line: str) -> None:
     *_, option, value = line.split()
     result = world.airvid(*line.split())
     assert result.code == 2
-    assert result.err.replace("'", "").startswith(f"error: {option}: {value} is no")
+    assert result.err.startswith(f"error: {option}: '{value}' is no")
+    assert not any(words in result.err for words in ("valid int", "the range"))
+
+
+@pytest.mark.parametrize(
+    ("option", "near"), [("--durration", "--duration"), ("--sund", "--sound"), ("--aspectratio", "--aspect-ratio")]
+)
+def test_an_option_that_is_misspelt_is_told_with_the_nearest_one(world: World, option: str, near: str) -> None:
+    result = world.airvid("create", "x", option, "8")
+    assert (result.code, result.err.splitlines()[0]) == (2, f"error: no such option: {option}; did you mean {near}?")
 
 
 def test_the_faults_come_with_the_form_of_a_spec(world: World) -> None:

@@ -62,7 +62,7 @@ def test_last_is_never_the_server_s_newest(world: World, monkeypatch: pytest.Mon
     monkeypatch.setenv("XDG_DATA_HOME", str(world.folder / "other"))
     result = world.airvid("status", "last")
     assert (result.code, result.out) == (4, "")
-    assert "airvid list" in result.err
+    assert result.err.endswith("hint: airvid list\n")
 
 
 def test_a_prefix_of_several_ids_is_refused_with_their_names(world: World) -> None:

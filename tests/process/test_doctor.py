@@ -190,6 +190,12 @@ def test_all_is_fine(user: User) -> None:
     assert KEY not in json.dumps(checks)
 
 
+def test_the_sandbox_has_no_key_that_it_could_accept(user: User) -> None:
+    assert user.airvid("--sandbox", "create", PROMPT).returncode == 0
+    _, checks = found(user, "--sandbox")
+    assert checks["api"]["message"] == "sandbox answers; 1 task"
+
+
 @pytest.mark.parametrize(
     ("check", "spoil", "state", "code", "hint"), WRONG, ids=lambda each: getattr(each, "__name__", None)
 )

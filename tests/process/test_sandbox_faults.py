@@ -201,7 +201,7 @@ def test_a_wrong_key_is_refused(user: User, tmp_path: Path) -> None:
         ),
         (["sandbox", "fault"], 2, "reset and faults"),
         (["sandbox", "--render", "soon"], 2, "a length of time"),
-        (["sandbox", "--slots", "0"], 2, "range"),
+        (["sandbox", "--slots", "0"], 2, "a whole number from 1 to 1000"),
         (["sandbox", "--seed", "x"], 2, "--seed"),
         (["sandbox", "--models", "none.json"], 11, "none.json cannot be read"),
         (["sandbox", "--models", "{here}/odd.json"], 11, "no listing of models"),
