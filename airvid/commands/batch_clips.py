@@ -199,7 +199,7 @@ async def _look(batch: Batch) -> Listing:
 
 async def make(batch: Batch, clip: RowClip, number: int, progress: Progress) -> None:
     """Make one clip in a slot that is taken, and give the slot back when its task has ended. No Exception is raised."""
-    tally, began = batch.tally, clock.elapsed()
+    tally, began, is_paid_now = batch.tally, clock.elapsed(), clip.state != RUNNING
     made = Clip(number, TaskView(None, clip.entry), was_read=True)
     row = progress.row(clip.label, about=clip.row.plan.asked.prompt or "")
     tally.waiting, tally.running = tally.waiting - 1, tally.running + 1
@@ -218,7 +218,7 @@ async def make(batch: Batch, clip: RowClip, number: int, progress: Progress) -> 
         tally.waiting += 1
         row.drop()
         return
-    await _end(batch, clip, made, row, clock.elapsed() - began)
+    await _end(batch, clip, made, row, clock.elapsed() - began, is_paid_now=is_paid_now)
 
 
 async def _render(batch: Batch, clip: RowClip, made: Clip, row: Row) -> Task | None:
@@ -332,8 +332,8 @@ async def _save(batch: Batch, clip: RowClip, made: Clip, task: Task, row: Row) -
     made.view = TaskView(task, made.view.entry, str(place), count)
 
 
-async def _end(batch: Batch, clip: RowClip, made: Clip, row: Row, seconds: float) -> None:
-    """Show how a clip has ended, and write down its record."""
+async def _end(batch: Batch, clip: RowClip, made: Clip, row: Row, seconds: float, *, is_paid_now: bool) -> None:
+    """Show how a clip has ended, and write down its record. An earlier run may have paid for it."""
     session, tally = batch.session, batch.tally
     if made.view.entry:
         made.view = made.view._replace(entry=session.journal.entry(made.view.entry.id) or made.view.entry)
@@ -343,11 +343,12 @@ async def _end(batch: Batch, clip: RowClip, made: Clip, row: Row, seconds: float
         clip.learn(made.view.entry)
         await _note(batch, made.view.entry, made.view.record())
     cents = batch_costs.total_cents([clip]) or Decimal(0)
-    tally.left -= cents
+    tally.left -= cents if is_paid_now else 0
     if made.error is None:
         tally.done, batch.unsaved = tally.done + 1, 0
         tally.past.append(seconds)
-        tally.spent += cents if made.view.cost_cents is None else Decimal(str(made.view.cost_cents))
+        if is_paid_now:
+            tally.spent += cents if made.view.cost_cents is None else Decimal(str(made.view.cost_cents))
     else:
         tally.failed += 1
         batch.unsaved += isinstance(made.error, FileError) and not isinstance(made.error, InUseError)

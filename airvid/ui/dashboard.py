@@ -23,6 +23,7 @@ class Tally:
     """How far a batch is: clips, cents, and the seconds that each of its clips takes (this machine's past runs).
 
     `total` are the clips of this run, `done` those that are on the disk, `waiting` those that are still to be begun.
+    `spent` and `left` are cents of what this run pays for: not of tasks that an earlier one submitted.
     """
 
     total: int = 0

@@ -54,6 +54,17 @@ def test_it_makes_each_clip_and_tells_of_each_as_it_ends(world: World) -> None:
     assert "3 done, nothing left to pay" in again.err
 
 
+def test_what_an_earlier_run_paid_for_is_neither_spent_nor_left(world: World) -> None:
+    write(world.folder, FOX, WOLF)
+    assert world.airvid(*BATCH).code == 0
+    shutil.rmtree(world.folder / "out")
+    write(world.folder, FOX, WOLF, KITE)
+    result = world.airvid(*BATCH)
+    assert (result.code, "2 running, left: 1 clip, 8 s, $0.18" in result.err) == (0, True)
+    told = {line.split("; ")[1] for line in result.err.splitlines() if " of 3 done" in line}
+    assert told == {"$0.00 spent, $0.18 left"}
+
+
 def test_json_is_the_clip_s_record_with_its_row(world: World) -> None:
     write(world.folder, FOX | {"count": 2, "seed": 5})
     result = world.airvid(*BATCH, "--json")
