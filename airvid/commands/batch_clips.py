@@ -143,6 +143,7 @@ async def settle_and_make(
     elif clip.parent and not clip.parent.is_ready and clip.state != RUNNING:
         if not batch.stopped or clip.parent.state in (DONE, FAILURE):
             why = f"row {clip.label}: not sent, as there is no clip of row {clip.parent.row.id} to go on from"
+            batch.tally.left -= batch_costs.total_cents([clip]) or 0
             _fail(batch, clip, TaskFailedError(why))
     elif await batch.take_slot(clip):
         await make(batch, clip, number, progress)

@@ -64,7 +64,10 @@ class Log(Shown):
 
     def _name(self, row: Row) -> str:
         """The row's label; where there are several rows, with the beginning of what it is about."""
-        return f"{row.label} {row.about[:LONGEST_ABOUT]}".rstrip() if self.count > 1 else row.label
+        if self.count == 1 or not row.about:
+            return row.label
+        more = "…" if len(row.about) > LONGEST_ABOUT else ""
+        return f"{row.label} ({row.about[:LONGEST_ABOUT].rstrip()}{more})"
 
     def _line(self, row: Row) -> str:
         name = self._name(row)

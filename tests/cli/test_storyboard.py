@@ -53,6 +53,7 @@ def test_a_row_whose_beginning_failed_is_not_sent(studio: World) -> None:
     result = studio.airvid(*BATCH, "-j", "1", "--join", "film.mp4")
     assert result.code in (1, 5)
     assert {body["prompt"] for body in studio.posts} == {"a fox", "another"}
+    assert "1 running, 3 failed; $0.00 spent, $0.002 left" in result.err
     assert "row b: not sent, as there is no clip of row a to go on from" in result.err
     assert not Path("film.mp4").exists()
     studio.emulator.outcome = lambda _: "completed"

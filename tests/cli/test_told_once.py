@@ -100,8 +100,8 @@ def test_lines_of_several_clips_carry_clock_and_prompt(world: World) -> None:
     world.airvid(*CREATE)
     world.airvid("create", "a wolf in the mist of a long morning", "-m", "wan-2.6")
     said = world.airvid("watch").err
-    assert re.search(r"^\d\d:\d\d:\d\d \w{8} fox: processing", said, re.MULTILINE)
-    assert re.search(r"^\d\d:\d\d:\d\d \w{8} a wolf in the mist of a: completed after", said, re.MULTILINE)
+    assert re.search(r"^\d\d:\d\d:\d\d \w{8} \(fox\): processing", said, re.MULTILINE)
+    assert re.search(r"^\d\d:\d\d:\d\d \w{8} \(a wolf in the mist of a…\): completed after", said, re.MULTILINE)
 
 
 # ---------------------------------------------------------------------- JSON
