@@ -99,10 +99,14 @@ class Submitter:
                 # A conflict can be with the very task that this POST made.
                 if error.http_status == CONFLICT and (found := (await self._lookup.at_once(entry, body))[0]):
                     return found
-                self._journal.mark_refused(entry, error.message)
-                if error.http_status in UNSURE_REFUSALS and (alike := await self._lookup.new_alike(entry, body)):
+                # The entry stays one of a POST that left until the list has told: a batch must not send it again.
+                is_unsure = error.http_status in UNSURE_REFUSALS
+                if is_unsure and (alike := await self._lookup.new_alike(entry, body)):
+                    self._journal.mark_unknown(entry, error.message, [alike])
                     error.message += f"; but the task list shows {alike}, which this create may have made"
                     error.hint = f"airvid watch {alike}, before you create it again"
+                else:
+                    self._journal.mark_refused(entry, error.message)
                 raise
             except Exception as bug:
                 # The POST may have left, whatever failed then.

@@ -276,7 +276,7 @@ async def _submit(batch: Batch, clip: RowClip, made: Clip, row: Row) -> bool:
             finally:
                 await _keep_fate(batch, clip, made.view.entry or entry)
         except AirvidError as error:
-            if isinstance(error, UnknownFateError):
+            if isinstance(error, UnknownFateError) or clip.state == UNKNOWN:
                 batch.unknown, error.hint = batch.unknown + 1, batch.hint()
             is_common = isinstance(error, AuthError | PaymentError | UnavailableError | FileError)
             is_own = isinstance(error, UnknownFateError | InUseError) and batch.unknown < MOST_UNKNOWN

@@ -235,6 +235,21 @@ def test_what_would_befall_every_row_stops_the_batch(world: World, status: int, 
     assert len(world.posts) == (9 if status == 400 else 1)
 
 
+@pytest.mark.parametrize("home", ["kept", "emptied"])
+@pytest.mark.parametrize("status", [400, 402, 422])
+def test_a_row_that_was_refused_but_made_all_the_same_is_not_paid_for_again(
+    world: World, status: int, home: str
+) -> None:
+    write(world.folder, FOX)
+    world.emulator.faults.append(Fault("POST", json_answer(status, {"error": "no"})))
+    result = world.airvid(*BATCH)
+    assert (result.code, "which this create may have made" in result.err) == (7 if status == 402 else 1, True)
+    assert "hint: airvid batch m.jsonl -o 'out/{row}.mp4'\n" in result.err
+    if home == "emptied":
+        empty_home(world)
+    assert (world.airvid(*BATCH, "--retry-failed").code, files(world), len(world.posts)) == (0, ["fox.mp4"], 1)
+
+
 def test_redo_buys_a_row_again_once(world: World) -> None:
     write(world.folder, FOX, WOLF)
     assert world.airvid(*BATCH).code == 0
