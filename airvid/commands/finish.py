@@ -21,7 +21,7 @@ from airvid.clips.part_file import OtherVideoError
 from airvid.config import KEY_VARIABLES
 from airvid.destinations.cloud import CloudObject, is_url
 from airvid.destinations.local import LocalFile
-from airvid.errors import AirvidError, FileError, NotSentError, UsageError, WaitTimeoutError, as_failure
+from airvid.errors import AirvidError, FileError, InUseError, NotSentError, UsageError, WaitTimeoutError, as_failure
 from airvid.journal.entries import Entry
 from airvid.session import Session
 from airvid.ui.progress import SENDING, Row
@@ -211,7 +211,8 @@ async def _deliver(
         hint = again = _again(session, task, place, force=force)
         if error.hint:
             hint = f"{again} {error.hint}" if error.hint.startswith("--") else f"{error.hint}; then {again}"
-        raise NotSentError(f"{error.message}; the clip is whole in {path}", hint=hint) from None
+        kind = InUseError if isinstance(error, InUseError) else NotSentError
+        raise kind(f"{error.message}; the clip is whole in {path}", hint=hint) from None
 
 
 async def send(place: LocalFile | CloudObject, path: Path, row: Row, *, force: bool) -> None:

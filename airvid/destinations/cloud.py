@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from airvid import places, system
 from airvid.destinations import stores
 from airvid.destinations.local import claim
-from airvid.errors import FileError, UsageError
+from airvid.errors import FileError, InUseError, UsageError
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -133,7 +133,7 @@ class CloudObject:
         with _Counted(path) as file:
             with suppress(system.NoLocksError):
                 if not system.try_lock(file):
-                    raise FileError(f"another airvid is sending to {self} at this moment")
+                    raise InUseError(f"another airvid is sending to {self} at this moment")
             work = asyncio.ensure_future(asyncio.to_thread(self._upload, file, force=force))
             work.add_done_callback(lambda done: done.cancelled() or done.exception())  # after a stop it has no reader
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shlex
@@ -223,6 +224,25 @@ def test_fail_fast_submits_no_more(world: World) -> None:
     result = world.airvid(*BATCH, "--fail-fast", "-j", "2")
     assert (result.code, len(world.posts), files(world)) == (1, 2, ["r1.mp4"])
     assert "7 more clips were not submitted" in result.err
+
+
+def test_clips_that_another_run_is_saving_do_not_stop_the_batch(world: World) -> None:
+    held = []
+
+    def hold(request: Request) -> None:
+        if request.method == "POST" and len(held) < 3:
+            held.append((world.folder / "out" / f"r{len(held)}.mp4.part").open("wb"))
+            fcntl.flock(held[-1], fcntl.LOCK_EX)
+
+    world.connect = hold
+    write(world.folder, *({"id": f"r{n}", "prompt": f"fox {n}"} for n in range(9)))
+    result = world.airvid(*BATCH, "-j", "1")
+    for each in held:
+        each.close()
+    assert (result.code, len(world.posts), result.err.count("is saving to")) == (1, 9, 6), result.err
+    assert files(world) == [f"r{n}.mp4" for n in range(3, 9)]
+    world.connect = lambda _: None
+    assert (world.airvid(*BATCH).code, len(world.posts), len(files(world))) == (0, 9, 9)
 
 
 @pytest.mark.parametrize(("status", "code"), [(401, 3), (402, 7), (400, 2)])
