@@ -10,7 +10,7 @@ import shutil
 from collections import Counter
 from collections.abc import Sequence
 from email.utils import formatdate
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from manifests import results, write
@@ -227,7 +227,7 @@ def test_fail_fast_submits_no_more(world: World) -> None:
 
 
 def test_clips_that_another_run_is_saving_do_not_stop_the_batch(world: World) -> None:
-    held = []
+    held: list[IO[bytes]] = []
 
     def hold(request: Request) -> None:
         if request.method == "POST" and len(held) < 3:
