@@ -16,6 +16,7 @@ from airvid.api.models import EXPIRED, QUEUED, Task
 from airvid.clips import naming, request
 from airvid.clips.lookup import matches, surely_unmade
 from airvid.clips.manifest import Manifest
+from airvid.clips.part_file import OtherVideoError
 from airvid.clips.request import Request
 from airvid.clips.results import Results
 from airvid.clips.rows import DONE, FAILURE, RUNNING, UNKNOWN, RowClip
@@ -350,7 +351,7 @@ async def _end(batch: Batch, clip: RowClip, made: Clip, row: Row, seconds: float
         tally.spent += cents if made.view.cost_cents is None else Decimal(str(made.view.cost_cents))
     else:
         tally.failed += 1
-        batch.unsaved += isinstance(made.error, FileError) and not isinstance(made.error, InUseError)
+        batch.unsaved += isinstance(made.error, FileError) and not isinstance(made.error, InUseError | OtherVideoError)
         batch.stopped |= batch.fail_fast or batch.unsaved >= MOST_UNSAVED
     last = finish.last_word(made.view, seconds) if made.error is None else made.error.message
     made.write(row.end, last, is_good=made.error is None)

@@ -245,6 +245,16 @@ def test_clips_that_another_run_is_saving_do_not_stop_the_batch(world: World) ->
     assert (world.airvid(*BATCH).code, len(world.posts), len(files(world))) == (0, 9, 9)
 
 
+def test_clips_of_another_kind_are_kept_and_do_not_stop_the_batch(world: World) -> None:
+    webm = Response(200, {"Content-Type": "video/webm"}, b"\x1aE\xdf\xa3\x01\0webm" + b"\0" * 100)
+    world.emulator.faults.append(Fault("storage", webm, before=True, times=100))
+    write(world.folder, *({"id": f"r{n}", "prompt": f"fox {n}"} for n in range(4)))
+    result = world.airvid(*BATCH, "-j", "1")
+    assert (result.code, len(world.posts)) == (11, 4), result.err
+    assert sorted(each.name for each in (world.folder / "out").glob("*.webm")) == [f"r{n}.webm" for n in range(4)]
+    assert (world.airvid(*BATCH).code, len(world.posts)) == (0, 4)
+
+
 @pytest.mark.parametrize(("status", "code"), [(401, 3), (402, 7), (400, 2)])
 def test_what_would_befall_every_row_stops_the_batch(world: World, status: int, code: int) -> None:
     answer = json_answer(status, {"error": {"message": "no", "code": "x"}})
