@@ -186,14 +186,19 @@ class Session:
         return re.sub(r"(^|\| |; )airvid (?!auth|config|sandbox|-)", lambda found: found[1] + ours, hint)
 
     def same_command(self, *more: str, without: str = "") -> str:
-        """This run's own command line, to paste, with `more` words and without an option and its value."""
+        """This run's own command line, to paste, with `more` words and without an option and its value.
+
+        The options for its API come first, as in `command`: `for_this_api` adds none to it.
+        """
         import shlex
 
-        words, left = ["airvid"], iter(self._common.line)
+        words, left = shlex.split(self.command()), iter(self._common.line)
         for word in left:
-            if word == without:
-                next(left, None)
-            elif not (without and word.startswith(f"{without}=")):
+            name, equals, _ = word.partition("=")
+            if name and name in ("--base-url", without):
+                if not equals:
+                    next(left, None)
+            elif word != "--sandbox":
                 words.append(word)
         end = words.index("--") if "--" in words else len(words)
         return shlex.join([*words[:end], *more, *words[end:]])
