@@ -152,8 +152,9 @@ Also honoured:
     "templates": """\
 Templates for -o
 
--o takes a file, a directory, - (standard output), or a template: a path with
-fields in braces. A value never leaves the folder that the template names.
+-o takes a file, a directory, - (standard output; not for batch), or a template:
+a path with fields in braces. A value never leaves the folder that the template
+names.
 
   {id}          the task's id
   {short_id}    eight characters of it
