@@ -126,7 +126,7 @@ async def _film(join: str | None, complaints: list[AirvidError], *, is_part: boo
 
 
 def _check_film(film: Film, batch: Batch) -> None:
-    """See that the film does not take the place of what it is made of. Raises: UsageError."""
+    """See that the film would replace no clip and not the results. Raises: UsageError."""
     taken = {batch.results.place.absolute, *(clip.any_place.absolute for clip in batch.clips)}
     if film.place.absolute.casefold() in {each.casefold() for each in taken}:
         raise UsageError(f"--join {film.place}: a clip or the results go there", hint="--join FILE, another one")
