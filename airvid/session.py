@@ -223,7 +223,7 @@ class Session:
             raise self.time_up("the time was up") from None
 
     def time_up(self, what: str, refusal: AirvidError | None = None) -> AirvidError:
-        """The error for a time limit that ends a request and no wait for a task, with the last failure as its cause.
+        """The error for a time limit that ends a request, with the last failure as its cause.
 
         `refusal`: the error of the last POST, which comes before other failures.
         """

@@ -48,7 +48,7 @@ class StoredResults(Results):
         await self._in_thread(self._read_object)
 
     def _read_object(self) -> Any:
-        """Read what is new; the version that was read. Raises: FileError."""
+        """Take the new lines. Returns the version of the object. Raises: FileError."""
         content, version = self._object.read()
         known = self._content if content.startswith(self._content) else b""
         if not known:

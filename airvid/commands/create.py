@@ -288,8 +288,8 @@ async def _finish(run: _Run, clip: Clip, row: Row) -> None:
         clip.error = finish.error_of(session, task)
         if clip.error is None:
             await _save(run, clip, task, row)
-    if type(clip.error) is FileError:
-        clip.error.hint = session.command("download", clip.view.task_id)  # the same create again would pay again
+    if type(clip.error) is FileError:  # its subclasses have hints of their own
+        clip.error.hint = session.command("download", clip.view.task_id)  # the same create would pay again
     is_good = clip.error is None
     told = finish.last_word(clip.view, row.passed, is_good=is_good)
     clip.write(row.end, told, is_good=is_good, path=clip.view.output)

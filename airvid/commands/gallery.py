@@ -98,7 +98,6 @@ async def _results_of(url: str, stored: Path) -> Path:
     kept = CloudObject(url if url.endswith(".jsonl") else f"{url.rstrip('/')}/{RESULTS}")
     path = stored / _file_name(kept)
     stored.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
     await kept.fetch(path)
     return path
 
