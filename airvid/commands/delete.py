@@ -103,7 +103,7 @@ def _tell_what_is_lost(session: Session, tasks: Mapping[str, Task | None]) -> No
             left.append((what, task))
         else:
             state = "completed, but without a link" if task.status == COMPLETED else "still running"
-            session.out.warn(f"{what} is {state}: its clip cannot be fetched any more then")
+            session.out.warn(f"{what} is {state}: its clip cannot be fetched after this")
     if len(left) > MOST_NAMED:
         _tell_of_many(session, [task for _, task in left])
         return

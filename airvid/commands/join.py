@@ -95,7 +95,7 @@ async def write(session: Session, clips: Sequence[str], film: Film) -> None:
             raise FileError(f"{place} is one of the clips", hint="-o FILE, another one")
         await place.check_writable()
         with session.progress(1) as progress:
-            row = progress.row(os.path.basename(str(place)))
+            row = progress.row("film")
             row.part("reading", 0)
             joining = Joining([partial(preview.opened, clip.path) for clip in found])
             # A film that waits for its upload may be replaced without --force.
