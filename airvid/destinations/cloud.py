@@ -295,7 +295,7 @@ def split(url: str) -> tuple[str, str, str]:
             hint="-o takes a file, a directory/, s3://BUCKET/KEY, gs://BUCKET/KEY or az://CONTAINER/KEY",
         )
     if "@" in bucket or re.search(r"[?&][\w-]*sig\w*=", key, re.IGNORECASE):
-        raise UsageError("an address holds no keys and no signature", hint=stores.CREDENTIALS[scheme])
+        raise UsageError("keys and signatures do not belong in an address", hint=stores.CREDENTIALS[scheme])
     if not re.fullmatch(_BUCKETS[scheme], bucket):
         raise UsageError(f"{bucket!r} cannot be the name of a bucket", hint=f"{scheme}://BUCKET/KEY")
     if not key.isprintable() or "" in (parts := key.split("/"))[:-1] or {".", ".."} & set(parts):

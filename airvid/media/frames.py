@@ -83,9 +83,9 @@ class Clip:
         self.step = 1 / self.rate if self.rate > 0 else Fraction(0)
         self.start = (_read(stream, "start_time") or 0) * Fraction(_read(stream, "time_base") or 0)
         self.frames: int | None = _read(stream, "frames") or None
-        # Its packets' lengths add up to less where frames of unequal lengths are stored out of order.
-        told = seconds.get(stream.id, 0.0) - float(self.start)
-        self.seconds = max(self._declared_seconds() or 0.0, told) or None
+        # The sum of its packets' lengths is too small where frames of unequal lengths are stored out of order.
+        shown = seconds.get(stream.id, 0.0) - float(self.start)
+        self.seconds = max(self._declared_seconds() or 0.0, shown) or None
         if self.frames is None or self.seconds is None:
             self._measure()
         if self.frames == 0:
