@@ -123,10 +123,9 @@ async def follow(session: Session, clip: Clip, row: Row) -> AsyncGenerator[TaskV
 
 def _readings(session: Session, clip: Clip, task: Task, row: Row) -> AsyncGenerator[Task | Trouble, None]:
     entry = clip.view.entry
-    is_gone = entry and (
-        entry.status == DELETED or entry.result_url
-    )  # the journal keeps the link of a task that was there
-    is_fresh = clip.is_ours or bool(entry and not is_gone and clock.now() - entry.intended_at < FRESH)
+    # The journal has the link of a task that was seen completed: it is not too new to be known.
+    was_there = entry and (entry.status == DELETED or entry.result_url)
+    is_fresh = clip.is_ours or bool(entry and not was_there and clock.now() - entry.intended_at < FRESH)
     return finish.track(
         session.api(),
         session.shared,

@@ -109,7 +109,7 @@ class Entry(NamedTuple):
             return False
 
 
-# The columns of each kind, by the types above.
+# The columns with text and those with numbers, by the types above.
 _KINDS = get_type_hints(Entry)
 _TEXTS = [name for name, kind in _KINDS.items() if kind == str | None]
 _NUMBERS = [name for name, kind in _KINDS.items() if kind in (float | None, int | None)]
