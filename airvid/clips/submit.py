@@ -32,7 +32,7 @@ QUEUE_PAUSE, SLOT_PAUSE = 1.0, 5.0
 LONGEST_SLOT_WAIT = 60.0
 # The HTTP status of a create that conflicts with something.
 CONFLICT = 409
-# Those after which the list is looked at, as some servers have made the task all the same.
+# Refusals after which some servers have made the task all the same: the list is looked at.
 UNSURE_REFUSALS = (400, 402, 422)
 # After so many refusals that only sound like a limit, with nothing running, one is a refusal for good.
 GUESSES = 3

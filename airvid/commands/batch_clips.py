@@ -46,8 +46,8 @@ from airvid.ui.task_view import TaskView
 from airvid.ui.text import length
 
 MOST_DOWNLOADS = 4
-# After so many creates of unknown fate in one run, or files in a row that cannot be written, no more are sent: the next
-# would probably end alike.
+# No more creates are sent after so many of unknown fate in one run, or after so many clips in a row that could not be
+# saved: the next would probably end alike.
 MOST_UNKNOWN, MOST_UNSAVED = 3, 2
 # Seconds between two readings of the list for a create of unknown fate, and after SENT_WINDOW until it is given up.
 LOOK_EVERY, GIVE_UP = 5.0, 15.0

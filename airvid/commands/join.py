@@ -95,7 +95,7 @@ async def write(session: Session, clips: Sequence[str], film: Film) -> None:
             raise FileError(f"{place} is one of the clips", hint="-o FILE, another one")
         await place.check_writable()
         with session.progress(1) as progress:
-            row = progress.row(os.path.basename(str(place)))
+            row = progress.row("film")
             row.part("reading", 0)
             joining = Joining([partial(preview.opened, clip.path) for clip in found])
             # A film that waits for its upload may be replaced without --force.
@@ -124,16 +124,16 @@ async def _write(session: Session, joining: Joining, path: Path, row: Row, *, fo
         part = path.parent.resolve() / f".airvid-{os.urandom(8).hex()}.part"
         files.open_regular(part).close()
     try:
-        told, differences = clock.elapsed(), list[str]()
+        shown_at, told = clock.elapsed(), list[str]()
         for done in joining.write(part):
             for why in joining.differences:
-                if why not in differences:
+                if why not in told:
                     session.out.note(f"{why}: it is encoded anew")
-            differences = joining.differences
-            if clock.elapsed() - told >= _PAUSE:
+                    told.append(why)
+            if clock.elapsed() - shown_at >= _PAUSE:
                 row.part("joining", done / joining.seconds if joining.seconds else 0)
                 await clock.sleep(0)
-                told = clock.elapsed()
+                shown_at = clock.elapsed()
     except BaseException:
         part.unlink(missing_ok=True)
         raise
