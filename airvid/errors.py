@@ -21,7 +21,7 @@ class AirvidError(Exception):
     exit_code = 1
     # The status of the answer to a create that it stands for.
     http_status: int | None = None
-    # The line of the manifest that it is about.
+    # The line of the manifest that it is about; 0 for none.
     line = 0
 
     def __init__(
@@ -140,7 +140,7 @@ class FileError(AirvidError):
 
 
 class NotSentError(FileError):
-    """A clip is whole on this disk, and not in the store. The hint sends it."""
+    """A clip is whole on this disk, and not in the store. The hint is the command that sends it."""
 
 
 class InUseError(FileError):

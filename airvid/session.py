@@ -72,7 +72,7 @@ class Session:
         self.ended: list[TaskView] = []
         # --bell, None where the line does not say.
         self.bell: bool | None = None
-        # The settings that a create took from elsewhere than its line, by name.
+        # The settings that a create took from the environment or the config file, by name.
         self.stored: dict[str, Setting] = {}
         self._api: Api | None = None
         # What tells keys apart in the journal, once `api` was called.
@@ -187,14 +187,19 @@ class Session:
         return re.sub(r"(^|\| |; )airvid (?!auth|config|sandbox|-)", lambda found: found[1] + ours, hint)
 
     def same_command(self, *more: str, without: str = "") -> str:
-        """This run's own command line, to paste, with `more` words and without an option and its value."""
+        """This run's own command line, to paste, with `more` words and without an option and its value.
+
+        The options for its API come first, as in `command`: `for_this_api` adds none to it.
+        """
         import shlex
 
-        words, left = ["airvid"], iter(self._common.line)
+        words, left = shlex.split(self.command()), iter(self._common.line)
         for word in left:
-            if word == without:
-                next(left, None)
-            elif not (without and word.startswith(f"{without}=")):
+            name, equals, _ = word.partition("=")
+            if name and name in ("--base-url", without):
+                if not equals:
+                    next(left, None)
+            elif word != "--sandbox":
                 words.append(word)
         end = words.index("--") if "--" in words else len(words)
         return shlex.join([*words[:end], *more, *words[end:]])
@@ -224,9 +229,9 @@ class Session:
             raise self.time_up("the time was up") from None
 
     def time_up(self, what: str, refusal: AirvidError | None = None) -> AirvidError:
-        """The error for a time limit that ends a request and no wait for a task, with the last failure as its cause.
+        """The error for a time limit that ends a request, with the last failure as its cause.
 
-        `refusal`: why the last POST was not taken.
+        `refusal`: the error of the last POST, which comes before other failures.
         """
         trouble = refusal or (self._api.http.trouble if self._api else None)
         error = LimitedError if isinstance(trouble, LimitedError) else UnavailableError
@@ -235,8 +240,8 @@ class Session:
     def cause_of(self, error: AirvidError) -> AirvidError:
         """The error itself, or the sandbox's own where the sandbox is broken.
 
-        Messages are completed for where a setting comes from that the line does not name. So are hints, for where the
-        key comes from and for this run's API.
+        A message about an option that was not on the line also says where its value comes from. A hint fits the source
+        of the key and this run's API.
         """
         for each in getattr(error, "errors", [error]):
             for name, (_, value, source) in self.stored.items():

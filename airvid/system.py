@@ -113,7 +113,10 @@ def _signals_to(
 
 
 def on_stop(restore: Callable[[], None]) -> Callable[[], None]:
-    """Call `restore` before Ctrl-Z stops the program, or Ctrl-\\ or a second Ctrl-C ends it. Returns what ends this."""
+    """Call `restore` before Ctrl-Z stops the program, and before Ctrl-\\ or a second Ctrl-C ends it.
+
+    Returns the function that takes this back.
+    """
     global _restore
     import asyncio
 
@@ -171,7 +174,7 @@ def noted_signals() -> Iterator[list[int]]:
 
 
 def read_stdin(most: int = -1) -> bytes:
-    """All of standard input; of more than `most` bytes, the first."""
+    """All of standard input, or its first `most` bytes."""
     with interruptible():
         return sys.stdin.buffer.read(most)
 

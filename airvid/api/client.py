@@ -68,7 +68,7 @@ class Api:
         """
         answer = await self.http.post("/video/generations", body, attempt)
         task, told = Task.parse(answer.data, base_url=self.http.base_url), _told_id(answer)
-        # What is no task id is as bad as no id.
+        # Anything but a task id counts as no id.
         if answer.status // 100 in (2, 3) and task is not None and told == task.task_id:
             return task
         if answer.status // 100 not in (2, 3) and not _MAY_NAME_TASK.search(answer.text):

@@ -119,7 +119,7 @@ class HttpClient:
         self._requests = 0
         # URLs whose answers claim a compression that they do not have.
         self._plain: set[httpx.URL] = set()
-        # The most seconds for a whole answer; for a stream or a clip, those for its head.
+        # Seconds for a whole answer, at the most; for the head of a stream or a clip.
         self._longest = 2 * (self.timeouts.connect + self.timeouts.read)
 
     def check_way(self) -> str | None:

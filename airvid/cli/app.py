@@ -273,7 +273,7 @@ def batch(
     max_cost: str | None = option("--max-cost USD", "Send nothing if this run would spend more than this.", MONEY),
     dry_run: bool = flag("--dry-run", "Show the plan; send nothing.", MONEY),
     yes: bool = flag("-y, --yes", "Do not ask.", MONEY),
-    output: str | None = options.OUTPUT,
+    output: str | None = options.ROWS_OUTPUT,
     results: str | None = option("--results FILE", "The results; without it, results.jsonl beside the clips.", SAVING),
     join: str | None = option("--join FILE", "Join all clips, in the manifest's order, to this film.", SAVING),
     jobs: str | None = number("-j, --jobs NUMBER", "How many clips at a time, up to 4.", SAVING),

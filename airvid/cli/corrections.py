@@ -61,6 +61,7 @@ def extra_words(path: str, prompt: object, extra: Sequence[str], arguments: Sequ
     if pictures := _pictures(words, line):
         hint = _with_options(words, pictures, line) or f"{path} --help"
         return UsageError(f"unexpected: {' '.join(pictures)}; each picture needs an -r of its own", hint=hint)
+    # Options may stand between the words; then each word has to be there once.
     together = [at for at in range(len(line)) if line[at : at + len(words)] == words]
     if isinstance(prompt, str) and len(together) == 1:
         line[together[0] : together[0] + len(words)] = [" ".join([prompt, *extra])]

@@ -22,7 +22,7 @@ COMPLETE_VARIABLE = "_AIRVID_COMPLETE"  # Typer's variable: the script of a shel
 
 
 def entry() -> NoReturn:
-    """The console script. It ends the process at once: the interpreter would wait for a thread that looks up a name."""
+    """Run the command line, and end the process at once, without waiting for a thread that looks up a name."""
     code = main(sys.argv[1:])
     for stream in (sys.stdout, sys.stderr):
         try:

@@ -42,6 +42,7 @@ STATUS = option("--status STATUS", "Only those of this status; repeatable.", aut
 OUTPUT = option(
     "-o, --output PATH", "A file, a directory, - for stdout, or a template (airvid help templates).", SAVING
 )
+ROWS_OUTPUT = option("-o, --output PATH", "A directory, or a template (airvid help templates).", SAVING)
 TIMEOUT = option(
     "--timeout TIME", "Stop waiting after so long (90, 10m, 1h30m; 0: no limit); the task itself goes on.", SAVING
 )

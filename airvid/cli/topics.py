@@ -68,8 +68,8 @@ keys. A key that this machine does not know is null.
                                   list --local also a word of fate, or deleted
   prompt            string
   request           object        the body that was sent
-  extends           string        the task or file that it goes on from
-  output            string        the absolute path of the file it was saved to
+  extends           string        the task, file or address it goes on from
+  output            string        where it was saved: absolute path or address
   bytes             integer       that file's length
   estimate_cents    number        duration x the listed price
   intended_at       number        Unix seconds, before the POST
@@ -152,8 +152,9 @@ Also honoured:
     "templates": """\
 Templates for -o
 
--o takes a file, a directory, - (standard output), or a template: a path with
-fields in braces. A value never leaves the folder that the template names.
+-o takes a file, a directory, - (standard output; not for batch), or a template:
+a path with fields in braces. A value never leaves the folder that the template
+names.
 
   {id}          the task's id
   {short_id}    eight characters of it
@@ -223,6 +224,8 @@ Other commands
 
   preview           file (null for a clip that is not kept), frames, seconds,
                     width and height (pixels), codec, size (bytes)
+  join              path, seconds, clips (how many), reencoded, bytes
+  gallery           path, clips (how many), failed (how many), bytes
   delete            task_id, deleted (true, also for a task that was gone)
   auth login        key (masked), path (of the file that holds it)
   auth logout       removed, path
@@ -239,9 +242,10 @@ Other commands
   sandbox reset     path, reset
   sandbox faults    fault, does, example, where (array), default (how often)
 
-accepted, deleted, removed and reset are booleans; seconds is a number; frames,
-width, height and size are integers; value is a string, number or boolean; the
-others are strings. frames and seconds may be null.
+accepted, deleted, removed, reset and reencoded are booleans; seconds is a
+number; frames, width, height, size, clips, failed, bytes and exit_code are
+integers; value is a string, number or boolean; the others are strings.
+frames and seconds may be null.
 
 Errors: an object a line on standard error; all else there is {{"note": "…"}}
   error.code        string        a name from airvid help exit-codes

@@ -28,12 +28,12 @@ def error_of(task: Task, *, retry: str) -> AirvidError | None:
     """
     why = f": {task.error.rstrip('. ')}" if task.error else ""
     if task.status == FAILED:
-        # Where the server gives no reason, its word for the end may be one: `nsfw`.
+        # Without an error, the word for the status may be the reason: `nsfw`.
         word = str(task.raw.get("status", ""))
         why = why or (f": {word}" if word.lower() not in (FAILED, "failure", "error", "errored") else "")
         return TaskFailedError(f"the task failed{why}; it is not charged", task_id=task.task_id)
     if task.status == EXPIRED:
-        # A task can expire before its day is over; the server does not say when.
+        # For a task that has expired early, the server does not say when.
         when = f" on {moment(task.expires_at)}" if task.expires_at and task.expires_at <= clock.now() else ""
         return ExpiredError(f"the task expired{when}{why}", task_id=task.task_id)
     if task.status == COMPLETED and not task.result_url:

@@ -21,7 +21,7 @@ from airvid.ui.submit_report import SubmitReport
 # When the list is read after a POST of unknown fate, in seconds after it: the server gets time to show a task.
 LOOKUPS = (0.5, 2.0, 4.0, 7.0, 11.0, 15.0)
 LOOKUP_LIMIT = 10.0
-# Seconds for a look at the list that an ordinary refusal waits for.
+# Seconds for the look at the list after a refusal that has nothing to do with a limit.
 SOON = 2.0
 # Seconds by which an answer of the list has to be older than now to count as a cache's.
 CACHED = 5.0
@@ -152,9 +152,9 @@ class TaskLookup:
         return found, listing
 
     async def new_alike(self, entry: Entry, body: dict[str, Any]) -> str | None:
-        """A task of the same prompt that came up while the POST was refused, if the list shows it soon.
+        """The id of a new task with the same prompt as the refused POST; None where the list shows none within SOON.
 
-        It can be another machine's with the same key, so that it is told and not adopted.
+        Another machine with the same key may have made it: it is named and not adopted.
         """
         try:
             async with asyncio.timeout(SOON):

@@ -170,7 +170,8 @@ def _no_number(word: str) -> NoReturn:
 
 
 def _number(word: str) -> float:
-    return found if math.isfinite(found := float(word)) else _no_number(word)
+    number = float(word)
+    return number if math.isfinite(number) else _no_number(word)
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

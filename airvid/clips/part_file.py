@@ -13,7 +13,7 @@ from io import FileIO
 from pathlib import Path
 
 from airvid import files, system
-from airvid.errors import FileError
+from airvid.errors import FileError, InUseError
 
 _LONGEST_SIDECAR = 1 << 20
 # The suffix of an MP4 that stays incomplete.
@@ -145,8 +145,8 @@ def _in_the_way(path: Path, error: Exception) -> FileError:
     return FileError(f"{path} is in the way: {what}", hint="move it away, or give another -o")
 
 
-def in_use(path: Path) -> FileError:
-    return FileError(f"another airvid is saving to {path} at this moment")
+def in_use(path: Path) -> InUseError:
+    return InUseError(f"another airvid is saving to {path} at this moment")
 
 
 def is_at(path: Path, file: FileIO) -> bool:

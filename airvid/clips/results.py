@@ -317,6 +317,6 @@ class Results:
             return None
         try:
             whole = path if is_url(path) else _real(os.path.join(self.path.parent, path))
-        except ValueError:  # half a character
+        except ValueError:  # a lone surrogate
             return None
         return whole if any(whole.startswith(folder) for folder in self._folders) else None

@@ -31,7 +31,7 @@ class Row:
     asked: str
     plan: Plan
     model: Model
-    # The row from whose last frame it goes on, and how many come before it in this way.
+    # The row that it goes on from, and the number of rows before it in that chain.
     parent: Row | None = None
     depth: int = field(init=False)
 

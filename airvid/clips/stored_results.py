@@ -11,9 +11,9 @@ from airvid.clips.results import Key, Results
 from airvid.destinations.cloud import CloudObject, is_url
 from airvid.errors import FileError
 
-# How often the object may have changed before a write.
+# How often a write is tried while other runs change the object.
 _TRIES = 50
-# Seconds for which a store is waited for: at most, and once the run was interrupted.
+# Seconds to wait for a store: at most, and after an interruption of the run.
 _LONGEST, _MOMENT = 60.0, 2.0
 
 
@@ -21,7 +21,7 @@ class StoredResults(Results):
     """A results file in a store.
 
     It is written whole, and only where it still is the version that was read. So two runs that share it lose no line.
-    The store is asked in threads, as it may not answer.
+    The store is asked in threads, because it may be slow or silent.
     """
 
     def __init__(self, place: CloudObject, manifest: str, folders: Iterable[str], *, is_play: bool) -> None:
@@ -31,7 +31,7 @@ class StoredResults(Results):
         self._lock = Lock()
 
     async def _in_thread(self, work: Callable[[], object]) -> None:
-        """Do the work once no other thread works here. Raises: FileError, also where it takes too long."""
+        """Do the work in a thread, one at a time. Raises: FileError, also where it takes too long."""
 
         def work_alone() -> None:
             with self._lock:
@@ -48,7 +48,7 @@ class StoredResults(Results):
         await self._in_thread(self._read_object)
 
     def _read_object(self) -> Any:
-        """Read what is new; the version that was read. Raises: FileError."""
+        """Take the new lines. Returns the version of the object. Raises: FileError."""
         content, version = self._object.read()
         known = self._content if content.startswith(self._content) else b""
         if not known:
@@ -64,7 +64,7 @@ class StoredResults(Results):
     def _append_line(self, key: Key, line: bytes, *, claims: bool) -> None:
         for _ in range(_TRIES):
             version = self._read_object()
-            # The line is there where only the store's answer to its writing was lost.
+            # An earlier attempt has written the line if only its answer was lost.
             is_there = key in self._lines and self._lines[key].raw == line
             if not is_there:
                 self._claim(key, claims=claims)
@@ -77,7 +77,7 @@ class StoredResults(Results):
         raise FileError(f"{self.place} keeps changing: other runs write to it")
 
     async def _write_anew(self, order: Callable[[str, int], tuple[Any, ...]]) -> None:
-        """As for a file. Where another run writes meanwhile, that run writes it anew."""
+        """As for a file. Where another run has changed the object meanwhile, the rewriting is left to that run."""
 
         def write() -> None:
             version = self._read_object()

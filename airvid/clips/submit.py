@@ -32,7 +32,7 @@ QUEUE_PAUSE, SLOT_PAUSE = 1.0, 5.0
 LONGEST_SLOT_WAIT = 60.0
 # The HTTP status of a create that conflicts with something.
 CONFLICT = 409
-# Those after which the list is looked at, as some servers have made the task all the same.
+# Refusals after which some servers have made the task all the same: the list is looked at.
 UNSURE_REFUSALS = (400, 402, 422)
 # After so many refusals that only sound like a limit, with nothing running, one is a refusal for good.
 GUESSES = 3
@@ -99,10 +99,14 @@ class Submitter:
                 # A conflict can be with the very task that this POST made.
                 if error.http_status == CONFLICT and (found := (await self._lookup.at_once(entry, body))[0]):
                     return found
-                self._journal.mark_refused(entry, error.message)
-                if error.http_status in UNSURE_REFUSALS and (alike := await self._lookup.new_alike(entry, body)):
+                # The entry stays one of a POST that left until the list has told: a batch must not send it again.
+                is_unsure = error.http_status in UNSURE_REFUSALS
+                if is_unsure and (alike := await self._lookup.new_alike(entry, body)):
+                    self._journal.mark_unknown(entry, error.message, [alike])
                     error.message += f"; but the task list shows {alike}, which this create may have made"
                     error.hint = f"airvid watch {alike}, before you create it again"
+                else:
+                    self._journal.mark_refused(entry, error.message)
                 raise
             except Exception as bug:
                 # The POST may have left, whatever failed then.

@@ -126,7 +126,7 @@ async def _film(join: str | None, complaints: list[AirvidError], *, is_part: boo
 
 
 def _check_film(film: Film, batch: Batch) -> None:
-    """See that the film does not take the place of what it is made of. Raises: UsageError."""
+    """See that the film would replace no clip and not the results. Raises: UsageError."""
     taken = {batch.results.place.absolute, *(clip.any_place.absolute for clip in batch.clips)}
     if film.place.absolute.casefold() in {each.casefold() for each in taken}:
         raise UsageError(f"--join {film.place}: a clip or the results go there", hint="--join FILE, another one")
@@ -352,7 +352,6 @@ def _time_up(session: Session, batch: Batch | None) -> AirvidError:
 def _tell_how_to_go_on(session: Session, batch: Batch | None) -> None:
     if batch is None:  # nothing was sent
         return
-    running = batch.running
-    goes_on = f"{running} task{' goes' if running == 1 else 's go'} on; " if running else ""
-    what = "pick them up" if running > 1 else "pick it up" if running else "go on"
-    session.out.note(f"{goes_on}to {what}: {batch.command_for_rest()}")
+    some = f"{batch.running} tasks go on; to pick them up"
+    told = {0: "to go on", 1: "1 task goes on; to pick it up"}.get(batch.running, some)
+    session.out.note(f"{told}: {batch.command_for_rest()}")

@@ -16,6 +16,7 @@ from airvid.api.models import EXPIRED, QUEUED, Task
 from airvid.clips import naming, request
 from airvid.clips.lookup import matches, surely_unmade
 from airvid.clips.manifest import Manifest
+from airvid.clips.part_file import OtherVideoError
 from airvid.clips.request import Request
 from airvid.clips.results import Results
 from airvid.clips.rows import DONE, FAILURE, RUNNING, UNKNOWN, RowClip
@@ -45,8 +46,8 @@ from airvid.ui.task_view import TaskView
 from airvid.ui.text import length
 
 MOST_DOWNLOADS = 4
-# After so many creates of unknown fate in one run, or files in a row that cannot be written, no more are sent: the next
-# would probably end alike.
+# No more creates are sent after so many of unknown fate in one run, or after so many clips in a row that could not be
+# saved: the next would probably end alike.
 MOST_UNKNOWN, MOST_UNSAVED = 3, 2
 # Seconds between two readings of the list for a create of unknown fate, and after SENT_WINDOW until it is given up.
 LOOK_EVERY, GIVE_UP = 5.0, 15.0
@@ -277,7 +278,7 @@ async def _submit(batch: Batch, clip: RowClip, made: Clip, row: Row) -> bool:
             finally:
                 await _keep_fate(batch, clip, made.view.entry or entry)
         except AirvidError as error:
-            if isinstance(error, UnknownFateError):
+            if isinstance(error, UnknownFateError) or clip.state == UNKNOWN:
                 batch.unknown, error.hint = batch.unknown + 1, batch.hint()
             is_common = isinstance(error, AuthError | PaymentError | UnavailableError | FileError)
             is_own = isinstance(error, UnknownFateError | InUseError) and batch.unknown < MOST_UNKNOWN
@@ -352,7 +353,7 @@ async def _end(batch: Batch, clip: RowClip, made: Clip, row: Row, seconds: float
             tally.spent += cents if made.view.cost_cents is None else Decimal(str(made.view.cost_cents))
     else:
         tally.failed += 1
-        batch.unsaved += isinstance(made.error, FileError) and not isinstance(made.error, InUseError)
+        batch.unsaved += isinstance(made.error, FileError) and not isinstance(made.error, InUseError | OtherVideoError)
         batch.stopped |= batch.fail_fast or batch.unsaved >= MOST_UNSAVED
     last = finish.last_word(made.view, seconds) if made.error is None else made.error.message
     made.write(row.end, last, is_good=made.error is None)

@@ -35,7 +35,7 @@ from airvid.session import Session
 
 RESULTS = "results.jsonl"
 _FIELDS = (*naming.FIELDS, *naming.ROW_FIELDS)
-# Stands for the line of a row that is not there.
+# The line of a row that does not exist.
 _NO_LINE = -1
 # Complaints that are shown at most.
 MOST_COMPLAINTS = 50
@@ -345,10 +345,10 @@ def _is_free(path: Path, folders: dict[Path, set[str]]) -> bool:
 
 
 def _what_changed(clip: RowClip, bought: Mapping[str, Any]) -> str:
-    """How a clip differs from what was bought; empty where it only has another output, or names its model."""
+    """How a clip differs from what was bought; empty where only its output is another, or its model is now named."""
     asked = copy.copy(clip.row.plan.asked)
     has_pictures = bool(asked.images)
-    asked.mode, asked.image, asked.reference = asked.effective_mode, None, ()  # they need not be read
+    asked.mode, asked.image, asked.reference = asked.effective_mode, None, ()  # so that no picture is read
     seed = clip.row.plan.seed(clip.n)
     now = request.body(asked, clip.row.model) | ({} if seed is None else {"seed": seed})
     before = {key: value for key, value in bought.items() if key != "input_images"}
@@ -362,7 +362,7 @@ def _shown(asked: Mapping[str, Any]) -> str:
 
 
 def complain_all(complaints: Sequence[AirvidError]) -> None:
-    """Raise the complaints, by their lines, as one AirvidError; it shows MOST_COMPLAINTS and counts the others."""
+    """Raise the complaints, sorted by line, as one AirvidError. It shows MOST_COMPLAINTS and counts the others."""
     complaints = sorted(complaints, key=lambda error: error.line)
     if len(complaints) > MOST_COMPLAINTS:
         first = min(complaints, key=lambda error: (2, 11, 7).index(error.exit_code))

@@ -42,7 +42,7 @@ from airvid.session import Session
 from airvid.ui.progress import Progress, Row
 from airvid.ui.submit_report import SubmitReport
 from airvid.ui.task_view import TaskView
-from airvid.ui.text import money
+from airvid.ui.text import counted, money
 
 
 async def run(
@@ -288,8 +288,8 @@ async def _finish(run: _Run, clip: Clip, row: Row) -> None:
         clip.error = finish.error_of(session, task)
         if clip.error is None:
             await _save(run, clip, task, row)
-    if type(clip.error) is FileError:
-        clip.error.hint = session.command("download", clip.view.task_id)  # the same create again would pay again
+    if type(clip.error) is FileError:  # its subclasses have hints of their own
+        clip.error.hint = session.command("download", clip.view.task_id)  # the same create would pay again
     is_good = clip.error is None
     told = finish.last_word(clip.view, row.passed, is_good=is_good)
     clip.write(row.end, told, is_good=is_good, path=clip.view.output)
@@ -381,7 +381,7 @@ def _tell_how_to_go_on(run: _Run) -> None:
         run.session.out.note(f"{whom}: {finish.how_to_go_on(run.session, clips, output, force=run.plan.force)}")
     left = [clip for clip, fate in zip(run.clips, fates, strict=True) if fate in ("intended", "waiting")]
     if left:
-        count = f"{len(left)} clip{'s' if len(left) > 1 else ''}"
+        count = counted(len(left), "clip")
         run.session.out.note(f"not submitted: {count} of {len(run.clips)}; {_command_for_rest(run, left)}")
 
 

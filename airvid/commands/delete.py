@@ -15,7 +15,7 @@ from airvid.session import Session
 from airvid.ui.task_view import TaskView
 from airvid.ui.text import moment, short_id
 
-# Of more clips that are not on this disk only the ids are named, on one line.
+# Clips not on this disk that get a line each; more of them share one line with their ids.
 MOST_NAMED = 3
 
 
@@ -105,17 +105,20 @@ def _tell_what_is_lost(session: Session, tasks: Mapping[str, Task | None]) -> No
             left.append((what, task))
         else:
             state = "completed, but without a link" if task.status == COMPLETED else "still running"
-            session.out.warn(f"{what} is {state}: its clip cannot be fetched any more then")
-    until = min((moment(task.expires_at) for _, task in left if task.expires_at is not None), default="they expire")
+            session.out.warn(f"{what} is {state}: its clip cannot be fetched after this")
     if len(left) > MOST_NAMED:
-        which = " ".join(short_id(task.task_id) for _, task in left)
-        how = session.command("download", "ID")
-        session.out.note(f"{len(left)} clips are not on this disk; until {until} they can be fetched ({how}): {which}")
+        _tell_of_many(session, [task for _, task in left])
         return
     for what, task in left:
         until = "it expires" if task.expires_at is None else moment(task.expires_at)
         how = session.command("download", task.task_id)
         session.out.note(f"{what} is not on this disk; until {until} it can be fetched: {how}")
+
+
+def _tell_of_many(session: Session, tasks: Sequence[Task]) -> None:
+    until = min((moment(task.expires_at) for task in tasks if task.expires_at is not None), default="they expire")
+    how, which = session.command("download", "ID"), " ".join(short_id(task.task_id) for task in tasks)
+    session.out.note(f"{len(tasks)} clips are not on this disk; until {until} they can be fetched ({how}): {which}")
 
 
 async def _selected(session: Session, given: Sequence[str], older_than: str | None) -> dict[str, Task]:

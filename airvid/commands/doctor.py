@@ -88,7 +88,7 @@ async def _check(session: Session, name: str, check: Check, limit: float | None,
 
 
 def _unless_said(found: list[Finding], finding: Finding) -> Finding:
-    """The finding; a note where an earlier check stumbled over the same thing."""
+    """The finding, or a note in its place where an earlier check has failed for the same reason."""
     first = next((each for each in found if each.state == "wrong" and each.message == finding.message), None)
     return Finding(finding.check, "note", f"not checked: {first.check} is wrong") if first else finding
 

@@ -21,7 +21,7 @@ from airvid.clips.part_file import OtherVideoError
 from airvid.config import KEY_VARIABLES
 from airvid.destinations.cloud import CloudObject, is_url
 from airvid.destinations.local import LocalFile
-from airvid.errors import AirvidError, FileError, NotSentError, UsageError, WaitTimeoutError, as_failure
+from airvid.errors import AirvidError, FileError, InUseError, NotSentError, UsageError, WaitTimeoutError, as_failure
 from airvid.journal.entries import Entry
 from airvid.session import Session
 from airvid.ui.progress import SENDING, Row
@@ -123,8 +123,9 @@ async def follow(session: Session, clip: Clip, row: Row) -> AsyncGenerator[TaskV
 
 def _readings(session: Session, clip: Clip, task: Task, row: Row) -> AsyncGenerator[Task | Trouble, None]:
     entry = clip.view.entry
-    is_gone = entry and (entry.status == DELETED or entry.result_url)  # a link is kept of what was there before
-    is_fresh = clip.is_ours or bool(entry and not is_gone and clock.now() - entry.intended_at < FRESH)
+    # The journal has the link of a task that was seen completed: it is not too new to be known.
+    was_there = entry and (entry.status == DELETED or entry.result_url)
+    is_fresh = clip.is_ours or bool(entry and not was_there and clock.now() - entry.intended_at < FRESH)
     return finish.track(
         session.api(),
         session.shared,
@@ -211,7 +212,8 @@ async def _deliver(
         hint = again = _again(session, task, place, force=force)
         if error.hint:
             hint = f"{again} {error.hint}" if error.hint.startswith("--") else f"{error.hint}; then {again}"
-        raise NotSentError(f"{error.message}; the clip is whole in {path}", hint=hint) from None
+        kind = InUseError if isinstance(error, InUseError) else NotSentError
+        raise kind(f"{error.message}; the clip is whole in {path}", hint=hint) from None
 
 
 async def send(place: LocalFile | CloudObject, path: Path, row: Row, *, force: bool) -> None:
@@ -269,7 +271,10 @@ def check_stdout(session: Session, name: Naming, *, opens: bool) -> None:
 
 
 def last_word(view: TaskView, seconds: float | None, *, is_good: bool = True) -> str:
-    """The last line about a clip. `seconds`: how long it took, None where this run has not seen it run."""
+    """The last line about a clip.
+
+    `seconds`: how long it took, None where this run has not seen it run; `is_good`: it ended without an error.
+    """
     after = "" if seconds is None else f" after {length(seconds)}"
     if view.bytes is None:
         return f"{view.status}{after}" + (", not saved" if view.status == COMPLETED and not is_good else "")

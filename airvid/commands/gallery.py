@@ -98,13 +98,12 @@ async def _results_of(url: str, stored: Path) -> Path:
     kept = CloudObject(url if url.endswith(".jsonl") else f"{url.rstrip('/')}/{RESULTS}")
     path = stored / _file_name(kept)
     stored.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
     await kept.fetch(path)
     return path
 
 
 def _file_name(kept: CloudObject) -> str:
-    """The name of a fetched object, which differs from those of others."""
+    """The file name of a fetched object; no other address gives the same."""
     return f"{hashlib.sha256(kept.url.encode()).hexdigest()[:8]}-{os.path.basename(kept.key)[-50:]}"
 
 
@@ -118,7 +117,7 @@ def _object(record: Record) -> CloudObject | None:
 
 
 async def _fetch(records: Sequence[Record], stored: Path) -> None:
-    """Fetch the clips that are in a store, and not here. Raises: FileError."""
+    """Fetch the clips that are in a store and not on this disk. Raises: FileError."""
     for record in records:
         if (kept := _object(record)) and (count := await kept.size()) is not None:
             path = stored / _file_name(kept)

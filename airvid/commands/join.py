@@ -124,16 +124,16 @@ async def _write(session: Session, joining: Joining, path: Path, row: Row, *, fo
         part = path.parent.resolve() / f".airvid-{os.urandom(8).hex()}.part"
         files.open_regular(part).close()
     try:
-        told, differences = clock.elapsed(), list[str]()
+        shown_at, told = clock.elapsed(), list[str]()
         for done in joining.write(part):
             for why in joining.differences:
-                if why not in differences:
+                if why not in told:
                     session.out.note(f"{why}: it is encoded anew")
-            differences = joining.differences
-            if clock.elapsed() - told >= _PAUSE:
+                    told.append(why)
+            if clock.elapsed() - shown_at >= _PAUSE:
                 row.part("joining", done / joining.seconds if joining.seconds else 0)
                 await clock.sleep(0)
-                told = clock.elapsed()
+                shown_at = clock.elapsed()
     except BaseException:
         part.unlink(missing_ok=True)
         raise

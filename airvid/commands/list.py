@@ -15,6 +15,7 @@ from airvid.errors import UsageError
 from airvid.session import Session
 from airvid.ui import views
 from airvid.ui.task_view import TaskView
+from airvid.ui.text import counted
 from airvid.values import seconds, whole
 
 # States that only the journal knows.
@@ -58,7 +59,7 @@ async def run(
     elif total > len(found):
         session.out.note(f"{len(found)} of {total} tasks; {_more(page, -(-total // limit))}-L {total} shows all")
     elif session.out.is_terminal:
-        session.out.note(f"{total} task{'s' if total > 1 else ''}")
+        session.out.note(counted(total, "task"))
 
 
 def _states(given: Sequence[str], ours: Sequence[str]) -> list[str]:

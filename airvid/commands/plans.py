@@ -74,7 +74,7 @@ def request_of(
 
 
 def complaints_of(asked: Request, *, is_play: bool) -> list[AirvidError]:
-    """The complaints that hold for any model. `is_play`: the request goes to the sandbox, with the prompt's faults."""
+    """The complaints that hold for any model. `is_play`: the sandbox gets it, with the faults in its prompt."""
     complaints = request.complaints_of(asked)
     if is_play:
         with collected(complaints):

@@ -33,7 +33,7 @@ async def run(
     if action == "faults":
         session.out.show(views.FAULTS, known_faults(), as_array=False)
         session.out.note("a fault is WHAT[=VALUE][@WHERE][*TIMES]; without @WHERE, at the first place that is listed")
-        session.out.note("' p=0.2' behind it makes it random; a random one goes on, where *TIMES does not end it")
+        session.out.note("with ' p=0.2' behind it, it is random, and goes on until *TIMES ends it")
     elif action == "reset":
         _reset(data)
         session.out.record({"path": str(data), "reset": True}, None)

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from airvid import places, system
 from airvid.destinations import stores
 from airvid.destinations.local import claim
-from airvid.errors import FileError, UsageError
+from airvid.errors import FileError, InUseError, UsageError
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -33,15 +33,15 @@ _BUCKETS = {
     "gs": r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]",
     "az": r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]|\$root|\$web",
 }
-# Bytes of a key; a store takes 1024, with what is added to it while the object is uploaded.
+# Bytes of a key. A store takes 1024; the rest is for the suffix of an upload.
 _LONGEST_KEY = 980
-# Seconds for which a store that does not answer an upload is asked again.
+# Seconds for which an upload without an answer is repeated.
 _PATIENCE = 60.0
 # Bytes of one part of an upload, parts that are sent at once, and the size from which an upload has several parts.
 _PART, _AT_ONCE, _LARGE = 5 << 20, 3, 8 << 20
-# Bytes that obstore may have read and not sent: it does not tell what it has sent.
+# Bytes that obstore may have read and not yet sent. It does not say what it has sent.
 _AHEAD = (_AT_ONCE + 1) * _PART
-# Seconds between two reports of an upload, and for which one that is stopped is waited for.
+# Seconds between two reports of an upload, and to wait for the end of one that was stopped.
 _REPORT_EVERY, _STOPPED = 0.25, 1.0
 
 
@@ -133,9 +133,10 @@ class CloudObject:
         with _Counted(path) as file:
             with suppress(system.NoLocksError):
                 if not system.try_lock(file):
-                    raise FileError(f"another airvid is sending to {self} at this moment")
+                    raise InUseError(f"another airvid is sending to {self} at this moment")
             work = asyncio.ensure_future(asyncio.to_thread(self._upload, file, force=force))
-            work.add_done_callback(lambda done: done.cancelled() or done.exception())  # after a stop it has no reader
+            # After a stop, nothing else reads its error.
+            work.add_done_callback(lambda done: done.cancelled() or done.exception())
             try:
                 while not (await asyncio.wait({work}, timeout=_REPORT_EVERY))[0]:
                     yield max(0, file.count - _AHEAD)
@@ -155,8 +156,8 @@ class CloudObject:
     def _put(self, file: _Counted, size: int, *, force: bool) -> None:
         """Upload the file, a large one in parts.
 
-        obstore puts on a condition only what it has whole in memory, in one request, and completes an upload of parts
-        on none. So the parts become an object beside this one, which the store copies on a condition.
+        obstore can send one request on the condition that there is no object yet, but not an upload of parts. So the
+        parts become an object beside this one, which the store copies on that condition.
         """
         import obstore
         from obstore.exceptions import AlreadyExistsError
@@ -179,7 +180,10 @@ class CloudObject:
                 raise FileError(f"{self} exists", hint="--force overwrites it; or give another -o") from None
 
     def _put_small(self, file: _Counted, mode: Literal["create", "overwrite"]) -> None:
-        """Upload the file in one request. obstore repeats none on a condition whose connection breaks midway."""
+        """Upload the file in one request.
+
+        obstore does not repeat a request on a condition if its connection breaks.
+        """
         import obstore
         from obstore.exceptions import GenericError
 
@@ -214,7 +218,7 @@ class CloudObject:
             return bytes(found.bytes()), {name: value for name, value in told.items() if value is not None}
 
     def replace(self, content: bytes, version: Any) -> bool:
-        """Write lines of JSON, all there are, if the object still is that version; False where it has changed."""
+        """Replace that version of the object by these lines of JSON; False where the object has changed."""
         import obstore
         from obstore.exceptions import AlreadyExistsError, PreconditionError
 
@@ -291,7 +295,7 @@ def split(url: str) -> tuple[str, str, str]:
             hint="-o takes a file, a directory/, s3://BUCKET/KEY, gs://BUCKET/KEY or az://CONTAINER/KEY",
         )
     if "@" in bucket or re.search(r"[?&][\w-]*sig\w*=", key, re.IGNORECASE):
-        raise UsageError("an address holds no keys and no signature", hint=stores.CREDENTIALS[scheme])
+        raise UsageError("keys and signatures do not belong in an address", hint=stores.CREDENTIALS[scheme])
     if not re.fullmatch(_BUCKETS[scheme], bucket):
         raise UsageError(f"{bucket!r} cannot be the name of a bucket", hint=f"{scheme}://BUCKET/KEY")
     if not key.isprintable() or "" in (parts := key.split("/"))[:-1] or {".", ".."} & set(parts):

@@ -1,8 +1,8 @@
 """How a store is opened, with the settings of its own tools, and what its refusals mean.
 
-obstore reads the environment, instance roles and Google's and Azure's files. What else the stores' tools read stands
-here: an AWS profile's keys, region and endpoint, and the variables of Azure's command line. None of it is kept, logged
-or shown.
+obstore reads the environment, instance roles and Google's and Azure's files. This module reads what obstore does not:
+an AWS profile's keys, region and endpoint, and the variables of Azure's command line. None of it is kept, logged or
+shown.
 """
 
 from __future__ import annotations
@@ -34,14 +34,16 @@ _FETCHED = {"sso_session", "sso_start_url", "role_arn", "credential_process", "l
 def tidy_environment() -> None:
     """Remove blanks around the variables of the stores' tools, and empty ones: obstore does neither."""
     for name, value in list(os.environ.items()):
-        if name.startswith(tuple(_VARIABLES.values())) and value.strip() != (value or None):
+        if not name.startswith(tuple(_VARIABLES.values())):
+            continue
+        if not value.strip():
             del os.environ[name]
-            if value.strip():
-                os.environ[name] = value.strip()
+        elif value != value.strip():
+            os.environ[name] = value.strip()
 
 
 def open_store(scheme: str, bucket: str, *, patience: float, timeout: float) -> ObjectStore:
-    """The store. Both in seconds: what it refuses for a while is asked again for `patience`; one request has `timeout`.
+    """Open a store. `timeout`: seconds for one request; `patience`: seconds for which one that fails is repeated.
 
     Raises: FileError.
     """
@@ -87,7 +89,7 @@ def _check_environment(scheme: str) -> None:
 
 
 def _aws_profile() -> dict[str, str]:
-    """The keys, region and endpoint of the AWS profile in use that the environment does not tell. Raises: FileError."""
+    """Keys, region and endpoint of the AWS profile in use, without those in the environment. Raises: FileError."""
     import configparser
 
     given = os.environ.get
@@ -141,7 +143,7 @@ def _azure() -> dict[str, str]:
 def errors(scheme: str, bucket: str, done: str) -> Iterator[None]:
     """Turn a refusal into a FileError, without the answer's text: it may contain names of keys.
 
-    A missing object is the caller's: what is not found here is the bucket.
+    The caller handles a missing object, so that FileNotFoundError means a missing bucket here.
     """
     try:
         yield

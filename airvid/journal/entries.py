@@ -20,7 +20,7 @@ _NEW_ATTEMPT = (
     " 'null', :row, :n, :asked)"
 )
 OF_MANIFEST = "instr(char(10) || manifest || char(10), char(10) || ? || char(10))"
-# Entries of tasks that were only saved or deleted here by their ids. The POST of such a task may be another entry's.
+# Entries of tasks that were only saved or deleted here by their ids. Another entry may have the POST of such a task.
 WITHOUT_POST = "(sent_at IS NULL AND row IS NULL)"
 
 
@@ -109,7 +109,7 @@ class Entry(NamedTuple):
             return False
 
 
-# The columns of each kind, by the types above.
+# The columns with text and those with numbers, by the types above.
 _KINDS = get_type_hints(Entry)
 _TEXTS = [name for name, kind in _KINDS.items() if kind == str | None]
 _NUMBERS = [name for name, kind in _KINDS.items() if kind in (float | None, int | None)]
@@ -242,7 +242,7 @@ def take_attempt(database: Database, base_url: str, attempt: Attempt) -> bool:
 
 
 def _take_known(database: Database, base_url: str, task_id: str, entry_id: int | None) -> None:
-    """Give an entry what is known of its task from an entry without a POST, and remove that one."""
+    """Merge the entry of a task without a POST, if there is one, into the entry with the POST."""
     row = database.execute(
         f"SELECT * FROM clip WHERE base_url = ? AND task_id = ? AND {WITHOUT_POST}", (base_url, task_id)
     ).fetchone()

@@ -15,7 +15,7 @@ from airvid.journal.store import Store
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
-# What a warning is about: many reads and writes fail for one reason.
+# Warnings about the file as a whole: many reads and writes fail for one reason.
 FILE = "the file"
 _IN_LIST = "IN (SELECT value FROM json_each(?))"
 
@@ -150,7 +150,7 @@ class Reader:
         return found
 
     def _warn(self, message: str, about: str = "") -> None:
-        """Warn, but only once of the same thing, which is the message itself where `about` names none."""
+        """Warn once of each subject: `about`, or else the message itself."""
         if (about or message) not in self._warned:
             self._warned.add(about or message)
             _log.warning(message)

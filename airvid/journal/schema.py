@@ -28,7 +28,7 @@ def counted_cents(row: str) -> str:
 def _spending_triggers(day: str) -> str:
     """SQL that keeps what was spent or reserved on each local day, so that a budget is quick to check.
 
-    `day` is the SQL for the day of an older row, `{}` in it the row.
+    `day` is the SQL for the day of an older row; `{}` stands for the row.
     """
     old, new = counted_cents("old"), counted_cents("new")
     changes = {

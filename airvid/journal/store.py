@@ -31,7 +31,7 @@ class Store:
         self.path = path
         self._open: Database | None = None
         self._patience = PATIENCE
-        # Whether callers know rows by their number. A new file would give it to other rows: then none is begun.
+        # Whether callers know rows by their numbers. Then no new file is begun: it would give them to other rows.
         self.has_handed_out_rows = False
         # Why nothing can be said of what was in the journal before this run.
         self.loss: str | None = None

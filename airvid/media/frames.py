@@ -27,7 +27,7 @@ MOST_PIXELS = 4096 * 2304
 _LONGEST_RUN = 1200
 _WIDEST = 10  # a pixel, by its height; no camera and no encoder makes wider ones
 _FAR = 10.0  # seconds: to a frame further ahead it seeks
-# Seconds without a frame or a sound: a longer gap comes from wrong times, and filling it would take hours and the disk.
+# Seconds without a frame or a sound. A longer gap comes from wrong times; filling it would take hours and the disk.
 LONGEST_GAP = 600
 _NEVER = float("-inf")
 _MOST_PACKETS = 100_000
@@ -83,9 +83,9 @@ class Clip:
         self.step = 1 / self.rate if self.rate > 0 else Fraction(0)
         self.start = (_read(stream, "start_time") or 0) * Fraction(_read(stream, "time_base") or 0)
         self.frames: int | None = _read(stream, "frames") or None
-        # Its packets' lengths add up to less where frames of unequal lengths are stored out of order.
-        told = seconds.get(stream.id, 0.0) - float(self.start)
-        self.seconds = max(self._declared_seconds() or 0.0, told) or None
+        # The sum of its packets' lengths is too small where frames of unequal lengths are stored out of order.
+        shown = seconds.get(stream.id, 0.0) - float(self.start)
+        self.seconds = max(self._declared_seconds() or 0.0, shown) or None
         if self.frames is None or self.seconds is None:
             self._measure()
         if self.frames == 0:
@@ -217,18 +217,18 @@ def _read(source: object, name: str) -> Any:
 
 
 def _check_whole(file: IO[bytes], name: str) -> tuple[bool, dict[int, float]]:
-    """Check that an MP4 is whole: FFmpeg decodes half a file without an error. Returns what `mp4.shown` does.
+    """Check that an MP4 is whole: FFmpeg decodes half a file without an error. Returns its `mp4.presentation`.
 
     Raises: FileError.
     """
-    size, shown = file.seek(0, os.SEEK_END), (True, dict[int, float]())
+    size, presentation = file.seek(0, os.SEEK_END), (True, dict[int, float]())
     file.seek(0)
     if mp4.begins(file.read(mp4.HEAD)):
         if flaw := mp4.flaw(file, size):
             raise FileError(f"{name} is no whole clip: {flaw}")
-        shown = mp4.shown(file, size)
+        presentation = mp4.presentation(file, size)
     file.seek(0)
-    return shown
+    return presentation
 
 
 def _rows(picture: VideoFrame) -> list[bytes]:

@@ -123,10 +123,10 @@ def _is_complete(file: IO[bytes], size: int) -> bool | None:
     return None
 
 
-def shown(file: IO[bytes], size: int) -> tuple[bool, dict[int, float]]:
-    """Whether an MP4 in which `flaw` finds nothing may turn a track for display, and the seconds it shows of each.
+def presentation(file: IO[bytes], size: int) -> tuple[bool, dict[int, float]]:
+    """Whether a player may have to turn a track, and the seconds that it shows of each track, by the track's number.
 
-    Tracks by their numbers. Headers that cannot be read tell nothing: FFmpeg refuses them.
+    The MP4 is one in which `flaw` finds nothing. Headers that cannot be read are left out: FFmpeg refuses them.
     """
     identity = struct.pack(">5i", 1 << 16, 0, 0, 0, 1 << 16)
     is_turned, seconds = False, dict[int, float]()

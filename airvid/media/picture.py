@@ -15,7 +15,7 @@ _EXIF = re.compile(rb"(?:Exif\0\0|eXIf|EXIF.{4})(?=II\*\0|MM\0\*)", re.DOTALL)
 _WIDTH, _HEIGHT, _ORIENTATION, _GPS = 256, 257, 274, 34853  # tags of TIFF
 # Width and height in 2 or 4 bytes each, neither of them 0.
 _SHORT, _LONG = rb"(?!\0{2})..(?!\0{2})..", rb"(?!\0{4}).{4}(?!\0{4}).{4}"
-# How a picture begins, as far as its width and height: a TIFF has them in a directory.
+# How a picture begins, up to its width and height. (A TIFF has them in a directory.)
 _BEGINNINGS = (
     rb"\x89PNG\r\n\x1a\n.{4}IHDR" + _LONG,
     rb"GIF8[79]a" + _SHORT + rb".{3}",

@@ -138,7 +138,7 @@ class EncodedSound:
             self._target.mux(self._stream.encode(None))
 
     def _take(self, frames: list[AudioFrame]) -> None:
-        """Keep samples where they belong: a gap becomes silence, what comes too early or far too late is cut."""
+        """Keep samples where they belong. A gap becomes silence; what comes too early or far too late is cut."""
         for frame in frames:
             data = bytes(frame.planes[0])[: frame.samples * self._width]
             if frame.pts is not None and frame.time_base is not None:

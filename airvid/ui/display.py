@@ -14,7 +14,7 @@ from airvid.ui.output import Output
 from airvid.ui.progress import Progress
 from airvid.ui.text import length
 
-# Seconds without an answer after which a terminal shows what is waited for.
+# Seconds without an answer after which a terminal shows the host.
 SILENCE = 3.0
 
 
@@ -58,7 +58,7 @@ class Countdown:
 
     @asynccontextmanager
     async def while_silent(self, host: str) -> AsyncIterator[None]:
-        """On a terminal without rows: show during the body that a host has not answered for SILENCE seconds."""
+        """Show on a terminal that a host has been silent for SILENCE seconds, until there is a row or the body ends."""
         if not has_bars(self._output):
             yield
             return

@@ -141,14 +141,14 @@ class Output:
     def error(self, error: AirvidError) -> None:
         """What happened, and the command that helps. Several errors with one command have it once, after the last."""
         errors = error.errors if isinstance(error, SeveralErrors) else [error]
-        for following, each in enumerate(errors, 1):
+        for each, following in zip(errors, [*errors[1:], None], strict=True):
             if self.as_json:
                 self._write_message(dumps({"error": {key: _short(value) for key, value in each.record().items()}}))
                 continue
             subject = f"{plain(each.task_id, _LONGEST_NAME)}: " if each.task_id else ""
             reference = f" (request {plain(each.request_id, _LONGEST_NAME)})" if each.request_id else ""
             self._labelled("error", "red", each.message, subject, reference)
-            if each.hint and each.hint not in [error.hint for error in errors[following : following + 1]]:
+            if each.hint and not (following and following.hint == each.hint):
                 self._labelled("hint", "cyan", each.hint, is_to_copy=True)
             self.command("error title=airvid", f"{subject}{plain(each.message, _LONGEST_SENTENCE)}")
 
@@ -167,8 +167,8 @@ class Output:
     def _message(self, *pieces: tuple[str, str], is_to_copy: bool = False) -> None:
         """Write a line of texts and their styles. A log gets only the texts, without loading Rich.
 
-        A terminal gets it broken between words, but in one piece where it is a command or an address to copy. A CI's
-        runner gets no new lines: the rest of a foreign text could be one of its commands there.
+        On a terminal the line is broken between words, but not where it has a command or an address to copy, and not
+        under a CI: the rest of a foreign text on a new line could be a command for the runner.
         """
         if self.as_json:
             self._write_message(dumps({"note": "".join(text for text, _ in pieces)}))

@@ -53,6 +53,7 @@ class Row:
         if self.state != state:
             self.state, self.saving_since, self.saved_before = state, clock.elapsed(), done
         self.done, self.total, self.trouble_is = done, total, ""
+        # How much of an upload is sent is not known at first.
         self.percent = min(100.0, done * 100 / total) if total and (done or state == SAVING) else None
         self._owner.changed(self, is_news=False)
 

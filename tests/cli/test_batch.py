@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shlex
@@ -9,7 +10,7 @@ import shutil
 from collections import Counter
 from collections.abc import Sequence
 from email.utils import formatdate
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from manifests import results, write
@@ -237,6 +238,35 @@ def test_fail_fast_submits_no_more(world: World) -> None:
     assert "7 more clips were not submitted" in result.err
 
 
+def test_clips_that_another_run_is_saving_do_not_stop_the_batch(world: World) -> None:
+    held: list[IO[bytes]] = []
+
+    def hold(request: Request) -> None:
+        if request.method == "POST" and len(held) < 3:
+            held.append((world.folder / "out" / f"r{len(held)}.mp4.part").open("wb"))
+            fcntl.flock(held[-1], fcntl.LOCK_EX)
+
+    world.connect = hold
+    write(world.folder, *({"id": f"r{n}", "prompt": f"fox {n}"} for n in range(9)))
+    result = world.airvid(*BATCH, "-j", "1")
+    for each in held:
+        each.close()
+    assert (result.code, len(world.posts), result.err.count("is saving to")) == (1, 9, 6), result.err
+    assert files(world) == [f"r{n}.mp4" for n in range(3, 9)]
+    world.connect = lambda _: None
+    assert (world.airvid(*BATCH).code, len(world.posts), len(files(world))) == (0, 9, 9)
+
+
+def test_clips_of_another_kind_are_kept_and_do_not_stop_the_batch(world: World) -> None:
+    webm = Response(200, {"Content-Type": "video/webm"}, b"\x1aE\xdf\xa3\x01\0webm" + b"\0" * 100)
+    world.emulator.faults.append(Fault("storage", webm, before=True, times=100))
+    write(world.folder, *({"id": f"r{n}", "prompt": f"fox {n}"} for n in range(4)))
+    result = world.airvid(*BATCH, "-j", "1")
+    assert (result.code, len(world.posts)) == (11, 4), result.err
+    assert sorted(each.name for each in (world.folder / "out").glob("*.webm")) == [f"r{n}.webm" for n in range(4)]
+    assert (world.airvid(*BATCH).code, len(world.posts)) == (0, 4)
+
+
 @pytest.mark.parametrize(("status", "code"), [(401, 3), (402, 7), (400, 2)])
 def test_what_would_befall_every_row_stops_the_batch(world: World, status: int, code: int) -> None:
     answer = json_answer(status, {"error": {"message": "no", "code": "x"}})
@@ -245,6 +275,21 @@ def test_what_would_befall_every_row_stops_the_batch(world: World, status: int, 
     result = world.airvid(*BATCH)
     assert result.code == (code if status != 400 else result.code)
     assert len(world.posts) == (9 if status == 400 else 1)
+
+
+@pytest.mark.parametrize("home", ["kept", "emptied"])
+@pytest.mark.parametrize("status", [400, 402, 422])
+def test_a_row_that_was_refused_but_made_all_the_same_is_not_paid_for_again(
+    world: World, status: int, home: str
+) -> None:
+    write(world.folder, FOX)
+    world.emulator.faults.append(Fault("POST", json_answer(status, {"error": "no"})))
+    result = world.airvid(*BATCH)
+    assert (result.code, "which this create may have made" in result.err) == (7 if status == 402 else 1, True)
+    assert "hint: airvid batch m.jsonl -o 'out/{row}.mp4'\n" in result.err
+    if home == "emptied":
+        empty_home(world)
+    assert (world.airvid(*BATCH, "--retry-failed").code, files(world), len(world.posts)) == (0, ["fox.mp4"], 1)
 
 
 def test_redo_buys_a_row_again_once(world: World) -> None:

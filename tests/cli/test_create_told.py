@@ -181,8 +181,8 @@ def test_an_option_that_was_not_typed_is_told_with_its_setting(
     if source == "config.toml":
         world.airvid("config", "set", name, value)
     else:
-        world.env.setenv(variable := f"AIRVID_{name.upper().replace('-', '_')}", value)
-        source = variable
+        source = f"AIRVID_{name.upper().replace('-', '_')}"
+        world.env.setenv(source, value)
     result = world.airvid("create", "fox")
     assert (result.code, world.posts) == (code, [])
     told = next(line for line in result.err.splitlines() if line.startswith("error: "))

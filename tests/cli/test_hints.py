@@ -143,6 +143,19 @@ def test_a_hint_without_ids_goes_to_the_same_api_too(world: World, command: list
     assert f"hint: airvid --base-url {API} " in result.err
 
 
+@pytest.mark.parametrize(
+    ("options", "api"),
+    [(["--base-url", API], ["--base-url", API]), ([f"--base-url={API}"], ["--base-url", API]), ([], [])],
+)
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_the_same_command_again_names_its_api_once(
+    world: World, options: list[str], api: list[str], place: int
+) -> None:
+    line = ["delete", "--all"]
+    result = world.airvid(*line[:place], *options, *line[place:])
+    assert f"hint: {shlex.join(['airvid', *api, *line, '-y'])}\n" in result.err
+
+
 @pytest.mark.parametrize("given", ["8s", "8S", " 8 s"])
 @pytest.mark.parametrize("place", ["option", "variable", "setting"])
 def test_seconds_may_be_written_with_their_unit(world: World, given: str, place: str) -> None:

@@ -50,7 +50,7 @@ def make_task(world: World) -> str:
 def test_a_film_of_files(here: World) -> None:
     result = here.airvid("join", "0.mp4", "1.mp4", "-o", "new/film.mp4")
     assert (result.code, result.lines) == (0, ["new/film.mp4"])
-    assert "saved new/film.mp4 (2 clips, " in result.err
+    assert "film: saved new/film.mp4 (2 clips, " in result.err
     assert "saved one.mp4 (1 clip, " in here.airvid("join", "0.mp4", "-o", "one.mp4").err
     screen = run_on_terminal(here, "join", "0.mp4", "1.mp4", "-o", "new/once.mp4").screen
     assert (screen.count("once.mp4"), "✓" in screen) == (1, True)

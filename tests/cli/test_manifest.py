@@ -163,9 +163,7 @@ def test_all_complaints_come_at_once_and_of_very_many_the_first(world: World) ->
 )
 def test_what_is_wrong_with_an_option_is_told_once(world: World, option: str, value: str) -> None:
     write(world.folder, *({"prompt": f"fox {n}"} for n in range(3)))
-    if option != "-o":
-        world.env.setenv(f"AIRVID_{'DURATION' if option == '-d' else 'COUNT'}", value)
-    result = world.airvid("batch", "m.jsonl", *([option, value] if option == "-o" else []))
+    result = world.airvid("batch", "m.jsonl", option, value)
     assert (result.code, world.posts, result.err.count("error: ")) == (2, [], 1), result.err
 
 

@@ -92,6 +92,12 @@ def test_every_variable_is_in_the_manual() -> None:
     assert all(name in told for name in read)
 
 
+def test_the_json_of_every_command_is_in_the_manual() -> None:
+    told = topics.TOPICS["json"].replace("list, get", "list, config get")
+    names = [each.name.removeprefix("airvid ") for each in DESCRIBED if not each.is_group]
+    assert not [name for name in names if not re.search(rf"\b{name}\b", told)]
+
+
 def test_every_field_of_a_template_is_in_the_manual() -> None:
     assert all(f"  {{{name}}} " in topics.TOPICS["templates"] for name in naming.FIELDS)
     assert naming.DEFAULT_NAME in topics.TOPICS["templates"]

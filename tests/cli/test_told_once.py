@@ -54,12 +54,13 @@ def test_on_a_terminal_lines_break_between_words_and_commands_do_not(world: Worl
     world.airvid(*CREATE)
     lines = run_on_terminal(world, "delete", "last", columns=60, typed="y\n").screen.splitlines()
     assert "only the history is removed: stored media and running jobs" in lines
-    told = "the task failed: too many foxes in too much snow for one clip; it is not charged"
-    lines = run_on_terminal(world, "create", f"fox [[fail: {told[17:-19]}]]", "--wait", columns=70).screen.splitlines()
+    why = "too many foxes in too much snow for one clip"
+    told, command = f"the task failed: {why}; it is not charged", ["create", f"fox [[fail: {why}]]", "--wait"]
+    lines = run_on_terminal(world, *command, columns=70).screen.splitlines()
     assert max(map(len, lines)) <= 70
     assert told in " ".join(lines)
     world.env.setenv("CI", "true")
-    assert told in run_on_terminal(world, "create", f"fox [[fail: {told[17:-19]}]]", "--wait", columns=70).screen
+    assert told in run_on_terminal(world, *command, columns=70).screen
     world.env.delenv("CI")
     words = [f"fox{n}" for n in range(30)]
     hint = f'hint: airvid create "{" ".join(words)}"'

@@ -33,6 +33,8 @@ class ForkedRun:
         folder.mkdir(parents=True, exist_ok=True)
         self.arguments = arguments
         self._streams = Path(tempfile.mkdtemp())
+        for name in ("out", "err"):
+            (self._streams / name).touch()
         _start_server()
         self._process = _FORKS.Process(target=_run, args=(list(arguments), folder, dict(env), self._streams, prelude))
         # The process that is forked from needs these folders to find the modules that it loads; no run's own settings.
@@ -51,22 +53,17 @@ class ForkedRun:
     @property
     def said(self) -> str:
         """What it has written to standard error so far."""
-        path = self._streams / "err"
-        return path.read_text("utf-8", "replace") if path.exists() else ""
-
-    def kill(self) -> None:
-        """As `kill -9` does."""
-        self._process.kill()
-        self._process.join()
+        return (self._streams / "err").read_text("utf-8", "replace")
 
     def join(self, seconds: float) -> None:
         self._process.join(seconds)
 
     def end(self) -> CompletedProcess[str]:
-        """Its exit code (-9 where it had to be killed) and all that it wrote."""
+        """Kill it as `kill -9` does, if it still runs. Its exit code (-9 where it was killed) and all that it wrote."""
         self._process.join(0)
         if self.is_alive:
-            self.kill()
+            self._process.kill()
+            self._process.join()
         code = self._process.exitcode
         self._process.close()
         out, err = ((self._streams / name).read_text("utf-8", "replace") for name in ("out", "err"))

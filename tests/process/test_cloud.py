@@ -99,8 +99,8 @@ def test_a_clip_goes_into_the_bucket_and_nothing_stays_here(user: User, bucket: 
         ("s3://clips/a\x07.mp4", "cannot be a key"),
         ("ftp://clips/x.mp4", "s3://, gs://, az://"),
         ("s3://clips/{prompt}.mp4", "no field {prompt}"),
-        ("s3://AKIA:HIDDEN@clips/x.mp4", "holds no keys"),
-        ("az://clips/x.mp4?sv=1&sig=HIDDEN", "holds no keys"),
+        ("s3://AKIA:HIDDEN@clips/x.mp4", "do not belong in an address"),
+        ("az://clips/x.mp4?sv=1&sig=HIDDEN", "do not belong in an address"),
     ],
 )
 def test_an_address_that_cannot_be_costs_nothing(user: User, server: Server, output: str, words: str) -> None:
@@ -481,7 +481,6 @@ def _kill_and_go_on(user: User, server: Server, bucket: Bucket, name: str, n: in
     run = ForkedRun([*CREATE, where], user.here, user.env)
     until(lambda: posts(server) > before or not run.is_alive, "the POST")
     run.join(0.05 + n * 0.12)  # the instant of the kill
-    run.kill()
     run.end()
     done = user.airvid("watch", "last", "-o", where)
     assert done.returncode == 0 or "exists" in done.stderr, done.stderr

@@ -22,6 +22,7 @@ from airvid.commands.doctor import CHECKS
 from airvid.sandbox.emulator import Emulator, Fault
 from airvid.sandbox.messages import refusal
 from airvid.sandbox.server import Server
+from airvid.system import CLOCK_COMMAND
 
 PROMPT = "a secret fox in snow"
 
@@ -161,7 +162,7 @@ WRONG: list[tuple[str, Callable[[User], None], str, int, str]] = [
     ("tls and proxy", no_proxy, "wrong", 9, "HTTPS_PROXY"),
     ("api", wrong_key, "wrong", 3, "airvid auth login"),
     ("api", no_server, "wrong", 9, "curl -v http://127.0.0.1:1/v1/models"),
-    ("clock", wrong_clock, "wrong", 1, "timedatectl"),
+    ("clock", wrong_clock, "wrong", 1, CLOCK_COMMAND),
     ("clock", no_server, "note", 0, ""),
     ("journal", no_journal, "wrong", 11, "airvid list"),
     ("journal", lost, "note", 0, "airvid list --local --status unknown"),

@@ -131,7 +131,7 @@ def storage(tmp_path: Path) -> Iterator[Storage]:
             server.shutdown()
             thread.join()
             os.close(server.clip)
-    shutil.rmtree(tmp_path)  # 400 MB that nobody wants to keep
+    shutil.rmtree(tmp_path)  # 400 MB
 
 
 def test_a_download_killed_fifty_times_is_whole_and_fetched_but_once(storage: Storage, tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_a_download_killed_fifty_times_is_whole_and_fetched_but_once(storage: St
         # The rest, shared among this kill, those to come, and the last run; at times nearly nothing.
         quota = int((SIZE - min(before, SIZE)) / (KILLS + 1 - kill) * chance.uniform(0.0, 2.0))
         live += storage.wait_for(before + max(1, quota), process)
-        process.kill()
+        process.end()
         assert not target.exists()
     last = start()
     last.join(60)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -90,6 +91,25 @@ def test_a_signal_stops_the_waiting_and_the_hint_goes_on(
     done = subprocess.run([*AIRVID, *told.split()], cwd=tmp_path, env=env, capture_output=True, timeout=60, check=True)
     assert done.stdout.split()[-1] == b"fox.mp4"
     assert posts(server) == 1
+
+
+@pytest.mark.parametrize("module", ["typer", "typer.core", "airvid.cli.app", "airvid.session"])
+def test_ctrl_c_while_modules_are_loaded_ends_it_quietly(tmp_path: Path, env: dict[str, str], module: str) -> None:
+    probe = f"""
+import signal, sys
+class Finder:
+    def find_spec(self, name, *_):
+        if name == {module!r}:
+            try:
+                signal.raise_signal(signal.SIGINT)
+            except KeyboardInterrupt:
+                pass  # as a module may do that can be without another one
+sys.meta_path.insert(0, Finder())
+"""
+    (tmp_path / "sitecustomize.py").write_text(probe)
+    path = os.pathsep.join([str(tmp_path), env["PYTHONPATH"]])
+    done = subprocess.run([*AIRVID, "create", "x"], cwd=tmp_path, env=env | {"PYTHONPATH": path}, capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")
 
 
 def test_a_signal_is_heard_where_the_loop_is_about_to_wait() -> None:
