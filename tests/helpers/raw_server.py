@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
-from virtual_clock import VirtualClock
+from virtual_clock import VirtualClock, VirtualLoop
 
 Step = bytes | float
 """Bytes that are sent, or seconds that pass."""
@@ -152,7 +152,7 @@ class SharedClock(VirtualClock):
         self.turns = 0
 
         def make() -> asyncio.AbstractEventLoop:
-            loop = _SharedLoop(self)
+            loop = VirtualLoop(self, _SettlingSelector(self))
             attach(loop)
             return loop
 
@@ -178,8 +178,8 @@ class _SettlingSelector(selectors.DefaultSelector):
             self._is_settled = False
         if ready or (timeout is not None and timeout <= 0):
             return ready
-        if timeout is None:  # a thread is at work, perhaps
-            if ready := super().select(1):
+        if timeout is None or self._clock.threads:
+            if (ready := super().select(1)) or self._clock.threads:
                 return ready
             self._clock.is_stuck = True
             raise AssertionError("the program waits for something that never comes")
@@ -191,15 +191,6 @@ class _SettlingSelector(selectors.DefaultSelector):
         if not self._clock.is_stuck:
             self._clock.is_stuck = True
             raise AssertionError(why)
-
-
-class _SharedLoop(asyncio.SelectorEventLoop):
-    def __init__(self, clock: SharedClock) -> None:
-        self._virtual = clock
-        super().__init__(_SettlingSelector(clock))
-
-    def time(self) -> float:
-        return self._virtual.elapsed()
 
 
 @contextmanager

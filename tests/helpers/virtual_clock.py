@@ -21,7 +21,8 @@ class VirtualClock(clock.Clock):
     def __init__(self, start: float = NOON) -> None:
         self._start = start
         self._passed = 0.0
-        self.loop_factory = lambda: _VirtualLoop(self)
+        self.threads = 0  # at work; it takes real time, and no virtual time
+        self.loop_factory = lambda: VirtualLoop(self)
 
     def now(self) -> float:
         return self._start + self._passed
@@ -44,12 +45,11 @@ class _JumpingSelector(selectors.DefaultSelector):
     def __init__(self, clock: VirtualClock) -> None:
         super().__init__()
         self._clock = clock
-        self.threads = 0  # at work
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
-        if not ready and self.threads:
-            return super().select(1)  # their work takes real time, and no virtual time
+        if not ready and self._clock.threads:
+            return super().select(1)
         if not ready and timeout is None:
             ready = super().select(1)  # a thread is at work, perhaps
         if not ready and timeout:
@@ -59,22 +59,24 @@ class _JumpingSelector(selectors.DefaultSelector):
         return ready
 
 
-class _VirtualLoop(asyncio.SelectorEventLoop):
-    def __init__(self, clock: VirtualClock) -> None:
-        self._virtual, self._jumping = clock, _JumpingSelector(clock)
-        super().__init__(self._jumping)
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """An event loop with a virtual time, and a selector that lets it pass."""
+
+    def __init__(self, clock: VirtualClock, selector: selectors.BaseSelector | None = None) -> None:
+        self._virtual = clock
+        super().__init__(selector or _JumpingSelector(clock))
 
     def time(self) -> float:
         return self._virtual.elapsed()
 
     def run_in_executor(self, *work: Any) -> asyncio.Future[Any]:  # type: ignore[override]
         future = super().run_in_executor(*work)
-        self._jumping.threads += 1
+        self._virtual.threads += 1
         future.add_done_callback(self._thread_ended)
         return future
 
     def _thread_ended(self, _: asyncio.Future[Any]) -> None:
-        self._jumping.threads -= 1
+        self._virtual.threads -= 1
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
         """Without a limit: threads take real time, and the virtual time would be over at once."""
