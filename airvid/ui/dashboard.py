@@ -57,6 +57,7 @@ class Tally:
 class Dashboard(Live):
     def __init__(self, output: Output, tally: Tally) -> None:
         super().__init__(output, tally.total)
+        self.finished = tally.done + tally.failed  # by earlier runs
         self._tally = tally
 
     def _below(self) -> list[Text]:

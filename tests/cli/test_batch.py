@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import shlex
 import shutil
 from collections import Counter
@@ -13,6 +14,7 @@ from email.utils import formatdate
 from typing import IO, Any
 
 import pytest
+from in_process_terminal import run_on_terminal
 from manifests import results, write
 from program import World, json_answer
 from small_files import PNG, png
@@ -64,6 +66,14 @@ def test_what_an_earlier_run_paid_for_is_neither_spent_nor_left(world: World) ->
     assert (result.code, "2 running, left: 1 clip, 8 s, $0.18" in result.err) == (0, True)
     told = {line.split("; ")[1] for line in result.err.splitlines() if " of 3 done" in line}
     assert told == {"$0.00 spent, $0.18 left"}
+
+
+def test_both_lines_for_all_count_what_an_earlier_run_has_done(world: World) -> None:
+    write(world.folder, FOX, WOLF)
+    assert world.airvid(*BATCH).code == 0
+    write(world.folder, FOX, WOLF, KITE)
+    shown = "".join(run_on_terminal(world, *BATCH, "-y").pieces)
+    assert ("2 of 3 done" in shown, re.findall(r"all +.*?(\d of 3)", shown)[0]) == (True, "2 of 3")
 
 
 def test_json_is_the_clip_s_record_with_its_row(world: World) -> None:
