@@ -290,7 +290,9 @@ def models(seconds: float | None) -> Table:
 def setting_value(setting: Setting) -> str:
     """The value as it can be given again: `true`, `20`."""
     value = setting.value
-    return str(value).lower() if isinstance(value, bool) else str(value).removesuffix(".0")
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 SETTINGS = Table(

@@ -226,6 +226,7 @@ def test_every_setting_can_be_set_read_listed_and_unset(world: World) -> None:
     values = {
         "base-url": "http://h/v1",
         "mode": "text",
+        "model": "wan-2.0",
         "sound": "true",
         "wait": "false",
         "bell": "true",
