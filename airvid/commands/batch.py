@@ -267,6 +267,9 @@ def _agrees(batch: Batch, plan: BatchPlan, *, dry_run: bool, yes: bool) -> bool:
     elsewhere -= {os.path.dirname(clip.any_place.absolute) for clip in done}
     if elsewhere:
         out.note(f"what is done stays where it was saved: {', '.join(sorted(elsewhere))}")
+    for clip in done:
+        if clip.parent and clip.parent.again:
+            out.note(f"row {clip.label} keeps its clip, which goes on from the old one of row {clip.parent.label}")
     asks = not yes and plan.left and batch.manifest.source != "-" and sys.stdin.isatty() and out.stderr.isatty()
     question = f"Make {counted(len(plan.left), 'clip')} for {money(plan.left_cents)}? [y/N] "
     if asks and not out.confirm(question):

@@ -71,6 +71,16 @@ def test_a_row_is_not_bought_again_where_its_beginning_could_not_be(studio: Worl
     assert "row b: not sent, as there is no clip of row a to go on from" in result.err
 
 
+def test_a_row_that_keeps_the_clip_of_an_old_beginning_is_told_of(studio: World) -> None:
+    write(studio.folder, A, B, C)
+    assert studio.airvid(*BATCH).code == 0
+    for redo, row, beginning in ((["a"], "b", "a"), (["a", "b"], "c", "b")):
+        result = studio.airvid(*BATCH, *(word for each in redo for word in ("--redo", each)))
+        told = [line for line in result.err.splitlines() if "keeps its clip" in line]
+        assert told == [f"row {row} keeps its clip, which goes on from the old one of row {beginning}"]
+    assert len(studio.posts) == 3 + 1 + 2
+
+
 def test_a_row_is_not_sent_where_its_beginning_cannot_be_decoded(world: World) -> None:
     """Its state is not `unknown`: that is the word for a task that may have been made."""
     write(world.folder, A, B)
