@@ -8,7 +8,6 @@ from datetime import datetime
 
 from airvid import clock, model_cache
 from airvid.api.models import DELETED, STATUSES, canonical_status
-from airvid.clips import request
 from airvid.commands import common
 from airvid.config import checked
 from airvid.errors import UsageError
@@ -80,6 +79,8 @@ def _more(page: int, last: int) -> str:
 
 def _nearest(session: Session, model: str) -> str:
     """The nearest names to a model that no task has, among those that the server last listed."""
+    from airvid.clips import request
+
     models = model_cache.kept(session.service)
     try:
         request.find_model(models, model)

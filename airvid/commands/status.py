@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from airvid import clock
 from airvid.api.models import COMPLETED, EXPIRED, FAILED, FRESH_SECONDS, Task
-from airvid.commands import common, finish
+from airvid.commands import common
 from airvid.errors import AirvidError, NotFoundError, UsageError, WaitTimeoutError, settle
 from airvid.session import Session
 from airvid.ui import views
@@ -52,6 +52,8 @@ async def read(session: Session, task_id: str) -> Task:
 def _error_of(session: Session, task: Task) -> AirvidError | None:
     """The error of --exit-status for a task; None where it is completed."""
     if task.status in (FAILED, EXPIRED):
+        from airvid.commands import finish
+
         return finish.error_of(session, task)
     if task.status == COMPLETED:
         return None
