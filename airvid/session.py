@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import re
@@ -58,6 +57,8 @@ def shown_log(out: Output, *, with_trace: bool) -> Iterator[None]:
 
 def account_of(key: str | None) -> str:
     """A name for a key, from which the key cannot be found."""
+    import hashlib
+
     return hashlib.sha256((key or "").encode("utf-8", "replace")).hexdigest()[:16]
 
 
