@@ -209,6 +209,8 @@ def _parts(template: str) -> list[str]:
 
 def _filled(part: str, values: Mapping[str, str]) -> str:
     """A part of a template with its values, as a name that every system takes. Raises: KeyError."""
+    if "{" not in part and "}" not in part:
+        return part  # the user's own
     pieces = list(string.Formatter().parse(part))
     name = "".join(text + (_harmless(values[field]) if field else "") for text, field, _, _ in pieces)
     if not any(field for _, field, _, _ in pieces):

@@ -88,11 +88,12 @@ class RowClip:
 
     @property
     def state(self) -> str:
-        if self.again or self.entry is None:
+        entry = self.entry
+        if self.again or entry is None:
             return NEW
-        state = state_of(self.entry)
+        state = state_of(entry)
         # A row that was changed after it failed is a new one: nothing was charged for the old one.
-        return NEW if state == FAILURE and self.entry.asked != self.row.asked else state
+        return NEW if state == FAILURE and entry.asked != self.row.asked else state
 
     @property
     def is_ready(self) -> bool:

@@ -263,7 +263,7 @@ def _agrees(batch: Batch, plan: BatchPlan, *, dry_run: bool, yes: bool) -> bool:
     for line in plan.lines():
         out.note(line)
     done = plan.of(DONE)
-    elsewhere = {os.path.dirname(str(clip.entry and clip.entry.file)) for clip in done}
+    elsewhere = {os.path.dirname(str(entry.file)) for clip in done if (entry := clip.entry)}
     elsewhere -= {os.path.dirname(clip.any_place.absolute) for clip in done}
     if elsewhere:
         out.note(f"what is done stays where it was saved: {', '.join(sorted(elsewhere))}")
