@@ -89,9 +89,9 @@ async def _wait_silently(_: str, seconds: float) -> None:
 class HttpClient:
     """Requests to one API and to the hosts of its clips.
 
-    Its logger gets each line of `--debug`, without secrets. `wait` waits for so many seconds before a request is
-    repeated, and tells why; `while_silent` tells of a host that does not answer. `trouble` is the last failure, None
-    after a success.
+    Its logger gets each line of `--debug`, without secrets. `wait` is called before a request is repeated, with
+    the reason and the seconds to wait. `while_silent` surrounds a request, and shows a host that does not answer.
+    `trouble` is the last failure; it is None after a success.
     """
 
     def __init__(

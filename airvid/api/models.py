@@ -247,9 +247,13 @@ class Model(NamedTuple):
     def is_healthy(self) -> bool:
         return (self.status or "").strip().lower().replace(" ", "_").replace("-", "_") not in _UNHEALTHY
 
-    def cents(self, seconds: float | None) -> float | None:
-        """The estimated price of a clip of `seconds`; None: of the shortest clip, which the server makes by default."""
-        seconds = seconds if seconds is not None else self.caps.min_seconds
+    def seconds(self, asked: float | None) -> float | None:
+        """The length of a clip. `asked` None: that of the shortest clip, which the server makes by default."""
+        return self.caps.min_seconds if asked is None else asked
+
+    def cents(self, asked: float | None) -> float | None:
+        """The estimated price of a clip of that length; `asked`: as for `seconds`."""
+        seconds = self.seconds(asked)
         if seconds is None or self.caps.cents_per_second is None:
             return None
         return cents(product(self.caps.cents_per_second, seconds))

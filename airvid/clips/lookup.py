@@ -111,7 +111,7 @@ class TaskLookup:
             await clock.sleep(failed_at + moment - clock.elapsed())
             if found := self._settled_elsewhere(entry):
                 return found
-            if (listing := await self._fresh_list(clock.elapsed() - failed_at)) is None:
+            if (listing := await self._fresh_list(clock.elapsed() - failed_at, LOOKUP_LIMIT)) is None:
                 continue
             candidates = self._fitting(listing, entry, body, needs_prompt=True)
             named = [task for task in candidates if task.task_id == error.task_id]
@@ -125,10 +125,10 @@ class TaskLookup:
             return found
         raise self._unknown(entry, error.message, candidates, error.request_id)
 
-    async def _fresh_list(self, since: float) -> Listing | None:
-        """The list, unless it cannot be read, or a cache made it more than `since` seconds ago."""
+    async def _fresh_list(self, since: float, limit: float) -> Listing | None:
+        """The list; None where it is not read within `limit` seconds, or a cache made it over `since` seconds ago."""
         try:
-            async with asyncio.timeout(LOOKUP_LIMIT):
+            async with asyncio.timeout(limit):
                 listing = await self.list_now()
         except TimeoutError:
             return None
@@ -156,12 +156,7 @@ class TaskLookup:
 
         Another machine with the same key may have made it: it is named and not adopted.
         """
-        try:
-            async with asyncio.timeout(SOON):
-                listing = await self.list_now()
-        except TimeoutError:
-            return None
-        if listing is None or listing.age > CACHED:
+        if (listing := await self._fresh_list(0.0, SOON)) is None:
             return None
         found = self._fitting(listing, entry, body, needs_prompt=True, at_any_time=True)
         return next((task.task_id for task in found if task.prompt is not None), None)

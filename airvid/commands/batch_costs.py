@@ -81,7 +81,7 @@ def _sentence(amounts: Mapping[str, Any], of: str = "") -> str:
 
 def _seconds(clip: RowClip) -> Decimal | None:
     asked, model = clip.row.plan.asked.duration, clip.row.model
-    seconds = asked if asked is not None or model is None else model.caps.min_seconds
+    seconds = model.seconds(asked) if model else asked
     return None if seconds is None else Decimal(str(seconds))
 
 

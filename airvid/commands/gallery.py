@@ -34,8 +34,8 @@ Record = dict[str, Any]
 async def run(session: Session, *, folders: Sequence[str], output: str | None, force: bool, opens: bool) -> None:
     preview.check_media("a gallery")
     named = folders or ["."]
-    sources = [Path() if is_url(each) else Path(each).expanduser() for each in named]
-    first = sources[0] if sources[0].is_dir() else sources[0].parent
+    first = Path() if is_url(named[0]) else Path(named[0]).expanduser()
+    first = first if first.is_dir() else first.parent
     path = _place(output) if output else first / NAME
     check_file(path, force=force or _is_ours(path))
     stored = path.with_name(STORED)

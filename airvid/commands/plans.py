@@ -203,7 +203,7 @@ async def complete(
     if model:
         plan.body["model"], plan.cents = model.id, model.cents(asked.duration)
         keep_shape(asked, model)
-    plan.seconds = asked.duration or (model.caps.min_seconds if model else None)
+    plan.seconds = model.seconds(asked.duration) if model else asked.duration
     if not checked_early:
         await plan.check_places(complaints)
     if model or no_validate:  # without a model, the complaint about it is all
@@ -213,25 +213,24 @@ async def complete(
             session.journal.check_budgets(budgets(session), plan.cents, plan.count)
     complain(complaints)
     plan.body = request.body(asked, model)
-    _tell(session, plan, model)
+    _tell(session, plan)
     return listing
 
 
-def _tell(session: Session, plan: Plan, model: Model | None) -> None:
+def _tell(session: Session, plan: Plan) -> None:
     for warning in plan.asked.warnings:
         session.out.warn(warning)
-    session.out.note(_bought(session, plan, model))
+    session.out.note(_bought(session, plan))
 
 
-def _bought(session: Session, plan: Plan, model: Model | None) -> str:
+def _bought(session: Session, plan: Plan) -> str:
     """What a create buys, as a sentence: model and why, seconds, shape, price."""
     asked, setting = plan.asked, session.settings.find("model")
     is_set = setting is not None and setting.value == asked.model
     why = (
         " (the cheapest that fits)" if not asked.model else f" (as {setting.source} says)" if setting and is_set else ""
     )
-    shortest = model.caps.min_seconds if model else None
-    own = "its own length" if shortest is None else f"{shortest:g} s (its shortest)"
+    own = "its own length" if plan.seconds is None else f"{plan.seconds:g} s (its shortest)"
     shape = [str(plan.body[key]) for key in ("aspect_ratio", "quality") if key in plan.body] or ["its own shape"]
     price = "price unknown" if plan.total_cents is None else f"estimated at {money(plan.total_cents)}"
     clips = "" if plan.count == 1 else f"{plan.count} clips of "

@@ -50,7 +50,7 @@ class CloudObject:
 
     def __init__(self, url: str) -> None:
         """Raises: UsageError for an address that cannot be."""
-        stores.tidy_environment()
+        stores.tidy_environment()  # before a thread opens the store, and reads the environment
         self.url = url
         self.scheme, self.bucket, self.key = split(url)
         if not self.key or self.key.endswith("/"):

@@ -259,7 +259,7 @@ def _model_record(model: Model, seconds: float | None) -> dict[str, Any]:
     """The API's object with all its keys, and the key `airvid` with what a clip costs."""
     cents = model.cents(seconds)
     clip = {
-        "seconds": seconds if seconds is not None else model.caps.min_seconds,
+        "seconds": model.seconds(seconds),
         "cost_usd": None if cents is None else round(cents / 100, 8),
     }
     return model.raw | {"airvid": {"clip": clip, "healthy": model.is_healthy}}
